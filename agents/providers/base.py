@@ -1,0 +1,110 @@
+"""What a model provider must offer: one turn of a conversation, streamed, or a classified error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+ErrorKind = Literal[
+    "overloaded", "rate_limited", "billing", "authentication", "context_exceeded", "request_failed"
+]
+
+
+class ProviderError(Exception):
+    """A turn that failed. Nothing of it counts; ``retryable`` says whether asking again can help.
+
+    ``retry_after`` (seconds) is the provider's wish, uncapped. ``kind`` maps to the
+    ``session.error`` variants of spec core 13.2. The message never holds a secret.
+    """
+
+    def __init__(
+        self, kind: ErrorKind, message: str, *, retryable: bool, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind: ErrorKind = kind
+        self.message = message
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class TurnInterrupted(Exception):
+    """Raised by ``stream`` as soon as ``should_stop`` answers true; the turn is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One Messages API request, in its wire shapes. ``tools`` are Messages API tool params."""
+
+    model: str
+    messages: list[dict[str, Any]]
+    system: str | None = None
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    max_tokens: int = 16_384
+    effort: str | None = None
+    speed: str = "standard"
+    inference_geo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request (spec core 11.4 ``model_usage``, plus the 5 m / 1 h split)."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cache_creation_5m: int = 0
+    cache_creation_1h: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    """A whole reply. ``content`` holds Messages API blocks as they must be sent back unchanged
+    (text, thinking, redacted_thinking, tool_use). ``stop_reason`` is never None."""
+
+    model: str
+    content: list[dict[str, Any]]
+    stop_reason: str
+    usage: Usage
+    stop_details: dict[str, Any] | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPart:
+    """Progress while a reply streams. ``text`` is empty for the two ``started`` kinds."""
+
+    kind: Literal["thinking_started", "text_started", "text"]
+    index: int
+    text: str = ""
+
+
+OnPart = Callable[[StreamPart], None]
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a provider says of a model; ``None`` where it does not say."""
+
+    id: str
+    display_name: str
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+
+
+class Provider(Protocol):
+    """A place where models run. Implementations are thread-safe and hold no conversation."""
+
+    name: str
+
+    def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
+        """Run one turn. Raises ``ProviderError`` or ``TurnInterrupted``; never half a reply.
+
+        ``should_stop`` is asked at every chunk and at least four times a second, so that an
+        interrupt also ends a stream that stalls.
+        """
+
+    def models(self) -> list[ModelInfo]:
+        """The models that can be named; empty when the provider cannot list them."""

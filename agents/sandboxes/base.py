@@ -1,0 +1,154 @@
+"""What a sandbox backend must offer, and the values that cross its border.
+
+A sandbox is a session's pair of hands: one isolated file system and process tree in which the
+agent's tools run. Workers never hold one; they talk to the machine's *sandbox host*, so that a
+worker may die in the middle of a call and its successor can ask for the result by ``call_id``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Literal, Protocol
+
+WORKSPACE = "/workspace"
+UPLOADS = "/mnt/session/uploads"
+OUTPUTS = "/mnt/session/outputs"
+
+MIB = 1024 * 1024
+
+OnOutput = Callable[[str], None]
+
+
+class SandboxError(Exception):
+    """Base of everything a backend raises; the text is fit for an operator to read."""
+
+
+class SandboxUnavailable(SandboxError):
+    """No sandbox can be opened here (no user namespaces, no host process); says the way out."""
+
+
+class SandboxLost(SandboxError):
+    """The sandbox named does not (any longer) exist on this host; open it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hard limits of one sandbox. Sizes in bytes, times in seconds."""
+
+    memory_bytes: int = 1024 * MIB
+    processes: int = 256
+    file_bytes: int = 512 * MIB
+    open_files: int = 1024
+    disk_bytes: int = 10 * 1024 * MIB
+    call_seconds: float = 120.0
+    call_seconds_max: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file shown read-only inside the sandbox. ``path`` is absolute and under ``UPLOADS``."""
+
+    path: str
+    size: int
+    open: Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """How to open a sandbox. ``sandbox_id`` is the session's id; opening twice is a no-op."""
+
+    sandbox_id: str
+    limits: Limits = field(default_factory=Limits)
+    network: Literal["none"] = "none"
+    uploads: Sequence[Upload] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Answer of ``open``. ``origin``: was running already, kept its directory, came from the
+    snapshot, or starts empty. ``layers``: the limit layers really in force (``rlimits``, …)."""
+
+    sandbox_id: str
+    origin: Literal["running", "kept", "restored", "fresh"]
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A regular file below ``OUTPUTS``; ``path`` is relative to it."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """Result of one tool call.
+
+    ``content`` holds wire content blocks (text, image, document: spec core 10.2). ``outcome`` is
+    ``unknown`` when the call started and its sandbox was lost: then ``is_error`` is true and the
+    text tells the model so. ``outputs`` lists every file now below ``OUTPUTS``.
+    """
+
+    content: list[dict[str, Any]]
+    is_error: bool
+    outcome: Literal["finished", "unknown"] = "finished"
+    outputs: tuple[OutputFile, ...] = ()
+    duration_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Answer of ``probe``. ``reasons`` are sentences: why not usable, or which layer is missing."""
+
+    backend: str
+    usable: bool
+    strength: Literal["none", "process", "namespace", "vm"]
+    layers: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+class SandboxBackend(Protocol):
+    """One kind of sandbox. Every method may raise ``SandboxError``."""
+
+    def probe(self) -> Report:
+        """Say whether sandboxes can be opened here, how strong they are, and what is missing."""
+
+    def open(self, spec: SandboxSpec, snapshot: BinaryIO | None = None) -> Opened:
+        """Make the sandbox ready. A snapshot (tar.zst) is used only if no directory was kept."""
+
+    def call(
+        self,
+        sandbox_id: str,
+        call_id: str,
+        name: str,
+        tool_input: Mapping[str, Any],
+        *,
+        reattempt: bool = False,
+        on_output: OnOutput | None = None,
+    ) -> CallResult:
+        """Run a tool once per ``call_id``, ever.
+
+        ``reattempt`` says that an earlier attempt may have reached some host. A finished call
+        answers its recorded result; a running one is waited for; one that was started and lost
+        is ``unknown``; one that the journal does not know is run, except when ``reattempt`` is
+        set and the journal does not reach back (fresh or restored sandbox): then ``unknown``.
+        """
+
+    def interrupt(self, sandbox_id: str, call_id: str | None = None) -> None:
+        """Stop the running call (or all); it ends with an error result soon after."""
+
+    def snapshot(self, sandbox_id: str) -> Iterator[bytes]:
+        """Stream the workspace, outputs and home as tar.zst; safe while nothing runs."""
+
+    def read_output(self, sandbox_id: str, path: str) -> Iterator[bytes]:
+        """Stream one file below ``OUTPUTS``; links are never followed out of it."""
+
+    def close(self, sandbox_id: str, *, discard: bool = False) -> None:
+        """End all its processes; ``discard`` also removes directory and journal."""
+
+    def sweep(self, alive: Sequence[str]) -> list[str]:
+        """Discard every sandbox not named in ``alive``; returns the ids removed."""

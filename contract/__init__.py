@@ -1,0 +1,1 @@
+"""The wire contract: ids, errors, schema, cursors and roles. Imports nothing else of ours."""

@@ -1,0 +1,73 @@
+"""Failures a caller can do something about (spec core 2.5). Raised anywhere, mapped in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """Base of the family: an HTTP status, the envelope's ``error.type`` and one plain sentence.
+
+    ``error_code`` goes into ``error.details`` (the SDK maps it to typed exceptions).
+    """
+
+    status = 500
+    type = "api_error"
+
+    def __init__(self, message: str, *, error_code: str | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = {**({"error_code": error_code} if error_code else {}), **details}
+
+
+class InvalidRequest(ApiError):
+    """400: the request can't be carried out as it stands; the text names the field."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class AuthenticationFailed(ApiError):
+    """401: no key, or one that is unknown, expired or revoked."""
+
+    status = 401
+    type = "authentication_error"
+
+
+class PermissionDenied(ApiError):
+    """403: the key's role or workspace doesn't allow this."""
+
+    status = 403
+    type = "permission_error"
+
+
+class NotFound(ApiError):
+    """404: no such object in the caller's workspace."""
+
+    status = 404
+    type = "not_found_error"
+
+
+class Conflict(ApiError):
+    """409: the object changed meanwhile or the name is taken. Sent with ``x-should-retry: false``."""
+
+    status = 409
+    type = "conflict_error"
+
+
+class TooLarge(ApiError):
+    """413: body or upload over its limit."""
+
+    status = 413
+    type = "request_too_large"
+
+
+class RateLimited(ApiError):
+    """429, with ``retry-after`` in whole seconds."""
+
+    status = 429
+    type = "rate_limit_error"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

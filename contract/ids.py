@@ -1,0 +1,60 @@
+"""Object ids (spec core 2.3): a prefix and 24 base58 characters that sort roughly by time."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+TIME_DIGITS = 9
+RANDOM_DIGITS = 15
+
+
+def _base58(number: int, digits: int) -> str:
+    out = []
+    for _ in range(digits):
+        number, rest = divmod(number, 58)
+        out.append(ALPHABET[rest])
+    return "".join(reversed(out))
+
+
+def new_id(prefix: str) -> str:
+    """``new_id("sesn")`` -> ``sesn_…``. Microsecond clock first, so that indexes stay compact."""
+    clock = _base58(time.time_ns() // 1000, TIME_DIGITS)
+    return f"{prefix}_{clock}{_base58(secrets.randbits(96), RANDOM_DIGITS)}"
+
+
+def workspace_id() -> str:
+    return new_id("wrkspc")
+
+
+def agent_id() -> str:
+    return new_id("agent")
+
+
+def environment_id() -> str:
+    return new_id("env")
+
+
+def session_id() -> str:
+    return new_id("sesn")
+
+
+def thread_id() -> str:
+    return new_id("sthr")
+
+
+def event_id() -> str:
+    return new_id("sevt")
+
+
+def resource_id() -> str:
+    return new_id("sesrsc")
+
+
+def file_id() -> str:
+    return new_id("file")
+
+
+def api_key_id() -> str:
+    return new_id("apikey")

@@ -1,0 +1,38 @@
+"""What is secret. Nothing here ever holds a secret in plain text."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from contract import ids
+from contract.roles import Role
+
+ROLE_CHOICES = [(role.value, role.value.capitalize()) for role in Role]
+
+
+class ApiKey(models.Model):
+    """A key for the API: bound to a workspace and a role, kept as a digest, shown once.
+
+    ``hint`` is the last four characters, for telling keys apart.
+    """
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.api_key_id, editable=False)
+    workspace = models.ForeignKey("agents.Workspace", models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=256)
+    role = models.CharField(max_length=16, choices=ROLE_CHOICES, default=Role.DEVELOPER.value)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    hint = models.CharField(max_length=8, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"{self.name} (…{self.hint})"

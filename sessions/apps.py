@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class SessionsConfig(AppConfig):
+    """The plain label would collide with ``django.contrib.sessions``."""
+
+    name = "sessions"
+    label = "agent_sessions"
+    verbose_name = "Sessions"

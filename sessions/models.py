@@ -1,0 +1,205 @@
+"""What happens: sessions, their threads, the append-only log, mounted resources and files.
+
+Columns marked *projected* repeat what the log says. Only ``sessions.log`` writes them, in the
+transaction that appends the events; ``manage.py verify`` recomputes and compares them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+from contract import ids
+
+STATUSES = ("idle", "running", "rescheduling", "terminated")
+STATUS_CHOICES = [(status, status.capitalize()) for status in STATUSES]
+
+
+class Session(models.Model):
+    """One run of an agent snapshot in an environment (spec core 8)."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.session_id, editable=False)
+    workspace = models.ForeignKey("agents.Workspace", models.PROTECT, related_name="sessions")
+    agent = models.ForeignKey("agents.Agent", models.PROTECT, related_name="sessions")
+    agent_version = models.PositiveIntegerField()
+    agent_snapshot = models.JSONField()  # the wire ``session.agent``, overrides applied
+    environment = models.ForeignKey("agents.Environment", models.PROTECT, related_name="sessions")
+    title = models.TextField(null=True, blank=True)  # noqa: DJ001  null and "" differ on the wire
+    metadata = models.JSONField(default=dict, blank=True)
+    vault_ids = models.JSONField(default=list, blank=True)
+    limits = models.JSONField(default=dict, blank=True)  # our caps: see sessions.harness.limits
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    # projected
+    last_seq = models.BigIntegerField(default=0)
+    status = models.CharField(max_length=16, choices=STATUS_CHOICES, default="idle")
+    stop_reason = models.JSONField(null=True, blank=True)
+    usage = models.JSONField(default=dict, blank=True)  # sessions.projections.columns.Usage
+    cost = models.DecimalField(max_digits=20, decimal_places=10, default=0)  # USD, exact
+    cost_known = models.BooleanField(default=True)
+    active_seconds = models.FloatField(default=0)
+    running_since = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    pending_count = models.PositiveIntegerField(default=0)  # calls that wait for a person or client
+    snapshot = models.CharField(max_length=64, blank=True, default="")  # blob digest of the workspace
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        indexes = [
+            models.Index(fields=["workspace", "-created_at", "-id"], name="session_list"),
+            models.Index(fields=["workspace", "status", "-created_at"], name="session_by_status"),
+            models.Index(fields=["agent", "-created_at"], name="session_by_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.id
+
+
+class Thread(models.Model):
+    """A conversation with its own context (spec core 12); the primary one has no parent.
+
+    ``fence`` and the lease columns decide which worker may append: see ``sessions.harness.lease``.
+    """
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.thread_id, editable=False)
+    session = models.ForeignKey(Session, models.CASCADE, related_name="threads")
+    parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
+    agent = models.JSONField()  # the wire ``thread.agent``
+    agent_name = models.CharField(max_length=256)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    # lease
+    fence = models.BigIntegerField(default=0)
+    lease_owner = models.CharField(max_length=64, blank=True, default="")
+    lease_expires = models.DateTimeField(null=True, blank=True)
+
+    # projected
+    status = models.CharField(max_length=16, choices=STATUS_CHOICES, default="idle")
+    stop_reason = models.JSONField(null=True, blank=True)
+    usage = models.JSONField(default=dict, blank=True)
+    cost = models.DecimalField(max_digits=20, decimal_places=10, default=0)
+    cost_known = models.BooleanField(default=True)
+    active_seconds = models.FloatField(default=0)
+    running_since = models.DateTimeField(null=True, blank=True)
+    startup_seconds = models.FloatField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    wake_at = models.DateTimeField(null=True, blank=True)  # when a rescheduled thread tries again
+    pending = models.JSONField(default=list, blank=True)  # [{"id", "kind"}] calls without an answer
+
+    class Meta:
+        ordering = ("created_at", "id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["session"], condition=models.Q(parent=None), name="one_primary_thread"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["wake_at"],
+                name="thread_live",
+                condition=models.Q(status__in=["running", "rescheduling"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Event(models.Model):
+    """One entry of a session's log. Written once by ``sessions.log.append``; the only column that
+    changes is ``processed_at``, and an ``ops.event_processed`` entry says so on the log itself.
+
+    ``payload`` holds the wire fields besides id, type and processed_at. ``private`` holds what the
+    prompt needs and no reader sees (the provider's ids and thinking blocks).
+    """
+
+    id = models.CharField(primary_key=True, max_length=40)
+    session = models.ForeignKey(Session, models.CASCADE, related_name="events", db_index=False)
+    thread = models.ForeignKey(Thread, models.CASCADE, related_name="events", db_index=False)
+    seq = models.BigIntegerField()
+    type = models.CharField(max_length=64)
+    on_session = models.BooleanField(default=True)  # shown on the session's own list and stream
+    payload = models.JSONField(default=dict)
+    private = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    processed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("session", "seq")
+        constraints = [models.UniqueConstraint(fields=["session", "seq"], name="gapless_seq")]
+        indexes = [
+            models.Index(fields=["session", "processed_at", "seq"], name="event_list"),
+            models.Index(fields=["thread", "seq"], name="event_thread"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.type}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("Events are appended by sessions.log.append and never saved.")
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("Events live and die with their session.")
+
+
+class File(models.Model):
+    """An upload or an output (spec core 9.2). Bytes are the blob named ``digest`` (SHA-256).
+
+    ``session`` is set for files scoped to a session: copies of mounted uploads (``path`` empty)
+    and captured outputs (``path`` relative to the outputs directory, one row a path).
+    """
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.file_id, editable=False)
+    workspace = models.ForeignKey("agents.Workspace", models.PROTECT, related_name="files")
+    session = models.ForeignKey(Session, models.CASCADE, null=True, blank=True, related_name="files")
+    filename = models.CharField(max_length=512)
+    mime_type = models.CharField(max_length=255)
+    size_bytes = models.BigIntegerField()
+    digest = models.CharField(max_length=64)
+    path = models.TextField(blank=True, default="")
+    mtime_ns = models.BigIntegerField(default=0)
+    downloadable = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["session", "path"], condition=~models.Q(path=""), name="one_file_per_output"
+            )
+        ]
+        indexes = [models.Index(fields=["workspace", "-created_at", "-id"], name="file_list")]
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class Resource(models.Model):
+    """Something mounted into a session's sandbox (spec core 9.1). ``kind`` ``file`` for now."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.resource_id, editable=False)
+    session = models.ForeignKey(Session, models.CASCADE, related_name="resources")
+    kind = models.CharField(max_length=32, default="file")
+    file = models.ForeignKey(File, models.CASCADE, null=True, blank=True, related_name="resources")
+    mount_path = models.TextField()
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("created_at", "id")
+        constraints = [
+            models.UniqueConstraint(fields=["session", "mount_path"], name="one_resource_per_path")
+        ]
+
+    def __str__(self) -> str:
+        return self.mount_path
