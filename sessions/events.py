@@ -1,0 +1,111 @@
+"""The vocabulary of the log: every event type, how a draft is made and how an entry reads on the wire.
+
+Pure. Shapes follow spec core 10 and 11; ``ops.*`` types are ours and stay out of the compatible
+lists and streams unless they are asked for by ``types[]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+USER_MESSAGE = "user.message"
+USER_INTERRUPT = "user.interrupt"
+USER_TOOL_CONFIRMATION = "user.tool_confirmation"
+USER_CUSTOM_TOOL_RESULT = "user.custom_tool_result"
+SYSTEM_MESSAGE = "system.message"
+
+AGENT_MESSAGE = "agent.message"
+AGENT_THINKING = "agent.thinking"
+TOOL_USE = "agent.tool_use"
+TOOL_RESULT = "agent.tool_result"
+CUSTOM_TOOL_USE = "agent.custom_tool_use"
+
+STATUS_RUNNING = "session.status_running"
+STATUS_IDLE = "session.status_idle"
+STATUS_RESCHEDULED = "session.status_rescheduled"
+STATUS_TERMINATED = "session.status_terminated"
+SESSION_ERROR = "session.error"
+SESSION_UPDATED = "session.updated"
+SESSION_USAGE = "session.usage"
+SESSION_DELETED = "session.deleted"
+
+THREAD_RUNNING = "session.thread_status_running"
+THREAD_IDLE = "session.thread_status_idle"
+THREAD_RESCHEDULED = "session.thread_status_rescheduled"
+THREAD_TERMINATED = "session.thread_status_terminated"
+
+MODEL_START = "span.model_request_start"
+MODEL_END = "span.model_request_end"
+
+OPS_PREFIX = "ops."
+OPS_PROCESSED = "ops.event_processed"
+OPS_SANDBOX_OPENED = "ops.sandbox_opened"
+OPS_SNAPSHOT = "ops.sandbox_snapshot"
+OPS_TAKEN_OVER = "ops.taken_over"
+
+QUEUED = frozenset({USER_MESSAGE, SYSTEM_MESSAGE, USER_INTERRUPT})
+CALLS = frozenset({TOOL_USE, CUSTOM_TOOL_USE})
+RESULTS = frozenset({TOOL_RESULT, USER_CUSTOM_TOOL_RESULT})
+CALL_ID_FIELD = {TOOL_RESULT: "tool_use_id", USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id"}
+
+END_TURN: dict[str, Any] = {"type": "end_turn"}
+RETRIES_EXHAUSTED: dict[str, Any] = {"type": "retries_exhausted"}
+
+
+def requires_action(event_ids: list[str]) -> dict[str, Any]:
+    """The stop reason of a thread that waits for answers to the calls named (spec core 8.5)."""
+    return {"type": "requires_action", "event_ids": event_ids}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event that is to be appended.
+
+    ``processed`` false leaves ``processed_at`` null: the event waits in its thread's queue.
+    ``private`` never leaves the server. ``id`` is given when others already refer to it.
+    """
+
+    type: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    private: Mapping[str, Any] | None = None
+    processed: bool = True
+    id: str | None = None
+    on_session: bool = True
+
+
+class Entry(Protocol):
+    """What the pure code needs of a stored event; ``sessions.models.Event`` fits."""
+
+    id: str
+    seq: int
+    type: str
+    thread_id: str
+    payload: dict[str, Any]
+    private: dict[str, Any] | None
+    processed_at: datetime | None
+    created_at: datetime
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds, as the API writes times; None stays None."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def wire(entry: Entry) -> dict[str, Any]:
+    """An entry as the API shows it: id, type, processed_at and the payload's fields."""
+    return {
+        "id": entry.id,
+        "type": entry.type,
+        "processed_at": timestamp(entry.processed_at),
+        **entry.payload,
+    }
+
+
+def is_ops(event_type: str) -> bool:
+    """True for operator events, which the compatible lists and streams leave out."""
+    return event_type.startswith(OPS_PREFIX)
