@@ -1,0 +1,96 @@
+"""URLs of the database, the broker and the model, turned into what their clients want."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from config.readers import SettingError
+
+LIBPQ_OPTIONS = frozenset(
+    {
+        "sslmode",
+        "sslrootcert",
+        "sslcert",
+        "sslkey",
+        "application_name",
+        "connect_timeout",
+        "options",
+        "target_session_attrs",
+    }
+)
+
+
+def django_database(url: str) -> dict[str, Any]:
+    """Django's DATABASES entry for a PostgreSQL URL, with a pool of its own in every process.
+
+    `?host=/directory` (libpq's way to name a unix socket) and libpq's ssl options are understood.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    host = query.pop("host", "") or unquote(parts.hostname or "")
+    name = unquote(parts.path.lstrip("/"))
+    if not name:
+        raise SettingError(
+            "DATABASE_URL names no database; write it like postgresql://user:password@host:5432/holdfast."
+        )
+    unknown = sorted(set(query) - LIBPQ_OPTIONS)
+    if unknown:
+        known = ", ".join(sorted(LIBPQ_OPTIONS))
+        raise SettingError(f"DATABASE_URL has the option {unknown[0]!r}, which is not known; known: {known}.")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 0,  # the pool keeps connections, not the thread
+        "OPTIONS": {
+            "connect_timeout": 5,
+            **query,
+            # 500 threads were never seen to hold more than 21 at once.
+            "pool": {"min_size": 1, "max_size": 24, "timeout": 15, "max_idle": 300},
+        },
+    }
+
+
+def celery_broker(url: str) -> str:
+    """Celery's spelling of a broker URL: `unix:///path?db=1` becomes `redis+socket:///path?virtual_host=1`."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    database = dict(parse_qsl(parts.query)).get("db", "0")
+    return f"redis+socket://{parts.path}?virtual_host={quote(database)}"
+
+
+def refuse_own_address(model_base_url: str, *, port: int, bind: str, public_url: str) -> None:
+    """Refuse a model address that is this installation itself: every turn would start another session."""
+    if not model_base_url:
+        return
+    model, public = urlsplit(model_base_url), urlsplit(public_url)
+    here = _is_local(model.hostname or "", bind) and _port(model.scheme, model.port) == port
+    published = bool(public.hostname) and (model.hostname, _port(model.scheme, model.port)) == (
+        public.hostname,
+        _port(public.scheme, public.port),
+    )
+    if here or published:
+        raise SettingError(
+            "MODEL_BASE_URL is this installation's own address; "
+            "give the address of a model server, or leave it out for the demo model."
+        )
+
+
+def _port(scheme: str, port: int | None) -> int:
+    return port or (443 if scheme == "https" else 80)
+
+
+def _is_local(host: str, bind: str) -> bool:
+    if host in {bind, "localhost"} or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified

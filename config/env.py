@@ -1,0 +1,168 @@
+"""Every setting of an installation, read once from the environment: `load()` gives a frozen `Holdfast`.
+
+Two profiles, one code path. Without DATABASE_URL the installation is *embedded*: its database, broker and secrets live
+in the data directory. With DATABASE_URL it is *production*: secrets must be given, nothing is generated.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from config import places
+from config.endpoints import refuse_own_address
+from config.readers import Reader, Secret, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO_MODEL = "demo"
+CLAUDE_MODEL = "claude-sonnet-4-5"
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdfast:
+    """The settings of one installation. URLs may hold passwords, so they are left out of `repr`."""
+
+    data_dir: Path
+    runtime_dir: Path
+    embedded_database: bool
+    embedded_redis: bool
+    production: bool
+    debug: bool
+    bind: str
+    port: int
+    public_url: str
+    allowed_hosts: tuple[str, ...]
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    tasks_url: str = field(repr=False)
+    secret_key: Secret
+    keys: tuple[tuple[str, Secret], ...]  # (name, base64 of 32 bytes); the first one encrypts, all of them decrypt
+    model_base_url: str
+    model_api_key: Secret
+    model_default: str
+    workers: int  # worker processes
+    worker_threads: int  # turns at once in one of them
+    lease_seconds: float
+    sandbox: str
+    sandbox_socket: Path
+    time_zone: str
+
+
+@cache
+def load() -> Holdfast:
+    """The settings of this process. Raises `SettingError` for one that cannot work."""
+    return read(os.environ)
+
+
+def read(environ: Mapping[str, str]) -> Holdfast:
+    """Settings from any mapping, so that tests and the supervisor need not touch the process's own environment."""
+    reader = Reader(environ)
+    data = places.data_dir(reader.text("DATA_DIR", "var"), ROOT)
+    run = places.runtime_dir(data)
+    database_url = reader.url("DATABASE_URL", "", ("postgresql", "postgres"))
+    redis_url = reader.url("REDIS_URL", "", ("redis", "rediss", "unix"))
+    debug = reader.flag("DEBUG")
+    production = bool(database_url) and not debug
+    port = reader.integer("PORT", 8400, low=1, high=65535)
+    bind = reader.text("BIND", "127.0.0.1")
+    public_url = reader.url("PUBLIC_URL", f"http://{_host(bind)}:{port}", ("http", "https")).rstrip("/")
+    base_url, api_key, model = _model(reader)
+    refuse_own_address(base_url, port=port, bind=bind, public_url=public_url)
+    redis_url_or_ours = redis_url or f"unix://{run}/valkey.sock?db=0"
+    return Holdfast(
+        data_dir=data,
+        runtime_dir=run,
+        embedded_database=not database_url,
+        embedded_redis=not redis_url,
+        production=production,
+        debug=debug,
+        bind=bind,
+        port=port,
+        public_url=public_url,
+        allowed_hosts=reader.names("ALLOWED_HOSTS", ("*",)),
+        database_url=database_url or f"postgresql://holdfast@/holdfast?host={quote(str(run))}",
+        redis_url=redis_url_or_ours,
+        tasks_url=reader.url("TASKS_URL", "", ("redis", "rediss", "unix", "amqp", "amqps")) or redis_url_or_ours,
+        secret_key=_secret_key(reader, data, production=production),
+        keys=_key_ring(reader, data, production=production),
+        model_base_url=base_url,
+        model_api_key=api_key,
+        model_default=model,
+        workers=reader.integer("WORKERS", min(2, os.cpu_count() or 1), low=1, high=64),
+        worker_threads=reader.integer("WORKER_THREADS", 100, low=1, high=1000),
+        lease_seconds=reader.number("LEASE_SECONDS", 6.0, low=1.0, high=300.0),
+        sandbox=reader.choice("SANDBOX", "local", ("local", "docker")),
+        sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
+        time_zone=reader.text("TIME_ZONE", "UTC"),
+    )
+
+
+def _host(bind: str) -> str:
+    """The host a person types to reach a bind address."""
+    if bind in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{bind}]" if ":" in bind else bind
+
+
+def _model(reader: Reader) -> tuple[str, Secret, str]:
+    """Base URL, key and default model. With neither key nor address the demo model answers."""
+    base_url = reader.url("MODEL_BASE_URL", "", ("http", "https")).rstrip("/")
+    api_key = reader.secret("MODEL_API_KEY") or reader.secret("ANTHROPIC_API_KEY")
+    default = CLAUDE_MODEL if base_url or api_key else DEMO_MODEL
+    return base_url, api_key, reader.text("MODEL_DEFAULT", default)
+
+
+def _secret_key(reader: Reader, data: Path, *, production: bool) -> Secret:
+    given = reader.secret("SECRET_KEY")
+    if given and len(given.reveal()) < KEY_BYTES:
+        raise SettingError(f"SECRET_KEY is shorter than {KEY_BYTES} characters; make one with `openssl rand -hex 32`.")
+    if given:
+        return given
+    if production:
+        raise SettingError(
+            "SECRET_KEY is not set, and with DATABASE_URL it must be; make one with `openssl rand -hex 32`."
+        )
+    return Secret(places.generated(data / "secret_key", lambda: secrets.token_urlsafe(48)))
+
+
+def _key_ring(reader: Reader, data: Path, *, production: bool) -> tuple[tuple[str, Secret], ...]:
+    """`name:base64key` entries, newest first, separated by commas, spaces or lines."""
+    text = reader.text("HOLDFAST_KEYS")
+    if not text and production:
+        raise SettingError(
+            "HOLDFAST_KEYS is not set, and with DATABASE_URL it must be; "
+            "make a key with `echo k1:$(openssl rand -base64 32)` and keep it safe."
+        )
+    text = text or places.generated(data / "keys", _new_key)
+    ring = tuple(_key(entry) for entry in text.replace(",", " ").split())
+    if len({name for name, _ in ring}) != len(ring):
+        raise SettingError("HOLDFAST_KEYS names the same key twice; give each key its own name.")
+    return ring
+
+
+def _new_key() -> str:
+    return f"k1:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
+
+
+def _key(entry: str) -> tuple[str, Secret]:
+    name, _, encoded = entry.partition(":")
+    try:
+        size = len(base64.b64decode(encoded, validate=True))
+    except ValueError:
+        size = 0
+    if not name or size != KEY_BYTES:
+        raise SettingError(
+            f"HOLDFAST_KEYS has an entry that is not `name:base64 of {KEY_BYTES} bytes`; "
+            "make one with `echo k1:$(openssl rand -base64 32)`."
+        )
+    return name, Secret(encoded)

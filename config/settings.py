@@ -1,0 +1,171 @@
+"""Django's settings, all derived from `config.env`. A setting that cannot work ends the process with one sentence."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from csp.constants import NONE, SELF
+
+from config import env
+from config.endpoints import celery_broker, django_database
+from config.readers import SettingError
+
+try:
+    HOLDFAST = env.load()
+    DATABASES = {"default": django_database(HOLDFAST.database_url)}
+except SettingError as error:
+    raise SystemExit(f"holdfast: {error}") from None
+
+BASE_DIR = env.ROOT
+HOLDFAST_DATA_DIR = HOLDFAST.data_dir
+HOLDFAST_BLOB_DIR = HOLDFAST.data_dir / "blobs"
+HOLDFAST_LEASE_SECONDS = HOLDFAST.lease_seconds
+HOLDFAST_WORKER_THREADS = HOLDFAST.worker_threads
+HOLDFAST_REDIS_URL = HOLDFAST.redis_url
+HOLDFAST_PUBLIC_URL = HOLDFAST.public_url
+HOLDFAST_SANDBOX = HOLDFAST.sandbox
+HOLDFAST_SANDBOX_SOCKET = HOLDFAST.sandbox_socket
+HOLDFAST_MODEL_BASE_URL = HOLDFAST.model_base_url
+HOLDFAST_MODEL_API_KEY = HOLDFAST.model_api_key
+HOLDFAST_MODEL_DEFAULT = HOLDFAST.model_default
+HOLDFAST_KEYS = HOLDFAST.keys
+
+SECRET_KEY = HOLDFAST.secret_key.reveal()
+DEBUG = HOLDFAST.debug
+ALLOWED_HOSTS = list(HOLDFAST.allowed_hosts)
+SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redirect to TLS belong to the proxy in front
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "ninja",
+    "django_htmx",
+    "template_partials",
+    "csp",
+    "config.apps.ConfigConfig",
+    "agents.apps.AgentsConfig",
+    "credentials.apps.CredentialsConfig",
+    "sessions.apps.SessionsConfig",
+]
+
+# WhiteNoise first and synchronous on purpose: everything below it then runs in one thread, one hop per request.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False  # the API's paths have no trailing slash, and a redirect would lose a POST body
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = HOLDFAST.time_zone
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = HOLDFAST.data_dir / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True  # served from the checkout: no collectstatic between a clone and a page
+WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_MAX_AGE = 0 if DEBUG else 300
+
+# One request may be as large as the API allows; files stream to disk beyond 2.5 MB.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+FILE_UPLOAD_PERMISSIONS = 0o600
+
+SESSION_COOKIE_NAME = f"holdfast_{HOLDFAST.port}"  # two installations on one host keep their own sign-ins
+CSRF_COOKIE_NAME = f"holdfast_csrf_{HOLDFAST.port}"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HOLDFAST.public_url.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [HOLDFAST.public_url]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SESSION_COOKIE_SECURE else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+
+CELERY_BROKER_URL = celery_broker(HOLDFAST.tasks_url)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_TIMEOUT = 5
+CELERY_BROKER_POOL_LIMIT = 10
+CELERY_TASK_DEFAULT_QUEUE = "holdfast"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = False  # acked early: the lease in the database guarantees the work, not the broker
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.5}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_TIMEZONE = "UTC"
+
+LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
+        "httpx2": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+    },
+}

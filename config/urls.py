@@ -1,0 +1,20 @@
+"""Every URL of the installation: the API, the pages, sign-in, the admin and the two health answers."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.urls import include, path
+
+from config import health
+from config.api import api
+
+urlpatterns = [
+    path("v1/", api.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("login", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout", auth.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("", include("sessions.urls")),
+    path("", include("agents.urls")),
+    path("", include("credentials.urls")),
+]
