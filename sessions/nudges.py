@@ -1,0 +1,243 @@
+"""The publishing side of the live channel: "this session's log grew", text as it is written, "stop".
+
+A nudge is only a hint. The log is the truth and readers also look at it by themselves every few
+seconds, so a nudge that can't be sent is logged and forgotten: nothing here ever raises.
+
+Channels, all under ``settings.HOLDFAST_CHANNEL_PREFIX`` (default ``holdfast``):
+
+- ``<prefix>:events``: ``{"session", "seq"}`` after a commit, ``{"session", "deleted": event}``.
+- ``<prefix>:deltas:<session id>``: ``{"thread", "n", "frame"}``, text that isn't on the log yet.
+- ``<prefix>:interrupts``: ``{"session", "thread"}`` for the workers; thread null means every one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import OrderedDict
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from contract import ids
+from sessions import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 0.5
+POOL_CONNECTIONS = 32
+REST_AFTER_FAILURE_SECONDS = 1.0
+COMPLAIN_EVERY_SECONDS = 30.0
+COUNTED_PREVIEWS = 4096
+LISTEN_SECONDS = 1.0
+
+
+def channel(name: str) -> str:
+    """A channel's full name: ``channel("events")`` -> ``holdfast:events``."""
+    return f"{getattr(settings, 'HOLDFAST_CHANNEL_PREFIX', 'holdfast')}:{name}"
+
+
+def deltas_channel(session_id: str) -> str:
+    """Where the unfinished text of one session travels; servers without readers don't get it."""
+    return channel(f"deltas:{session_id}")
+
+
+def publish_events(session_id: str, last_seq: int) -> None:
+    """Say that the session's log now reaches ``last_seq``. Call it after the commit."""
+    _publish(channel("events"), {"session": session_id, "seq": last_seq})
+
+
+def publish_deleted(session_id: str) -> None:
+    """End every open stream of the session with one ``session.deleted`` event (spec core 8.9)."""
+    _publish(channel("events"), {"session": session_id, "deleted": deleted_event()}, insist=True)
+
+
+def publish_delta(session_id: str, thread_id: str, frame: Mapping[str, Any]) -> None:
+    """Send one ``event_start`` or ``event_delta`` frame of spec core 11.6.
+
+    Every frame is numbered per event id, so that a reader who missed one shows no text with a hole.
+    """
+    number = _counter.next(_event_id(frame))
+    _publish(deltas_channel(session_id), {"thread": thread_id, "n": number, "frame": dict(frame)})
+
+
+def publish_interrupt(session_id: str, thread_id: str | None = None) -> None:
+    """Ask the worker that runs the thread (None: every thread of the session) to stop at once."""
+    _publish(channel("interrupts"), {"session": session_id, "thread": thread_id}, insist=True)
+
+
+def deleted_event() -> dict[str, Any]:
+    """A ``session.deleted`` event as the wire shows it; it is on no log, for the log is gone."""
+    return {
+        "id": ids.event_id(),
+        "type": events.SESSION_DELETED,
+        "processed_at": events.timestamp(datetime.now(UTC)),
+    }
+
+
+def listen_interrupts(callback: Callable[[str, str | None], None]) -> InterruptListener:
+    """Call ``callback(session_id, thread_id or None)`` for each interrupt, from a daemon thread.
+
+    It reconnects by itself for ever; ``stop()`` ends it. Interrupts sent while it is away are lost
+    here, but they are on the log, where the loop sees them before its next step.
+    """
+    listener = InterruptListener(callback)
+    listener.start()
+    return listener
+
+
+class InterruptListener(threading.Thread):
+    """The worker's ear: one connection of its own, one subscription."""
+
+    def __init__(self, callback: Callable[[str, str | None], None]) -> None:
+        super().__init__(name="interrupts", daemon=True)
+        self._callback = callback
+        self._stopping = threading.Event()
+        self.listening = threading.Event()
+
+    def stop(self, timeout: float = 3.0) -> None:
+        """Ask the thread to end and wait for it, ``timeout`` seconds at most."""
+        self._stopping.set()
+        self.join(timeout)
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+            except (redis.RedisError, OSError) as error:
+                _complain("listen for interrupts", error)
+            self.listening.clear()
+            self._stopping.wait(REST_AFTER_FAILURE_SECONDS)
+
+    def _listen(self) -> None:
+        client = redis.Redis.from_url(
+            settings.HOLDFAST_REDIS_URL,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_timeout=5.0,
+            health_check_interval=15,
+            retry=Retry(NoBackoff(), 0),
+        )
+        with client, client.pubsub() as subscription:  # type: ignore[no-untyped-call]
+            subscription.subscribe(channel("interrupts"))
+            while not self._stopping.is_set():
+                message = subscription.get_message(timeout=LISTEN_SECONDS)
+                if message is None:
+                    continue
+                if message["type"] == "subscribe":
+                    self.listening.set()
+                elif message["type"] == "message":
+                    self._deliver(message["data"])
+
+    def _deliver(self, data: bytes) -> None:
+        try:
+            body = json.loads(data)
+            session_id, thread_id = body["session"], body["thread"]
+        except (ValueError, KeyError, TypeError):
+            log.warning("An interrupt message could not be read and was left out.")
+            return
+        try:
+            self._callback(session_id, thread_id)
+        except Exception:
+            log.exception("The interrupt of session %s could not be passed on.", session_id)
+
+
+class _Counter:
+    """Numbers the frames of each preview: 0 for ``event_start``, then 1, 2, …; bounded."""
+
+    def __init__(self) -> None:
+        self._next: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def next(self, event_id: str) -> int:
+        with self._lock:
+            number = self._next.get(event_id, 0)
+            self._next[event_id] = number + 1
+            if len(self._next) > COUNTED_PREVIEWS:
+                self._next.popitem(last=False)
+            return number
+
+
+class _Breaker:
+    """After a failure nothing is tried for a second: a dead server must not slow every step down."""
+
+    def __init__(self) -> None:
+        self._closed_until = 0.0
+
+    def resting(self) -> bool:
+        return time.monotonic() < self._closed_until
+
+    def trip(self) -> None:
+        self._closed_until = time.monotonic() + REST_AFTER_FAILURE_SECONDS
+
+
+class _Complaints:
+    """One line in the log per ``COMPLAIN_EVERY_SECONDS``, with the number of those kept back."""
+
+    def __init__(self) -> None:
+        self._next_at = 0.0
+        self._kept_back = 0
+        self._lock = threading.Lock()
+
+    def due(self) -> int | None:
+        with self._lock:
+            if time.monotonic() < self._next_at:
+                self._kept_back += 1
+                return None
+            kept_back, self._kept_back = self._kept_back, 0
+            self._next_at = time.monotonic() + COMPLAIN_EVERY_SECONDS
+            return kept_back
+
+
+_counter = _Counter()
+_breaker = _Breaker()
+_complaints = _Complaints()
+
+
+def _publish(name: str, body: Mapping[str, Any], *, insist: bool = False) -> None:
+    if _breaker.resting() and not insist:
+        return
+    try:
+        _client(settings.HOLDFAST_REDIS_URL).publish(name, json.dumps(body, separators=(",", ":")))
+    except (redis.RedisError, OSError) as error:
+        _breaker.trip()
+        _complain("publish a nudge", error)
+
+
+def _complain(what: str, error: Exception) -> None:
+    kept_back = _complaints.due()
+    if kept_back is not None:
+        log.warning(
+            "Could not %s (%s; %d more since the last such line). Pages and streams fall back to polling.",
+            what,
+            type(error).__name__,
+            kept_back,
+        )
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> redis.Redis:
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=POOL_CONNECTIONS,
+        timeout=TIMEOUT_SECONDS,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 1),
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def _event_id(frame: Mapping[str, Any]) -> str:
+    if frame.get("type") == "event_start":
+        return str(frame["event"]["id"])
+    return str(frame["event_id"])
