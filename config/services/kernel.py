@@ -1,0 +1,55 @@
+"""What a child asks of the kernel between fork and exec: to die with the supervisor, and not to be root."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+
+PR_SET_PDEATHSIG = 1
+CLONE_NEWUSER = 0x1000_0000
+NOBODY = 65534
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class Identity(Enum):
+    """Who a child is. PostgreSQL refuses to be root, so as root it is shown, or made, someone else."""
+
+    SAME = "same user"
+    MAPPED = "user namespace that shows root as nobody"  # files stay root's
+    NOBODY = "the user nobody"  # files must belong to nobody
+
+
+def setup(death_signal: signal.Signals, identity: Identity = Identity.SAME) -> Callable[[], None]:
+    """A `preexec_fn`. The death signal is set last: the kernel clears it when credentials change."""
+    parent = os.getpid()
+
+    def prepare() -> None:
+        if identity is Identity.MAPPED:
+            _map_root_to_nobody()
+        elif identity is Identity.NOBODY:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        if _libc is not None:
+            _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+            if os.getppid() != parent:  # died between fork and prctl
+                os._exit(1)
+
+    return prepare
+
+
+def _map_root_to_nobody() -> None:
+    if _libc is None or _libc.unshare(CLONE_NEWUSER) != 0:
+        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
+    for name, line in (("setgroups", "deny"), ("uid_map", f"{NOBODY} 0 1"), ("gid_map", f"{NOBODY} 0 1")):
+        descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
+        os.write(descriptor, line.encode())
+        os.close(descriptor)

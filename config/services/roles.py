@@ -1,0 +1,137 @@
+"""The application's own processes: web, workers, sweeper, sandbox host, and the step that prepares the database."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from config.env import ROOT, Holdfast
+from config.services.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# All the sandbox host may know. No database URL, no key, no model: what it holds, a sandbox might one day reach.
+SANDBOX_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "DOCKER_HOST", "XDG_RUNTIME_DIR", "LOG_LEVEL")
+QUEUE = "holdfast"
+MANAGE = ROOT / "manage.py"
+
+
+def environment(holdfast: Holdfast) -> dict[str, str]:
+    """Our own environment, relative paths made absolute: children run in the checkout, not where we were started."""
+    return {
+        **os.environ,
+        "DATA_DIR": str(holdfast.data_dir),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PYTHONUNBUFFERED": "1",
+        "PORT": str(holdfast.port),
+    }
+
+
+def prepare(holdfast: Holdfast) -> Service:
+    argv = [sys.executable, MANAGE, "prepare"]
+    return Service(name="prepare", argv=argv, cwd=ROOT, env=environment(holdfast), once=True)
+
+
+def web(holdfast: Holdfast, listener: socket.socket) -> Service:
+    """The supervisor holds the listening socket: while web restarts, callers wait in its backlog, not refused."""
+    argv = [sys.executable, "-m", "daphne", "-v", "0", "--fd", str(listener.fileno()), "--no-server-name"]
+    return Service(
+        name="web",
+        argv=[*argv, "--application-close-timeout", "3", "config.asgi:application"],
+        cwd=ROOT,
+        env=environment(holdfast),
+        ready=HttpAnswer(listener.getsockname()[:2], holdfast.bind),
+        stop_seconds=3.0,
+        pass_fds=(listener.fileno(),),
+    )
+
+
+def worker(holdfast: Holdfast, number: int) -> Service:
+    options = [
+        "-P",
+        "threads",
+        "-c",
+        str(holdfast.worker_threads),
+        "-Q",
+        QUEUE,
+        "-n",
+        f"worker{number}@%h",
+        "-l",
+        "INFO",
+    ]
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return Service(
+        name=f"worker{number}",
+        argv=[sys.executable, "-m", "celery", "-A", "config.celery:app", "worker", *options, *quiet],
+        cwd=ROOT,
+        env=environment(holdfast),
+        ready_text=" ready.",
+        stop_seconds=3.0,  # turns may last for hours: their leases hand them on, so waiting for them gains nothing
+    )
+
+
+def sweeper(holdfast: Holdfast) -> Service:
+    return Service(name="sweeper", argv=[sys.executable, MANAGE, "sweeper"], cwd=ROOT, env=environment(holdfast))
+
+
+def sandbox_host(holdfast: Holdfast) -> Service:
+    options = ["--socket", str(holdfast.sandbox_socket), "--data", str(holdfast.data_dir / "sandboxes")]
+    kept = {name: os.environ[name] for name in SANDBOX_ENVIRONMENT if name in os.environ}
+    return Service(
+        name="sandbox",
+        argv=[sys.executable, "-m", "agents.sandboxes.host", *options],
+        cwd=ROOT,
+        env={**kept, "PYTHONUNBUFFERED": "1"},
+        ready=_answers(str(holdfast.sandbox_socket)),
+    )
+
+
+def _answers(path: str) -> Callable[[], bool]:
+    """Whether something accepts on a unix socket."""
+
+    def ready() -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(0.2)
+            try:
+                probe.connect(path)
+            except OSError:
+                return False
+            return True
+
+    return ready
+
+
+class HttpAnswer:
+    """Whether `GET /healthz` was answered. Never blocks: one request is left open between questions."""
+
+    def __init__(self, address: tuple[str, int], bind: str) -> None:
+        host, port = address
+        self.address = ("127.0.0.1" if host == "0.0.0.0" else "::1" if host == "::" else host, port)  # noqa: S104
+        self.family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
+        self.bind = bind
+        self.probe: socket.socket | None = None
+
+    def __call__(self) -> bool:
+        try:
+            if self.probe is None:
+                self.probe = self._ask()
+            answer = self.probe.recv(64)
+        except BlockingIOError:
+            return False
+        except OSError:
+            answer = b""
+        if self.probe is not None:
+            self.probe.close()
+            self.probe = None
+        return answer.startswith(b"HTTP/1.1 200")
+
+    def _ask(self) -> socket.socket:
+        probe = socket.socket(self.family, socket.SOCK_STREAM)
+        probe.settimeout(0.5)
+        probe.connect(self.address)
+        probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        probe.setblocking(False)
+        return probe
