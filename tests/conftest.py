@@ -1,0 +1,108 @@
+"""The frame of every test: real servers, a database per worker, and no way out to a model.
+
+The environment is set while this file is imported, before pytest-django loads the settings. The first process of a run starts the
+servers; xdist's workers inherit their addresses.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytest_plugins = ["tests.live"]
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+WORKER_NUMBER = int(WORKER.removeprefix("gw") or 0)
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing answers there
+OPERATORS_OWN = (
+    "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MODEL_API_KEY", "MODEL_BASE_URL", "MODEL_DEFAULT", "PORT", "BIND", "PUBLIC_URL",
+    "TASKS_URL", "DEBUG", "ALLOWED_HOSTS", "SANDBOX_SOCKET", "WORKERS",
+)  # fmt: skip
+
+
+def _start_servers() -> servers.Servers | None:
+    if WORKER:
+        return None
+    # A short path: a unix socket's name holds about a hundred bytes.
+    directory = Path(tempfile.mkdtemp(prefix="hf-", dir="/tmp"))
+    started = servers.start(directory)
+    os.environ["HOLDFAST_TEST_DIRECTORY"] = str(directory)
+    os.environ["DATABASE_URL"] = started.database_url
+    return started
+
+
+def _set_environment() -> Path:
+    directory = Path(os.environ["HOLDFAST_TEST_DIRECTORY"])
+    for name in OPERATORS_OWN:
+        os.environ.pop(name, None)
+    data = directory / (WORKER or "main")
+    data.mkdir(exist_ok=True)
+    os.environ.update(
+        DJANGO_SETTINGS_MODULE="config.settings",
+        REDIS_URL=f"unix://{directory}/valkey.sock?db={WORKER_NUMBER % 16}",
+        DATA_DIR=str(data),
+        SECRET_KEY="only-for-tests-" + "0" * 32,
+        HOLDFAST_KEYS="test:" + base64.b64encode(bytes(32)).decode(),
+        ANTHROPIC_BASE_URL=NOWHERE,
+        LOG_LEVEL="WARNING",
+    )
+    return data
+
+
+SERVERS = _start_servers()
+DATA = _set_environment()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SERVERS is not None:
+        SERVERS.stop()
+        shutil.rmtree(SERVERS.directory, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_way_out() -> Iterator[None]:
+    """Any connection to another machine fails with a sentence: a test must never reach a real model."""
+    patch = pytest.MonkeyPatch()
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if self.family in {socket.AF_INET, socket.AF_INET6} and not _is_here(str(address[0])):
+            raise PermissionError(f"tests may not connect to {address[0]}")
+        connect(self, address)
+
+    def guarded_look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host is not None and not _is_here(host.decode() if isinstance(host, bytes) else str(host)):
+            raise socket.gaierror(socket.EAI_NONAME, f"tests may not look up {host}")
+        return look_up(host, *args, **kwargs)
+
+    patch.setattr(socket.socket, "connect", guarded_connect)
+    patch.setattr(socket, "getaddrinfo", guarded_look_up)
+    yield
+    patch.undo()
+
+
+def _is_here(host: str) -> bool:
+    return host in {"", "localhost", "::1", "0.0.0.0", "::"} or host.startswith("127.") or host == socket.gethostname()
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """This worker's own Valkey database, empty at the start of the test."""
+    import redis
+
+    url = os.environ["REDIS_URL"]
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url

@@ -1,0 +1,161 @@
+"""The real product for tests: `manage.py up` in a directory of its own on a free port.
+
+`installation` is one per test process. A test that breaks things on purpose makes its own with `Installation.started(...)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from config import places
+from config.services import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 90.0
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "ANTHROPIC_BASE_URL")
+
+
+@dataclass
+class Installation:
+    """A running installation and its sign-in, as `dev.json` gives them."""
+
+    data_dir: Path
+    port: int
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    url: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)
+
+    @classmethod
+    @contextlib.contextmanager
+    def started(cls, **settings: str) -> Iterator[Installation]:
+        """An installation that ends with the block. `settings` are environment variables (`WORKERS="1"`)."""
+        directory = Path(tempfile.mkdtemp(prefix="hf-live-", dir="/tmp"))
+        # The sandboxes' own user ids must be able to pass through.
+        directory.chmod(0o711)
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        port = free_port()
+        data = directory / "data"
+        environment = {**kept, "WORKERS": "1", "DATA_DIR": str(data), "PORT": str(port), **settings}
+        installation = cls(data, port, environment)
+        try:
+            installation.start()
+            yield installation
+        finally:
+            installation.stop()
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def start(self) -> None:
+        """Run `manage.py up` until it is ready."""
+        self.data_dir.mkdir(exist_ok=True)
+        self.data_dir.chmod(0o711)
+        with (self.data_dir / "up.out").open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), "up"],
+                cwd="/",
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=kernel.setup(signal.SIGTERM),
+            )
+        self.wait_ready()
+        found = json.loads((self.data_dir / "dev.json").read_text(encoding="utf-8"))
+        self.url, self.username = found["url"], found["username"]
+        self.password, self.api_key = found["password"], found["api_key"]
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """Until `/readyz` says yes."""
+        wait_for(self._ready, seconds, lambda: f"the installation is not ready:\n{self.output()}")
+
+    def _ready(self) -> bool:
+        if self.process is not None and self.process.poll() is not None:
+            raise AssertionError(f"`manage.py up` ended with {self.process.returncode}:\n{self.output()}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def output(self) -> str:
+        """What `up` printed."""
+        return (self.data_dir / "up.out").read_text(encoding="utf-8", errors="replace")
+
+    def log(self, name: str) -> str:
+        """The log of one service (`web`, `worker1`, …)."""
+        return (self.data_dir / "log" / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+    def all_pids(self) -> dict[str, int]:
+        """Service name to process id, as the supervisor last wrote it."""
+        file = places.runtime_dir(self.data_dir) / "pids.json"
+        found: dict[str, int] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+
+    def pids(self, role: str) -> list[int]:
+        """Process ids of a role: `web`, `worker` (all of them), `sweeper`, `sandbox`, `postgres`, `valkey`, or `up`."""
+        if role == "up":
+            return [self.process.pid] if self.process is not None else []
+        return [pid for name, pid in self.all_pids().items() if name.rstrip("0123456789") == role]
+
+    def kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> list[int]:
+        """Send a signal, SIGKILL unless told, to every process of a role; the ids it went to."""
+        pids = self.pids(role)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return pids
+
+    def stop(self) -> None:
+        """Ctrl-C, and SIGKILL when that takes too long."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+        self.process = None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: Callable[[], str] | str = "") -> None:
+    """Poll until `condition()` is true; an AssertionError with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(what() if callable(what) else what or "did not happen in time")
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    with Installation.started() as running:
+        yield running
