@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from config import places
 from config.endpoints import refuse_own_address
@@ -89,7 +89,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         bind=bind,
         port=port,
         public_url=public_url,
-        allowed_hosts=reader.names("ALLOWED_HOSTS", ("*",)),
+        allowed_hosts=reader.names("ALLOWED_HOSTS", _usual_hosts(bind, public_url)),
         database_url=database_url or f"postgresql://holdfast@/holdfast?host={quote(str(run))}",
         redis_url=redis_url_or_ours,
         tasks_url=reader.url("TASKS_URL", "", ("redis", "rediss", "unix", "amqp", "amqps")) or redis_url_or_ours,
@@ -105,6 +105,13 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         time_zone=reader.text("TIME_ZONE", "UTC"),
     )
+
+
+def _usual_hosts(bind: str, public_url: str) -> tuple[str, ...]:
+    """On loopback only the names of this machine, so that no foreign page can point its own name here; else any."""
+    if bind in {"127.0.0.1", "::1", "localhost"}:
+        return ("localhost", ".localhost", "127.0.0.1", "[::1]", urlsplit(public_url).hostname or "localhost")
+    return ("*",)
 
 
 def _host(bind: str) -> str:

@@ -1,7 +1,7 @@
 """The frame of every test: real servers, a database per worker, and no way out to a model.
 
-The environment is set while this file is imported, before pytest-django loads the settings. The first process of a run starts the
-servers; xdist's workers inherit their addresses.
+The environment is set while this file is imported, before pytest-django loads the settings. The first process of a run
+starts the servers; xdist's workers inherit their addresses.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 WORKER_NUMBER = int(WORKER.removeprefix("gw") or 0)
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing answers there
 OPERATORS_OWN = (
-    "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MODEL_API_KEY", "MODEL_BASE_URL", "MODEL_DEFAULT", "PORT", "BIND", "PUBLIC_URL",
-    "TASKS_URL", "DEBUG", "ALLOWED_HOSTS", "SANDBOX_SOCKET", "WORKERS",
+    "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MODEL_API_KEY", "MODEL_BASE_URL", "MODEL_DEFAULT", "PORT", "BIND",
+    "PUBLIC_URL", "TASKS_URL", "DEBUG", "ALLOWED_HOSTS", "SANDBOX", "SANDBOX_SOCKET", "WORKERS", "WORKER_THREADS",
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The real product for tests: `manage.py up` in a directory of its own on a free port.
 
-`installation` is one per test process. A test that breaks things on purpose makes its own with `Installation.started(...)`.
+`installation` is one per test process. A test that breaks things on purpose makes its own: `Installation.started(...)`.
 """
 
 from __future__ import annotations

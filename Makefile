@@ -1,0 +1,58 @@
+# Needs python3 (3.11 or newer, with venv) and make; everything else is installed into .venv from the lock files.
+ROOT := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
+VENV ?= $(ROOT)/.venv
+PYTHON ?= python3
+PY := $(VENV)/bin/python
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format types bench chaos openapi vendor lock
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*## ' $(ROOT)/Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 18
+
+run: $(RUN_STAMP) ## everything in one process tree; prints the address, a sign-in and an API key
+	@exec $(PY) $(ROOT)/manage.py up $(ARGS)
+
+test: $(DEV_STAMP) ## the tests, two at a time (ARGS="-k name" for some of them)
+	@cd $(ROOT) && $(PY) -m pytest -n 2 $(ARGS)
+
+lint: $(DEV_STAMP) ## style
+	@cd $(ROOT) && $(PY) -m ruff check . && $(PY) -m ruff format --check .
+
+format: $(DEV_STAMP) ## rewrite to the style
+	@cd $(ROOT) && $(PY) -m ruff check --fix . ; $(PY) -m ruff format .
+
+types: $(DEV_STAMP) ## mypy, strict
+	@cd $(ROOT) && $(PY) -m mypy .
+
+bench: $(DEV_STAMP) ## figures beside their bars
+	@cd $(ROOT) && $(PY) -m tests.bench $(ARGS)
+
+chaos: $(DEV_STAMP) ## kill processes at random and audit what remains
+	@cd $(ROOT) && $(PY) -m tests.chaos $(ARGS)
+
+openapi: $(RUN_STAMP) ## write docs/openapi.json
+	@mkdir -p $(ROOT)/docs && cd $(ROOT) && $(PY) manage.py openapi > docs/openapi.json.draft && mv docs/openapi.json.draft docs/openapi.json
+
+vendor: $(DEV_STAMP) ## fetch the front-end files and check their hashes
+	@cd $(ROOT) && $(PY) scripts/vendor.py $(ARGS)
+
+lock: $(DEV_STAMP) ## write the lock files anew from pyproject.toml
+	@PATH="$(VENV)/bin:$$PATH" $(ROOT)/scripts/lock.sh
+
+$(PY):
+	@$(PYTHON) $(ROOT)/scripts/check_python.py
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): $(ROOT)/requirements.lock | $(PY)
+	@echo "installing into $(VENV) (once; about a minute)"
+	@$(PIP_INSTALL) -r $(ROOT)/requirements.lock
+	@touch $@
+
+$(DEV_STAMP): $(ROOT)/requirements-dev.lock | $(PY)
+	@echo "installing the development tools into $(VENV) (once)"
+	@$(PIP_INSTALL) -r $(ROOT)/requirements-dev.lock
+	@touch $@ $(RUN_STAMP)
