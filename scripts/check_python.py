@@ -4,9 +4,7 @@ import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - this file is what says so
     found = ".".join(map(str, sys.version_info[:3]))
-    sys.exit(
-        f"holdfast: Python 3.11 or newer is needed and {sys.executable} is {found}; set PYTHON=/path/to/a/newer/python3."
-    )
+    sys.exit(f"holdfast: Python 3.11 or newer is needed, {sys.executable} is {found}; set PYTHON to a newer python3.")
 try:
     import ensurepip
     import venv
