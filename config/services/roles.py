@@ -31,7 +31,7 @@ def environment(holdfast: Holdfast) -> dict[str, str]:
 
 
 def prepare(holdfast: Holdfast) -> Service:
-    argv = [sys.executable, MANAGE, "prepare"]
+    argv = [sys.executable, str(MANAGE), "prepare"]
     return Service(name="prepare", argv=argv, cwd=ROOT, env=environment(holdfast), once=True)
 
 
@@ -74,7 +74,7 @@ def worker(holdfast: Holdfast, number: int) -> Service:
 
 
 def sweeper(holdfast: Holdfast) -> Service:
-    return Service(name="sweeper", argv=[sys.executable, MANAGE, "sweeper"], cwd=ROOT, env=environment(holdfast))
+    return Service(name="sweeper", argv=[sys.executable, str(MANAGE), "sweeper"], cwd=ROOT, env=environment(holdfast))
 
 
 def sandbox_host(holdfast: Holdfast) -> Service:

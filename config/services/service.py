@@ -111,7 +111,7 @@ class Child:
     def plan_restart(self, now: float) -> float:
         """Seconds until the next start: short at first, doubling while it keeps dying young."""
         self.failures = 0 if now - self.started > SETTLED_SECONDS else self.failures
-        delay = min(BACKOFF_FIRST_SECONDS * 2**self.failures, BACKOFF_MAX_SECONDS)
+        delay: float = min(BACKOFF_FIRST_SECONDS * 2**self.failures, BACKOFF_MAX_SECONDS)
         self.failures = min(self.failures + 1, 16)
         self.restart_at = now + delay
         return delay
