@@ -1,0 +1,127 @@
+"""How a tool call looks: each built-in tool has a view of its own, everything else shows its JSON."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from agents.templatetags.holdfast import coloured
+
+register = template.Library()
+
+SHOWN_LINES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """A call for people: ``headline`` says what it does, ``code`` is the evidence.
+
+    ``folded`` code starts closed under ``summary``.
+    """
+
+    icon: str
+    headline: str
+    code: SafeString
+    summary: str = ""
+    folded: bool = False
+
+
+def view_of(name: str, given: Mapping[str, Any]) -> CallView:
+    """The view of a call. Input that doesn't fit its tool (a model can send anything) falls back to JSON."""
+    viewer = VIEWERS.get(name)
+    if viewer is not None:
+        try:
+            return viewer(given)
+        except (KeyError, TypeError, AttributeError):
+            return _plain(name, given)
+    return _plain(name, given)
+
+
+@register.simple_tag
+def call_view(name: str, given: Mapping[str, Any]) -> CallView:
+    """``{% call_view call.name call.input as view %}``."""
+    return view_of(name, given)
+
+
+@register.filter
+def as_json(value: Any) -> SafeString:
+    """A value as indented, coloured JSON."""
+    return coloured(json.dumps(value, indent=2, ensure_ascii=False, default=str), "json")
+
+
+def _folded(text: str) -> bool:
+    return text.count("\n") >= SHOWN_LINES
+
+
+def _lines(text: str) -> str:
+    count = text.count("\n") + 1
+    return f"{count} line" if count == 1 else f"{count} lines"
+
+
+def _bash(given: Mapping[str, Any]) -> CallView:
+    if given.get("restart"):
+        return CallView("command-line", "Restart the shell", SafeString(""))
+    command = given["command"].strip("\n")
+    return CallView("command-line", "Run", coloured(command, "bash"), f"Command, {_lines(command)}", _folded(command))
+
+
+def _write(given: Mapping[str, Any]) -> CallView:
+    body = given["content"]
+    return CallView(
+        "document-text",
+        f"Write {given['file_path']}",
+        coloured(body, filename=str(given["file_path"])),
+        f"Content, {_lines(body.rstrip(chr(10)))}",
+        folded=True,
+    )
+
+
+def _edit(given: Mapping[str, Any]) -> CallView:
+    before, after = given["old_string"].splitlines(), given["new_string"].splitlines()
+    lines = [line for line in difflib.ndiff(before, after) if not line.startswith("?")]
+    return CallView("pencil-square", f"Edit {given['file_path']}", diff_html(lines), "Change", len(lines) > SHOWN_LINES)
+
+
+def _read(given: Mapping[str, Any]) -> CallView:
+    lines = given.get("view_range")
+    part = f", lines {lines[0]} to {lines[1]}" if lines else ""
+    return CallView("eye", f"Read {given['file_path']}{part}", SafeString(""))
+
+
+def _search(word: str) -> Callable[[Mapping[str, Any]], CallView]:
+    def view(given: Mapping[str, Any]) -> CallView:
+        place = f" in {given['path']}" if given.get("path") else ""
+        return CallView("magnifying-glass", f"{word}{place}", format_html("{}", given["pattern"]))
+
+    return view
+
+
+def _plain(name: str, given: Mapping[str, Any]) -> CallView:
+    text = json.dumps(given, indent=2, ensure_ascii=False, default=str)
+    return CallView("wrench-screwdriver", f"Call {name}", coloured(text, "json"), "Input", _folded(text))
+
+
+VIEWERS: dict[str, Callable[[Mapping[str, Any]], CallView]] = {
+    "bash": _bash,
+    "write": _write,
+    "edit": _edit,
+    "read": _read,
+    "glob": _search("Find files"),
+    "grep": _search("Search"),
+}
+
+
+def diff_html(lines: list[str]) -> SafeString:
+    """Lines of a diff ("+ ", "- ", "  ", "@@") as escaped spans, one a line."""
+    kinds = {"+": "gi", "-": "gd", "@": "gu"}
+    shown = [
+        format_html('<span class="{}">{}</span>\n', kinds.get(line[:1], "gc"), line.rstrip("\n")) for line in lines
+    ]
+    return SafeString("".join(shown))

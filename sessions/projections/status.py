@@ -1,0 +1,101 @@
+"""What a session's state is called: one table, read by pages, lists, filters and pushed fragments. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state as people see it. ``colour`` names one of the five status hues; ``group`` is the filter
+    of the session list that finds it. ``sentence`` says what is so and what to do."""
+
+    key: str
+    label: str
+    sentence: str
+    icon: str
+    colour: str
+    group: str
+
+
+STATES: dict[str, State] = {
+    state.key: state
+    for state in (
+        State("ready", "Ready", "Nothing has run yet. Send a message to start.", "pause-circle", "quiet", "idle"),
+        State("running", "Working", "The agent is working.", "bolt", "working", "working"),
+        State(
+            "rescheduling",
+            "Trying again",
+            "A model request failed and is tried again by itself.",
+            "arrow-path",
+            "working",
+            "working",
+        ),
+        State("requires_action", "Needs you", "The agent waits for an answer.", "hand-raised", "needs", "needs"),
+        State("end_turn", "Done", "The turn is finished. Send a message to go on.", "check-circle", "done", "done"),
+        State(
+            "budget_reached",
+            "Limit reached",
+            "The session stopped at its limit. Raise the limit to go on.",
+            "exclamation-triangle",
+            "needs",
+            "needs",
+        ),
+        State(
+            "retries_exhausted",
+            "Failed",
+            "The turn ended after its last try. Send a message to start a new one.",
+            "x-circle",
+            "failed",
+            "failed",
+        ),
+        State(
+            "refusal",
+            "Refused",
+            "The model declined to answer. Send a different message.",
+            "no-symbol",
+            "failed",
+            "failed",
+        ),
+        State("stopped", "Stopped", "The agent waits for a message.", "pause-circle", "quiet", "idle"),
+        State(
+            "terminated",
+            "Ended",
+            "An error ended this session. Start a new one.",
+            "x-circle",
+            "failed",
+            "failed",
+        ),
+        State("archived", "Archived", "This session is read-only.", "archive-box", "quiet", "archived"),
+    )
+}
+
+GROUPS: dict[str, str] = {
+    "needs": "Needs you",
+    "working": "Working",
+    "done": "Done",
+    "failed": "Failed",
+    "idle": "Ready or stopped",
+    "archived": "Archived",
+}
+
+
+def state_of(status: str, stop_reason: Mapping[str, Any] | None, *, archived: bool, started: bool) -> State:
+    """The state of a session from its projected columns; ``started`` is true once its log has an entry."""
+    if archived:
+        return STATES["archived"]
+    if status != "idle":
+        return STATES.get(status, STATES["stopped"])
+    if stop_reason:
+        return STATES.get(str(stop_reason.get("type")), STATES["stopped"])
+    return STATES["stopped" if started else "ready"]
+
+
+def stop_reasons(group: str) -> list[str]:
+    """The ``stop_reason`` types of idle sessions that a filter group holds."""
+    return [key for key, state in STATES.items() if state.group == group and key not in _NOT_STOP_REASONS]
+
+
+_NOT_STOP_REASONS = {"ready", "stopped", "running", "rescheduling", "terminated", "archived"}

@@ -1,0 +1,243 @@
+"""The transcript: a session's events as rows that a person reads. Pure.
+
+A call, the answer a person gave and its result are three events and one row; status, usage and
+span events make no row. The page and the pushed fragments are drawn from the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sessions import events as ev
+from sessions.events import Entry
+
+COMPACTED = "agent.thread_context_compacted"
+ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, ev.TOOL_RESULT, ev.USER_CUSTOM_TOOL_RESULT})
+SHOWN_CHARACTERS = 20_000
+
+MARKS = {
+    ev.USER_INTERRUPT: ("stop-circle", "Interrupted"),
+    ev.STATUS_RESCHEDULED: ("arrow-path", "Waiting before the next try"),
+    ev.STATUS_TERMINATED: ("x-circle", "Session ended"),
+    ev.SESSION_UPDATED: ("pencil-square", "Session settings changed"),
+    COMPACTED: ("queue-list", "Earlier conversation condensed for the model"),
+    ev.OPS_TAKEN_OVER: ("arrow-path", "Another worker took over"),
+    ev.OPS_SANDBOX_OPENED: ("cube", "Sandbox opened"),
+}
+ENDINGS = {
+    "end_turn": ("check", "Turn finished"),
+    "retries_exhausted": ("x-circle", "Turn given up"),
+    "budget_reached": ("exclamation-triangle", "Stopped at the limit"),
+    "refusal": ("no-symbol", "The model declined to answer"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text with an honest cut: ``dropped`` characters of it are not shown here."""
+
+    body: str
+    dropped: int = 0
+
+    @property
+    def lines(self) -> int:
+        return self.body.count("\n") + 1 if self.body else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One content block besides text: ``kind`` is the block's type, ``label`` names its source."""
+
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person said to a call: ``result`` is ``allow`` or ``deny``."""
+
+    result: str
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came back from a call."""
+
+    text: Text
+    parts: tuple[Part, ...]
+    is_error: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call. ``gated``: it needed a person; ``custom``: the client (or a person) answers it."""
+
+    name: str
+    input: Mapping[str, Any]
+    gated: bool
+    custom: bool
+    decision: Decision | None = None
+    result: Result | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """True while the call waits for a person's decision or answer."""
+        if self.result is not None:
+            return False
+        return self.custom or (self.gated and self.decision is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: ``kind`` is person, note, agent, thinking, call, error or mark."""
+
+    id: str
+    seq: int
+    kind: str
+    at: datetime
+    text: Text = field(default_factory=lambda: Text(""))
+    parts: tuple[Part, ...] = ()
+    queued: bool = False
+    icon: str = ""
+    call: Call | None = None
+    detail: str = ""
+
+
+def rows(entries: Iterable[Entry]) -> list[Row]:
+    """The rows of ``entries`` (in log order), each call with the answers found among them."""
+    made: dict[str, Row] = {}
+    for entry in entries:
+        call_id = answered_call(entry)
+        if call_id is None:
+            row = row_of(entry)
+            if row is not None:
+                made[row.id] = row
+        elif call_id in made:
+            made[call_id] = answered(made[call_id], entry)
+    return list(made.values())
+
+
+def answered_call(entry: Entry) -> str | None:
+    """The id of the call that this event answers, None if it answers none."""
+    if entry.type not in ANSWER_TYPES:
+        return None
+    return str(entry.payload.get("tool_use_id") or entry.payload.get("custom_tool_use_id") or "")
+
+
+def row_of(entry: Entry) -> Row | None:
+    """The row that an event makes by itself; None for those that are not shown."""
+    if entry.type in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.AGENT_MESSAGE):
+        return _message(entry)
+    if entry.type == ev.AGENT_THINKING:
+        return Row(entry.id, entry.seq, "thinking", entry.created_at)
+    if entry.type in ev.CALLS:
+        return Row(entry.id, entry.seq, "call", entry.created_at, call=_call(entry))
+    if entry.type == ev.SESSION_ERROR:
+        return _error(entry)
+    return _mark(entry)
+
+
+def answered(row: Row, entry: Entry) -> Row:
+    """A call's row with one more answer: the person's decision, or the result."""
+    if row.call is None:
+        return row
+    payload = entry.payload
+    if entry.type == ev.USER_TOOL_CONFIRMATION:
+        decision = Decision(str(payload["result"]), str(payload.get("deny_message") or ""), entry.created_at)
+        return replace(row, call=replace(row.call, decision=decision))
+    text, parts = content(payload.get("content") or ())
+    result = Result(cut(text), parts, bool(payload.get("is_error")), entry.created_at)
+    return replace(row, call=replace(row.call, result=result))
+
+
+def content(blocks: Sequence[Mapping[str, Any]]) -> tuple[str, tuple[Part, ...]]:
+    """Content blocks as their text, and the other blocks by kind and source."""
+    texts: list[str] = []
+    parts: list[Part] = []
+    for block in blocks:
+        kind = str(block.get("type"))
+        if kind == "text":
+            texts.append(str(block.get("text", "")))
+        else:
+            parts.append(Part(kind, _source(block)))
+    return "\n\n".join(texts), tuple(parts)
+
+
+def cut(text: str, limit: int = SHOWN_CHARACTERS) -> Text:
+    """The last ``limit`` characters, and how many came before them."""
+    dropped = max(0, len(text) - limit)
+    return Text(text[dropped:], dropped)
+
+
+def current_action(entries: Iterable[Entry]) -> str:
+    """What the agent is doing after these events, in one phrase; "" when it does nothing."""
+    action = ""
+    open_calls: dict[str, str] = {}
+    for entry in entries:
+        call_id = answered_call(entry)
+        if entry.type == ev.MODEL_START:
+            action = "Asking the model"
+        elif entry.type == ev.MODEL_END:
+            action = ""
+        elif entry.type in ev.CALLS:
+            open_calls[entry.id] = str(entry.payload.get("name", ""))
+        elif call_id is not None and entry.type in ev.RESULTS:
+            open_calls.pop(call_id, None)
+        elif entry.type in (ev.STATUS_IDLE, ev.STATUS_TERMINATED):
+            action, open_calls = "", {}
+    if action or not open_calls:
+        return action
+    return "Running " + ", ".join(dict.fromkeys(open_calls.values()))
+
+
+def _message(entry: Entry) -> Row:
+    text, parts = content(entry.payload.get("content") or ())
+    kind = {ev.USER_MESSAGE: "person", ev.SYSTEM_MESSAGE: "note"}.get(entry.type, "agent")
+    queued = entry.type in ev.QUEUED and entry.processed_at is None
+    return Row(entry.id, entry.seq, kind, entry.created_at, Text(text), parts, queued)
+
+
+def _call(entry: Entry) -> Call:
+    payload = entry.payload
+    return Call(
+        name=str(payload.get("name", "")),
+        input=payload.get("input") or {},
+        gated=payload.get("evaluated_permission") == "ask",
+        custom=entry.type == ev.CUSTOM_TOOL_USE,
+    )
+
+
+def _error(entry: Entry) -> Row:
+    error = entry.payload.get("error") or {}
+    retry = (error.get("retry_status") or {}).get("type")
+    detail = {
+        "retrying": "It is tried again by itself.",
+        "exhausted": "No more tries. Send a message to start a new turn.",
+        "terminal": "The session can't go on. Start a new one.",
+    }.get(str(retry), "")
+    return Row(
+        entry.id, entry.seq, "error", entry.created_at, Text(str(error.get("message", ""))), icon="x-circle", detail=detail
+    )
+
+
+def _mark(entry: Entry) -> Row | None:
+    mark = MARKS.get(entry.type)
+    if entry.type == ev.STATUS_IDLE:
+        mark = ENDINGS.get(str((entry.payload.get("stop_reason") or {}).get("type")))
+    if mark is None:
+        return None
+    icon, sentence = mark
+    return Row(entry.id, entry.seq, "mark", entry.created_at, Text(sentence), icon=icon)
+
+
+def _source(block: Mapping[str, Any]) -> str:
+    source = block.get("source")
+    if isinstance(source, Mapping):
+        return str(source.get("file_id") or source.get("url") or source.get("media_type") or "")
+    return str(source or block.get("title") or "")

@@ -1,0 +1,52 @@
+// Turns times to the reader's zone and keeps "3 m ago" and running clocks moving.
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+const two = (number) => String(number).padStart(2, "0");
+
+function ago(seconds) {
+  const distance = Math.abs(seconds);
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"]]) {
+    if (distance >= size) {
+      const text = `${Math.floor(distance / size)} ${unit}`;
+      return seconds >= 0 ? `${text} ago` : `in ${text}`;
+    }
+  }
+  return seconds >= 0 ? "just now" : "in a moment";
+}
+
+function duration(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} m ${two(whole % 60)} s`;
+  return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} m`;
+}
+
+function localise(root) {
+  for (const time of root.querySelectorAll("time[data-clock]:not([data-local])")) {
+    const moment = new Date(time.dateTime);
+    time.textContent = clock.format(moment);
+    time.title = full.format(moment);
+    time.dataset.local = "";
+  }
+}
+
+function tick() {
+  const now = Date.now();
+  for (const node of document.querySelectorAll("[data-since]")) {
+    const seconds = Number(node.dataset.base) + Math.max(0, now - Date.parse(node.dataset.since)) / 1000;
+    node.textContent = duration(seconds);
+  }
+  for (const time of document.querySelectorAll("time[data-ago]")) {
+    const text = ago((now - Date.parse(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+export function startTimes() {
+  localise(document);
+  tick();
+  setInterval(tick, 1000);
+  document.addEventListener("htmx:after:swap", () => localise(document));
+}
