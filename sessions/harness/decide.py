@@ -1,0 +1,155 @@
+"""What to do next: ``decide(state, spec, now)``. Pure, total, and the whole grammar of the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sessions import events as ev
+from sessions.harness.limits import Limits, retry_at
+from sessions.harness.state import Call, Failure, ThreadState
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRequest:
+    """End the span of a model request whose worker died; the turn is simply asked again."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Apply interrupts: close the open calls, end the turn, start the next with ``messages``."""
+
+    interrupts: tuple[str, ...]
+    calls: tuple[Call, ...]
+    messages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallModel:
+    """Ask the model for the next reply. ``resume``: the thread was waiting for a retry."""
+
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a call that may run. Calls of one reply run in parallel."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answer a call that must not run with an error result."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class TakeMessages:
+    """Take the queued messages into the running turn's successor, without going idle between."""
+
+    messages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Tell of a failed request and wait until ``at`` before the next."""
+
+    failure: Failure
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before ``until``."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Go idle with ``stop_reason``. ``error`` is told first; ``dropped`` queued messages with it."""
+
+    stop_reason: dict[str, Any]
+    stop_details: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    dropped: tuple[str, ...] = field(default=())
+
+
+Action = CloseRequest | Interrupt | CallModel | RunTool | Refuse | TakeMessages | Retry | Wait | Finish
+
+ERROR_TYPES = {
+    "overloaded": "model_overloaded_error",
+    "rate_limited": "model_rate_limited_error",
+    "billing": "billing_error",
+}
+
+
+def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
+    """The actions that are due, in order; several only if they may be performed side by side.
+
+    An empty list means that the thread rests: it is idle, and the inbox starts its next turn.
+    """
+    if state.status in ("idle", "terminated"):
+        return []
+    if state.open_request is not None:
+        return [CloseRequest(state.open_request)]
+    if state.interrupts:
+        calls = tuple(state.calls.values())
+        return [Interrupt(tuple(state.interrupts), calls, tuple(state.queue))]
+    if state.status == "rescheduling":
+        due = state.wake_at is None or now >= state.wake_at
+        return [CallModel(resume=True)] if due else [Wait(state.wake_at or now)]
+    if state.calls:
+        return _calls(state)
+    if not state.asked:
+        return _end_of_turn(state)
+    if state.failure is not None:
+        return _failed(state, state.failure, limits)
+    if state.rounds >= limits.tool_rounds:
+        return [_give_up(state, "tool_use_limit_reached_error", limits.sentence())]
+    return [CallModel()]
+
+
+def _calls(state: ThreadState) -> list[Action]:
+    ready: list[Action] = []
+    waiting: list[str] = []
+    for call in state.calls.values():
+        if call.verdict == "ask":
+            waiting.append(call.id)
+        else:
+            ready.append(RunTool(call) if call.verdict == "allow" else Refuse(call))
+    return ready or [Finish(ev.requires_action(waiting))]
+
+
+def _end_of_turn(state: ThreadState) -> list[Action]:
+    if state.stop_reason == "model_context_window_exceeded":
+        text = "The conversation no longer fits the model's context window."
+        return [_give_up(state, "model_request_failed_error", text)]
+    if state.queue:
+        return [TakeMessages(tuple(state.queue))]
+    if state.stop_reason == "refusal":
+        return [Finish({"type": "refusal"}, stop_details=state.stop_details)]
+    return [Finish(ev.END_TURN)]
+
+
+def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action]:
+    if failure.retryable and failure.attempt < limits.model_attempts:
+        return [Retry(failure, retry_at(failure, limits, state.thread_id))]
+    error_type = ERROR_TYPES.get(failure.kind, "model_request_failed_error")
+    return [_give_up(state, error_type, failure.message)]
+
+
+def _give_up(state: ThreadState, error_type: str, message: str) -> Finish:
+    """Spec core 13.1 ``exhausted``: the turn is dead and queued inputs are dropped."""
+    error = session_error(error_type, message, "exhausted")
+    return Finish(ev.RETRIES_EXHAUSTED, error=error, dropped=tuple(state.queue))
+
+
+def session_error(error_type: str, message: str, retry_status: str) -> dict[str, Any]:
+    """The ``error`` object of a ``session.error`` event (spec core 13)."""
+    return {"type": error_type, "message": message, "retry_status": {"type": retry_status}}

@@ -1,0 +1,246 @@
+"""Perform what ``decide`` asked for. Each effect ends in one append under the lease's fence."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from agents import policies, pricing
+from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnInterrupted, Usage
+from agents.sandboxes.base import CallResult, SandboxError
+from agents.tools import registry as tools
+from contract import ids
+from sessions import events as ev
+from sessions import files, log
+from sessions.events import Draft
+from sessions.harness import decide as do
+from sessions.harness.hands import Hands
+from sessions.harness.lease import Lease
+from sessions.harness.preview import Preview
+from sessions.harness.prompt import Prompt
+from sessions.harness.reply import Ids, Reply, failed_request, request_end
+from sessions.harness.spec import TurnSpec
+from sessions.harness.state import Call, ThreadState
+from sessions.inbox import interrupted_result
+from sessions.models import Event
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+LOOK_SECONDS = 1.0  # how often a wait looks into the log for an interrupt whose nudge got lost
+
+
+@cache
+def tool_pool() -> ThreadPoolExecutor:
+    """Where the calls of all turns of this process wait for their sandboxes."""
+    workers = int(settings.HOLDFAST_WORKER_THREADS) * 2
+    return ThreadPoolExecutor(max_workers=workers, thread_name_prefix="tool")
+
+
+class Effects:
+    """The shell around ``decide``: one lease, one session, the state it was decided from."""
+
+    def __init__(self, lease: Lease, spec: TurnSpec, state: ThreadState, prompt: Prompt) -> None:
+        self.lease, self.spec, self.state, self.prompt = lease, spec, state, prompt
+        self.hands = Hands(spec.session_id, lease.should_stop)
+        self._looked_at = time.monotonic()
+
+    def perform(self, actions: Sequence[do.Action]) -> list[Event]:
+        """Carry out one answer of ``decide``; returns what was appended, in order.
+
+        Raises ``sessions.log.LeaseLost`` or ``Stale``.
+        """
+        match actions[0]:
+            case do.CallModel(resume):
+                return self._call_model(resume=resume)
+            case do.RunTool() | do.Refuse():
+                return self._answer_calls(actions)
+            case do.CloseRequest(request_id):
+                return self._append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
+            case do.Interrupt() as interrupt:
+                return self._interrupt(interrupt)
+            case do.TakeMessages(messages):
+                return self._append([_processed(messages)])
+            case do.Retry(failure, at):
+                return self._retry(failure, at.isoformat())
+            case do.Finish() as finish:
+                return self._finish(finish)
+            case do.Wait(until):
+                raise AssertionError(f"The runner waits by itself (until {until}).")
+
+    def _append(self, drafts: list[Draft], *, expect_seq: int | None = None) -> list[Event]:
+        return log.append(
+            self.spec.session_id, self.spec.thread_id, drafts, lease=self.lease, expect_seq=expect_seq
+        )
+
+    @property
+    def _speed(self) -> str:
+        return str(self.spec.model.get("speed") or "standard")
+
+    def _about(self, **fields: Any) -> dict[str, Any]:
+        return {"session_thread_id": self.spec.thread_id, "agent_name": self.spec.agent_name, **fields}
+
+    # The model
+
+    def _call_model(self, *, resume: bool) -> list[Event]:
+        names = Ids(request=ids.event_id(), message=ids.event_id(), thinking=ids.event_id())
+        opening = [Draft(ev.THREAD_RUNNING, self._about())] if resume else []
+        stored = self._append([*opening, Draft(ev.MODEL_START, id=names.request)])
+        connection.close()  # back to the pool: the model may take minutes
+        preview = Preview(self.spec.session_id, self.spec.thread_id, names)
+        try:
+            reply = self.spec.provider.stream(self._request(), preview.part, self._should_stop)
+            preview.flush()
+            drafts = self._reply(names, reply)
+        except ProviderError as error:
+            drafts = [failed_request(names.request, error, self._speed)]
+        except TurnInterrupted:
+            drafts = [request_end(names.request, Usage(), self._speed, {}, is_error=True)]
+        return stored + self._append(drafts)
+
+    def _request(self) -> ModelRequest:
+        model = self.spec.model
+        return ModelRequest(
+            model=model["id"],
+            messages=self.prompt.messages,
+            system=self.spec.system,
+            tools=self.spec.tool_params,
+            effort=self.spec.effort,
+            speed=self._speed,
+            inference_geo=model.get("inference_geo"),
+        )
+
+    def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
+        cost = pricing.price(
+            reply.model, reply.usage, speed=self._speed, geo=self.spec.model.get("inference_geo")
+        )
+        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input)
+        return builder.drafts(reply, str(cost) if cost is not None else None, self._speed)
+
+    def _should_stop(self) -> bool:
+        """True once the lease is lost or an interrupt is on the log."""
+        if not self.lease.should_stop() and time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            waiting = Event.objects.filter(
+                thread_id=self.spec.thread_id, type=ev.USER_INTERRUPT, processed_at=None
+            )
+            self.lease.interrupted = self.lease.interrupted or waiting.exists()
+            connection.close()
+        return self.lease.should_stop()
+
+    # The tools
+
+    def _answer_calls(self, actions: Sequence[do.Action]) -> list[Event]:
+        refused = [action.call for action in actions if isinstance(action, do.Refuse)]
+        ready = [action.call for action in actions if isinstance(action, do.RunTool)]
+        stored = self._append([self._refusal(call) for call in refused]) if refused else []
+        if ready:
+            try:
+                stored += self._open_hands()
+            except SandboxError as error:
+                return stored + self._append([_error_result(call.id, str(error)) for call in ready])
+            stored += self._run(ready)
+        return stored
+
+    def _open_hands(self) -> list[Event]:
+        """Say on the log that a sandbox is opened before the first call can reach it."""
+        if self.hands.is_open:
+            return []
+        stored = [] if self.state.sandbox_opened else self._append([Draft(ev.OPS_SANDBOX_OPENED)])
+        self.hands.open()
+        return stored
+
+    def _run(self, calls: list[Call]) -> list[Event]:
+        connection.close()
+        pool = tool_pool()
+        running: dict[Future[CallResult], Call] = {}
+        for call in calls:
+            reattempt = self.state.may_have_started(call)
+            running[pool.submit(self.hands.call, call, reattempt=reattempt)] = call
+        stored: list[Event] = []
+        told = False
+        while running:
+            done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                stored += self._finished(running.pop(future), future)
+            if running and self._should_stop() and not told:
+                told = True
+                self._stop_hands()
+        return stored
+
+    def _stop_hands(self) -> None:
+        """An interrupt ends what runs; a lost lease leaves it to the worker that has it now."""
+        if self.lease.lost:
+            raise log.LeaseLost(self.lease.thread_id)
+        self.hands.interrupt()
+
+    def _finished(self, call: Call, future: Future[CallResult]) -> list[Event]:
+        try:
+            result = future.result()
+        except SandboxError as error:
+            return self._append([_error_result(call.id, str(error))])
+        payload = {"tool_use_id": call.id, "content": result.content, "is_error": result.is_error}
+        private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
+        if result.outputs:
+            files.capture_outputs(self.spec.session_id, result.outputs, self.hands.read_output)
+        return self._append([Draft(ev.TOOL_RESULT, payload, private=private)])
+
+    def _refusal(self, call: Call) -> Draft:
+        return _error_result(call.id, call.refusal or policies.refusal(call.name))
+
+    # The turn
+
+    def _interrupt(self, interrupt: do.Interrupt) -> list[Event]:
+        """Spec core 10.7: close the calls, tell of the interrupt, end the turn; then the next one."""
+        drafts = [interrupted_result(call.id, custom=call.custom) for call in interrupt.calls]
+        drafts.append(_processed(interrupt.interrupts))
+        drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=ev.END_TURN, stop_details=None)))
+        if interrupt.messages:
+            drafts += [_processed(interrupt.messages), Draft(ev.THREAD_RUNNING, self._about())]
+        return self._append(drafts)
+
+    def _retry(self, failure: do.Failure, wake_at: str) -> list[Event]:
+        error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
+        error = do.session_error(error_type, failure.message, "retrying")
+        return self._append(
+            [
+                Draft(ev.SESSION_ERROR, {"error": error}),
+                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": wake_at}),
+            ]
+        )
+
+    def _finish(self, finish: do.Finish) -> list[Event]:
+        """Go idle, unless something arrived since this was decided."""
+        drafts = [Draft(ev.SESSION_ERROR, {"error": finish.error})] if finish.error else []
+        if finish.dropped:
+            drafts.append(_processed(finish.dropped, dropped=True))
+        about = self._about(stop_reason=finish.stop_reason, stop_details=finish.stop_details)
+        return self._append([*drafts, Draft(ev.THREAD_IDLE, about)], expect_seq=self.state.seq)
+
+    def give_up(self, message: str) -> list[Event]:
+        """After a fault of our own: close what is open and go idle, so that a person can decide."""
+        drafts: list[Draft] = []
+        if self.state.open_request:
+            drafts.append(request_end(self.state.open_request, Usage(), self._speed, {}, is_error=True))
+        for call in self.state.calls.values():
+            drafts.append(interrupted_result(call.id, custom=call.custom))
+        error = do.session_error("unknown_error", message, "exhausted")
+        about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
+        return self._append([*drafts, Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)])
+
+
+def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:
+    payload: dict[str, Any] = {"event_ids": list(event_ids)}
+    return Draft(ev.OPS_PROCESSED, {**payload, "dropped": True} if dropped else payload)
+
+
+def _error_result(call_id: str, text: str) -> Draft:
+    content = [{"type": "text", "text": text}]
+    return Draft(ev.TOOL_RESULT, {"tool_use_id": call_id, "content": content, "is_error": True})

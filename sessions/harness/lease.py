@@ -1,0 +1,197 @@
+"""Who runs a thread: a lease on its row with a fencing token, and the proof that a worker lives.
+
+A claim raises ``fence``; every append of the worker is conditional on it (``sessions.log``). One
+keeper per worker process renews all its leases and holds an advisory lock on a connection of its
+own: when the process dies, PostgreSQL frees that lock at once and the sweeper frees the leases.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from sessions import nudges
+
+log = logging.getLogger(__name__)
+
+LIVENESS_CLASS = 0x4846  # "HF": the class of our advisory locks; the object is the worker's number
+RECONNECT_SECONDS = 1.0
+
+CLAIM = """
+UPDATE agent_sessions_thread t
+SET fence = t.fence + 1, lease_owner = %(owner)s, lease_expires = clock_timestamp() + %(ttl)s * interval '1 second'
+FROM (SELECT id, lease_owner, lease_expires FROM agent_sessions_thread WHERE id = %(thread)s FOR UPDATE) old
+WHERE t.id = old.id AND t.status IN ('running', 'rescheduling')
+  AND (t.lease_expires IS NULL OR t.lease_expires < clock_timestamp())
+RETURNING t.session_id, t.fence, old.lease_owner
+"""
+RENEW = """
+UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp() + %s * interval '1 second'
+FROM unnest(%s::text[], %s::bigint[]) AS mine(id, fence)
+WHERE t.id = mine.id AND t.fence = mine.fence AND t.lease_expires > clock_timestamp() RETURNING t.id
+"""
+RELEASE = """
+UPDATE agent_sessions_thread SET lease_expires = NULL, lease_owner = CASE WHEN %s THEN '' ELSE lease_owner END
+WHERE id = %s AND fence = %s RETURNING status IN ('running', 'rescheduling') AND (wake_at IS NULL OR wake_at <= now())
+"""
+ORPHANS = """
+UPDATE agent_sessions_thread t SET lease_expires = NULL
+WHERE t.lease_expires IS NOT NULL AND t.lease_owner <> '' AND NOT EXISTS (
+  SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.objid::bigint = split_part(t.lease_owner, ':', 3)::bigint)
+RETURNING t.id
+"""
+WORKERS = """
+SELECT count(*) FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right to append to a thread. ``previous`` names the owner it was taken from, if any.
+
+    ``changed`` is set when the lease was lost or an interrupt came: whoever waits should look.
+    """
+
+    thread_id: str
+    session_id: str
+    fence: int
+    previous: str
+    lost: bool = False
+    interrupted: bool = False
+    changed: threading.Event = field(default_factory=threading.Event)
+
+    def should_stop(self) -> bool:
+        """True if the work under way must be dropped."""
+        return self.lost or self.interrupted
+
+
+class Keeper:
+    """Claims, renews and releases the leases of this process."""
+
+    def __init__(self, ttl: float) -> None:
+        self.ttl = ttl
+        self.number = secrets.randbelow(2**31 - 1) + 1
+        self.owner = f"{socket.gethostname().replace(':', '-')[:40]}:{os.getpid()}:{self.number}"
+        self._leases: dict[str, Lease] = {}
+        self._lock = threading.Lock()
+        self._liveness: psycopg.Connection[Any] | None = None
+
+    def start(self) -> None:
+        """Take the liveness lock and start the heartbeat; returns once the lock is held."""
+        self._hold_liveness()
+        threading.Thread(target=self._beat_for_ever, name="lease-heartbeat", daemon=True).start()
+        nudges.listen_interrupts(self.interrupt)
+
+    def claim(self, thread_id: str) -> Lease | None:
+        """Take the lease of a thread that has work; None if it has none or another worker has it."""
+        with connection.cursor() as cursor:
+            cursor.execute(CLAIM, {"owner": self.owner, "ttl": self.ttl, "thread": thread_id})
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        lease = Lease(thread_id, row[0], row[1], row[2])
+        with self._lock:
+            self._leases[thread_id] = lease
+        return lease
+
+    def release(self, lease: Lease, *, clean: bool) -> bool:
+        """Give a lease back. True if the thread has got work meanwhile and should be claimed again.
+
+        Not ``clean`` leaves the owner's name, so that the next owner knows a call may be under way.
+        """
+        with self._lock:
+            if self._leases.get(lease.thread_id) is lease:
+                del self._leases[lease.thread_id]
+        with connection.cursor() as cursor:
+            cursor.execute(RELEASE, [clean, lease.thread_id, lease.fence])
+            row = cursor.fetchone()
+        return bool(row and row[0])
+
+    def interrupt(self, session_id: str, thread_id: str | None) -> None:
+        """An interrupt is on the log of these threads: stop what is under way and look."""
+        with self._lock:
+            leases = list(self._leases.values())
+        for lease in leases:
+            if lease.session_id == session_id and thread_id in (None, lease.thread_id):
+                lease.interrupted = True
+                lease.changed.set()
+
+    def _beat_for_ever(self) -> None:
+        while True:
+            time.sleep(self.ttl / 3)
+            try:
+                self._beat()
+            except (DatabaseError, psycopg.Error) as error:
+                log.warning("The leases could not be renewed: %s", type(error).__name__)
+            except Exception:
+                log.exception("The heartbeat failed.")
+
+    def _beat(self) -> None:
+        with self._lock:
+            leases = list(self._leases.values())
+        liveness = self._hold_liveness()
+        threads = [lease.thread_id for lease in leases]
+        fences = [lease.fence for lease in leases]
+        renewed = {row[0] for row in liveness.execute(RENEW, [self.ttl, threads, fences]).fetchall()}
+        for lease in leases:
+            if lease.thread_id not in renewed:
+                lease.lost = True
+                lease.changed.set()
+
+    def _hold_liveness(self) -> psycopg.Connection[Any]:
+        """The keeper's own connection, with the advisory lock on it; opened again if it broke."""
+        if self._liveness is not None and not self._liveness.closed:
+            return self._liveness
+        link = psycopg.connect(**_dsn(), autocommit=True, connect_timeout=5)
+        link.execute("SET statement_timeout = '5s'")
+        link.execute("SELECT pg_advisory_lock(%s, %s)", [LIVENESS_CLASS, self.number])
+        self._liveness = link
+        return link
+
+
+_keeper: Keeper | None = None
+_keeper_lock = threading.Lock()
+
+
+def keeper() -> Keeper:
+    """This process's keeper, started on first use."""
+    global _keeper
+    with _keeper_lock:
+        if _keeper is None:
+            fresh = Keeper(float(settings.HOLDFAST_LEASE_SECONDS))
+            fresh.start()
+            _keeper = fresh
+        return _keeper
+
+
+def free_orphans() -> list[str]:
+    """Free the leases of workers that are gone; returns their threads."""
+    with connection.cursor() as cursor:
+        cursor.execute(ORPHANS, [LIVENESS_CLASS])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def workers_seen() -> int:
+    """How many worker processes are alive now (those that have had work since they started)."""
+    with connection.cursor() as cursor:
+        cursor.execute(WORKERS, [LIVENESS_CLASS])
+        return int(cursor.fetchone()[0])
+
+
+def _dsn() -> dict[str, Any]:
+    """Django's connection parameters, without its pool."""
+    params = dict(connection.get_connection_params())
+    return {key: params[key] for key in ("dbname", "host", "port", "user", "password", "sslmode") if params.get(key)}

@@ -1,0 +1,69 @@
+"""Text on its way: ephemeral frames for open streams while a reply is being written.
+
+Frames follow spec core 11.6 and 14.3; they are never logged. Text is gathered for a few
+milliseconds, so that a fast model doesn't cost one message per token.
+"""
+
+from __future__ import annotations
+
+import time
+
+from agents.providers.base import StreamPart
+from sessions import events as ev
+from sessions import nudges
+from sessions.harness.reply import Ids
+
+GATHER_SECONDS = 0.02
+
+
+class Preview:
+    """Publishes one reply's parts as they arrive. ``first_at`` is when the first one came."""
+
+    def __init__(self, session_id: str, thread_id: str, ids: Ids) -> None:
+        self._session_id, self._thread_id, self._ids = session_id, thread_id, ids
+        self._indexes: dict[int, int] = {}
+        self._blanks: dict[int, str] = {}
+        self._started: set[str] = set()
+        self._gathered: dict[int, str] = {}
+        self._sent_at = 0.0
+        self.first_at: float | None = None
+
+    def part(self, part: StreamPart) -> None:
+        """Take the next part of the reply."""
+        if self.first_at is None:
+            self.first_at = time.monotonic()
+        if part.kind == "thinking_started":
+            self._start(ev.AGENT_THINKING, self._ids.thinking)
+        elif part.kind == "text" and part.text:
+            self._text(part.index, part.text)
+
+    def _text(self, block: int, text: str) -> None:
+        """Blocks of nothing but blanks are never logged, so they get no index either."""
+        if block not in self._indexes:
+            text = self._blanks.pop(block, "") + text
+            if not text.strip():
+                self._blanks[block] = text
+                return
+            self._indexes[block] = len(self._indexes)
+            self._start(ev.AGENT_MESSAGE, self._ids.message)
+        index = self._indexes[block]
+        self._gathered[index] = self._gathered.get(index, "") + text
+        if time.monotonic() - self._sent_at >= GATHER_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        gathered, self._gathered = self._gathered, {}
+        for index, text in gathered.items():
+            content = {"type": "text", "text": text}
+            delta = {"type": "content_delta", "index": index, "content": content}
+            self._publish({"type": "event_delta", "event_id": self._ids.message, "delta": delta})
+        self._sent_at = time.monotonic()
+
+    def _start(self, event_type: str, event_id: str) -> None:
+        if event_id not in self._started:
+            self._started.add(event_id)
+            self._publish({"type": "event_start", "event": {"type": event_type, "id": event_id}})
+
+    def _publish(self, frame: dict[str, object]) -> None:
+        nudges.publish_delta(self._session_id, self._thread_id, frame)

@@ -1,0 +1,113 @@
+"""The prompt as a projection of the log: Messages API messages, folded entry by entry. Pure.
+
+The list only ever grows at its end, so that the provider's prompt cache keeps its prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessions import events as ev
+from sessions.events import Entry
+
+Block = dict[str, Any]
+Resolve = Callable[[Block], Block]
+
+WORKING_NOTE = (
+    "You work in a Linux sandbox. The working directory is /workspace. Files the user attached are "
+    "read-only below /mnt/session/uploads. Put every file the user should receive into "
+    "/mnt/session/outputs."
+)
+
+
+def system_prompt(system: str | None, *, sandboxed: bool) -> str | None:
+    """The agent's own system prompt, then a note on the sandbox if it has tools that run there."""
+    parts = [part for part in (system, WORKING_NOTE if sandboxed else None) if part]
+    return "\n\n".join(parts) or None
+
+
+@dataclass(slots=True)
+class Prompt:
+    """The conversation of one thread so far.
+
+    ``resolve`` turns a content block that names a stored file into one that holds it.
+    """
+
+    resolve: Resolve
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    _queued: dict[str, Entry] = field(default_factory=dict)
+    _parts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _calls: dict[str, str] = field(default_factory=dict)  # call's event id -> the provider's id
+    _results: dict[str, Block] = field(default_factory=dict)
+
+    def advance(self, entry: Entry) -> None:
+        """Take the next entry of the thread into account."""
+        if entry.type in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE):
+            if entry.processed_at is None:
+                self._queued[entry.id] = entry
+            else:
+                self._say(_blocks(entry))
+        elif entry.type == ev.OPS_PROCESSED:
+            self._take(entry)
+        elif entry.type in (ev.AGENT_MESSAGE, ev.TOOL_USE, ev.CUSTOM_TOOL_USE):
+            self._parts[entry.id] = entry.payload
+        elif entry.type == ev.MODEL_END:
+            self._reply(entry)
+        elif entry.type in ev.RESULTS:
+            self._result(entry)
+
+    def _take(self, entry: Entry) -> None:
+        for event_id in entry.payload["event_ids"]:
+            queued = self._queued.pop(event_id, None)
+            if queued is not None and not entry.payload.get("dropped"):
+                self._say(_blocks(queued))
+
+    def _say(self, blocks: list[Block]) -> None:
+        """Add blocks to the user's side; neighbouring user messages are one message."""
+        blocks = [self.resolve(block) for block in blocks]
+        if self.messages and self.messages[-1]["role"] == "user":
+            self.messages[-1]["content"].extend(blocks)
+        else:
+            self.messages.append({"role": "user", "content": blocks})
+
+    def _reply(self, entry: Entry) -> None:
+        stored = (entry.private or {}).get("blocks")
+        parts, self._parts = self._parts, {}
+        if stored:
+            blocks = [self._restore(block, parts) for block in stored]
+            self.messages.append({"role": "assistant", "content": blocks})
+
+    def _restore(self, block: Block, parts: Mapping[str, Mapping[str, Any]]) -> Block:
+        """A block of the reply as the provider sent it; text and calls are stored as references."""
+        if "event" not in block:
+            return block
+        payload = parts[block["event"]]
+        if block["type"] == "text":
+            return {"type": "text", "text": payload["content"][block["index"]]["text"]}
+        self._calls[block["event"]] = block["id"]
+        return {"type": "tool_use", "id": block["id"], "name": payload["name"], "input": payload["input"]}
+
+    def _result(self, entry: Entry) -> None:
+        call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]
+        if call_id not in self._calls:
+            return
+        self._results[call_id] = {
+            "type": "tool_result",
+            "tool_use_id": self._calls[call_id],
+            "content": [self.resolve(block) for block in entry.payload.get("content") or []],
+            "is_error": bool(entry.payload.get("is_error")),
+        }
+        if len(self._results) == len(self._calls):
+            results = [self._results[call] for call in self._calls]
+            self._calls, self._results = {}, {}
+            self.messages.append({"role": "user", "content": results})
+
+
+def _blocks(entry: Entry) -> list[Block]:
+    content: list[Block] = entry.payload["content"]
+    if entry.type == ev.USER_MESSAGE:
+        return content
+    text = "\n".join(block["text"] for block in content)
+    return [{"type": "text", "text": f"<system-message>\n{text}\n</system-message>"}]

@@ -1,0 +1,137 @@
+"""A model's reply as log entries: one commit holds all of it (spec core 11.7). Pure.
+
+The provider's own blocks are kept in ``private``, text and calls as references to the events that
+carry them, so that the prompt can be rebuilt exactly and nothing is stored twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents import policies
+from agents.policies import Grant
+from agents.providers.base import ModelReply, ProviderError, Usage
+from sessions import events as ev
+from sessions.events import Draft
+
+NewId = Callable[[], str]
+CheckInput = Callable[[str, Mapping[str, Any]], str | None]
+
+CUT_OFF = "The reply was cut off by its output limit before this call was complete; it was not run."
+
+
+@dataclass(slots=True)
+class Ids:
+    """The ids that previews on open streams already use for events that are not yet on the log."""
+
+    request: str
+    message: str
+    thinking: str
+
+
+@dataclass(slots=True)
+class Reply:
+    """Builds the drafts of one reply. ``check`` says what is wrong with a built-in tool's input."""
+
+    ids: Ids
+    new_id: NewId
+    grants: Mapping[str, Grant]
+    check: CheckInput
+    texts: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[Draft] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    thought: bool = False
+
+    def drafts(self, reply: ModelReply, cost: str | None, speed: str) -> list[Draft]:
+        """Thinking mark, message, calls and the end of the request span, in canonical order."""
+        cut_off = reply.stop_reason == "max_tokens"
+        for place, block in enumerate(reply.content):
+            self._take(block, cut_off=cut_off and place == len(reply.content) - 1)
+        found: list[Draft] = []
+        if self.thought:
+            found.append(Draft(ev.AGENT_THINKING, id=self.ids.thinking))
+        if self.texts:
+            found.append(Draft(ev.AGENT_MESSAGE, {"content": self.texts}, id=self.ids.message))
+        private = {
+            "blocks": self.blocks,
+            "stop_reason": reply.stop_reason,
+            "stop_details": reply.stop_details,
+            "usage": _spent(reply.usage),
+            "cost": cost,
+            "model": reply.model,
+            "request_id": reply.request_id,
+        }
+        return [*found, *self.calls, request_end(self.ids.request, reply.usage, speed, private)]
+
+    def _take(self, block: dict[str, Any], *, cut_off: bool) -> None:
+        if block["type"] == "text":
+            if block["text"].strip():
+                reference = {"type": "text", "event": self.ids.message, "index": len(self.texts)}
+                self.blocks.append(reference)
+                self.texts.append({"type": "text", "text": block["text"]})
+        elif block["type"] == "tool_use":
+            call = self._call(block, cut_off=cut_off)
+            self.calls.append(call)
+            self.blocks.append({"type": "tool_use", "event": call.id, "id": block["id"]})
+        else:
+            self.thought = self.thought or block["type"] in ("thinking", "redacted_thinking")
+            self.blocks.append(block)
+
+    def _call(self, block: dict[str, Any], *, cut_off: bool) -> Draft:
+        name, tool_input = block["name"], block["input"]
+        grant = self.grants.get(name)
+        if grant is not None and grant.custom is not None and not cut_off:
+            return Draft(ev.CUSTOM_TOOL_USE, {"name": name, "input": tool_input}, id=self.new_id())
+        refusal = policies.refusal(name) if grant is None else None
+        if refusal is None:
+            refusal = CUT_OFF if cut_off else self.check(name, tool_input)
+        verdict = policies.judge(grant) if refusal is None else policies.NOT_ENABLED
+        payload: dict[str, Any] = {
+            "name": name,
+            "input": tool_input,
+            "evaluated_permission": verdict.evaluated_permission,
+        }
+        if verdict.evaluation is not None:
+            payload["evaluation"] = dict(verdict.evaluation)
+        private = {"refusal": refusal} if refusal else None
+        return Draft(ev.TOOL_USE, payload, private=private, id=self.new_id())
+
+
+def request_end(
+    start_id: str, usage: Usage, speed: str, private: Mapping[str, Any], *, is_error: bool = False
+) -> Draft:
+    """The end of a model request's span (spec core 11.4)."""
+    model_usage = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_creation_input_tokens": usage.cache_creation_input_tokens,
+        "cache_read_input_tokens": usage.cache_read_input_tokens,
+        "speed": speed,
+    }
+    payload = {"model_request_start_id": start_id, "model_usage": model_usage, "is_error": is_error}
+    return Draft(ev.MODEL_END, payload, private=private)
+
+
+def failed_request(start_id: str, error: ProviderError, speed: str) -> Draft:
+    """The end of a request that failed; the loop reads ``failure`` and decides what follows."""
+    failure = {
+        "kind": error.kind,
+        "message": error.message,
+        "retryable": error.retryable,
+        "retry_after": error.retry_after,
+    }
+    return request_end(start_id, Usage(), speed, {"failure": failure}, is_error=True)
+
+
+def _spent(usage: Usage) -> dict[str, int]:
+    """The keys of ``sessions.projections.columns.Usage``."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cache_read_input_tokens,
+        "cache_creation_5m": usage.cache_creation_5m,
+        "cache_creation_1h": usage.cache_creation_1h,
+        "model_requests": 1,
+    }

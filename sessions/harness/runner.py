@@ -1,0 +1,142 @@
+"""The loop: lease, read, fold, decide, perform, append, until the thread rests."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from django.db import Error as DatabaseFailure
+from django.db import connection
+
+from sessions import events as ev
+from sessions import log
+from sessions.events import Draft
+from sessions.harness import spec as specs
+from sessions.harness.attachments import resolver
+from sessions.harness.decide import Wait, decide
+from sessions.harness.effects import Effects
+from sessions.harness.lease import Lease, keeper
+from sessions.harness.prompt import Prompt
+from sessions.harness.state import ThreadState
+from sessions.models import Event, Thread
+
+logger = logging.getLogger(__name__)
+
+WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no worker slot sleeps
+PAGE = 1000
+
+
+def run(thread_id: str) -> bool:
+    """Run a thread until it rests. True if its sandbox was used, so that it should be kept.
+
+    Does nothing if another worker has the thread or there is nothing to do.
+    """
+    used_hands = False
+    again = True
+    while again:
+        lease = keeper().claim(thread_id)
+        if lease is None:
+            break
+        runner = Runner(lease)
+        clean = False
+        try:
+            clean = runner.drive()
+        finally:
+            used_hands = used_hands or runner.used_hands
+            again = keeper().release(lease, clean=clean) and clean
+    return used_hands
+
+
+class Runner:
+    """One lease's worth of work."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.state = ThreadState(lease.thread_id)
+        self.effects: Effects | None = None
+
+    @property
+    def used_hands(self) -> bool:
+        return self.effects is not None and self.effects.hands.is_open
+
+    def drive(self) -> bool:
+        """Work until the thread rests; False if it was left in the middle of something."""
+        try:
+            effects = self._load()
+            self._work(effects)
+        except log.LeaseLost:
+            logger.warning("Thread %s was taken over by another worker.", self.lease.thread_id)
+            return False
+        except log.UnknownThread:
+            return True
+        return True
+
+    def _load(self) -> Effects:
+        thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
+        spec = specs.load(thread.session, thread)
+        self.prompt = Prompt(resolver(spec.workspace_id))
+        self.effects = Effects(self.lease, spec, self.state, self.prompt)
+        if self.lease.previous:
+            note = Draft(ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner})
+            log.append(spec.session_id, spec.thread_id, [note], lease=self.lease)
+        self._catch_up()
+        return self.effects
+
+    def _work(self, effects: Effects) -> None:
+        while True:
+            if self.lease.lost:
+                raise log.LeaseLost(self.lease.thread_id)
+            if self.lease.interrupted:
+                self.lease.interrupted = False
+                self.lease.changed.clear()
+                self._catch_up()
+            actions = decide(self.state, effects.spec.limits, datetime.now(UTC))
+            if not actions:
+                return
+            if isinstance(actions[0], Wait):
+                if not self._wait(actions[0].until):
+                    return
+                continue
+            try:
+                self._advance(effects.perform(actions))
+            except log.Stale:
+                self._catch_up()
+            except (log.LeaseLost, log.UnknownThread, DatabaseFailure):
+                raise
+            except Exception:
+                logger.exception("A step of thread %s failed.", self.lease.thread_id)
+                self._catch_up()
+                self._advance(effects.give_up("The server met an internal error. Its log has the details."))
+
+    def _wait(self, until: datetime) -> bool:
+        """Wait here if it's short; False if somebody else will wake the thread."""
+        seconds = (until - datetime.now(UTC)).total_seconds()
+        if seconds > WAIT_HERE_SECONDS:
+            return False
+        connection.close()
+        self.lease.changed.wait(max(0.0, seconds))
+        self._catch_up()
+        return True
+
+    def _advance(self, stored: list[Event]) -> None:
+        """Fold what was just appended, or read the log if others appended in between."""
+        seq = self.state.seq
+        if [event.seq for event in stored] != list(range(seq + 1, seq + 1 + len(stored))):
+            self._catch_up()
+            return
+        for event in stored:
+            self._fold(event)
+
+    def _catch_up(self) -> None:
+        while True:
+            page = log.read(
+                self.lease.session_id, after=self.state.seq, limit=PAGE, thread_id=self.lease.thread_id
+            )
+            for event in page:
+                self._fold(event)
+            if len(page) < PAGE:
+                return
+
+    def _fold(self, event: Event) -> None:
+        self.state.advance(event)
+        self.prompt.advance(event)

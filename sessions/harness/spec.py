@@ -1,0 +1,80 @@
+"""What a turn needs to know of its session besides the log: agent, tools, provider, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from agents import policies
+from agents.policies import Grant
+from agents.providers import registry as providers
+from agents.providers.base import Provider
+from agents.tools import registry as tools
+from sessions.harness.limits import Limits
+from sessions.harness.prompt import system_prompt
+from sessions.models import Session, Thread
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSpec:
+    """Read once per lease; a session's tools change only while it is idle (spec core 8.6)."""
+
+    session_id: str
+    thread_id: str
+    workspace_id: str
+    agent_name: str
+    model: Mapping[str, Any]
+    system: str | None
+    grants: Mapping[str, Grant]
+    tool_params: list[dict[str, Any]]
+    provider: Provider
+    limits: Limits
+
+    @property
+    def effort(self) -> str | None:
+        effort = self.model.get("effort")
+        return effort["type"] if effort else None
+
+
+def load(session: Session, thread: Thread) -> TurnSpec:
+    """Put together what the next turns of ``thread`` run with."""
+    agent = thread.agent
+    grants = policies.grants(agent["tools"], tools.offered())
+    sandboxed = any(name in tools.SANDBOX_TOOLS for name in grants)
+    return TurnSpec(
+        session_id=session.id,
+        thread_id=thread.id,
+        workspace_id=session.workspace_id,
+        agent_name=thread.agent_name,
+        model=agent["model"],
+        system=system_prompt(agent["system"], sandboxed=sandboxed),
+        grants=grants,
+        tool_params=[_params(grant) for grant in grants.values()],
+        provider=provider(agent["model"]["id"]),
+        limits=limits(),
+    )
+
+
+def provider(model_id: str) -> Provider:
+    """Where a model runs, by the installation's settings."""
+    key = settings.HOLDFAST_MODEL_API_KEY
+    return providers.provider_for(
+        model_id, base_url=settings.HOLDFAST_MODEL_BASE_URL, api_key=key.reveal() if key else None
+    )
+
+
+def limits() -> Limits:
+    """The installation's limits of a turn."""
+    return Limits(
+        retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
+        retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
+    )
+
+
+def _params(grant: Grant) -> dict[str, Any]:
+    if grant.custom is not None:
+        return {key: grant.custom[key] for key in ("name", "description", "input_schema")}
+    return tools.TOOLSET[grant.name].params()

@@ -1,0 +1,182 @@
+"""Where a thread stands, folded from its events. Pure; ``decide`` reads it, nothing stores it.
+
+``ThreadState.advance`` takes one entry at a time, so that a long session costs the same at its
+five-hundredth step as at its first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sessions import events as ev
+from sessions.events import Entry
+from sessions.projections.columns import THREAD_STATUS
+
+Verdict = Literal["allow", "deny", "ask"]
+
+
+@dataclass(slots=True)
+class Call:
+    """A tool call without a result yet.
+
+    ``seq`` is where the log says that it may run. ``verdict``: may run, must be refused, waits for a person, or waits for its client's answer
+    (``ask`` too: custom tools always wait). ``refusal`` is the text of the error result.
+    """
+
+    id: str
+    name: str
+    input: dict[str, Any]
+    seq: int
+    custom: bool
+    verdict: Verdict
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last model request failed. ``attempt`` counts from 1 within the turn."""
+
+    kind: str
+    message: str
+    retryable: bool
+    retry_after: float | None
+    attempt: int
+    at: datetime
+
+
+@dataclass(slots=True)
+class ThreadState:
+    """A thread after the entry numbered ``seq``."""
+
+    thread_id: str
+    seq: int = 0
+    status: str = "idle"
+    queue: list[str] = field(default_factory=list)  # messages not yet taken into a turn
+    interrupts: list[str] = field(default_factory=list)  # interrupts not yet applied
+    open_request: str | None = None  # a model request without its end
+    calls: dict[str, Call] = field(default_factory=dict)
+    asked: bool = False  # the model owes a reply
+    stop_reason: str = "end_turn"  # of the last reply
+    stop_details: dict[str, Any] | None = None
+    failure: Failure | None = None  # not yet acted upon
+    attempts: int = 0  # failed requests since the last reply
+    wake_at: datetime | None = None
+    rounds: int = 0  # replies with tool calls in this turn
+    sandbox_opened: bool = False
+    taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
+
+    def advance(self, entry: Entry) -> None:
+        """Take the next entry of this thread into account."""
+        self.seq = entry.seq
+        if status := THREAD_STATUS.get(entry.type):
+            self._enter(status, entry)
+        elif handler := HANDLERS.get(entry.type):
+            handler(self, entry)
+
+    def _enter(self, status: str, entry: Entry) -> None:
+        self.status = status
+        wake_at = (entry.private or {}).get("wake_at")
+        self.wake_at = datetime.fromisoformat(wake_at) if wake_at else None
+        if status == "rescheduling":
+            self.failure = None
+        elif status == "idle" and entry.payload["stop_reason"]["type"] != "requires_action":
+            self.asked, self.failure, self.attempts, self.rounds = False, None, 0, 0
+
+    def _message(self, entry: Entry) -> None:
+        if entry.processed_at is None:
+            self.queue.append(entry.id)
+        else:
+            self._taken()
+
+    def _taken(self) -> None:
+        self.asked, self.attempts, self.rounds = True, 0, 0
+
+    def _interrupt(self, entry: Entry) -> None:
+        if entry.processed_at is None:
+            self.interrupts.append(entry.id)
+
+    def _processed(self, entry: Entry) -> None:
+        done = set(entry.payload["event_ids"])
+        taken = [event_id for event_id in self.queue if event_id in done]
+        self.queue = [event_id for event_id in self.queue if event_id not in done]
+        self.interrupts = [event_id for event_id in self.interrupts if event_id not in done]
+        if taken and not entry.payload.get("dropped"):
+            self._taken()
+
+    def _tool_use(self, entry: Entry) -> None:
+        permission = entry.payload.get("evaluated_permission", "ask")
+        refusal = (entry.private or {}).get("refusal", "")
+        self.calls[entry.id] = Call(
+            entry.id,
+            entry.payload["name"],
+            entry.payload["input"],
+            entry.seq,
+            custom=entry.type == ev.CUSTOM_TOOL_USE,
+            verdict=permission,
+            refusal=refusal,
+        )
+
+    def _confirmation(self, entry: Entry) -> None:
+        call = self.calls.get(entry.payload["tool_use_id"])
+        if call is None:
+            return
+        call.verdict, call.seq = entry.payload["result"], entry.seq
+        if call.verdict == "deny":
+            call.refusal = denied(call.name, entry.payload.get("deny_message"))
+
+    def _result(self, entry: Entry) -> None:
+        self.calls.pop(entry.payload[ev.CALL_ID_FIELD[entry.type]], None)
+        if not self.calls:
+            self.asked = True
+
+    def _model_start(self, entry: Entry) -> None:
+        self.open_request = entry.id
+
+    def _model_end(self, entry: Entry) -> None:
+        self.open_request = None
+        private = entry.private or {}
+        if failure := private.get("failure"):
+            self.attempts += 1
+            self.failure = Failure(**failure, attempt=self.attempts, at=entry.created_at)
+        elif "blocks" in private:
+            self.attempts, self.failure = 0, None
+            self.stop_reason = private["stop_reason"]
+            self.stop_details = private.get("stop_details")
+            self.rounds += bool(self.calls)
+            self.asked = self.stop_reason == "pause_turn" and not self.calls
+
+    def _sandbox_opened(self, entry: Entry) -> None:
+        self.sandbox_opened = True
+
+    def _taken_over(self, entry: Entry) -> None:
+        self.taken_over_seq = entry.seq
+
+    def may_have_started(self, call: Call) -> bool:
+        """True if an earlier worker may have handed this call to a sandbox before it died."""
+        return self.taken_over_seq > call.seq
+
+
+def denied(tool_name: str, message: str | None) -> str:
+    """What the model reads when a person said no (spec core 10.5)."""
+    text = f"The call of {tool_name} was rejected by the user."
+    return f"{text} They said: {message}" if message else text
+
+
+HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
+    ev.USER_MESSAGE: ThreadState._message,
+    ev.SYSTEM_MESSAGE: ThreadState._message,
+    ev.USER_INTERRUPT: ThreadState._interrupt,
+    ev.OPS_PROCESSED: ThreadState._processed,
+    ev.TOOL_USE: ThreadState._tool_use,
+    ev.CUSTOM_TOOL_USE: ThreadState._tool_use,
+    ev.USER_TOOL_CONFIRMATION: ThreadState._confirmation,
+    ev.TOOL_RESULT: ThreadState._result,
+    ev.USER_CUSTOM_TOOL_RESULT: ThreadState._result,
+    ev.MODEL_START: ThreadState._model_start,
+    ev.MODEL_END: ThreadState._model_end,
+    ev.OPS_SANDBOX_OPENED: ThreadState._sandbox_opened,
+    ev.OPS_TAKEN_OVER: ThreadState._taken_over,
+}

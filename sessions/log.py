@@ -1,0 +1,264 @@
+"""The only door to the log: ``append`` writes events, ``read`` reads them.
+
+An append is one transaction: it locks the session and thread rows, checks the caller's fence,
+allots gapless ``seq`` numbers, inserts the events and brings the projected columns up to date.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from django.db import connection, transaction
+from psycopg.types.json import Jsonb
+
+from contract import ids
+from sessions import events as ev
+from sessions import nudges
+from sessions.events import Draft
+from sessions.models import Event
+from sessions.projections.columns import (
+    THREAD_STATUS,
+    Clock,
+    SessionColumns,
+    Sibling,
+    Spent,
+    ThreadColumns,
+    Usage,
+    with_session_status,
+)
+
+
+class Lease(Protocol):
+    """What an append needs of a lease: the thread's fence it was claimed with."""
+
+    @property
+    def fence(self) -> int: ...
+
+
+class LeaseLost(Exception):
+    """The fence has moved on: another worker owns the thread. Stop at once, write nothing."""
+
+
+class Stale(Exception):
+    """The log grew after ``expect_seq``: read again and decide again. Nothing was written."""
+
+
+class UnknownThread(Exception):
+    """The session or thread does not exist (any more)."""
+
+
+LOCK = """
+SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_reason, s.usage, s.cost,
+       s.cost_known, s.active_seconds, s.running_since, s.ended_at, s.snapshot,
+       t.fence, coalesce(t.lease_expires > clock_timestamp(), false), t.created_at, t.status, t.stop_reason,
+       t.usage, t.cost, t.cost_known, t.active_seconds, t.running_since, t.ended_at, t.startup_seconds,
+       t.wake_at, t.pending, s.pending_count
+FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
+WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
+"""
+INSERT = """
+INSERT INTO agent_sessions_event
+  (id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at) VALUES
+"""
+ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+UPDATE_SESSION = """
+UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
+  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, pending_count=%s WHERE id=%s
+"""
+UPDATE_SEQ = "UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE id=%s"
+UPDATE_THREAD = """
+UPDATE agent_sessions_thread SET updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s, cost_known=%s,
+  active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s WHERE id=%s
+"""
+MARK_PROCESSED = """
+UPDATE agent_sessions_event SET processed_at=%s WHERE session_id=%s AND id = ANY(%s) AND processed_at IS NULL
+"""
+SIBLINGS = "SELECT status, pending FROM agent_sessions_thread WHERE session_id=%s AND id<>%s"
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """The locked rows of one append, and what they become."""
+
+    last_seq: int
+    now: datetime
+    fence: int
+    leased: bool
+    thread_created_at: datetime
+    session: SessionColumns
+    thread: ThreadColumns
+    pending_count: int
+
+
+def append(
+    session_id: str,
+    thread_id: str,
+    drafts: Sequence[Draft],
+    *,
+    lease: Lease | None = None,
+    expect_seq: int | None = None,
+) -> list[Event]:
+    """Append ``drafts`` to a thread's log, all or none, and tell the readers after the commit.
+
+    With a ``lease`` the append happens only while its fence is the thread's and unexpired.
+    With ``expect_seq`` it happens only if nothing was appended to the session after that number.
+    Thread status events bring the session's own (spec core 8.4) with them. An
+    ``ops.event_processed`` draft sets ``processed_at`` of the events it names.
+
+    Raises ``LeaseLost``, ``Stale`` or ``UnknownThread``; then nothing was written.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        ledger = _lock(cursor, session_id, thread_id)
+        if lease is not None and (ledger.fence != lease.fence or not ledger.leased):
+            raise LeaseLost(thread_id)
+        if expect_seq is not None and ledger.last_seq != expect_seq:
+            raise Stale(session_id)
+        before = ledger.session, ledger.thread, ledger.pending_count
+        stored = _fold(cursor, ledger, session_id, thread_id, drafts)
+        _insert(cursor, stored)
+        _mark_processed(cursor, session_id, stored)
+        _write_columns(cursor, ledger, session_id, thread_id, before)
+        last_seq = ledger.last_seq
+        transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
+    return stored
+
+
+def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str | None = None) -> list[Event]:
+    """Events with ``seq`` greater than ``after``, in order; of one thread if it is named."""
+    rows = Event.objects.filter(session_id=session_id, seq__gt=after)
+    if thread_id is not None:
+        rows = rows.filter(thread_id=thread_id)
+    return list(rows.order_by("seq")[:limit])
+
+
+def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
+    cursor.execute(LOCK, [session_id, thread_id])
+    row = cursor.fetchone()
+    if row is None:
+        raise UnknownThread(thread_id)
+    session = SessionColumns(
+        clock=Clock(row[2], _json(row[3]), row[7], row[8], row[9]),
+        spent=Spent(Usage.load(_json(row[4]) or {}), Decimal(row[5]), row[6]),
+        snapshot=row[10],
+    )
+    thread = ThreadColumns(
+        clock=Clock(row[14], _json(row[15]), row[19], row[20], row[21]),
+        spent=Spent(Usage.load(_json(row[16]) or {}), Decimal(row[17]), row[18]),
+        startup_seconds=row[22],
+        wake_at=row[23],
+        pending=tuple(_json(row[24]) or ()),
+    )
+    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25])
+
+
+def _json(value: Any) -> Any:
+    """Django's connections hand jsonb over as text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _fold(
+    cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts: Sequence[Draft]
+) -> list[Event]:
+    others = _siblings(cursor, session_id, thread_id, drafts)
+    waiting_before = len(ledger.thread.pending)
+    stored: list[Event] = []
+    for draft in drafts:
+        expanded = [draft]
+        if draft.type in THREAD_STATUS:
+            own = [call["id"] for call in ledger.thread.pending]
+            if draft.type == ev.THREAD_TERMINATED:
+                own = []
+            expanded = with_session_status(draft, ledger.session, own, others)
+        for one in expanded:
+            stored.append(_take(ledger, session_id, thread_id, one))
+    ledger.pending_count += len(ledger.thread.pending) - waiting_before
+    return stored
+
+
+def _take(ledger: _Ledger, session_id: str, thread_id: str, draft: Draft) -> Event:
+    event_id = draft.id or ids.event_id()
+    if draft.type == ev.SESSION_USAGE:
+        active = ledger.session.clock.active_at(ledger.now)
+        draft = replace(draft, payload={"usage": ledger.session.spent.wire(active), "budget": None})
+    ledger.last_seq += 1
+    ledger.session = ledger.session.after(draft, ledger.now)
+    ledger.thread = ledger.thread.after(event_id, draft, ledger.now, ledger.thread_created_at)
+    return Event(
+        id=event_id,
+        session_id=session_id,
+        thread_id=thread_id,
+        seq=ledger.last_seq,
+        type=draft.type,
+        on_session=draft.on_session,
+        payload=dict(draft.payload),
+        private=dict(draft.private) if draft.private is not None else None,
+        created_at=ledger.now,
+        processed_at=ledger.now if draft.processed else None,
+    )
+
+
+def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Sibling]:
+    if not any(draft.type in THREAD_STATUS for draft in drafts):
+        return []
+    cursor.execute(SIBLINGS, [session_id, thread_id])
+    return [
+        Sibling(status, tuple(call["id"] for call in _json(pending) or ()))
+        for status, pending in cursor.fetchall()
+    ]
+
+
+def _insert(cursor: Any, stored: Sequence[Event]) -> None:
+    values: list[Any] = []
+    for event in stored:
+        values += [
+            event.id,
+            event.session_id,
+            event.thread_id,
+            event.seq,
+            event.type,
+            event.on_session,
+            Jsonb(event.payload),
+            Jsonb(event.private) if event.private is not None else None,
+            event.created_at,
+            event.processed_at,
+        ]
+    cursor.execute(INSERT + ", ".join([ROW] * len(stored)), values)
+
+
+def _mark_processed(cursor: Any, session_id: str, stored: Sequence[Event]) -> None:
+    for event in stored:
+        if event.type == ev.OPS_PROCESSED:
+            cursor.execute(MARK_PROCESSED, [event.created_at, session_id, event.payload["event_ids"]])
+
+
+def _write_columns(
+    cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, before: tuple[Any, Any, int]
+) -> None:
+    session, thread = ledger.session, ledger.thread
+    if (session, ledger.pending_count) == (before[0], before[2]):
+        cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id])
+    else:
+        values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot, ledger.pending_count]
+        cursor.execute(UPDATE_SESSION, [*values, session_id])
+    if thread != before[1]:
+        values = [ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]
+        cursor.execute(UPDATE_THREAD, [*values, Jsonb(list(thread.pending)), thread_id])
+
+
+def _shared(columns: SessionColumns | ThreadColumns) -> list[Any]:
+    clock, spent = columns.clock, columns.spent
+    return [
+        clock.status,
+        Jsonb(clock.stop_reason) if clock.stop_reason is not None else None,
+        Jsonb(spent.usage.dump()),
+        spent.cost,
+        spent.cost_known,
+        clock.active_seconds,
+        clock.running_since,
+        clock.ended_at,
+    ]

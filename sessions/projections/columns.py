@@ -1,0 +1,219 @@
+"""What the projected columns of a session and a thread must hold after each event.
+
+Pure: ``sessions.log`` folds the events it appends over the stored columns, ``manage.py verify``
+folds the whole log over empty ones, and both must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from agents.pricing import cents
+from sessions import events as ev
+from sessions.events import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and requests so far; the JSON of the ``usage`` columns has these keys."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_5m: int = 0
+    cache_creation_1h: int = 0
+    web_search_requests: int = 0
+    model_requests: int = 0
+
+    @classmethod
+    def load(cls, stored: Mapping[str, Any]) -> Usage:
+        """Read a ``usage`` column; keys it does not know are left out."""
+        return cls(**{f.name: int(stored.get(f.name, 0)) for f in fields(cls)})
+
+    def plus(self, other: Usage) -> Usage:
+        return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def dump(self) -> dict[str, int]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Status, and the time spent in it. ``running_since`` is set exactly while running."""
+
+    status: str = "idle"
+    stop_reason: dict[str, Any] | None = None
+    active_seconds: float = 0.0
+    running_since: datetime | None = None
+    ended_at: datetime | None = None
+
+    def enter(self, status: str, now: datetime, stop_reason: dict[str, Any] | None = None) -> Clock:
+        """The clock after a status event at ``now``; time out of ``running`` isn't counted."""
+        active = self.active_at(now)
+        return Clock(
+            status=status,
+            stop_reason=stop_reason,
+            active_seconds=active,
+            running_since=now if status == "running" else None,
+            ended_at=now if status == "terminated" else None,
+        )
+
+    def active_at(self, now: datetime) -> float:
+        """Seconds spent running up to ``now``."""
+        if self.running_since is None:
+            return self.active_seconds
+        return self.active_seconds + max(0.0, (now - self.running_since).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What model requests used and cost. ``cost`` is exact US dollars of those that have a price."""
+
+    usage: Usage = field(default_factory=Usage)
+    cost: Decimal = Decimal(0)
+    cost_known: bool = True
+
+    def after(self, private: Mapping[str, Any] | None) -> Spent:
+        """Add one ``span.model_request_end``, whose ``private`` carries usage and cost."""
+        if not private or "usage" not in private:
+            return self
+        cost = private.get("cost")
+        return Spent(
+            usage=self.usage.plus(Usage.load(private["usage"])),
+            cost=self.cost + (Decimal(cost) if cost is not None else 0),
+            cost_known=self.cost_known and cost is not None,
+        )
+
+    def wire(self, active_seconds: float) -> dict[str, Any]:
+        """The ``usage`` object of spec core 8.8; ``list_cost`` is null when a price is unknown."""
+        used = self.usage
+        return {
+            "input_tokens": used.input_tokens,
+            "output_tokens": used.output_tokens,
+            "cache_read_input_tokens": used.cache_read_input_tokens,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": used.cache_creation_5m,
+                "ephemeral_1h_input_tokens": used.cache_creation_1h,
+            },
+            "server_tool_use": {"web_search_requests": used.web_search_requests, "web_fetch_requests": 0},
+            "active_seconds": round(active_seconds, 3),
+            "list_cost": {"amount": cents(self.cost), "currency": "USD"} if self.cost_known else None,
+        }
+
+
+THREAD_STATUS = {
+    ev.THREAD_RUNNING: "running",
+    ev.THREAD_IDLE: "idle",
+    ev.THREAD_RESCHEDULED: "rescheduling",
+    ev.THREAD_TERMINATED: "terminated",
+}
+SESSION_STATUS = {
+    ev.STATUS_RUNNING: "running",
+    ev.STATUS_IDLE: "idle",
+    ev.STATUS_RESCHEDULED: "rescheduling",
+    ev.STATUS_TERMINATED: "terminated",
+}
+PENDING_KIND = {ev.TOOL_USE: "confirmation", ev.CUSTOM_TOOL_USE: "custom"}
+ANSWER_FIELD = {
+    ev.USER_TOOL_CONFIRMATION: "tool_use_id",
+    ev.TOOL_RESULT: "tool_use_id",
+    ev.USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadColumns:
+    """The projected columns of a thread. ``pending``: calls that wait for an answer, in order."""
+
+    clock: Clock = field(default_factory=Clock)
+    spent: Spent = field(default_factory=Spent)
+    startup_seconds: float | None = None
+    wake_at: datetime | None = None
+    pending: tuple[dict[str, str], ...] = ()
+
+    def after(self, event_id: str, draft: Draft, now: datetime, created_at: datetime) -> ThreadColumns:
+        """The columns once ``draft`` is on the log as ``event_id`` at ``now``."""
+        if status := THREAD_STATUS.get(draft.type):
+            wake_at = (draft.private or {}).get("wake_at")
+            return replace(
+                self,
+                clock=self.clock.enter(status, now, draft.payload.get("stop_reason")),
+                startup_seconds=self._startup(status, now, created_at),
+                wake_at=datetime.fromisoformat(wake_at) if wake_at else None,
+                pending=() if status == "terminated" else self.pending,
+            )
+        if draft.type == ev.MODEL_END:
+            return replace(self, spent=self.spent.after(draft.private))
+        if kind := PENDING_KIND.get(draft.type):
+            if kind == "custom" or draft.payload.get("evaluated_permission") == "ask":
+                return replace(self, pending=(*self.pending, {"id": event_id, "kind": kind}))
+        elif answer := ANSWER_FIELD.get(draft.type):
+            call_id = draft.payload[answer]
+            return replace(self, pending=tuple(call for call in self.pending if call["id"] != call_id))
+        return self
+
+    def _startup(self, status: str, now: datetime, created_at: datetime) -> float | None:
+        if self.startup_seconds is None and status == "running":
+            return max(0.0, (now - created_at).total_seconds())
+        return self.startup_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class SessionColumns:
+    """The projected columns of a session, besides ``last_seq`` and ``pending_count``."""
+
+    clock: Clock = field(default_factory=Clock)
+    spent: Spent = field(default_factory=Spent)
+    snapshot: str = ""
+
+    def after(self, draft: Draft, now: datetime) -> SessionColumns:
+        """The columns once ``draft`` is on the log at ``now``."""
+        if status := SESSION_STATUS.get(draft.type):
+            return replace(self, clock=self.clock.enter(status, now, draft.payload.get("stop_reason")))
+        if draft.type == ev.MODEL_END:
+            return replace(self, spent=self.spent.after(draft.private))
+        if draft.type == ev.OPS_SNAPSHOT:
+            return replace(self, snapshot=str(draft.payload["digest"]))
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """Another thread of the session, as far as the session's own status depends on it."""
+
+    status: str
+    pending: tuple[str, ...]
+
+
+def with_session_status(
+    draft: Draft, session: SessionColumns, own_pending: Iterable[str], others: Iterable[Sibling]
+) -> list[Draft]:
+    """Add the session's own status events to a thread's (spec core 8.4, 11.7).
+
+    The session runs while any thread runs; ``session.usage`` comes right before every
+    ``session.status_idle`` (its payload is filled when it is appended); ``requires_action`` of
+    any thread outranks the stop reason of the thread that stopped last.
+    """
+    others = list(others)
+    if draft.type == ev.THREAD_RUNNING:
+        return [draft] if session.clock.status == "running" else [Draft(ev.STATUS_RUNNING), draft]
+    if draft.type == ev.THREAD_TERMINATED:
+        alive = any(other.status != "terminated" for other in others)
+        return [draft] if alive else [draft, Draft(ev.STATUS_TERMINATED)]
+    if any(other.status == "running" for other in others):
+        return [draft]
+    if draft.type == ev.THREAD_RESCHEDULED:
+        return [draft, Draft(ev.STATUS_RESCHEDULED)]
+    if draft.type == ev.THREAD_IDLE:
+        if any(other.status == "rescheduling" for other in others):
+            return [draft]
+        waiting = [*own_pending, *(call for other in others for call in other.pending)]
+        stop = ev.requires_action(waiting) if waiting else draft.payload["stop_reason"]
+        details = None if waiting else draft.payload.get("stop_details")
+        idle = Draft(ev.STATUS_IDLE, {"stop_reason": stop, "stop_details": details})
+        return [draft, Draft(ev.SESSION_USAGE), idle]
+    return [draft]

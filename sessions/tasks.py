@@ -1,0 +1,37 @@
+"""Celery's tasks. Arguments are ids only; a task that runs twice or never does no harm."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="sessions.run_thread")
+def run_thread(thread_id: str) -> None:
+    """Run a thread until it rests. The lease makes a second copy of the message do nothing."""
+    from sessions.harness import runner
+    from sessions.models import Thread
+
+    if runner.run(thread_id):
+        session_id = Thread.objects.values_list("session_id", flat=True).filter(pk=thread_id).first()
+        if session_id:
+            keep_workspace.delay(session_id)
+
+
+@shared_task(name="sessions.keep_workspace")
+def keep_workspace(session_id: str) -> None:
+    """Store a snapshot of an idle session's sandbox, so that it can be opened elsewhere."""
+    from sessions import workspaces
+
+    workspaces.keep(session_id)
+
+
+@shared_task(name="sessions.discard_sandbox")
+def discard_sandbox(session_id: str) -> None:
+    """Remove the sandbox of a session that was deleted or archived."""
+    from sessions import workspaces
+
+    workspaces.discard(session_id)

@@ -1,0 +1,46 @@
+"""Workspaces between turns: snapshots are blobs named by their digest, noted on the log."""
+
+from __future__ import annotations
+
+import logging
+
+from agents.sandboxes.base import SandboxLost, SandboxUnavailable
+from sessions import blobs, log
+from sessions import events as ev
+from sessions.events import Draft
+from sessions.harness.hands import backend
+from sessions.models import Session, Thread
+
+logger = logging.getLogger(__name__)
+
+MAX_SNAPSHOT_BYTES = 10 * 1024**3
+
+
+def keep(session_id: str) -> str | None:
+    """Snapshot an idle session's sandbox; returns the blob's digest, None if there was nothing to keep.
+
+    A session that runs again meanwhile is left alone: its next rest takes the snapshot.
+    """
+    session = Session.objects.filter(pk=session_id).only("status", "snapshot").first()
+    if session is None or session.status != "idle":
+        return None
+    try:
+        digest, size = blobs.put_chunks(backend().snapshot(session_id), limit=MAX_SNAPSHOT_BYTES)
+    except (SandboxLost, SandboxUnavailable) as error:
+        logger.warning("The workspace of session %s was not kept: %s", session_id, error)
+        return None
+    if digest == session.snapshot:
+        return digest
+    thread = Thread.objects.only("id").get(session_id=session_id, parent=None)
+    log.append(session_id, thread.id, [Draft(ev.OPS_SNAPSHOT, {"digest": digest, "size": size})])
+    return digest
+
+
+def discard(session_id: str) -> None:
+    """Remove a session's sandbox, its directory and its journal."""
+    try:
+        backend().close(session_id, discard=True)
+    except SandboxLost:
+        return
+    except SandboxUnavailable as error:
+        logger.warning("The sandbox of session %s will be swept later: %s", session_id, error)
