@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from functools import cache
@@ -53,6 +54,9 @@ class Holdfast:
     workers: int  # worker processes
     worker_threads: int  # turns at once in one of them
     lease_seconds: float
+    retry_base_seconds: float  # first wait before a broken model turn is asked again; doubles
+    retry_ceiling_seconds: float  # the longest such wait
+    instance: str  # names our queue and channels, so that installations can share one Redis
     sandbox: str
     sandbox_socket: Path
     time_zone: str
@@ -101,10 +105,20 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         workers=reader.integer("WORKERS", min(2, os.cpu_count() or 1), low=1, high=64),
         worker_threads=reader.integer("WORKER_THREADS", 100, low=1, high=1000),
         lease_seconds=reader.number("LEASE_SECONDS", 6.0, low=1.0, high=300.0),
+        retry_base_seconds=reader.number("RETRY_BASE_SECONDS", 1.0, low=0.01, high=60.0),
+        retry_ceiling_seconds=reader.number("RETRY_CEILING_SECONDS", 60.0, low=0.01, high=3600.0),
+        instance=_instance(reader),
         sandbox=reader.choice("SANDBOX", "local", ("local", "docker")),
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         time_zone=reader.text("TIME_ZONE", "UTC"),
     )
+
+
+def _instance(reader: Reader) -> str:
+    name = reader.text("INSTANCE_NAME", "holdfast")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
+        raise SettingError(f"INSTANCE_NAME is {name!r}; write up to 40 letters, digits, hyphens or underscores.")
+    return name
 
 
 def _usual_hosts(bind: str, public_url: str) -> tuple[str, ...]:
