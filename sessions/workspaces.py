@@ -44,3 +44,11 @@ def discard(session_id: str) -> None:
         return
     except SandboxUnavailable as error:
         logger.warning("The sandbox of session %s will be swept later: %s", session_id, error)
+
+
+def sweep(alive: list[str]) -> list[str]:
+    """Remove every sandbox of this machine whose session isn't named; returns their ids."""
+    try:
+        return backend().sweep(alive)
+    except SandboxUnavailable:
+        return []

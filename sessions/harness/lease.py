@@ -53,7 +53,8 @@ WHERE t.lease_expires IS NOT NULL AND t.lease_owner <> '' AND NOT EXISTS (
 RETURNING t.id
 """
 WORKERS = """
-SELECT count(*) FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
+SELECT count(*) FROM pg_locks l
+WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid::bigint > 0 AND l.objsubid = 2 AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 

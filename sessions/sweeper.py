@@ -1,0 +1,113 @@
+"""Find what got lost: leases of dead workers, wake-ups nobody took, waits that are over.
+
+One process an installation is enough; a second one stands by on an advisory lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.db import connection
+from django.utils import timezone
+
+from sessions import files, workspaces
+from sessions.harness.lease import LIVENESS_CLASS, free_orphans
+from sessions.models import Session
+from sessions.wake import wake
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 0.5
+TIDY_SECONDS = 600.0
+FIRST_PATIENCE_SECONDS = 2.0
+LAST_PATIENCE_SECONDS = 30.0
+SWEEPER_NUMBER = 0  # the advisory lock's object; workers' numbers start at 1
+BATCH = 500
+
+DUE = """
+SELECT id FROM agent_sessions_thread
+WHERE (lease_expires IS NULL OR lease_expires < clock_timestamp())
+  AND (status = 'running' AND updated_at < clock_timestamp() - interval '1 second'
+       OR status = 'rescheduling' AND (wake_at IS NULL OR wake_at <= clock_timestamp()))
+ORDER BY updated_at LIMIT %s
+"""
+
+
+@dataclass(slots=True)
+class Patience:
+    """When each thread may be woken again, so that a busy installation isn't flooded."""
+
+    clock: Callable[[], float] = time.monotonic
+    _next: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def pick(self, due: list[str]) -> list[str]:
+        """Those of ``due`` that haven't been woken lately; forgets threads that aren't due."""
+        now = self.clock()
+        kept = {thread: self._next[thread] for thread in due if thread in self._next}
+        picked = []
+        for thread in due:
+            at, pause = kept.get(thread, (now, FIRST_PATIENCE_SECONDS))
+            if at <= now:
+                picked.append(thread)
+                kept[thread] = (now + pause, min(pause * 2, LAST_PATIENCE_SECONDS))
+        self._next = kept
+        return picked
+
+
+class Sweeper:
+    """Sweeps until ``stop`` answers true."""
+
+    def __init__(self, stop: Callable[[], bool]) -> None:
+        self._stop = stop
+        self._patience = Patience()
+        self._tidy_at = 0.0
+
+    def run(self) -> None:
+        """Take the sweeper's lock, then sweep; a lost database is waited for."""
+        leading = False
+        while not self._stop():
+            try:
+                leading = leading and connection.is_usable()
+                if not leading:
+                    connection.close()
+                    leading = _lead()
+                if leading:
+                    self.sweep()
+                    self._tidy()
+            except Exception:
+                log.exception("A sweep failed; the next one tries again.")
+                connection.close()
+                leading = False
+            time.sleep(SWEEP_SECONDS)
+
+    def sweep(self) -> list[str]:
+        """One look: free the leases of dead workers and wake every thread that nobody runs."""
+        freed = free_orphans()
+        for thread in freed:
+            log.warning("Thread %s lost its worker; waking another.", thread)
+            wake(thread)
+        with connection.cursor() as cursor:
+            cursor.execute(DUE, [BATCH])
+            due = [row[0] for row in cursor.fetchall()]
+        picked = self._patience.pick([thread for thread in due if thread not in freed])
+        for thread in picked:
+            wake(thread)
+        return freed + picked
+
+    def _tidy(self) -> None:
+        """Now and then: expired files, and sandboxes whose sessions are gone or ended."""
+        if time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + TIDY_SECONDS
+        files.remove_expired(timezone.now())
+        alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
+        workspaces.sweep(list(alive))
+
+
+def _lead() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LIVENESS_CLASS, SWEEPER_NUMBER])
+        return bool(cursor.fetchone()[0])

@@ -1,0 +1,114 @@
+"""Does the database agree with its log? Recompute what is projected, and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sessions import events as ev
+from sessions.events import Draft
+from sessions.models import Event, Session, Thread
+from sessions.projections.columns import Clock, SessionColumns, Spent, ThreadColumns, Usage
+
+PAGE = 2000
+
+
+def verify(session: Session) -> list[str]:
+    """Every way in which a session's rows differ from its log, as sentences; empty means sound."""
+    threads = {thread.id: thread for thread in Thread.objects.filter(session=session)}
+    recount = _Recount(session, threads)
+    for event in _all(session.id):
+        recount.take(event)
+    return [*recount.complaints, *recount.compare()]
+
+
+class _Recount:
+    """The fold of one whole log over empty columns."""
+
+    def __init__(self, session: Session, threads: dict[str, Thread]) -> None:
+        self.session, self.threads = session, threads
+        self.seq = 0
+        self.columns = SessionColumns()
+        self.by_thread = {thread_id: ThreadColumns() for thread_id in threads}
+        self.processed: dict[str, datetime | None] = {}
+        self.stored: dict[str, datetime | None] = {}
+        self.complaints: list[str] = []
+
+    def take(self, event: Event) -> None:
+        if event.seq != self.seq + 1:
+            self.complaints.append(f"seq jumps from {self.seq} to {event.seq}")
+        self.seq = event.seq
+        thread = self.threads[event.thread_id]
+        queued = event.processed_at is None or event.processed_at != event.created_at
+        draft = Draft(event.type, event.payload, private=event.private, processed=not queued)
+        self.columns = self.columns.after(draft, event.created_at)
+        own = self.by_thread[event.thread_id]
+        self.by_thread[event.thread_id] = own.after(event.id, draft, event.created_at, thread.created_at)
+        self._processed(event, queued=queued)
+
+    def _processed(self, event: Event, *, queued: bool) -> None:
+        self.stored[event.id] = event.processed_at
+        self.processed[event.id] = None if queued else event.created_at
+        if event.type == ev.OPS_PROCESSED:
+            for event_id in event.payload["event_ids"]:
+                if self.processed.get(event_id) is None:
+                    self.processed[event_id] = event.created_at
+
+    def compare(self) -> Iterator[str]:
+        if self.session.last_seq != self.seq:
+            yield f"last_seq is {self.session.last_seq}, the log ends at {self.seq}"
+        yield from _differences("session", _session_columns(self.session), self.columns)
+        pending = sum(len(columns.pending) for columns in self.by_thread.values())
+        if self.session.pending_count != pending:
+            yield f"session.pending_count is {self.session.pending_count}, the log says {pending}"
+        for thread_id, columns in self.by_thread.items():
+            yield from _differences(thread_id, _thread_columns(self.threads[thread_id]), columns)
+        for event_id, processed_at in self.processed.items():
+            if self.stored[event_id] != processed_at:
+                yield f"{event_id}.processed_at is {self.stored[event_id]}, the log says {processed_at}"
+
+
+def _all(session_id: str) -> Iterator[Event]:
+    after = 0
+    while page := list(Event.objects.filter(session_id=session_id, seq__gt=after).order_by("seq")[:PAGE]):
+        yield from page
+        after = page[-1].seq
+
+
+def _clock(row: Session | Thread) -> Clock:
+    return Clock(row.status, row.stop_reason, row.active_seconds, row.running_since, row.ended_at)
+
+
+def _spent(row: Session | Thread) -> Spent:
+    return Spent(Usage.load(row.usage), row.cost, row.cost_known)
+
+
+def _session_columns(row: Session) -> SessionColumns:
+    return SessionColumns(_clock(row), _spent(row), row.snapshot)
+
+
+def _thread_columns(row: Thread) -> ThreadColumns:
+    return ThreadColumns(_clock(row), _spent(row), row.startup_seconds, row.wake_at, tuple(row.pending))
+
+
+def _differences(name: str, stored: Any, computed: Any) -> Iterable[str]:
+    """Differences field by field; times spent are compared to the microsecond."""
+    left, right = _flat(asdict(stored)), _flat(asdict(computed))
+    for key in sorted(left.keys() | right.keys()):
+        one, other = left.get(key), right.get(key)
+        if isinstance(one, float) and isinstance(other, float) and abs(one - other) < 1e-6:
+            continue
+        if one != other:
+            yield f"{name}.{key} is {one!r}, the log says {other!r}"
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, dict) and key in ("clock", "spent", "usage"):
+            flat.update(_flat(item, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = item
+    return flat
