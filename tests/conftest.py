@@ -53,6 +53,7 @@ def _set_environment() -> Path:
         DJANGO_SETTINGS_MODULE="config.settings",
         REDIS_URL=f"unix://{directory}/valkey.sock?db={WORKER_NUMBER % 16}",
         DATA_DIR=str(data),
+        INSTANCE_NAME=f"test-{WORKER or 'main'}",  # channels are not divided by database number
         SECRET_KEY="only-for-tests-" + "0" * 32,
         HOLDFAST_KEYS="test:" + base64.b64encode(bytes(32)).decode(),
         ANTHROPIC_BASE_URL=NOWHERE,

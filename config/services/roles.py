@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 # All the sandbox host may know. No database URL, no key, no model: what it holds, a sandbox might one day reach.
 SANDBOX_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "DOCKER_HOST", "XDG_RUNTIME_DIR", "LOG_LEVEL")
-QUEUE = "holdfast"
 MANAGE = ROOT / "manage.py"
 
 
@@ -50,19 +49,8 @@ def web(holdfast: Holdfast, listener: socket.socket) -> Service:
 
 
 def worker(holdfast: Holdfast, number: int) -> Service:
-    options = [
-        "-P",
-        "threads",
-        "-c",
-        str(holdfast.worker_threads),
-        "-Q",
-        QUEUE,
-        "-n",
-        f"worker{number}@%h",
-        "-l",
-        "INFO",
-    ]
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    options = ["-P", "threads", "-c", str(holdfast.worker_threads), "-Q", holdfast.instance, "-l", "INFO"]
+    quiet = ["-n", f"worker{number}@%h", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     return Service(
         name=f"worker{number}",
         argv=[sys.executable, "-m", "celery", "-A", "config.celery:app", "worker", *options, *quiet],

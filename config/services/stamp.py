@@ -1,4 +1,4 @@
-"""Whether the embedded database already has this code's tables: a digest of the migrations, kept inside its cluster."""
+"""Whether the embedded database already has this code's tables and first rows: a digest kept inside its cluster."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def _path(holdfast: Holdfast) -> Path:
     return holdfast.data_dir / "pg" / "holdfast.migrated"
 
 
-def digest() -> str:
-    seen = hashlib.sha256(version("django").encode())
+def digest(holdfast: Holdfast) -> str:
+    seen = hashlib.sha256(f"{version('django')} {holdfast.model_default}".encode())
     for app in APPS:
         for file in sorted((ROOT / app / "migrations").glob("*.py")):
             seen.update(f"{app}/{file.name}".encode())
@@ -32,9 +32,9 @@ def current(holdfast: Holdfast) -> bool:
     if not holdfast.embedded_database or not (holdfast.data_dir / "dev.json").exists():
         return False
     path = _path(holdfast)
-    return path.exists() and path.read_text(encoding="utf-8") == digest()
+    return path.exists() and path.read_text(encoding="utf-8") == digest(holdfast)
 
 
 def write(holdfast: Holdfast) -> None:
     if holdfast.embedded_database:
-        _path(holdfast).write_text(digest(), encoding="utf-8")
+        _path(holdfast).write_text(digest(holdfast), encoding="utf-8")

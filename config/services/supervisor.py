@@ -24,11 +24,11 @@ TICK_SECONDS = 0.02
 IDLE_SECONDS = 1.0
 
 
-class Stop(Exception):  # noqa: N818 - a request, not an error
+class Stop(Exception):
     """SIGINT or SIGTERM arrived."""
 
 
-class ServiceFailed(Exception):  # noqa: N818 - reads as the event it is
+class ServiceFailed(Exception):
     """A service did not come up. The message is for the operator and ends with the last lines of its log."""
 
 
