@@ -1,0 +1,201 @@
+"""What changes agents and environments. The API, the pages and commands all go through here.
+
+``body`` is a request of the API's shape, checked by ``contract.schema``. Every action checks the caller's
+role, starts from the caller's workspace, and raises the errors of ``contract.errors``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from agents import environments, resolve
+from agents.models import Agent, AgentVersion, Environment
+from contract import metadata
+from contract.errors import Conflict, InvalidRequest, NotFound
+from contract.roles import Permission
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from contract.acting import Acting
+
+
+def find_agent(agent_id: str, acting: Acting, *, version: int | None = None) -> AgentVersion:
+    """A version of an agent of the caller's workspace, the latest by default. One query."""
+    found = AgentVersion.objects.select_related("agent").filter(
+        agent_id=agent_id, agent__workspace_id=acting.workspace_id
+    )
+    row = found.filter(version=version).first() if version is not None else found.order_by("-version").first()
+    if row is None:
+        which = f"version {version} of agent" if version is not None else "agent"
+        raise NotFound(f"There is no {which} {agent_id} in this workspace.")
+    return row
+
+
+def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
+    """Version 1 of a new agent (spec core 4.3)."""
+    acting.require(Permission.BUILD)
+    spec = resolve.agent(body) | {"metadata": metadata.check(body.get("metadata") or {})}
+    now = timezone.now()
+    with transaction.atomic():
+        agent = Agent.objects.create(
+            workspace_id=acting.workspace_id, name=spec["name"], version=1, created_at=now, updated_at=now
+        )
+        return AgentVersion.objects.create(
+            agent=agent, version=1, spec=spec, created_at=now, created_by_id=acting.user_id
+        )
+
+
+def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> AgentVersion:
+    """The next version, or the current one if nothing differs (spec core 4.4)."""
+    acting.require(Permission.BUILD)
+    with transaction.atomic():
+        agent = _lock_agent(agent_id, acting)
+        current = AgentVersion.objects.get(agent=agent, version=agent.version)
+        _check_version(agent, body)
+        spec = resolve.changed_agent(current.spec, body)
+        spec["metadata"] = metadata.merge(current.spec["metadata"], body.get("metadata"))
+        if spec == current.spec:
+            current.agent = agent
+            return current
+        agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
+        agent.save(update_fields=["name", "version", "updated_at"])
+        return AgentVersion.objects.create(
+            agent=agent,
+            version=agent.version,
+            spec=spec,
+            created_at=agent.updated_at,
+            created_by_id=acting.user_id,
+        )
+
+
+def archive_agent(agent_id: str, acting: Acting) -> AgentVersion:
+    """Close an agent for new sessions and changes; a second time changes nothing."""
+    acting.require(Permission.BUILD)
+    with transaction.atomic():
+        agent = _lock_agent(agent_id, acting)
+        if agent.archived_at is None:
+            agent.archived_at = agent.updated_at = timezone.now()
+            agent.save(update_fields=["archived_at", "updated_at"])
+        current = AgentVersion.objects.get(agent=agent, version=agent.version)
+    current.agent = agent
+    return current
+
+
+def _lock_agent(agent_id: str, acting: Acting) -> Agent:
+    agent = Agent.objects.select_for_update().filter(pk=agent_id, workspace_id=acting.workspace_id).first()
+    if agent is None:
+        raise NotFound(f"There is no agent {agent_id} in this workspace.")
+    return agent
+
+
+def _check_version(agent: Agent, body: Mapping[str, Any]) -> None:
+    if agent.archived_at is not None:
+        raise InvalidRequest(f"Agent {agent.pk} is archived and can't be changed.")
+    sent = body.get("version")
+    if sent is not None and sent < 1:
+        raise InvalidRequest("version: must be at least 1")
+    if sent is not None and sent != agent.version:
+        raise Conflict(f"version: {sent} is not the agent's current version, which is {agent.version}")
+
+
+def find_environment(environment_id: str, acting: Acting) -> Environment:
+    row = Environment.objects.filter(pk=environment_id, workspace_id=acting.workspace_id).first()
+    return _found(row, environment_id)
+
+
+def create_environment(body: Mapping[str, Any], acting: Acting) -> Environment:
+    """A new environment (spec core 7.1). A name that is taken raises ``Conflict``."""
+    acting.require(Permission.BUILD)
+    _check_scope(body)
+    now = timezone.now()
+    environment = Environment(
+        workspace_id=acting.workspace_id,
+        name=resolve.name("name", body["name"]),
+        description=_description(body.get("description")),
+        config=environments.config(body.get("config")),
+        metadata=metadata.check(body.get("metadata") or {}),
+        created_at=now,
+        updated_at=now,
+    )
+    _save_environment(environment)
+    return environment
+
+
+def update_environment(environment_id: str, body: Mapping[str, Any], acting: Acting) -> Environment:
+    """Change what was sent (spec core 7.3); sandboxes that exist keep what they were made of."""
+    acting.require(Permission.BUILD)
+    with transaction.atomic():
+        environment = _lock_environment(environment_id, acting)
+        if environment.archived_at is not None:
+            raise InvalidRequest(
+                f"Environment {environment.pk} is archived and can't be changed.",
+                error_code="environment_archived",
+            )
+        _check_scope(body)
+        if body.get("name") is not None:
+            environment.name = resolve.name("name", body["name"])
+        if "description" in body:
+            environment.description = _description(body["description"])
+        if body.get("config") is not None:
+            environment.config = environments.config(body["config"], environment.config)
+        environment.metadata = metadata.merge(environment.metadata, body.get("metadata"), empty_deletes=True)
+        environment.updated_at = timezone.now()
+        _save_environment(environment)
+    return environment
+
+
+def archive_environment(environment_id: str, acting: Acting) -> Environment:
+    """Close an environment for new sessions; a second time changes nothing."""
+    acting.require(Permission.BUILD)
+    with transaction.atomic():
+        environment = _lock_environment(environment_id, acting)
+        if environment.archived_at is None:
+            environment.archived_at = environment.updated_at = timezone.now()
+            environment.save(update_fields=["archived_at", "updated_at"])
+    return environment
+
+
+def delete_environment(environment_id: str, acting: Acting) -> None:
+    """Delete an environment that no session uses; ``Conflict`` otherwise (spec core 7.3)."""
+    acting.require(Permission.BUILD)
+    with transaction.atomic():
+        environment = _lock_environment(environment_id, acting)
+        if environment.sessions.exists():
+            raise Conflict(f"Environment {environment.pk} is used by sessions; archive it, or delete them first.")
+        environment.delete()
+
+
+def _lock_environment(environment_id: str, acting: Acting) -> Environment:
+    rows = Environment.objects.select_for_update()
+    return _found(rows.filter(pk=environment_id, workspace_id=acting.workspace_id).first(), environment_id)
+
+
+def _found(environment: Environment | None, environment_id: str) -> Environment:
+    if environment is None:
+        raise NotFound(
+            f"There is no environment {environment_id} in this workspace.", error_code="environment_not_found"
+        )
+    return environment
+
+
+def _save_environment(environment: Environment) -> None:
+    try:
+        with transaction.atomic():
+            environment.save()
+    except IntegrityError:
+        raise Conflict(f"name: {environment.name!r} is taken by another environment of this workspace") from None
+
+
+def _description(value: str | None) -> str | None:
+    """Unlike an agent's, "" stays "" (spec core 7.1)."""
+    resolve.description(value)
+    return value
+
+
+def _check_scope(body: Mapping[str, Any]) -> None:
+    if body.get("scope") == "account":
+        raise InvalidRequest("scope: account is not available; use organization")

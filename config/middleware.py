@@ -1,0 +1,91 @@
+"""Around every view: the API's envelope and request id, and in whose workspace a signed-in person acts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+
+from agents.models import Membership
+from config.errors import by_status, request_id, respond
+from contract.acting import Acting
+from contract.errors import ApiError, InvalidRequest
+from contract.roles import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.contrib.auth.models import AbstractUser
+
+API = "/v1/"
+CHOSEN_WORKSPACE = "workspace_id"  # key in the cookie session; pages set it to switch workspaces
+JSON = "application/json"
+
+
+class ApiAnswers:
+    """Every answer under ``/v1`` carries its request id; errors made outside our views get the envelope too."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path.startswith(API):
+            return self.get_response(request)
+        if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            response: HttpResponseBase = respond(request, InvalidRequest("The address holds a null character."))
+        else:
+            response = self.get_response(request)
+        if response.status_code >= 300 and not _is_json(response):  # noqa: PLR2004
+            response = self._enveloped(request, response)
+        response["request-id"] = request_id(request)
+        acting: Acting | None = getattr(request, "acting", None)
+        if acting is not None:
+            response["anthropic-workspace-id"] = acting.workspace_id
+        return response
+
+    def _enveloped(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        error: ApiError | None = by_status(response.status_code)
+        if error is None or isinstance(response, HttpResponseRedirect):
+            return response
+        answer = respond(request, error)
+        if "Allow" in response:
+            answer["Allow"] = response["Allow"]
+        return answer
+
+
+def _is_json(response: HttpResponseBase) -> bool:
+    return isinstance(response, HttpResponse) and response.get("content-type", "").startswith(JSON)
+
+
+class ActingPerson:
+    """Sets ``request.acting`` for a signed-in person: the chosen workspace, or the first one they belong to.
+
+    None for strangers and for people without a workspace. The API never reads it: keys set their own.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path.startswith(API):
+            user = getattr(request, "user", None)
+            chosen = request.session.get(CHOSEN_WORKSPACE) if user and user.is_authenticated else None
+            request.acting = acting_for(user, chosen)  # type: ignore[attr-defined]  # contract.http.Request has it
+        return self.get_response(request)
+
+
+def acting_for(user: AbstractUser | None, chosen: str | None) -> Acting | None:
+    """Who ``user`` is in the ``chosen`` workspace, else in the one they joined first. One query.
+
+    The websocket side uses it too, with the user and session of its scope.
+    """
+    if user is None or not user.is_authenticated or not user.is_active:
+        return None
+    memberships = list(Membership.objects.filter(user=user).order_by("created_at", "pk"))
+    if not memberships:
+        return None
+    mine = next((one for one in memberships if one.workspace_id == chosen), memberships[0])
+    return Acting(
+        workspace_id=mine.workspace_id, role=Role(mine.role), label=user.get_username(), user_id=user.pk
+    )

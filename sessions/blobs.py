@@ -1,0 +1,110 @@
+"""Bytes by content: a blob is a file named by the SHA-256 of what it holds, written once.
+
+Nothing is deleted while a reader may still come: ``sessions.files.collect_garbage`` removes blobs that
+no row names and that nobody has stored again for a while.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+from django.conf import settings
+
+from contract.errors import TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHUNK = 1024 * 1024
+DIGEST = re.compile("[0-9a-f]{64}")
+INCOMING = "incoming"
+
+
+def put(stream: IO[bytes], limit: int) -> tuple[str, int]:
+    """Store what ``stream`` holds and return (SHA-256 in hex, size in bytes).
+
+    Raises ``TooLarge`` beyond ``limit`` bytes; then nothing is kept. The blob is on disk when this returns.
+    """
+    incoming = _root() / INCOMING
+    incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, name = tempfile.mkstemp(dir=incoming)
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            digest, size = _copy(stream, target, limit)
+            target.flush()
+            os.fsync(target.fileno())
+        _settle(Path(name), path(digest))
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+    return digest, size
+
+
+def _copy(stream: IO[bytes], target: IO[bytes], limit: int) -> tuple[str, int]:
+    hasher, size = hashlib.sha256(), 0
+    while chunk := stream.read(CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"The file is larger than {limit} bytes.")
+        hasher.update(chunk)
+        target.write(chunk)
+    return hasher.hexdigest(), size
+
+
+def _settle(incoming: Path, final: Path) -> None:
+    """Give the blob its name. One that is there already gets a new time, so that it isn't collected."""
+    final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    incoming.replace(final)
+    directory = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def path(digest: str) -> Path:
+    """Where the blob of a digest lies; the file need not exist."""
+    if not DIGEST.fullmatch(digest):
+        raise ValueError("not the hex of a SHA-256")
+    return _root() / digest[:2] / digest
+
+
+def open(digest: str) -> BinaryIO:  # noqa: A001  blobs.open reads as it should
+    """The blob's bytes. Raises ``FileNotFoundError``."""
+    return path(digest).open("rb")
+
+
+def exists(digest: str) -> bool:
+    return path(digest).is_file()
+
+
+def delete(digest: str) -> None:
+    """Remove a blob that nothing names; one that is gone already is fine."""
+    path(digest).unlink(missing_ok=True)
+
+
+def untouched_since(moment: float) -> Iterator[str]:
+    """Digests of blobs last stored before ``moment`` (seconds since the epoch)."""
+    for file in _root().glob("??/*"):
+        with suppress(FileNotFoundError):
+            if DIGEST.fullmatch(file.name) and file.stat().st_mtime < moment:
+                yield file.name
+
+
+def drop_stale_incoming(moment: float) -> None:
+    """Remove halves of uploads that a crash left behind before ``moment``."""
+    for file in (_root() / INCOMING).glob("*"):
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < moment:
+                file.unlink()
+
+
+def _root() -> Path:
+    return Path(settings.HOLDFAST_BLOB_DIR)

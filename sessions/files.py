@@ -1,0 +1,175 @@
+"""Files (spec core 9.2): uploads, session copies and captured outputs, over content-addressed blobs."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+from django.db import transaction
+from django.utils import timezone
+
+from contract.errors import InvalidRequest, NotFound
+from contract.roles import Permission
+from sessions import blobs
+from sessions.models import File, Session
+
+if TYPE_CHECKING:
+    from contract.acting import Acting
+
+MAX_UPLOAD = 500 * 1024 * 1024
+MAX_FILENAME = 512
+MIN_EXPIRY, MAX_EXPIRY = 3_600, 7_776_000
+UNKNOWN_TYPE = "application/octet-stream"
+MIME_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,150}")
+GARBAGE_AGE = timedelta(hours=1)
+
+
+def upload(
+    stream: IO[bytes],
+    *,
+    filename: str,
+    mime_type: str | None,
+    acting: Acting,
+    expires_in_seconds: int | None = None,
+) -> File:
+    """Store an upload. It can be mounted and sent to the model, but not downloaded again."""
+    acting.require(Permission.OPERATE)
+    if expires_in_seconds is not None and not MIN_EXPIRY <= expires_in_seconds <= MAX_EXPIRY:
+        raise InvalidRequest(f"expires_in_seconds: must be from {MIN_EXPIRY} to {MAX_EXPIRY}")
+    digest, size = blobs.put(stream, MAX_UPLOAD)
+    now = timezone.now()
+    kind = _mime_type(mime_type, filename)
+    return File.objects.create(
+        workspace_id=acting.workspace_id,
+        filename=_filename(filename, kind),
+        mime_type=kind,
+        size_bytes=size,
+        digest=digest,
+        created_at=now,
+        expires_at=now + timedelta(seconds=expires_in_seconds) if expires_in_seconds else None,
+    )
+
+
+def capture(session: Session, *, path: str, digest: str, size: int, mtime_ns: int) -> File:
+    """Record an output the sandbox wrote at ``path`` (relative to its outputs directory).
+
+    The bytes are already stored under ``digest``. Writing the same path again replaces the entry's
+    content and keeps its id.
+    """
+    name = PurePosixPath(path).name
+    kind = _mime_type(None, name)
+    file, _ = File.objects.update_or_create(
+        session=session,
+        path=path,
+        defaults={
+            "workspace_id": session.workspace_id,
+            "filename": _filename(name, kind),
+            "mime_type": kind,
+            "size_bytes": size,
+            "digest": digest,
+            "mtime_ns": mtime_ns,
+            "downloadable": True,
+        },
+        create_defaults={
+            "workspace_id": session.workspace_id,
+            "filename": _filename(name, kind),
+            "mime_type": kind,
+            "size_bytes": size,
+            "digest": digest,
+            "mtime_ns": mtime_ns,
+            "downloadable": True,
+            "created_at": timezone.now(),
+        },
+    )
+    return file
+
+
+def copy_for_session(file: File, session: Session) -> File:
+    """A row of the session's own that shares the upload's bytes; it goes with the session."""
+    return File.objects.create(
+        workspace_id=session.workspace_id,
+        session=session,
+        filename=file.filename,
+        mime_type=file.mime_type,
+        size_bytes=file.size_bytes,
+        digest=file.digest,
+        created_at=timezone.now(),
+    )
+
+
+def find_file(file_id: str, acting: Acting) -> File:
+    """A file of the caller's workspace. Expired ones are gone, with the code ``file_expired``."""
+    file = File.objects.filter(pk=file_id, workspace_id=acting.workspace_id).first()
+    if file is None:
+        raise NotFound(f"There is no file {file_id} in this workspace.")
+    if file.expires_at is not None and file.expires_at <= timezone.now():
+        raise NotFound(f"File {file_id} has expired.", error_code="file_expired")
+    return file
+
+
+def open_blob(file: File) -> BinaryIO:
+    """The bytes of a file. Raises ``NotFound`` if they are no longer on disk."""
+    try:
+        return blobs.open(file.digest)
+    except FileNotFoundError:
+        raise NotFound(f"The bytes of file {file.pk} are gone.") from None
+
+
+def open_download(file_id: str, acting: Acting) -> tuple[File, BinaryIO]:
+    """A file and its bytes for the caller; uploads are refused (spec core 9.2)."""
+    file = find_file(file_id, acting)
+    if not file.downloadable:
+        raise InvalidRequest(
+            f"File {file_id} is an upload; only files made by a session can be downloaded.",
+            error_code="file_not_downloadable",
+        )
+    return file, open_blob(file)
+
+
+def delete(file_id: str, acting: Acting) -> None:
+    """Delete a file. Its bytes stay as long as another row names them."""
+    acting.require(Permission.OPERATE)
+    with transaction.atomic():
+        file = File.objects.select_for_update().filter(pk=file_id, workspace_id=acting.workspace_id).first()
+        if file is None:
+            raise NotFound(f"There is no file {file_id} in this workspace.")
+        if file.resources.exists():
+            raise InvalidRequest(f"File {file_id} is mounted in a session; delete the session's resource instead.")
+        file.delete()
+
+
+def collect_garbage(older_than: timedelta = GARBAGE_AGE) -> int:
+    """Drop expired files, then blobs that no row names; returns how many blobs went.
+
+    A blob stored less than ``older_than`` ago stays: its row may be about to be written.
+    """
+    now = timezone.now()
+    File.objects.filter(expires_at__lte=now, session=None).delete()
+    moment = (now - older_than).timestamp()
+    blobs.drop_stale_incoming(moment)
+    removed = 0
+    for digest in blobs.untouched_since(moment):
+        if not (File.objects.filter(digest=digest).exists() or Session.objects.filter(snapshot=digest).exists()):
+            blobs.delete(digest)
+            removed += 1
+    return removed
+
+
+def _mime_type(sent: str | None, filename: str) -> str:
+    """What the client says if it says something useful, else by the name's ending."""
+    base = (sent or "").partition(";")[0].strip().lower()
+    if MIME_TYPE.fullmatch(base) and base != UNKNOWN_TYPE:
+        return base
+    return mimetypes.guess_type(filename)[0] or UNKNOWN_TYPE
+
+
+def _filename(sent: str, mime_type: str) -> str:
+    """Only the last path component, without control characters; never empty."""
+    last = re.split(r"[/\\]", sent)[-1]
+    clean = "".join(letter for letter in last if letter.isprintable()).strip()
+    if clean in ("", ".", ".."):
+        clean = "unnamed" + (mimetypes.guess_extension(mime_type) or "")
+    return clean[-MAX_FILENAME:]
