@@ -56,13 +56,19 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """How to open a sandbox. ``sandbox_id`` is the session's id; opening twice is a no-op."""
+    """How to open a sandbox. ``sandbox_id`` is the session's id; opening twice is a no-op, except
+    that uploads not yet present are added.
+
+    ``first``: no sandbox was ever asked for in this session (to be noted durably *before* the
+    first ``open``). The journal of a fresh sandbox then reaches back to the session's beginning.
+    """
 
     sandbox_id: str
     limits: Limits = field(default_factory=Limits)
     network: Literal["none"] = "none"
     uploads: Sequence[Upload] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,267 @@
+"""One running sandbox: the runner's pipe, the calls on their way, and the journal's rules.
+
+Everything that comes out of the pipe was produced next to the agent's own processes and is
+treated as hostile: sizes, types and texts are checked before they are believed.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import IO, Any, Protocol
+
+from agents.sandboxes.base import OUTPUTS, WORKSPACE, CallResult, SandboxError, SandboxLost, SandboxSpec
+from agents.sandboxes.journal import Journal
+from agents.sandboxes.results import answer_from, result_from, result_to, unknown
+
+LINE_BYTES = 40 * 1024 * 1024
+LIVE_CHARACTERS = 512 * 1024
+READY_SECONDS = 20.0
+FILE_TOOL_SECONDS = 150.0
+GRACE_SECONDS = 20.0
+
+
+class Process(Protocol):
+    """A started runner, whatever started it."""
+
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    init_pid: int
+
+    def kill(self) -> None:
+        """End every process of the sandbox; safe to call twice."""
+
+    def wait(self, seconds: float) -> int | None:
+        """Exit status, or None if it has not ended in time."""
+
+    def errors(self) -> str:
+        """What was printed to stderr so far, bounded."""
+
+    def close(self) -> None:
+        """Kill, and close the pipes."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call on its way. Listeners get text pieces, then ``None`` when the result is there."""
+
+    call_id: str
+    number: int
+    name: str
+    input: Mapping[str, Any]
+    seconds: float
+    started_at: float | None = None
+    result: CallResult | None = None
+    live: int = 0
+    listeners: list[SimpleQueue[str | None]] = field(default_factory=list)
+
+    def listen(self) -> SimpleQueue[str | None]:
+        queue: SimpleQueue[str | None] = SimpleQueue()
+        self.listeners.append(queue)
+        return queue
+
+
+class Link:
+    """A running sandbox. Thread-safe; shell calls run one after another, file tools beside them."""
+
+    def __init__(self, spec: SandboxSpec, process: Process, journal: Journal) -> None:
+        self.spec = spec
+        self.process = process
+        self.journal = journal
+        self.last_used = time.monotonic()
+        self.lost: str | None = None
+        self.ended = threading.Event()
+        self._lock = threading.RLock()
+        self._write_lock = threading.Lock()
+        self._calls: dict[str, Call] = {}
+        self._by_number: dict[int, Call] = {}
+        self._shell: deque[Call] = deque()
+        self._number = 0
+        self._greet()
+        threading.Thread(target=self._read, name=f"sandbox-{spec.sandbox_id}", daemon=True).start()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._calls)
+
+    def idle_seconds(self) -> float:
+        return 0.0 if self.busy else time.monotonic() - self.last_used
+
+    def overdue(self) -> Call | None:
+        """A call the runner should have ended long ago by its own clock."""
+        now = time.monotonic()
+        # Without the lock: its holder may be stuck on a pipe that a stopped runner does not read.
+        running = [c for c in list(self._calls.values()) if c.started_at is not None]
+        return next((c for c in running if now - (c.started_at or now) > c.seconds + GRACE_SECONDS), None)
+
+    def begin(self, call_id: str, name: str, tool_input: Mapping[str, Any], reattempt: bool) -> Call | CallResult:
+        """Decide by the journal what becomes of this call (see ``SandboxBackend.call``)."""
+        with self._lock:
+            self.last_used = time.monotonic()
+            running = self._calls.get(call_id)
+            if running is not None:
+                return running
+            known = self._recorded(call_id)
+            if known is not None:
+                return known
+            if self.lost is not None:
+                raise SandboxLost(self.lost)
+            if reattempt and not self.journal.reaches_back:
+                return self._record_unknown(call_id, "an earlier attempt may have reached a sandbox that is gone")
+            return self._enqueue(call_id, name, tool_input)
+
+    def interrupt(self, call_id: str | None) -> None:
+        """Stop one call or all; a shell call still waiting its turn ends unstarted."""
+        with self._lock:
+            chosen = [c for c in self._calls.values() if call_id in (None, c.call_id)]
+            waiting = [c for c in chosen if c.started_at is None]
+            for call in waiting:
+                self._shell.remove(call)
+                content = [{"type": "text", "text": f"{call.name}: interrupted before it was started"}]
+                self._finish(call, CallResult(content, is_error=True))
+            for call in chosen:
+                if call not in waiting:
+                    self._send({"op": "interrupt", "id": call.number})
+
+    def end(self, reason: str) -> None:
+        """Kill the sandbox; calls on their way end as unknown, those not yet started as lost."""
+        self.lost = self.lost or reason
+        self.process.kill()
+
+    def _greet(self) -> None:
+        limits = self.spec.limits
+        hello = {
+            "workspace": WORKSPACE,
+            "outputs": OUTPUTS,
+            "home": "/home/sandbox",
+            "script": "/run/holdfast/bash",
+            "environment": dict(self.spec.environment),
+            "limits": {name: getattr(limits, name) for name in limits.__dataclass_fields__},
+        }
+        guard = threading.Timer(READY_SECONDS, self.process.kill)
+        guard.start()
+        self._send(hello)
+        try:
+            ready = json.loads(self.process.stdout.readline(LINE_BYTES) or b"null")
+        except ValueError:
+            ready = None
+        guard.cancel()
+        if not isinstance(ready, dict) or ready.get("ready") is not True:
+            text = self.process.errors()
+            self.process.close()
+            raise SandboxError(f"The sandbox's runner did not start: {text or 'no reason given'}")
+
+    def _recorded(self, call_id: str) -> CallResult | None:
+        state = self.journal.state(call_id)
+        if state == "finished":
+            return result_from(self.journal.result(call_id) or {})
+        if state == "started":
+            return self._record_unknown(call_id, "its sandbox ended while it was running")
+        if state == "dropped":
+            return unknown("it did finish, but its result is no longer kept")
+        return None
+
+    def _record_unknown(self, call_id: str, why: str) -> CallResult:
+        result = unknown(why)
+        self.journal.finished(call_id, result_to(result))
+        return result
+
+    def _enqueue(self, call_id: str, name: str, tool_input: Mapping[str, Any]) -> Call:
+        self._number += 1
+        call = Call(call_id, self._number, name, tool_input, self._seconds(name, tool_input))
+        self._calls[call_id] = call
+        if name != "bash":
+            self._start(call)
+            return call
+        self._shell.append(call)
+        if len(self._shell) == 1:
+            self._start(call)
+        return call
+
+    def _seconds(self, name: str, tool_input: Mapping[str, Any]) -> float:
+        if name != "bash":
+            return FILE_TOOL_SECONDS
+        asked = tool_input.get("timeout_ms")
+        seconds = asked / 1000 if isinstance(asked, int) and asked > 0 else self.spec.limits.call_seconds
+        return min(seconds, self.spec.limits.call_seconds_max)
+
+    def _start(self, call: Call) -> None:
+        call.started_at = time.monotonic()
+        self._by_number[call.number] = call
+        self.journal.started(call.call_id, call.name)
+        message = {"op": "call", "id": call.number, "name": call.name, "input": dict(call.input)}
+        self._send({**message, "label": call.call_id})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        try:
+            with self._write_lock:
+                self.process.stdin.write(data)
+                self.process.stdin.flush()
+        except (OSError, ValueError):
+            self.process.kill()
+
+    def _read(self) -> None:
+        """The reader thread: lives until the pipe ends, then settles every open call."""
+        try:
+            while True:
+                line = self.process.stdout.readline(LINE_BYTES)
+                if not line.endswith(b"\n"):
+                    break
+                self._take(json.loads(line))
+        except (ValueError, KeyError, TypeError, OSError, RecursionError):
+            self.end("The sandbox sent something that is no answer and was ended.")
+        finally:
+            self._settle()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        call = self._by_number.get(message["id"])
+        if call is None:
+            return
+        if "out" in message:
+            self._pass_on(call, str(message["out"]))
+            return
+        result = answer_from(message)
+        with self._lock:
+            self._finish(call, result)
+
+    def _pass_on(self, call: Call, text: str) -> None:
+        call.live += len(text)
+        if call.live > LIVE_CHARACTERS:
+            return
+        with self._lock:
+            for queue in call.listeners:
+                queue.put(text)
+
+    def _finish(self, call: Call, result: CallResult) -> None:
+        self.journal.finished(call.call_id, result_to(result))
+        call.result = result
+        self.last_used = time.monotonic()
+        self._calls.pop(call.call_id, None)
+        self._by_number.pop(call.number, None)
+        for queue in call.listeners:
+            queue.put(None)
+        if self._shell and self._shell[0] is call:
+            self._shell.popleft()
+            if self._shell:
+                self._start(self._shell[0])
+
+    def _settle(self) -> None:
+        self.process.kill()
+        with self._lock:
+            self.lost = self.lost or "The sandbox ended by itself."
+            self._shell.clear()
+            for call in list(self._calls.values()):
+                if call.started_at is not None:
+                    self._finish(call, unknown(self.lost))
+            for call in list(self._calls.values()):
+                self._calls.pop(call.call_id)
+                for queue in call.listeners:
+                    queue.put(None)
+        self.process.close()
+        self.ended.set()

@@ -1,0 +1,1 @@
+"""The local backend: bubblewrap on this machine, as root or as an ordinary user, no Docker."""

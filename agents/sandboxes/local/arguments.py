@@ -1,0 +1,97 @@
+"""The one safe configuration of bubblewrap. Every option here stops an escape that was tried;
+the reasons are in THREAT_MODEL.md and each has a row in the escape table of the tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from agents.sandboxes.base import MIB, OUTPUTS, UPLOADS, WORKSPACE
+from agents.sandboxes.local.binary import Runtime
+from agents.sandboxes.local.layout import Box
+
+HOME = "/home/sandbox"
+RUN = "/run/holdfast"
+SHM_BYTES = 16 * MIB
+RUN_BYTES = 4 * MIB
+
+_NAMESPACES = (
+    "--unshare-user",
+    "--unshare-pid",
+    "--unshare-net",
+    "--unshare-ipc",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
+    "--disable-userns",
+    "--new-session",
+    "--die-with-parent",
+    "--clearenv",
+)
+_OWN_ETC = ("passwd", "group", "hosts", "nsswitch.conf", "resolv.conf", "gitconfig")
+# Only what programs need to run; never the host's whole /etc.
+_HOST_ETC = (
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/ca-certificates.conf",
+    "/etc/fonts",
+    "/etc/mime.types",
+    "/etc/magic",
+)
+_USR_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+
+
+def options(runtime: Runtime, box: Box) -> list[str]:
+    """Options for ``bwrap --args``: they go through a descriptor, so that neither host paths nor
+    values show in a command line that the sandbox can read."""
+    return [
+        *_NAMESPACES,
+        *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL"),
+        *_system(),
+        *_etc(runtime),
+        *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
+        *("--dev", "/dev", "--size", str(SHM_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"),
+        *("--size", str(RUN_BYTES), "--tmpfs", RUN),
+        *_session(box),
+        *("--symlink", "/tmp", "/var/tmp"),
+        *("--ro-bind", str(runtime.runner), "/opt/holdfast"),
+        *("--chdir", WORKSPACE, "--remount-ro", "/"),
+    ]
+
+
+def command(runtime: Runtime, *arguments: str) -> list[str]:
+    """The runner's command line inside the sandbox."""
+    start = "import sys; sys.path.insert(0, '/opt/holdfast'); from runner.__main__ import main; main()"
+    return [str(runtime.python), "-I", "-S", "-c", start, *arguments]
+
+
+def _system() -> Iterator[str]:
+    yield from ("--ro-bind", "/usr", "/usr")
+    for link in _USR_LINKS:
+        path = Path(link)
+        if path.is_symlink():
+            yield from ("--symlink", os.readlink(path), link)
+        elif path.is_dir():
+            yield from ("--ro-bind", link, link)
+
+
+def _etc(runtime: Runtime) -> Iterator[str]:
+    for name in _OWN_ETC:
+        yield from ("--ro-bind", str(runtime.etc / name), f"/etc/{name}")
+    for path in _HOST_ETC:
+        yield from ("--ro-bind-try", path, path)
+
+
+def _session(box: Box) -> Iterator[str]:
+    yield from ("--bind", str(box.files / "workspace"), WORKSPACE)
+    yield from ("--bind", str(box.files / "home"), HOME)
+    yield from ("--bind", str(box.files / "tmp"), "/tmp")
+    yield from ("--bind", str(box.outputs), OUTPUTS)
+    yield from ("--ro-bind", str(box.uploads), UPLOADS)

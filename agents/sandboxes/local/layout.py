@@ -1,0 +1,153 @@
+"""Where the local backend keeps things on disk, and which host uid owns them.
+
+::
+
+    <root>/                      0711 as root, else 0700
+      lock                       held by the one sandbox host that serves this root
+      runtime/<digest>/          bwrap, its libraries, the runner, our /etc (read-only to all)
+      boxes/<sandbox id>/        0711
+        box.json  journal.jsonl  0600, never visible inside
+        files/                   0700, owned by the sandbox's own uid
+          workspace/ home/ outputs/ tmp/
+        uploads/                 0755, owned by the host
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.sandboxes.base import SandboxError
+
+SYSTEM_ROOT = Path("/var/lib/holdfast")
+WRITABLE = ("workspace", "home", "outputs", "tmp")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+# Above the ranges that distributions hand to users, services and containers, below 2**31.
+_UID_FIRST, _UID_BLOCK, _UID_BLOCKS = 1_900_000_000, 100_000, 2_000
+
+
+def traversable_by_all(path: Path) -> bool:
+    """Whether any other uid can reach ``path`` (or the nearest existing ancestor of it)."""
+    path = path.absolute()
+    existing = [p for p in (path, *path.parents) if p.exists()]
+    return all(p.stat().st_mode & 0o001 for p in existing)
+
+
+def sandbox_root(data_dir: Path) -> Path:
+    """The directory for sandbox data. As root every session has a uid of its own, which must be
+    able to reach its files: a data directory under a closed home is replaced by a system one,
+    named by its hash so that two installations do not collide."""
+    data_dir = data_dir.absolute()
+    if os.geteuid() != 0 or traversable_by_all(data_dir):
+        return data_dir / "sandboxes"
+    return SYSTEM_ROOT / hashlib.sha256(str(data_dir).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The directories of one sandbox and the host uid that owns them (None: our own)."""
+
+    path: Path
+    uid: int | None
+
+    @property
+    def files(self) -> Path:
+        return self.path / "files"
+
+    @property
+    def uploads(self) -> Path:
+        return self.path / "uploads"
+
+    @property
+    def outputs(self) -> Path:
+        return self.files / "outputs"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+
+class Layout:
+    """Creates, finds and removes boxes below one root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.boxes = root / "boxes"
+        self.per_box_uid = os.geteuid() == 0
+        mode = 0o711 if self.per_box_uid else 0o700
+        for directory in (root, self.boxes, root / "runtime"):
+            directory.mkdir(parents=True, exist_ok=True)
+            directory.chmod(mode)
+
+    def ids(self) -> list[str]:
+        return sorted(entry.name for entry in os.scandir(self.boxes) if _ID.fullmatch(entry.name))
+
+    def find(self, sandbox_id: str) -> Box | None:
+        """The box of this id if its directory was completely made."""
+        path = self._path(sandbox_id)
+        try:
+            record = json.loads((path / "box.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return Box(path, record["uid"])
+
+    def create(self, sandbox_id: str) -> Box:
+        """Make an empty box; what a crash left half made is removed first."""
+        path = self._path(sandbox_id)
+        shutil.rmtree(path, ignore_errors=True)
+        box = Box(path, self._free_uid() if self.per_box_uid else None)
+        for directory, mode in ((path, 0o711), (box.files, 0o700), (box.uploads, 0o755)):
+            directory.mkdir(mode=mode)
+            directory.chmod(mode)
+        for name in WRITABLE:
+            (box.files / name).mkdir(mode=0o755)
+        if box.uid is not None:
+            for owned in (box.files, *(box.files / name for name in WRITABLE)):
+                os.chown(owned, box.uid, box.uid)
+        return box
+
+    def seal(self, box: Box) -> None:
+        """Mark a box as complete: from now on its files and journal are kept."""
+        part = box.path / "box.json.part"
+        part.write_text(json.dumps({"uid": box.uid}))
+        part.chmod(0o600)
+        part.rename(box.path / "box.json")
+
+    def remove(self, sandbox_id: str) -> None:
+        """Remove a box; directories the session closed to itself are opened on the way."""
+        path = self._path(sandbox_id)
+        (path / "box.json").unlink(missing_ok=True)
+        if not self.per_box_uid and path.exists():
+            _open_directories(path)
+        shutil.rmtree(path, ignore_errors=True)
+
+    def _path(self, sandbox_id: str) -> Path:
+        if not _ID.fullmatch(sandbox_id):
+            raise SandboxError(f"{sandbox_id[:80]!r} cannot name a sandbox: letters, digits, - and _ only.")
+        return self.boxes / sandbox_id
+
+    def _free_uid(self) -> int:
+        digest = hashlib.sha256(str(self.root).encode()).digest()
+        first = _UID_FIRST + int.from_bytes(digest[:4], "big") % _UID_BLOCKS * _UID_BLOCK
+        used = {box.uid for box in map(self.find, self.ids()) if box}
+        used |= {entry.stat().st_uid for entry in self._file_dirs()}
+        free = next((uid for uid in range(first, first + _UID_BLOCK) if uid not in used), None)
+        if free is None:
+            raise SandboxError(f"All {_UID_BLOCK} sandbox uids of {self.root} are in use; delete old sessions.")
+        return free
+
+    def _file_dirs(self) -> list[Path]:
+        return [path for path in (self.boxes / name / "files" for name in self.ids()) if path.exists()]
+
+
+def _open_directories(path: Path) -> None:
+    for directory, names, _ in os.walk(path):
+        for name in names:
+            child = os.path.join(directory, name)
+            if not os.path.islink(child):
+                os.chmod(child, 0o700)

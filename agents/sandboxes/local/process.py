@@ -1,0 +1,179 @@
+"""Starting and ending sandbox processes.
+
+All of them are started by one thread that lives as long as the host: bubblewrap's
+die-with-parent is bound to the *thread* that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO
+
+from agents.sandboxes.base import SandboxError
+from agents.sandboxes.local import arguments, seccomp
+from agents.sandboxes.local.binary import Runtime
+from agents.sandboxes.local.layout import Box
+
+START_SECONDS = 20.0
+KILL_SECONDS = 5.0
+
+
+class Process:
+    """One bubblewrap with the runner inside. ``stdin`` and ``stdout`` carry the runner's pipe."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], init_pid: int) -> None:
+        self._popen = popen
+        self.init_pid = init_pid
+        self._init = os.pidfd_open(init_pid)
+        self._lock = threading.Lock()
+        assert popen.stdin is not None and popen.stdout is not None
+        self.stdin: IO[bytes] = popen.stdin
+        self.stdout: IO[bytes] = popen.stdout
+
+    def kill(self) -> None:
+        """End the sandbox's first process and with it all others; safe to call twice.
+
+        By pidfd, so that a number used again cannot be hit; killing the outer bubblewrap
+        instead would leave zombies.
+        """
+        with self._lock:
+            if self._init < 0:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._init, signal.SIGKILL)
+            os.close(self._init)
+            self._init = -1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(KILL_SECONDS)
+        if self._popen.poll() is None:
+            self._popen.kill()
+            self._popen.wait(KILL_SECONDS)
+
+    def wait(self, seconds: float) -> int | None:
+        """Exit status, or None if it has not ended in time."""
+        try:
+            return self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def errors(self) -> str:
+        """What was printed to stderr so far, at most 4,000 characters."""
+        assert self._popen.stderr is not None
+        return _read_now(self._popen.stderr)
+
+    def close(self) -> None:
+        """Kill, and close the pipes. Call only when nobody reads them any more."""
+        self.kill()
+        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+class Spawner:
+    """The thread that starts every sandbox of this host."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._filter = seccomp.build()
+        self._jobs: SimpleQueue[tuple[Callable[[], Process], Future[Process]]] = SimpleQueue()
+        threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
+
+    def start(self, box: Box, *runner_arguments: str) -> Process:
+        """Start the runner in ``box``; raises ``SandboxError`` with bubblewrap's own words."""
+        future: Future[Process] = Future()
+        self._jobs.put((lambda: self._start(box, runner_arguments), future))
+        return future.result(START_SECONDS * 2)
+
+    def _work(self) -> None:
+        while True:
+            job, future = self._jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:  # noqa: BLE001 - the thread must outlive any failure
+                future.set_exception(error)
+
+    def _start(self, box: Box, runner_arguments: Sequence[str]) -> Process:
+        runtime = self._runtime
+        options = "\0".join(arguments.options(runtime, box)).encode() + b"\0"
+        status_read, status_write = os.pipe()
+        held = [status_write, _memory(options), _memory(self._filter)]
+        bwrap = ["bwrap", "--args", str(held[1]), "--seccomp", str(held[2])]
+        bwrap += ["--json-status-fd", str(status_write), "--", *arguments.command(runtime, *runner_arguments)]
+        user, group, groups = _identity(box)
+        try:
+            popen = subprocess.Popen(
+                bwrap,
+                executable=runtime.bwrap,
+                user=user,
+                group=group,
+                extra_groups=groups,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=held,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(status_read)
+            raise SandboxError(f"bubblewrap could not be started: {error}") from error
+        finally:
+            for fd in held:
+                os.close(fd)
+        with os.fdopen(status_read, "rb") as status:
+            return _started(popen, status)
+
+
+def _identity(box: Box) -> tuple[int | None, int | None, tuple[int, ...] | None]:
+    """As root: the session's own uid and gid and no other groups, taken on before bubblewrap is
+    executed. Started by uid 0 it would map the sandbox's user to the host's root."""
+    return (None, None, None) if box.uid is None else (box.uid, box.uid, ())
+
+
+def _started(popen: subprocess.Popen[bytes], status: IO[bytes]) -> Process:
+    ready = select.select([status], [], [], START_SECONDS)[0]
+    line = status.readline() if ready else b""
+    try:
+        return Process(popen, int(json.loads(line)["child-pid"]))
+    except (ValueError, KeyError, OSError):
+        popen.kill()
+        popen.wait(KILL_SECONDS)
+        assert popen.stderr is not None and popen.stdin is not None and popen.stdout is not None
+        text = _read_now(popen.stderr) or "no reason given"
+        for pipe in (popen.stdin, popen.stdout, popen.stderr):
+            pipe.close()
+        raise SandboxError(f"bubblewrap did not start: {text}") from None
+
+
+def _memory(data: bytes) -> int:
+    fd = os.memfd_create("holdfast")
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _read_now(stream: IO[bytes]) -> str:
+    if not select.select([stream], [], [], 0.2)[0]:
+        return ""
+    return os.read(stream.fileno(), 4000).decode("utf-8", "replace").strip()
+
+
+def start_time(pid: int) -> int:
+    """Start time in clock ticks since boot, 0 if there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0
+    return int(stat.rpartition(b")")[2].split()[19])

@@ -1,0 +1,24 @@
+"""``python3 -I -m runner serve | pack ROOT… | unpack ROOT…`` inside the sandbox."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    command, roots = sys.argv[1], sys.argv[2:]
+    if command == "serve":
+        from .serve import main as serve
+
+        serve()
+        return
+    from . import archive
+
+    if command == "pack":
+        archive.pack(roots, sys.stdout.buffer)
+    else:
+        archive.unpack(roots, sys.stdin.buffer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""What the runner does to itself before it reads a single call."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+from typing import Dict, Mapping
+
+PR_SET_DUMPABLE = 4
+
+
+def set_rlimits(limits: Mapping[str, int]) -> Dict[str, int]:
+    """Set hard limits for this process and all it starts; returns them as read back."""
+    wanted = {
+        resource.RLIMIT_NPROC: limits["processes"],
+        resource.RLIMIT_DATA: limits["memory_bytes"],
+        resource.RLIMIT_FSIZE: limits["file_bytes"],
+        resource.RLIMIT_NOFILE: limits["open_files"],
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, value in wanted.items():
+        hard = resource.getrlimit(kind)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
+    names = {"NPROC": resource.RLIMIT_NPROC, "DATA": resource.RLIMIT_DATA, "FSIZE": resource.RLIMIT_FSIZE}
+    return {name: resource.getrlimit(kind)[1] for name, kind in names.items()}
+
+
+def hide_from_siblings() -> None:
+    """Commands run under the same user: keep them out of this process's memory and pipes."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    os.umask(0o022)

@@ -1,0 +1,85 @@
+"""The runner's loop: JSON lines in, JSON lines out.
+
+In:   the hello (limits, environment, directories), then
+      ``{"op": "call", "id", "name", "input", "label"}`` and ``{"op": "interrupt", "id" | null}``.
+Out:  ``{"ready": true, "rlimits"}``, then per call any number of ``{"id", "out"}`` and one
+      ``{"id", "content", "is_error", "outputs", "ms"}``.
+End of input ends the process, and with it, as it is the first of its PID namespace, everything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from typing import Any, Dict
+
+from .confine import hide_from_siblings, set_rlimits
+from .toolbox import Toolbox, list_outputs
+
+FILE_THREADS = 4
+
+
+class Server:
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        self._write_lock = threading.Lock()
+        self._stops: Dict[Any, threading.Event] = {}
+        self._queues: Dict[str, "queue.SimpleQueue[Dict[str, Any]]"] = {
+            "bash": queue.SimpleQueue(),
+            "files": queue.SimpleQueue(),
+        }
+        for name, count in (("bash", 1), ("files", FILE_THREADS)):
+            for _ in range(count):
+                threading.Thread(target=self._work, args=(self._queues[name],), daemon=True).start()
+
+    def dispatch(self, message: Dict[str, Any]) -> None:
+        if message["op"] == "call":
+            self._stops[message["id"]] = threading.Event()
+            self._queues["bash" if message["name"] == "bash" else "files"].put(message)
+        elif message["op"] == "interrupt":
+            for number, stop in list(self._stops.items()):
+                if message["id"] is None or message["id"] == number:
+                    stop.set()
+
+    def _work(self, jobs: "queue.SimpleQueue[Dict[str, Any]]") -> None:
+        while True:
+            self._run(jobs.get())
+
+    def _run(self, job: Dict[str, Any]) -> None:
+        number, begun = job["id"], time.perf_counter()
+
+        def emit(text: str) -> None:
+            self.send({"id": number, "out": text})
+
+        stop = self._stops[number]
+        content, is_error = self._toolbox.call(job["name"], job["input"], job["label"], emit, stop)
+        self._stops.pop(number, None)
+        answer = {"id": number, "content": content, "is_error": is_error}
+        answer["outputs"] = list_outputs(self._toolbox.outputs)
+        answer["ms"] = (time.perf_counter() - begun) * 1000
+        self.send(answer)
+
+    def send(self, message: Dict[str, Any]) -> None:
+        data = memoryview(json.dumps(message).encode("ascii") + b"\n")
+        with self._write_lock:
+            while data:
+                data = data[os.write(1, data) :]
+
+
+def main() -> None:
+    """Read the hello, confine this process, then serve until the input ends."""
+    source = sys.stdin.buffer
+    hello = json.loads(source.readline())
+    rlimits = set_rlimits(hello["limits"])
+    hide_from_siblings()
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    server = Server(Toolbox(hello))
+    server.send({"ready": True, "rlimits": rlimits})
+    for line in source:
+        server.dispatch(json.loads(line))
+    os._exit(0)

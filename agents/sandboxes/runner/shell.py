@@ -1,0 +1,215 @@
+"""One long-lived bash on a pseudo-terminal: working directory, variables and functions survive.
+
+Bash is interactive (so that an interrupt aborts the command, not the shell) but without job
+control (so that background jobs ignore the interrupt and nothing prints job notices). It reads
+our two control lines from a pipe: ``source`` the command's file with ``/dev/null`` as stdin, then
+print a marker with the exit status to a private descriptor of the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Optional, Set
+
+from .processes import children_of, kill_session, kill_tree
+
+TIOCSIG = 0x40045436
+GRACE_SECONDS = 1.0
+KILL_SECONDS = 4.0
+_CONTROL_FD = 250
+_START = 'exec %d<>"$0" >&%d 2>&%d; exec /bin/bash --noprofile --norc --noediting -i'
+_SETUP = "PS1= PS2=; unset PROMPT_COMMAND HISTFILE MAILCHECK; set +m +H +o history"
+_MARKER_MAX = 64
+
+
+@dataclass
+class Ended:
+    """How a command ended. ``code`` is None when the shell itself is gone."""
+
+    code: Optional[int]
+    cause: str = "finished"  # or "timeout", "interrupted"
+
+
+class Shell:
+    """Not thread-safe: one command at a time; ``stop`` may be set from anywhere."""
+
+    def __init__(self, script: str, cwd: str, environment: Dict[str, str]) -> None:
+        self._script, self._cwd, self._environment = script, cwd, environment
+        self._process: Optional["subprocess.Popen[bytes]"] = None
+        self._master = -1
+        self._control = -1
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        master, slave = pty.openpty()
+        attributes = termios.tcgetattr(slave)
+        attributes[0] = attributes[1] = 0
+        attributes[3] = termios.ISIG
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        reading, self._control = os.pipe()
+        self._master = master
+        start = _START % (_CONTROL_FD, _CONTROL_FD, _CONTROL_FD)
+        self._process = subprocess.Popen(
+            ["/bin/bash", "--noprofile", "--norc", "-c", start, os.ttyname(slave)],
+            stdin=reading,
+            stdout=slave,
+            stderr=slave,
+            cwd=self._cwd,
+            env=self._environment,
+            start_new_session=True,
+        )
+        os.close(reading)
+        os.close(slave)
+        self._send(_SETUP)
+        marker = self._ask_marker()
+        self._read_until(marker, lambda data: None, time.monotonic() + 10, threading.Event())
+
+    def close(self) -> None:
+        """Kill the shell and everything of its terminal session."""
+        if self._process is not None:
+            kill_session(self._process.pid)
+            self._process.wait()
+            self._process = None
+        for fd in (self._master, self._control):
+            if fd >= 0:
+                os.close(fd)
+        self._master = self._control = -1
+
+    def run(self, command: str, seconds: float, sink: Callable[[bytes], None], stop: threading.Event) -> Ended:
+        """Run one command; ``sink`` receives its raw output as it comes."""
+        if not self.alive:
+            self.close()
+            self.start()
+        assert self._process is not None
+        before = set(children_of(self._process.pid))
+        with open(self._script, "w", encoding="utf-8") as handle:
+            handle.write(command + "\n")
+        self._send("builtin source %s </dev/null %d>&-" % (self._script, _CONTROL_FD))
+        marker = self._ask_marker()
+        deadline = time.monotonic() + seconds
+        code = self._read_until(marker, sink, deadline, stop)
+        if code is not _LATE:
+            return Ended(code)
+        cause = "interrupted" if stop.is_set() else "timeout"
+        self._end_foreground(marker, sink, before)
+        return Ended(130 if self.alive else None, cause)
+
+    def _end_foreground(self, marker: bytes, sink: Callable[[bytes], None], before: Set[int]) -> None:
+        """Interrupt the command as ^C would; what ignores that is killed; last, the shell is."""
+        assert self._process is not None
+        never, begun = threading.Event(), time.monotonic()
+        wait = GRACE_SECONDS
+        while time.monotonic() - begun < KILL_SECONDS:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._master, TIOCSIG, signal.SIGINT)
+            if self._read_until(marker, sink, time.monotonic() + wait, never) is not _LATE:
+                return
+            for pid in children_of(self._process.pid):
+                if pid not in before:
+                    kill_tree(pid)
+            # Soon again: a shell whose child was killed goes on with the script's next line.
+            wait = 0.02
+        self.close()
+
+    def _ask_marker(self) -> bytes:
+        nonce = uuid.uuid4().hex
+        self._send("builtin printf '\\036%s:%%d\\037' $? >&%d" % (nonce, _CONTROL_FD))
+        return b"\x1e" + nonce.encode() + b":"
+
+    def _send(self, line: str) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._control, line.encode() + b"\n")
+
+    def _read_until(
+        self, marker: bytes, sink: Callable[[bytes], None], deadline: float, stop: threading.Event
+    ) -> Optional[int]:
+        """Feed output to ``sink`` until the marker; its status, None at end of file, or ``_LATE``."""
+        held = b""
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or stop.is_set():
+                sink(held)
+                return _LATE
+            if not select.select([self._master], [], [], min(left, 0.05))[0]:
+                if not self.alive:
+                    sink(held)
+                    return None
+                continue
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:
+                data = b""
+            if not data:
+                sink(held)
+                self._reap()
+                return None
+            held += data
+            at = held.find(marker)
+            end = held.find(b"\x1f", at + len(marker)) if at >= 0 else -1
+            if end >= 0:
+                sink(held[:at])
+                return _status(held[at + len(marker) : end])
+            held = _flush(held, at, sink)
+
+    def _reap(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
+
+    @property
+    def exit_status(self) -> Optional[int]:
+        return self._process.poll() if self._process is not None else None
+
+
+_LATE = -1000
+
+
+def _status(digits: bytes) -> int:
+    return int(digits) if digits.isdigit() else 1
+
+
+def _flush(held: bytes, at: int, sink: Callable[[bytes], None]) -> bytes:
+    """Pass on what cannot be a part of the marker; return the rest."""
+    keep = at if at >= 0 else held.rfind(b"\x1e")
+    if keep < 0 or len(held) - keep > _MARKER_MAX:
+        keep = len(held)
+    if keep:
+        sink(held[:keep])
+    return held[keep:]
+
+
+def base_environment(extra: Dict[str, str], home: str) -> Dict[str, str]:
+    """The variables of a command: no pagers, no prompts, no colours, plus the session's own."""
+    quiet: List[str] = ["PAGER", "GIT_PAGER", "MANPAGER", "SYSTEMD_PAGER"]
+    env = {name: "cat" for name in quiet}
+    env.update(
+        PATH="%s/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" % home,
+        HOME=home,
+        USER="sandbox",
+        LOGNAME="sandbox",
+        SHELL="/bin/bash",
+        LANG="C.UTF-8",
+        TERM="dumb",
+        GIT_TERMINAL_PROMPT="0",
+        DEBIAN_FRONTEND="noninteractive",
+        PIP_NO_INPUT="1",
+        NO_COLOR="1",
+    )
+    env.update(extra)
+    return env

@@ -1,0 +1,179 @@
+"""Runs one tool call and turns every failure into a result the model can read."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any, Callable, Dict, List, Tuple
+
+from . import inputs, search
+from .files import Block, Files
+from .shell import Ended, Shell, base_environment
+from .texts import Cleaner, Stopped, TailCollector, ToolError, clean, head_or_spill
+
+OUTPUT_FILES = 1000
+OUTPUT_ENTRIES = 10_000
+LIVE_PIECE = 16 * 1024
+LIVE_TOTAL = 256 * 1024
+LIVE_SECONDS = 0.05
+
+Emit = Callable[[str], None]
+
+
+class Live:
+    """Passes a command's output on while it runs: at most 20 pieces a second and 256 KiB in all."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._waiting = ""
+        self._sent = 0
+        self._next = 0.0
+
+    def add(self, text: str) -> None:
+        if self._sent >= LIVE_TOTAL:
+            return
+        self._waiting = (self._waiting + text)[:LIVE_PIECE]
+        if time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._waiting:
+            return
+        self._emit(self._waiting)
+        self._sent += len(self._waiting)
+        if self._sent >= LIVE_TOTAL:
+            self._emit("\n[live output stops here; the result has the rest]\n")
+        self._waiting = ""
+        self._next = time.monotonic() + LIVE_SECONDS
+
+
+class Toolbox:
+    """The six tools over one working directory and one shell."""
+
+    def __init__(self, hello: Dict[str, Any]) -> None:
+        self.root: str = hello["workspace"]
+        self.outputs: str = hello["outputs"]
+        self._limits: Dict[str, Any] = hello["limits"]
+        self._spills = os.path.join(hello["home"], ".holdfast", "results")
+        environment = base_environment(hello["environment"], hello["home"])
+        self._shell = Shell(hello["script"], self.root, environment)
+        self._files = Files(self.root)
+
+    def call(self, name: str, given: Any, label: str, emit: Emit, stop: threading.Event) -> Tuple[List[Block], bool]:
+        """Returns content blocks and whether they describe an error."""
+        try:
+            values = inputs.check(name, given)
+            if name == "read":
+                return _sanitised(self._files.read(**values)), False
+            if name == "bash":
+                return self._bash(values, label, emit, stop)
+            return _text(head_or_spill(clean(self._file_tool(name, values, stop)), self._spills, label)), False
+        except ToolError as error:
+            return _text(clean(str(error))), True
+        except Stopped:
+            return _text("%s: interrupted" % name), True
+        except Exception as error:  # noqa: BLE001 - a tool never takes the runner down
+            return _text(clean("%s: %s: %s" % (name, type(error).__name__, error))[:4000]), True
+
+    def _file_tool(self, name: str, values: Dict[str, Any], stop: threading.Event) -> str:
+        if name == "write":
+            return self._files.write(**values)
+        if name == "edit":
+            return self._files.edit(**values)
+        if name == "glob":
+            return search.glob(self.root, **values)
+        return search.grep(self.root, stop=stop, **values)
+
+    def _bash(
+        self, values: Dict[str, Any], label: str, emit: Emit, stop: threading.Event
+    ) -> Tuple[List[Block], bool]:
+        if values.get("restart"):
+            self._shell.close()
+            self._shell.start()
+            return _text("bash session restarted"), False
+        command = values.get("command")
+        if not command:
+            raise ToolError("bash: command is required")
+        if "\x00" in command:
+            raise ToolError("bash: command must not contain NUL")
+        seconds = values.get("timeout_ms", 0) / 1000.0 or float(self._limits["call_seconds"])
+        seconds = min(seconds, self._limits["call_seconds_max"])
+        cleaner, collector, live = Cleaner(), TailCollector(self._spills, label), Live(emit)
+
+        def sink(data: bytes, final: bool = False) -> None:
+            text = cleaner.feed(data, final)
+            collector.add(text)
+            live.add(text)
+
+        ended = self._shell.run(command, seconds, sink, stop)
+        sink(b"", final=True)
+        live.flush()
+        return self._bash_result(collector.text(), ended, seconds)
+
+    def _bash_result(self, output: str, ended: Ended, seconds: float) -> Tuple[List[Block], bool]:
+        lines = [output] if output else []
+        if ended.cause == "timeout":
+            lines.append("bash: bash command timed out after %ss" % seconds)
+        elif ended.cause == "interrupted":
+            lines.append("bash: interrupted")
+        elif ended.code is None:
+            status = self._shell.exit_status
+            lines.append("[the shell ended%s]" % ("" if status is None else " with status %d" % status))
+        if ended.code is None:
+            lines.append("[the next command starts in a new shell]")
+        if not lines:
+            lines.append("(no output)" if ended.code == 0 else "(no output, exit status %s)" % ended.code)
+        return _text("\n".join(lines)), ended.code != 0 or ended.cause != "finished"
+
+    def close(self) -> None:
+        self._shell.close()
+
+
+def _text(text: str) -> List[Block]:
+    return [{"type": "text", "text": text}]
+
+
+def _sanitised(blocks: List[Block]) -> List[Block]:
+    for block in blocks:
+        if block["type"] == "text":
+            block["text"] = clean(block["text"])
+    return blocks
+
+
+def list_outputs(root: str) -> List[Tuple[str, int, int]]:
+    """Regular files below ``root`` as (relative path, size, mtime in ns); bounded, links skipped."""
+    found: List[Tuple[str, int, int]] = []
+    pending, seen = [""], 0
+    while pending and len(found) < OUTPUT_FILES and seen < OUTPUT_ENTRIES:
+        relative = pending.pop()
+        try:
+            entries = list(os.scandir(os.path.join(root, relative)))
+        except OSError:
+            continue
+        for entry in sorted(entries, key=lambda e: e.name):
+            seen += 1
+            path = os.path.join(relative, entry.name)
+            if seen > OUTPUT_ENTRIES or not _is_utf8(path):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(path)
+            elif entry.is_file(follow_symlinks=False):
+                _note(found, path, entry)
+    return sorted(found)[:OUTPUT_FILES]
+
+
+def _note(found: List[Tuple[str, int, int]], path: str, entry: "os.DirEntry[str]") -> None:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return
+    found.append((path, status.st_size, status.st_mtime_ns))
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
