@@ -1,0 +1,199 @@
+"""The pages' websockets: a session's events as ready fragments, and the overview's counters and lists.
+
+A frame is JSON ``{"seq", "type", "content", "target", "swap"}``: htmx puts ``content`` in place, the
+page remembers ``seq`` and comes back with ``?after=<seq>``. One event may need several frames; only
+the last of them bears its ``seq``. Frames without ``content`` only tell scripts that it happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+from weakref import WeakKeyDictionary
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+
+from contract.errors import NotFound
+from sessions import hub, reading, render, streams
+from sessions.models import Session
+from sessions.presence import NOT_YOURS, Presence, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from contract.acting import Acting
+    from sessions.frames import Frame
+
+log = logging.getLogger(__name__)
+
+COME_BACK = 4000
+TOO_MANY = 4429
+NORMAL = 1000
+SOCKETS_PER_PERSON = 200
+MAX_SEQ_DIGITS = 18
+INBOX_PAUSE_SECONDS = 0.5
+INBOX_CHECK_SECONDS = 15.0
+MAX_DIRTY = 500
+
+_fragments: WeakKeyDictionary[Frame, asyncio.Future[list[dict[str, str]]]] = WeakKeyDictionary()
+
+
+class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """What both sockets share: a task that writes until it ends, is refused or the browser leaves."""
+
+    _task: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        """Accept first: a browser learns the close code only of a socket that was open."""
+        await self.accept()
+        self._task = asyncio.create_task(self._serve())
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Nothing is expected from the page: actions are ordinary requests."""
+
+    async def disconnect(self, code: int) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _serve(self) -> None:
+        code = NORMAL
+        try:
+            await self.write()
+        except Refused as refused:
+            code = refused.code
+        except NotFound:
+            code = NOT_YOURS
+        except Exception:
+            log.exception("A live page lost its socket; it will come back.")
+            code = COME_BACK
+        await self.close(code=code)
+
+    async def write(self) -> None:
+        """Write frames until there will be no more."""
+        raise NotImplementedError
+
+    async def frame(self, kind: str, fragment: dict[str, str] | None, seq: int | None = None) -> None:
+        """Send one frame of type ``kind``."""
+        body: dict[str, Any] = {"type": kind, **(fragment or {})}
+        if seq is not None:
+            body["seq"] = seq
+        await self.send(text_data=json.dumps(body, separators=(",", ":")))
+
+
+class SessionSocket(LiveSocket):
+    """``/ws/sessions/<id>/?after=N``: everything after event N, then whatever comes."""
+
+    async def write(self) -> None:
+        session_id = self.scope["url_route"]["kwargs"]["session_id"]
+        presence = Presence(self.scope, session_id)
+        acting = await presence.check()
+        owner = f"user:{acting.user_id}"
+        if streams.open_count(owner) >= getattr(settings, "HOLDFAST_SOCKETS_PER_PERSON", SOCKETS_PER_PERSON):
+            raise Refused(TOO_MANY)
+        after = _after(self.scope)
+        async with await streams.subscribe(session_id, after, deltas=streams.PREVIEWED, owner=owner) as stream:
+            async for frame in stream:
+                await presence.check()
+                await self._show(frame)
+
+    async def _show(self, frame: Frame) -> None:
+        if frame.kind == "delta":
+            await self.frame(frame.type, render.delta_frame(dict(frame.data)))
+            return
+        fragments = await _rendered(frame) if frame.event is not None else []
+        for fragment in fragments[:-1]:
+            await self.frame(frame.type, fragment)
+        await self.frame(frame.type, fragments[-1] if fragments else None, frame.seq)
+
+
+class InboxSocket(LiveSocket):
+    """``/ws/inbox/``: the overview of the person's workspace, sent again where it changed."""
+
+    async def write(self) -> None:
+        presence = Presence(self.scope)
+        dirty = _Dirty()
+        sent: dict[str, str] = {}
+        stop = hub.current().watch(dirty.add)
+        try:
+            while True:
+                acting = await presence.check()
+                if dirty.first or await reading.in_thread(partial(dirty.concerns, acting)):
+                    await self._refresh(acting, sent)
+                await asyncio.sleep(INBOX_PAUSE_SECONDS)
+                await dirty.wait(INBOX_CHECK_SECONDS)
+        finally:
+            stop()
+
+    async def _refresh(self, acting: Acting, sent: dict[str, str]) -> None:
+        for fragment in await reading.in_thread(lambda: render.inbox_frames(acting)):
+            if sent.get(fragment["target"]) != fragment["content"]:
+                sent[fragment["target"]] = fragment["content"]
+                await self.frame("inbox", fragment)
+
+
+class _Dirty:
+    """Sessions whose logs grew since the last look; bounded, for beyond that it may be any."""
+
+    def __init__(self) -> None:
+        self.first = True
+        self._any = False
+        self._ids: set[str] = set()
+        self._woken = asyncio.Event()
+
+    def add(self, session_id: str | None) -> None:
+        if session_id is None or len(self._ids) >= MAX_DIRTY:
+            self._any = True
+        else:
+            self._ids.add(session_id)
+        self._woken.set()
+
+    def concerns(self, acting: Acting) -> bool:
+        """True if the workspace's sessions are among them; forgets them."""
+        wanted, everything = self._ids, self._any
+        self._ids, self._any = set(), False
+        return everything or _any_in_workspace(wanted, acting.workspace_id)
+
+    async def wait(self, seconds: float) -> None:
+        self.first = False
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        self._woken.clear()
+
+
+def _any_in_workspace(session_ids: Iterable[str], workspace_id: str) -> bool:
+    wanted = list(session_ids)
+    return bool(wanted) and Session.objects.filter(pk__in=wanted, workspace_id=workspace_id).exists()
+
+
+async def _rendered(frame: Frame) -> list[dict[str, str]]:
+    """The fragments of an event, made once for all sockets of this process."""
+    found = _fragments.get(frame)
+    if found is None:
+        found = _fragments[frame] = asyncio.ensure_future(reading.in_thread(lambda: _render(frame)))
+    return await asyncio.shield(found)
+
+
+def _render(frame: Frame) -> list[dict[str, str]]:
+    if frame.event is None:
+        return []
+    try:
+        session = Session.objects.select_related("agent", "environment").get(pk=frame.event.session_id)
+        return render.event_frames(frame.event, session)
+    except Session.DoesNotExist:
+        return []
+    except Exception:
+        log.exception("Event %s could not be shown live; a reload shows it.", frame.event.id)
+        return []
+
+
+def _after(scope: dict[str, Any]) -> int | None:
+    """``?after=`` of the socket's address; what is no number counts as not given."""
+    value = parse_qs(scope.get("query_string", b"").decode("ascii", "replace")).get("after", [""])[-1]
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= MAX_SEQ_DIGITS else None

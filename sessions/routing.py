@@ -1,0 +1,12 @@
+"""The websocket URLs. ``config.asgi`` puts the origin check and the cookie session around them."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from sessions.consumers import InboxSocket, SessionSocket
+
+websocket_urlpatterns = [
+    path("ws/sessions/<str:session_id>/", SessionSocket.as_asgi()),
+    path("ws/inbox/", InboxSocket.as_asgi()),
+]

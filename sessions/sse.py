@@ -1,0 +1,127 @@
+"""A session's events as server-sent events (spec core 14): a thin skin over ``streams.subscribe``.
+
+The caller (the API's routes) has authenticated the request and set ``request.acting``; errors are
+raised as ``contract.errors`` before the first byte, never inside a stream.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db.models import Q
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+
+from contract.errors import InvalidRequest, NotFound, RateLimited
+from contract.query import unbracketed
+from contract.roles import Permission
+from credentials.models import ApiKey
+from sessions import reading, streams
+from sessions.models import Session, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from django.http import HttpRequest
+
+    from contract.acting import Acting
+    from contract.http import Request
+
+MAX_VALUES = 100
+MAX_TYPE_LENGTH = 64
+MAX_SEQ_DIGITS = 18
+STREAMS_PER_KEY = 500
+RECHECK_SECONDS = 10.0
+RETRY_SECONDS = 5
+OPENING = b": open\n\n"  # the server sends no header before the first byte of a body
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+async def session_stream(request: HttpRequest, session_id: str) -> StreamingHttpResponse:
+    """``GET /v1/sessions/{id}/events/stream``: the session's own view."""
+    return await _open(request, session_id, None)  # type: ignore[arg-type]  # the caller has set acting
+
+
+async def thread_stream(request: HttpRequest, session_id: str, thread_id: str) -> StreamingHttpResponse:
+    """``GET /v1/sessions/{id}/threads/{id}/stream``: one thread's events."""
+    return await _open(request, session_id, thread_id)  # type: ignore[arg-type]  # the caller has set acting
+
+
+async def _open(request: Request, session_id: str, thread_id: str | None) -> StreamingHttpResponse:
+    acting = request.acting
+    acting.require(Permission.READ)
+    deltas, types, after = _deltas(request), _types(request), _after(request)
+    await reading.in_thread(lambda: _find(acting, session_id, thread_id))
+    owner = acting.api_key_id or f"user:{acting.user_id}"
+    if streams.open_count(owner) >= getattr(settings, "HOLDFAST_STREAMS_PER_KEY", STREAMS_PER_KEY):
+        raise RateLimited("This key has too many streams open; close some first.", retry_after=RETRY_SECONDS)
+    stream = await streams.subscribe(session_id, after, thread_id=thread_id, deltas=deltas, types=types, owner=owner)
+    return StreamingHttpResponse(_records(stream, acting), content_type="text/event-stream", headers=HEADERS)
+
+
+async def _records(stream: streams.Stream, acting: Acting) -> AsyncGenerator[bytes, None]:
+    """The stream as bytes. It ends when the key that opened it is revoked or expires."""
+    checked = time.monotonic()
+    async with stream:
+        yield OPENING
+        async for frame in stream:
+            if time.monotonic() - checked > RECHECK_SECONDS:
+                if not await reading.in_thread(lambda: _still_allowed(acting)):
+                    return
+                checked = time.monotonic()
+            yield frame.sse
+
+
+def _find(acting: Acting, session_id: str, thread_id: str | None) -> None:
+    if not Session.objects.filter(pk=session_id, workspace_id=acting.workspace_id).exists():
+        raise NotFound(f"Session {session_id} was not found.")
+    if thread_id is not None and not Thread.objects.filter(pk=thread_id, session_id=session_id).exists():
+        raise NotFound(f"Thread {thread_id} was not found.")
+
+
+def _still_allowed(acting: Acting) -> bool:
+    if acting.api_key_id is None:
+        return True
+    alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return ApiKey.objects.filter(alive, pk=acting.api_key_id, revoked_at=None).exists()
+
+
+def _deltas(request: HttpRequest) -> frozenset[str]:
+    values = unbracketed(request.GET, ["event_deltas[]"]).get("event_deltas[]", [])
+    if len(request.GET.getlist("event_deltas[]")) > MAX_VALUES:
+        raise InvalidRequest(f"event_deltas: at most {MAX_VALUES} values")
+    for value in values:
+        if value not in streams.PREVIEWED:
+            raise InvalidRequest(
+                f"event_deltas: {value[:MAX_TYPE_LENGTH]!r} is not one of {_listed(streams.PREVIEWED)}"
+            )
+    return frozenset(values)
+
+
+def _types(request: HttpRequest) -> frozenset[str] | None:
+    values = unbracketed(request.GET, ["types[]"]).get("types[]")
+    if values is None:
+        return None
+    if len(values) > MAX_VALUES:
+        raise InvalidRequest(f"types: at most {MAX_VALUES} values")
+    if any(not value or len(value) > MAX_TYPE_LENGTH for value in values):
+        raise InvalidRequest("types: each must be an event type such as agent.message")
+    return frozenset(values)
+
+
+def _after(request: HttpRequest) -> int | None:
+    """Where to go on: ``?after=`` or, sent by reconnecting browsers, ``Last-Event-ID``; the later of both."""
+    places = []
+    for name, value in (("after", request.GET.get("after")), ("Last-Event-ID", request.headers.get("last-event-id"))):
+        if not value:
+            continue
+        if not (value.isascii() and value.isdigit()) or len(value) > MAX_SEQ_DIGITS:
+            raise InvalidRequest(f"{name}: must be the sequence number of an event, 0 or more")
+        places.append(int(value))
+    return max(places, default=None)
+
+
+def _listed(values: frozenset[str]) -> str:
+    return ", ".join(sorted(values))
