@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-ErrorKind = Literal[
-    "overloaded", "rate_limited", "billing", "authentication", "context_exceeded", "request_failed"
-]
+ErrorKind = Literal["overloaded", "rate_limited", "billing", "authentication", "context_exceeded", "request_failed"]
 
 
 class ProviderError(Exception):
@@ -18,9 +16,7 @@ class ProviderError(Exception):
     ``session.error`` variants of spec core 13.2. The message never holds a secret.
     """
 
-    def __init__(
-        self, kind: ErrorKind, message: str, *, retryable: bool, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, kind: ErrorKind, message: str, *, retryable: bool, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.kind: ErrorKind = kind
         self.message = message
@@ -61,7 +57,12 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class ModelReply:
     """A whole reply. ``content`` holds Messages API blocks as they must be sent back unchanged
-    (text, thinking, redacted_thinking, tool_use). ``stop_reason`` is never None."""
+    (text, thinking, redacted_thinking, tool_use). ``stop_reason`` is never None.
+
+    ``model`` and ``speed`` are what served the turn, so what it is priced by. ``broken_inputs``
+    maps the id of a tool_use whose input did not arrive as a JSON object to the text that did
+    arrive (cut at 2,000 characters); its ``input`` is ``{}`` and it must not be run.
+    """
 
     model: str
     content: list[dict[str, Any]]
@@ -69,6 +70,8 @@ class ModelReply:
     usage: Usage
     stop_details: dict[str, Any] | None = None
     request_id: str | None = None
+    speed: str = "standard"
+    broken_inputs: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,277 @@
+"""Any Messages API server, reached through the official SDK.
+
+The SDK brings the client, its headers, the errors and the decoding of server-sent events.
+Bodies are serialised here and posted whole with ``client.post``, and events are kept as the
+dictionaries they are: at 500 steps ``beta.messages.create`` costs 15 ms of CPU a turn in
+walking the request, this way costs 1 ms, and the blocks go back exactly as they came.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json, to_json
+
+from agents.providers import interrupt
+from agents.providers.accumulate import Accumulator, garbled
+from agents.providers.base import (
+    ModelInfo,
+    ModelReply,
+    ModelRequest,
+    OnPart,
+    ProviderError,
+    ShouldStop,
+    StreamPart,
+)
+from agents.providers.wire import FAST_MODE_BETA, Limits, body, narrowed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import anthropic
+    import httpx2
+
+MAX_REPLY_BYTES = 64 * 1024 * 1024
+MAX_TURN_SECONDS = 3_600.0
+MODELS_KEPT_SECONDS = 300.0
+MAX_MODELS = 1_000
+_LIMITS_KEPT = 256
+
+
+class AnthropicProvider:
+    """One server and one key. Thread-safe; up to 200 turns run at a time, more wait their turn.
+
+    ``read_timeout`` is the longest silence of a stream, ``max_wait`` the longest wait (both in
+    seconds) before the one quick retry of a request that failed before its stream began. A
+    server that asks for more patience is not obeyed here: its wish goes out as ``retry_after``.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        name: str = "anthropic",
+        http_client: Callable[[], httpx2.Client] | None = None,
+        retries: int = 1,
+        max_wait: float = 2.0,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 120.0,
+    ) -> None:
+        self.name = name
+        self._base_url = base_url
+        self._api_key = api_key
+        self._http_client = http_client
+        self._retries = retries
+        self._max_wait = max_wait
+        self._timeouts = {"connect": connect_timeout, "read": read_timeout}
+        self._lock = threading.Lock()
+        self._sdk: anthropic.Anthropic | None = None
+        self._slots = threading.BoundedSemaphore(200)
+        self._limits: dict[str, Limits] = {}
+        self._listed: tuple[float, list[ModelInfo]] | None = None
+
+    def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
+        """See ``Provider.stream``. A reply that ran out of context is an error here, like the
+        400 that says so before it begins: ``context_exceeded``.
+        """
+        with interrupt.scope(should_stop, seconds=MAX_TURN_SECONDS, max_bytes=MAX_REPLY_BYTES):
+            self._take_slot()
+            try:
+                return self._with_retries(request, on_part)
+            finally:
+                self._slots.release()
+
+    def models(self) -> list[ModelInfo]:
+        """What the server lists, remembered for five minutes. Raises ``ProviderError`` when it
+        cannot be asked; a server without the endpoint has an empty list.
+        """
+        listed = self._listed
+        if listed is not None and time.monotonic() < listed[0]:
+            return listed[1]
+        found = self._ask_models()
+        self._listed = (time.monotonic() + MODELS_KEPT_SECONDS, found)
+        return found
+
+    def _take_slot(self) -> None:
+        while not self._slots.acquire(timeout=interrupt.SLICE):
+            interrupt.poll()
+
+    def _with_retries(self, request: ModelRequest, on_part: OnPart) -> ModelReply:
+        for attempt in range(self._retries + 1):
+            turn = _Turn(on_part)
+            try:
+                return self._with_limits(request, turn)
+            except ProviderError as error:
+                wait = 0.5 if error.retry_after is None else error.retry_after
+                last = attempt == self._retries or not error.retryable
+                if last or turn.began or wait > self._max_wait:
+                    raise
+            interrupt.pause(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _with_limits(self, request: ModelRequest, turn: _Turn) -> ModelReply:
+        """Ask, dropping what the server refuses. Each round drops one thing, so it ends."""
+        import anthropic
+
+        limits = self._limits.get(request.model, Limits())
+        while True:
+            sent = body(request, limits)
+            content = _serialised(sent)
+            try:
+                return self._ask(request, sent, content, turn)
+            except anthropic.APIStatusError as error:
+                refused = error.status_code in (400, 422) and not turn.began
+                learned = narrowed(limits, sent, error.message) if refused else None
+                if learned is None:
+                    raise self._classified(error) from error
+                limits = learned
+                self._remember(request.model, limits)
+            except _transport_errors() as error:
+                raise self._classified(error) from error
+
+    def _ask(self, request: ModelRequest, sent: dict[str, Any], content: bytes, turn: _Turn) -> ModelReply:
+        from anthropic import Stream
+
+        headers = {"content-type": "application/json", "accept": "text/event-stream"}
+        if "speed" in sent:
+            headers["anthropic-beta"] = FAST_MODE_BETA
+        with self._client().post(
+            "/v1/messages",
+            cast_to=object,
+            content=content,
+            options={"headers": headers},
+            stream=True,
+            stream_cls=Stream[object],
+        ) as stream:
+            accumulator = turn.read(_events(stream.response, self._secrets()))
+            return accumulator.reply(
+                model=request.model,
+                speed=sent.get("speed", "standard"),
+                request_id=stream.response.headers.get("request-id"),
+            )
+
+    def _ask_models(self) -> list[ModelInfo]:
+        import anthropic
+
+        found: list[ModelInfo] = []
+        try:
+            for model in self._client().models.list(limit=MAX_MODELS, timeout=10.0):
+                found.append(_model_info(model))
+                if len(found) == MAX_MODELS:
+                    break
+        except anthropic.NotFoundError:
+            return []
+        except _transport_errors() as error:
+            raise self._classified(error) from error
+        return found
+
+    def _remember(self, model: str, limits: Limits) -> None:
+        with self._lock:
+            self._limits.pop(model, None)
+            self._limits[model] = limits
+            if len(self._limits) > _LIMITS_KEPT:
+                del self._limits[next(iter(self._limits))]
+
+    def _client(self) -> anthropic.Anthropic:
+        with self._lock:
+            if self._sdk is None:
+                self._sdk = self._build()
+            return self._sdk
+
+    def _build(self) -> anthropic.Anthropic:
+        import anthropic
+
+        from agents.providers import transport
+
+        http = self._http_client() if self._http_client else transport.http_client(**self._timeouts)
+        # Both arguments are always given: left out, the SDK would look for a key in the
+        # environment and send it to whatever address this is.
+        return anthropic.Anthropic(
+            api_key=self._api_key or "none",
+            base_url=self._base_url or "https://api.anthropic.com",
+            max_retries=0,
+            http_client=http,
+        )
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (self._api_key,) if self._api_key else ()
+
+    def _classified(self, error: Exception) -> ProviderError:
+        from agents.providers import faults
+
+        return faults.classify(error, secrets=self._secrets())
+
+
+class _Turn:
+    """One attempt: remembers whether the reader has already seen something of it."""
+
+    def __init__(self, on_part: OnPart) -> None:
+        self._on_part = on_part
+        self.began = False
+
+    def read(self, events: Iterator[dict[str, Any]]) -> Accumulator:
+        from agents.providers import faults
+
+        accumulator = Accumulator()
+        for event in events:
+            interrupt.poll()
+            part = accumulator.add(event)
+            if part is not None:
+                self.began = True
+                self._show(part)
+        if accumulator.stop_reason == "model_context_window_exceeded":
+            raise faults.context_exceeded()
+        return accumulator
+
+    def _show(self, part: StreamPart) -> None:
+        try:
+            self._on_part(part)
+        except Exception as error:
+            # The reader's own failure must not be taken for the model's.
+            raise interrupt.Stopped("interrupted", error) from error
+
+
+def _serialised(sent: dict[str, Any]) -> bytes:
+    try:
+        return to_json(sent)
+    except ValueError as error:
+        raise ProviderError(
+            "request_failed", "The conversation holds text that is not Unicode.", retryable=False
+        ) from error
+
+
+def _events(response: httpx2.Response, secrets: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    from anthropic import Stream
+
+    from agents.providers import faults
+
+    for record in Stream.raw_events(response):
+        if record.event == "error":
+            raise faults.of_error_event(record.data, secrets=secrets)
+        if not record.data or record.event == "ping":
+            continue
+        event = from_json(record.data)
+        if not isinstance(event, dict):
+            raise garbled("an event is not an object")
+        yield event
+
+
+def _model_info(model: Any) -> ModelInfo:
+    name = getattr(model, "display_name", None)
+    return ModelInfo(
+        id=model.id,
+        display_name=name or model.id,
+        max_input_tokens=getattr(model, "max_input_tokens", None),
+        max_output_tokens=getattr(model, "max_tokens", None),
+    )
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    """The SDK's own errors, and what it lets through unwrapped: the HTTP client's, broken JSON."""
+    import anthropic
+    import httpx2
+
+    return (anthropic.APIError, httpx2.HTTPError, httpx2.InvalidURL, ValueError)

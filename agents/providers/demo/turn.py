@@ -1,0 +1,110 @@
+"""What the conversation says about the turn under way. Pure.
+
+A turn starts at the last user message in which a person wrote something; every assistant
+message since then is one reply of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+_DIRECTIVE = re.compile(r"\[\[\s*demo:([^\]]*)\]\]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to one call. ``text`` is what the model may read of it."""
+
+    text: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """A call made earlier in this turn; ``result`` is None while it has no answer."""
+
+    name: str
+    input: dict[str, Any]
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """``task`` is the person's text without directives; ``options`` are the directives,
+    name to value ("" when bare); ``replies`` counts the assistant messages so far.
+    """
+
+    text: str
+    task: str
+    options: dict[str, str] = field(default_factory=dict)
+    replies: int = 0
+    calls: tuple[PastCall, ...] = ()
+
+
+def read_turn(messages: list[dict[str, Any]]) -> Turn:
+    """The turn a list of Messages API messages is in the middle of."""
+    start = _start(messages)
+    text = text_of(messages[start]) if start >= 0 else ""
+    since = messages[start + 1 :]
+    return Turn(
+        text=text,
+        task=_DIRECTIVE.sub(" ", text).strip(),
+        options=_options(text),
+        replies=sum(message["role"] == "assistant" for message in since),
+        calls=_calls(since),
+    )
+
+
+def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """A message's content as blocks, also when it is a plain string."""
+    content = message["content"]
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """The text blocks of a message, one per line."""
+    return "\n".join(block["text"] for block in blocks_of(message) if block["type"] == "text")
+
+
+def _start(messages: list[dict[str, Any]]) -> int:
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if message["role"] == "user" and text_of(message).strip():
+            return index
+    return -1
+
+
+def _options(text: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for found in _DIRECTIVE.findall(text):
+        for word in re.split(r"[\s,;]+", found.strip()):
+            name, _, value = word.partition("=")
+            if name:
+                options[name.lower()] = value
+    return options
+
+
+def _calls(messages: list[dict[str, Any]]) -> tuple[PastCall, ...]:
+    results: dict[str, Result] = {}
+    for message in messages:
+        for block in blocks_of(message):
+            if block["type"] == "tool_result":
+                text = _result_text(block.get("content"))
+                results[block["tool_use_id"]] = Result(text, bool(block.get("is_error")))
+    return tuple(
+        PastCall(block["name"], block["input"], results.get(block["id"]))
+        for message in messages
+        if message["role"] == "assistant"
+        for block in blocks_of(message)
+        if block["type"] == "tool_use"
+    )
+
+
+def _result_text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    return "\n".join(block["text"] if block.get("type") == "text" else f"({block.get('type')})" for block in content)

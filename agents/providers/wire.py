@@ -1,0 +1,71 @@
+"""A ``ModelRequest`` as the body of POST /v1/messages, and what to leave out of it. Pure.
+
+A server or model that does not know an optional parameter answers 400 and names it. That
+parameter is then dropped for good, because the turn is worth more than the option. The
+inference geography is never dropped: it is a promise about where data goes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agents.providers.base import ModelRequest
+
+FAST_MODE_BETA = "fast-mode-2026-02-01"
+
+_OPTIONAL = {
+    "cache_control": re.compile(r"cache_control", re.IGNORECASE),
+    "output_config": re.compile(r"output_config|effort", re.IGNORECASE),
+    "speed": re.compile(r"\bspeed\b|fast[ -]mode", re.IGNORECASE),
+}
+_MAX_TOKENS = re.compile(r"max_tokens\D*\d+\s*>\s*(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a model on a server was found not to take."""
+
+    dropped: frozenset[str] = frozenset()
+    max_tokens: int | None = None
+
+
+def body(request: ModelRequest, limits: Limits) -> dict[str, Any]:
+    """The request body. One cache mark at the top moves along with the conversation's end."""
+    ceiling = limits.max_tokens or request.max_tokens
+    out: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": min(request.max_tokens, ceiling),
+        "stream": True,
+        "messages": request.messages,
+    }
+    if request.system:
+        out["system"] = request.system
+    if request.tools:
+        out["tools"] = request.tools
+    if request.inference_geo is not None:
+        out["inference_geo"] = request.inference_geo
+    out.update({k: v for k, v in _optional(request).items() if k not in limits.dropped})
+    return out
+
+
+def narrowed(limits: Limits, sent: dict[str, Any], refusal: str) -> Limits | None:
+    """The limits a 400 or 422 teaches, or ``None`` when it is not about something optional."""
+    for name, pattern in _OPTIONAL.items():
+        if name in sent and pattern.search(refusal):
+            return replace(limits, dropped=limits.dropped | {name})
+    ceiling = _MAX_TOKENS.search(refusal)
+    if ceiling and 0 < int(ceiling[1]) < sent["max_tokens"]:
+        return replace(limits, max_tokens=int(ceiling[1]))
+    return None
+
+
+def _optional(request: ModelRequest) -> dict[str, Any]:
+    out: dict[str, Any] = {"cache_control": {"type": "ephemeral"}}
+    if request.effort is not None:
+        out["output_config"] = {"effort": request.effort}
+    if request.speed != "standard":
+        out["speed"] = request.speed
+    return out
