@@ -6,9 +6,11 @@ Works on the resolved ``tools`` array of an agent snapshot, where every toolset 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
 
 TOOLSET_TYPE = "agent_toolset_20260401"
 CUSTOM_TYPE = "custom"

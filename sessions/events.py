@@ -6,10 +6,12 @@ lists and streams unless they are asked for by ``types[]``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 USER_MESSAGE = "user.message"
 USER_INTERRUPT = "user.interrupt"

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from contract import ids
-from contract.acting import Acting
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 from sessions import events as ev
@@ -21,6 +20,9 @@ from sessions import log, nudges
 from sessions.events import Draft
 from sessions.models import Event, File, Session, Thread
 from sessions.wake import wake_on_commit
+
+if TYPE_CHECKING:
+    from contract.acting import Acting
 
 MAX_EVENTS = 100
 SENDABLE = (

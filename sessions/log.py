@@ -7,11 +7,9 @@ allots gapless ``seq`` numbers, inserts the events and brings the projected colu
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import connection, transaction
 from psycopg.types.json import Jsonb
@@ -19,7 +17,6 @@ from psycopg.types.json import Jsonb
 from contract import ids
 from sessions import events as ev
 from sessions import nudges
-from sessions.events import Draft
 from sessions.models import Event
 from sessions.projections.columns import (
     THREAD_STATUS,
@@ -31,6 +28,12 @@ from sessions.projections.columns import (
     Usage,
     with_session_status,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sessions.events import Draft
 
 
 class Lease(Protocol):
@@ -161,9 +164,7 @@ def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _fold(
-    cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts: Sequence[Draft]
-) -> list[Event]:
+def _fold(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Event]:
     others = _siblings(cursor, session_id, thread_id, drafts)
     waiting_before = len(ledger.thread.pending)
     stored: list[Event] = []
@@ -174,8 +175,7 @@ def _fold(
             if draft.type == ev.THREAD_TERMINATED:
                 own = []
             expanded = with_session_status(draft, ledger.session, own, others)
-        for one in expanded:
-            stored.append(_take(ledger, session_id, thread_id, one))
+        stored += [_take(ledger, session_id, thread_id, one) for one in expanded]
     ledger.pending_count += len(ledger.thread.pending) - waiting_before
     return stored
 
@@ -207,8 +207,7 @@ def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Dra
         return []
     cursor.execute(SIBLINGS, [session_id, thread_id])
     return [
-        Sibling(status, tuple(call["id"] for call in _json(pending) or ()))
-        for status, pending in cursor.fetchall()
+        Sibling(status, tuple(call["id"] for call in _json(pending) or ())) for status, pending in cursor.fetchall()
     ]
 
 
@@ -236,9 +235,7 @@ def _mark_processed(cursor: Any, session_id: str, stored: Sequence[Event]) -> No
             cursor.execute(MARK_PROCESSED, [event.created_at, session_id, event.payload["event_ids"]])
 
 
-def _write_columns(
-    cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, before: tuple[Any, Any, int]
-) -> None:
+def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, before: tuple[Any, Any, int]) -> None:
     session, thread = ledger.session, ledger.thread
     if (session, ledger.pending_count) == (before[0], before[2]):
         cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id])

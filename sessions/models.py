@@ -30,9 +30,7 @@ class Session(models.Model):
     metadata = models.JSONField(default=dict, blank=True)
     vault_ids = models.JSONField(default=list, blank=True)
     limits = models.JSONField(default=dict, blank=True)  # our caps: see sessions.harness.limits
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
-    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     archived_at = models.DateTimeField(null=True, blank=True)
@@ -98,9 +96,7 @@ class Thread(models.Model):
     class Meta:
         ordering = ("created_at", "id")
         constraints = [
-            models.UniqueConstraint(
-                fields=["session"], condition=models.Q(parent=None), name="one_primary_thread"
-            )
+            models.UniqueConstraint(fields=["session"], condition=models.Q(parent=None), name="one_primary_thread")
         ]
         indexes = [
             models.Index(
@@ -197,9 +193,7 @@ class Resource(models.Model):
 
     class Meta:
         ordering = ("created_at", "id")
-        constraints = [
-            models.UniqueConstraint(fields=["session", "mount_path"], name="one_resource_per_path")
-        ]
+        constraints = [models.UniqueConstraint(fields=["session", "mount_path"], name="one_resource_per_path")]
 
     def __str__(self) -> str:
         return self.mount_path

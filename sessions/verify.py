@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
 from sessions.projections.columns import Clock, SessionColumns, Spent, ThreadColumns, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
 PAGE = 2000
 

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import django
 import pytest
 
 from tests import servers
@@ -64,6 +65,7 @@ def _set_environment() -> Path:
 
 SERVERS = _start_servers()
 DATA = _set_environment()
+django.setup()  # models are imported while tests are collected
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
 from sessions.harness.limits import Limits, retry_at
-from sessions.harness.state import Call, Failure, ThreadState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sessions.harness.state import Call, Failure, ThreadState
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection
@@ -22,14 +21,18 @@ from sessions import files, log
 from sessions.events import Draft
 from sessions.harness import decide as do
 from sessions.harness.hands import Hands
-from sessions.harness.lease import Lease
 from sessions.harness.preview import Preview
-from sessions.harness.prompt import Prompt
 from sessions.harness.reply import Ids, Reply, failed_request, request_end
-from sessions.harness.spec import TurnSpec
-from sessions.harness.state import Call, ThreadState
 from sessions.inbox import interrupted_result
 from sessions.models import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sessions.harness.lease import Lease
+    from sessions.harness.prompt import Prompt
+    from sessions.harness.spec import TurnSpec
+    from sessions.harness.state import Call, ThreadState
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +79,7 @@ class Effects:
                 raise AssertionError(f"The runner waits by itself (until {until}).")
 
     def _append(self, drafts: list[Draft], *, expect_seq: int | None = None) -> list[Event]:
-        return log.append(
-            self.spec.session_id, self.spec.thread_id, drafts, lease=self.lease, expect_seq=expect_seq
-        )
+        return log.append(self.spec.session_id, self.spec.thread_id, drafts, lease=self.lease, expect_seq=expect_seq)
 
     @property
     def _speed(self) -> str:
@@ -118,9 +119,7 @@ class Effects:
         )
 
     def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
-        cost = pricing.price(
-            reply.model, reply.usage, speed=self._speed, geo=self.spec.model.get("inference_geo")
-        )
+        cost = pricing.price(reply.model, reply.usage, speed=self._speed, geo=self.spec.model.get("inference_geo"))
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input)
         return builder.drafts(reply, str(cost) if cost is not None else None, self._speed)
 
@@ -128,9 +127,7 @@ class Effects:
         """True once the lease is lost or an interrupt is on the log."""
         if not self.lease.should_stop() and time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._looked_at = time.monotonic()
-            waiting = Event.objects.filter(
-                thread_id=self.spec.thread_id, type=ev.USER_INTERRUPT, processed_at=None
-            )
+            waiting = Event.objects.filter(thread_id=self.spec.thread_id, type=ev.USER_INTERRUPT, processed_at=None)
             self.lease.interrupted = self.lease.interrupted or waiting.exists()
             connection.close()
         return self.lease.should_stop()
@@ -229,8 +226,7 @@ class Effects:
         drafts: list[Draft] = []
         if self.state.open_request:
             drafts.append(request_end(self.state.open_request, Usage(), self._speed, {}, is_error=True))
-        for call in self.state.calls.values():
-            drafts.append(interrupted_result(call.id, custom=call.custom))
+        drafts += [interrupted_result(call.id, custom=call.custom) for call in self.state.calls.values()]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
         return self._append([*drafts, Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)])

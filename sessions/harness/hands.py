@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
@@ -18,8 +18,12 @@ from agents.sandboxes.base import (
     Upload,
 )
 from sessions import blobs
-from sessions.harness.state import Call
 from sessions.models import Resource, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sessions.harness.state import Call
 
 REOPENINGS = 3
 WAIT_FOR_HOST_SECONDS = 20.0
@@ -80,9 +84,7 @@ class Hands:
         """
         for _ in range(REOPENINGS):
             try:
-                return self._backend.call(
-                    self._session_id, call.id, call.name, call.input, reattempt=reattempt
-                )
+                return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt)
             except (SandboxLost, SandboxUnavailable):
                 if self._give_up():
                     raise

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from sessions.harness.state import Failure
+if TYPE_CHECKING:
+    from sessions.harness.state import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Limits:
 
 def retry_at(failure: Failure, limits: Limits, key: str) -> datetime:
     """When to try again: exponential back-off with jitter, at least what the provider asked for,
-    never above the ceiling. The jitter is drawn from ``key`` and the attempt, so a replay agrees."""
+    never above the ceiling. The jitter is drawn from ``key`` and the attempt, so a replay agrees.
+    """
     backoff = min(limits.retry_ceiling, limits.retry_base * 2 ** (failure.attempt - 1))
     digest = hashlib.sha256(f"{key}:{failure.attempt}".encode()).digest()
     jitter = 0.5 + int.from_bytes(digest[:4]) / 2**33

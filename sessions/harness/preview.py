@@ -7,11 +7,14 @@ milliseconds, so that a fast model doesn't cost one message per token.
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from agents.providers.base import StreamPart
 from sessions import events as ev
 from sessions import nudges
-from sessions.harness.reply import Ids
+
+if TYPE_CHECKING:
+    from agents.providers.base import StreamPart
+    from sessions.harness.reply import Ids
 
 GATHER_SECONDS = 0.02
 

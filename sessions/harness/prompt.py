@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
-from sessions.events import Entry
+
+if TYPE_CHECKING:
+    from sessions.events import Entry
 
 Block = dict[str, Any]
 Resolve = Callable[[Block], Block]

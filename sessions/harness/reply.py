@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents import policies
-from agents.policies import Grant
 from agents.providers.base import ModelReply, ProviderError, Usage
 from sessions import events as ev
 from sessions.events import Draft
+
+if TYPE_CHECKING:
+    from agents.policies import Grant
 
 NewId = Callable[[], str]
 CheckInput = Callable[[str, Mapping[str, Any]], str | None]

@@ -129,9 +129,7 @@ class Runner:
 
     def _catch_up(self) -> None:
         while True:
-            page = log.read(
-                self.lease.session_id, after=self.state.seq, limit=PAGE, thread_id=self.lease.thread_id
-            )
+            page = log.read(self.lease.session_id, after=self.state.seq, limit=PAGE, thread_id=self.lease.thread_id)
             for event in page:
                 self._fold(event)
             if len(page) < PAGE:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from agents import policies
-from agents.policies import Grant
 from agents.providers import registry as providers
-from agents.providers.base import Provider
 from agents.tools import registry as tools
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
-from sessions.models import Session, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agents.policies import Grant
+    from agents.providers.base import Provider
+    from sessions.models import Session, Thread
 
 
 @dataclass(frozen=True, slots=True)

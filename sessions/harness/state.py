@@ -6,14 +6,17 @@ five-hundredth step as at its first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sessions import events as ev
-from sessions.events import Entry
 from sessions.projections.columns import THREAD_STATUS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sessions.events import Entry
 
 Verdict = Literal["allow", "deny", "ask"]
 
@@ -22,8 +25,9 @@ Verdict = Literal["allow", "deny", "ask"]
 class Call:
     """A tool call without a result yet.
 
-    ``seq`` is where the log says that it may run. ``verdict``: may run, must be refused, waits for a person, or waits for its client's answer
-    (``ask`` too: custom tools always wait). ``refusal`` is the text of the error result.
+    ``seq`` is where the log says that it may run. ``verdict``: may run, must be refused, or waits for
+    a person or for its client's answer (custom tools always wait). ``refusal`` is the text of the
+    error result.
     """
 
     id: str
