@@ -71,10 +71,9 @@ class Supervisor:
         """Until every one of `services` is ready (`once` steps: has ended well). Raises ServiceFailed, or Stop."""
         deadline = time.monotonic() + timeout
         children = [self.children[service.name] for service in services]
-        while not all(self._settled(child) for child in children):
+        while late := [child for child in children if not self._settled(child)]:
             if time.monotonic() > deadline:
-                late = next(child for child in children if not self._settled(child))
-                raise self._failed(late, f"was not ready after {timeout:.0f} seconds")
+                raise self._failed(late[0], f"was not ready after {timeout:.0f} seconds")
             self._turn(TICK_SECONDS, restart=False)
 
     def _settled(self, child: Child) -> bool:

@@ -1,6 +1,6 @@
 """`manage.py seed`: a workspace, an administrator, an API key, an environment and a demo agent, each made once.
 
-The sign-in goes to `dev.json` in the data directory, mode 0600. Without that file (first run, or removed by the operator) a new
+The sign-in goes to `dev.json` in the data directory, mode 0600. Without that file (first run, or removed since) a new
 password and key are made; nothing else is ever changed.
 """
 
