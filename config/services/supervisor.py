@@ -82,7 +82,8 @@ class Supervisor:
         self._drain(child)
         code = child.process.returncode if child.process else None
         if child.service.once and code == 0:
-            self.children.pop(child.service.name, None)
+            if self.children.pop(child.service.name, None):
+                child.log.close()
             return True
         raise self._failed(child, f"ended with {_describe(code)} while starting")
 
@@ -139,7 +140,16 @@ class Supervisor:
         rest = [name for name in self.children if name not in named]
         for group in (rest, *groups):
             self._stop_group([self.children[name] for name in group if name in self.children])
+        self.children.clear()
         self.pid_file.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
+        if signal.getsignal(signal.SIGTERM) == self._on_signal:
+            signal.set_wakeup_fd(-1)
+        self._selector.close()
+        self._wake_in.close()
+        self._wake_out.close()
 
     def _stop_group(self, children: list[Child]) -> None:
         began = time.monotonic()
