@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.utils import timezone
 
 from sessions import files, workspaces
 from sessions.harness.lease import LIVENESS_CLASS, free_orphans
@@ -101,11 +100,11 @@ class Sweeper:
         return freed + picked
 
     def _tidy(self) -> None:
-        """Now and then: expired files, and sandboxes whose sessions are gone or ended."""
+        """Now and then: expired files, blobs nobody names, and sandboxes whose sessions are gone or ended."""
         if time.monotonic() < self._tidy_at:
             return
         self._tidy_at = time.monotonic() + TIDY_SECONDS
-        files.remove_expired(timezone.now())
+        files.collect_garbage()
         alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
         workspaces.sweep(list(alive))
 

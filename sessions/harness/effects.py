@@ -17,7 +17,7 @@ from agents.sandboxes.base import CallResult, SandboxError
 from agents.tools import registry as tools
 from contract import ids
 from sessions import events as ev
-from sessions import files, log
+from sessions import log, outputs
 from sessions.events import Draft
 from sessions.harness import decide as do
 from sessions.harness.hands import Hands
@@ -186,7 +186,7 @@ class Effects:
         payload = {"tool_use_id": call.id, "content": result.content, "is_error": result.is_error}
         private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
         if result.outputs:
-            files.capture_outputs(self.spec.session_id, result.outputs, self.hands.read_output)
+            outputs.capture(self.spec.session_id, result.outputs, self.hands.read_output)
         return self._append([Draft(ev.TOOL_RESULT, payload, private=private)])
 
     def _refusal(self, call: Call) -> Draft:

@@ -21,7 +21,7 @@ from sessions import blobs
 from sessions.models import Resource, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sessions.harness.state import Call
 
@@ -69,7 +69,7 @@ class Hands:
         while True:
             try:
                 if self._snapshot and blobs.exists(self._snapshot):
-                    with blobs.open_blob(self._snapshot) as stream:
+                    with blobs.open(self._snapshot) as stream:
                         return self._backend.open(self.spec, stream)
                 return self._backend.open(self.spec)
             except SandboxUnavailable:
@@ -99,7 +99,7 @@ class Hands:
         except (SandboxLost, SandboxUnavailable):
             return
 
-    def read_output(self, path: str) -> object:
+    def read_output(self, path: str) -> Iterator[bytes]:
         """Stream one output; see ``SandboxBackend.read_output``."""
         return self._backend.read_output(self._session_id, path)
 
@@ -111,5 +111,5 @@ def _uploads(session: Session) -> list[Upload]:
         if row.file is None:
             continue
         digest = row.file.digest
-        found.append(Upload(row.mount_path, row.file.size_bytes, lambda digest=digest: blobs.open_blob(digest)))
+        found.append(Upload(row.mount_path, row.file.size_bytes, lambda digest=digest: blobs.open(digest)))
     return found

@@ -1,0 +1,67 @@
+"""Outputs: what the agent leaves below ``/mnt/session/outputs`` becomes files of the session."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agents.sandboxes.base import SandboxError
+from contract.errors import TooLarge
+from sessions import blobs, files
+from sessions.models import File, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from agents.sandboxes.base import OutputFile
+
+logger = logging.getLogger(__name__)
+
+MAX_OUTPUT_BYTES = 512 * 1024 * 1024
+
+
+class ChunkStream(io.RawIOBase):
+    """An iterator of chunks, read like a file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = chunk
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+
+def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str], Iterator[bytes]]) -> list[File]:
+    """Store every output that is new or changed since it was last stored; returns their rows.
+
+    An output that can't be read or is too large is left out and logged: the call that wrote it
+    has its result all the same.
+    """
+    rows = File.objects.filter(session_id=session_id).exclude(path="").values_list("path", "size_bytes", "mtime_ns")
+    known = {path: (size, mtime_ns) for path, size, mtime_ns in rows}
+    changed = [output for output in outputs if known.get(output.path) != (output.size, output.mtime_ns)]
+    if not changed:
+        return []
+    session = Session.objects.get(pk=session_id)
+    stored = []
+    for output in changed:
+        try:
+            digest, size = blobs.put(ChunkStream(read(output.path)), MAX_OUTPUT_BYTES)  # type: ignore[arg-type]
+        except (SandboxError, TooLarge) as error:
+            logger.warning("The output %r of session %s was not stored: %s", output.path, session_id, error)
+            continue
+        row = files.capture(session, path=output.path, digest=digest, size=size, mtime_ns=output.mtime_ns)
+        stored.append(row)
+    return stored
