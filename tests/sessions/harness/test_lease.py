@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connection
+
+from sessions import events as ev
+from sessions import inbox, log
+from sessions.events import Draft
+from sessions.harness import lease as leases
+from sessions.harness.lease import Keeper
+from sessions.sweeper import Patience, Sweeper
+from tests.sessions.rows import acting, make_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sessions.models import Thread
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def running() -> Thread:
+    session, thread = make_session()
+    text = {"type": ev.USER_MESSAGE, "content": [{"type": "text", "text": "hello"}]}
+    inbox.send(session, [text], acting(session.workspace))
+    return thread
+
+
+@pytest.fixture
+def keepers() -> Iterator[list[Keeper]]:
+    made = [Keeper(ttl=60.0), Keeper(ttl=60.0)]
+    for keeper in made:
+        keeper._hold_liveness()
+    yield made
+    for keeper in made:
+        keeper._hold_liveness().close()
+
+
+def test_only_one_of_many_claims_wins(running: Thread, keepers: list[Keeper]) -> None:
+    won = []
+
+    def claim(keeper: Keeper) -> None:
+        lease = keeper.claim(running.id)
+        if lease is not None:
+            won.append(lease)
+        connection.close()
+
+    threads = [threading.Thread(target=claim, args=(keepers[number % 2],)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert won[0].fence == 1
+
+
+def test_a_resting_thread_cannot_be_claimed(keepers: list[Keeper]) -> None:
+    _, thread = make_session()
+    assert keepers[0].claim(thread.id) is None
+
+
+def test_a_released_thread_with_work_says_so(running: Thread, keepers: list[Keeper]) -> None:
+    lease = keepers[0].claim(running.id)
+    assert lease is not None
+    assert keepers[0].release(lease, clean=True)
+    again = keepers[1].claim(running.id)
+    assert again is not None
+    assert again.fence == 2
+    assert again.previous == ""
+
+
+def test_a_heartbeat_notices_a_lost_lease(running: Thread, keepers: list[Keeper]) -> None:
+    lease = keepers[0].claim(running.id)
+    assert lease is not None
+    keepers[0]._beat()
+    assert not lease.lost
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE agent_sessions_thread SET fence = fence + 1 WHERE id = %s", [running.id])
+    keepers[0]._beat()
+    assert lease.lost
+    assert lease.should_stop()
+
+
+def test_the_lease_of_a_dead_worker_is_freed_at_once_and_its_successor_knows(
+    running: Thread, keepers: list[Keeper]
+) -> None:
+    first, second = keepers
+    lease = first.claim(running.id)
+    assert lease is not None
+    assert leases.free_orphans() == []
+    first._hold_liveness().close()  # what PostgreSQL sees of a kill -9
+    assert _until_freed() == [running.id]
+    successor = second.claim(running.id)
+    assert successor is not None
+    assert successor.previous == first.owner
+    with pytest.raises(log.LeaseLost):
+        log.append(lease.session_id, running.id, [Draft(ev.MODEL_START)], lease=lease)
+
+
+def _until_freed() -> list[str]:
+    """The server notices a closed connection within milliseconds, but not at once."""
+    for _ in range(2000):
+        freed = leases.free_orphans()
+        if freed:
+            return freed
+    return []
+
+
+def test_workers_are_counted_while_they_live(keepers: list[Keeper]) -> None:
+    assert leases.workers_seen() >= 2
+
+
+def test_an_interrupt_reaches_the_lease_of_its_session_only(running: Thread, keepers: list[Keeper]) -> None:
+    lease = keepers[0].claim(running.id)
+    assert lease is not None
+    keepers[0].interrupt("sesn_other", None)
+    assert not lease.interrupted
+    keepers[0].interrupt(lease.session_id, None)
+    assert lease.interrupted
+    assert lease.changed.is_set()
+
+
+def test_the_sweeper_wakes_a_thread_whose_wake_up_got_lost(running: Thread, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr("sessions.sweeper.wake", woken.append)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE agent_sessions_thread SET updated_at = now() - interval '5 s' WHERE id = %s", [running.id])
+    assert Sweeper(lambda: True).sweep() == [running.id]
+    assert woken == [running.id]
+
+
+def test_a_thread_is_woken_again_only_after_a_growing_pause() -> None:
+    now = [0.0]
+    patience = Patience(clock=lambda: now[0])
+    picked = []
+    for second in range(40):
+        now[0] = float(second)
+        picked += [second] if patience.pick(["sthr_1"]) else []
+    assert picked == [0, 2, 6, 14, 30]

@@ -1,0 +1,153 @@
+"""Redis gone, slow or back again: nothing raises, nothing is lost, the log stays quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from config.services.valkey import Valkey
+from sessions import hub, nudges
+from tests.live import wait_for
+from tests.sessions.live.world import World, aside, eventually, make_world, run, subscribed, take
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class OwnRedis:
+    """A server of the test's own, to be killed and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self.valkey = Valkey(directory, directory)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        service = self.valkey.service()
+        self.valkey.prepare()
+        self.process = subprocess.Popen(
+            [str(part) for part in service.argv], cwd=service.cwd, env=service.env, stdout=subprocess.DEVNULL
+        )
+        wait_for(self.valkey.ready, 10)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+        self.valkey.socket.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def own_redis(settings: Any) -> Iterator[OwnRedis]:
+    with tempfile.TemporaryDirectory(prefix="hf-r-", dir="/tmp") as directory:
+        server = OwnRedis(Path(directory))
+        settings.HOLDFAST_REDIS_URL = server.valkey.url
+        settings.HOLDFAST_LIVE_POLL_SECONDS = 0.1
+        nudges.forget_troubles()
+        with contextlib.ExitStack() as stack:
+            stack.callback(nudges.forget_troubles)
+            stack.callback(server.kill)
+            yield server
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_arrive_without_redis(own_redis: OwnRedis) -> None:
+    world = make_world()
+
+    async def work() -> list[int | None]:
+        stream = await subscribed(world)
+        await aside(lambda: world.say("polled"))
+        return [frame.seq for frame in await take(stream, 1)]
+
+    assert run(work) == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_dies_and_comes_back_costs_no_event(own_redis: OwnRedis) -> None:
+    own_redis.start()
+    world = make_world()
+
+    async def work() -> list[int | None]:
+        stream = await subscribed(world)
+        await eventually(hub.current().connected.is_set)
+        await aside(lambda: world.say("before"))
+        await aside(own_redis.kill)
+        await eventually(lambda: not hub.current().connected.is_set())
+        await aside(lambda: world.say("away"))
+        await aside(own_redis.start)
+        await eventually(hub.current().connected.is_set)
+        await aside(lambda: world.say("back"))
+        return [frame.seq for frame in await take(stream, 3)]
+
+    assert run(work) == [1, 2, 3]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_growing_log_is_told_to_watchers_by_name_and_without_redis_as_any(own_redis: OwnRedis) -> None:
+    world: World = make_world()
+
+    async def work() -> set[str | None]:
+        seen: set[str | None] = set()
+        hub.current().watch(seen.add)
+        await eventually(lambda: None in seen)
+        await aside(own_redis.start)
+        await eventually(hub.current().connected.is_set)
+        nudges.forget_troubles()
+        await aside(lambda: world.say("told"))
+        await eventually(lambda: world.id in seen)
+        return seen
+
+    assert run(work) == {None, world.id}
+
+
+def test_publishing_without_redis_neither_raises_nor_floods_the_log(
+    own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="sessions.nudges")
+    for number in range(50):
+        nudges.publish_events("sesn_x", number)
+        nudges.publish_interrupt("sesn_x")
+        nudges.publish_deleted("sesn_x")
+    assert len(caplog.records) == 1
+
+
+def test_interrupts_reach_the_listener_even_after_the_server_was_away(own_redis: OwnRedis) -> None:
+    own_redis.start()
+    heard: list[tuple[str, str | None]] = []
+    arrived = threading.Event()
+
+    def callback(session_id: str, thread_id: str | None) -> None:
+        heard.append((session_id, thread_id))
+        arrived.set()
+        raise ValueError("a callback that fails does not end the listener")
+
+    listener = nudges.listen_interrupts(callback)
+    try:
+        assert listener.listening.wait(10)
+        nudges.publish_interrupt("sesn_1", "sthr_1")
+        assert arrived.wait(10)
+        own_redis.kill()
+        wait_for(lambda: not listener.listening.is_set(), 10)
+        own_redis.start()
+        assert listener.listening.wait(15)
+        arrived.clear()
+        nudges.publish_interrupt("sesn_2")
+        assert arrived.wait(10)
+    finally:
+        listener.stop()
+    assert heard == [("sesn_1", "sthr_1"), ("sesn_2", None)]
+    assert not listener.is_alive()
+
+
+def test_numbering_starts_anew_for_each_preview_and_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nudges, "COUNTED_PREVIEWS", 2)
+    counter = nudges._Counter()
+    assert [counter.next("a"), counter.next("a"), counter.next("b"), counter.next("c")] == [0, 1, 0, 0]
+    assert counter.next("a") == 0
