@@ -1,11 +1,23 @@
 """The Celery app. A message is only a wake-up that carries an id; the database decides who runs what."""
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("holdfast")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def make_known(**details: Any) -> None:
+    """Hold the liveness lock from the start, and load what a turn needs before the first one asks for it."""
+    from sessions.harness import lease, runner  # noqa: F401
+
+    lease.keeper()

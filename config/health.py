@@ -83,9 +83,19 @@ def sandbox_host() -> str:
     return "ok"
 
 
+def workers() -> str:
+    from sessions.harness import lease
+
+    try:
+        return "ok" if lease.workers_seen() else "no worker is running"
+    except DatabaseError as error:
+        return f"not known ({type(error).__name__})"
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "database": database,
     "nudges": nudges,
     "broker": broker,
     "sandbox_host": sandbox_host,
+    "workers": workers,
 }
