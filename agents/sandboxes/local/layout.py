@@ -38,14 +38,14 @@ def traversable_by_all(path: Path) -> bool:
     return all(p.stat().st_mode & 0o001 for p in existing)
 
 
-def sandbox_root(data_dir: Path) -> Path:
+def sandbox_root(wanted: Path) -> Path:
     """The directory for sandbox data. As root every session has a uid of its own, which must be
-    able to reach its files: a data directory under a closed home is replaced by a system one,
-    named by its hash so that two installations do not collide."""
-    data_dir = data_dir.absolute()
-    if os.geteuid() != 0 or traversable_by_all(data_dir):
-        return data_dir / "sandboxes"
-    return SYSTEM_ROOT / hashlib.sha256(str(data_dir).encode()).hexdigest()[:16]
+    able to reach its files: a directory under a closed home is replaced by a system one, named by
+    the hash of the wanted path so that two installations do not collide."""
+    wanted = wanted.absolute()
+    if os.geteuid() != 0 or traversable_by_all(wanted.parent):
+        return wanted
+    return SYSTEM_ROOT / hashlib.sha256(str(wanted).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class Layout:
         self.boxes = root / "boxes"
         self.per_box_uid = os.geteuid() == 0
         mode = 0o711 if self.per_box_uid else 0o700
+        if self.per_box_uid and root.is_relative_to(SYSTEM_ROOT):
+            SYSTEM_ROOT.mkdir(mode=mode, parents=True, exist_ok=True)
         for directory in (root, self.boxes, root / "runtime"):
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(mode)

@@ -26,13 +26,16 @@ from agents.sandboxes.local.layout import Box
 
 START_SECONDS = 20.0
 KILL_SECONDS = 5.0
+PIPE_BYTES = 1024 * 1024  # what an ordinary user may ask for
 
 
 class Process:
     """One bubblewrap with the runner inside. ``stdin`` and ``stdout`` carry the runner's pipe."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], init_pid: int) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], init_pid: int, status: IO[bytes]) -> None:
         self._popen = popen
+        # Held open: bubblewrap writes the exit status there, and would die of a closed pipe.
+        self._status = status
         self.init_pid = init_pid
         self._init = os.pidfd_open(init_pid)
         self._lock = threading.Lock()
@@ -74,7 +77,7 @@ class Process:
     def close(self) -> None:
         """Kill, and close the pipes. Call only when nobody reads them any more."""
         self.kill()
-        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr, self._status):
             if pipe:
                 with contextlib.suppress(OSError):
                     pipe.close()
@@ -125,6 +128,7 @@ class Spawner:
                 env={},
                 cwd="/",
                 start_new_session=True,
+                pipesize=PIPE_BYTES,
             )
         except OSError as error:
             os.close(status_read)
@@ -132,8 +136,7 @@ class Spawner:
         finally:
             for fd in held:
                 os.close(fd)
-        with os.fdopen(status_read, "rb") as status:
-            return _started(popen, status)
+        return _started(popen, os.fdopen(status_read, "rb"))
 
 
 def _identity(box: Box) -> tuple[int | None, int | None, tuple[int, ...] | None]:
@@ -146,13 +149,13 @@ def _started(popen: subprocess.Popen[bytes], status: IO[bytes]) -> Process:
     ready = select.select([status], [], [], START_SECONDS)[0]
     line = status.readline() if ready else b""
     try:
-        return Process(popen, int(json.loads(line)["child-pid"]))
+        return Process(popen, int(json.loads(line)["child-pid"]), status)
     except (ValueError, KeyError, OSError):
         popen.kill()
         popen.wait(KILL_SECONDS)
         assert popen.stderr is not None and popen.stdin is not None and popen.stdout is not None
         text = _read_now(popen.stderr) or "no reason given"
-        for pipe in (popen.stdin, popen.stdout, popen.stderr):
+        for pipe in (popen.stdin, popen.stdout, popen.stderr, status):
             pipe.close()
         raise SandboxError(f"bubblewrap did not start: {text}") from None
 

@@ -1,4 +1,4 @@
-"""``python3 -I -m runner serve | pack ROOT… | unpack ROOT…`` inside the sandbox."""
+"""``python3 -I -m runner serve | check | pack ROOT… | unpack ROOT…`` inside the sandbox."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ def main() -> None:
         from .serve import main as serve
 
         serve()
+        return
+    if command == "check":
+        from .check import main as check
+
+        check()
         return
     from . import archive
 

@@ -11,7 +11,7 @@ import sys
 import tarfile
 from typing import BinaryIO, Optional, Sequence
 
-BUFFER = 1024 * 1024
+BUFFER = 64 * 1024
 
 
 def pack(roots: Sequence[str], out: BinaryIO) -> None:

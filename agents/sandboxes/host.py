@@ -1,0 +1,137 @@
+"""The sandbox host: ``python -m agents.sandboxes.host --socket PATH --data DIR``.
+
+One process a machine that holds all its sandboxes, so that they outlive the workers. It knows no
+database and no key: an environment with anything of that kind is dropped before a sandbox starts,
+by executing itself again (the kernel keeps showing the first environment of a process).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agents.sandboxes import registry
+from agents.sandboxes.base import Report, SandboxError
+from agents.sandboxes.engine import EngineSettings
+from agents.sandboxes.server import Server, listen
+
+log = logging.getLogger("holdfast.sandboxes")
+
+# Everything else is dropped, whatever its name.
+KEPT = frozenset(
+    "PATH HOME LANG LC_ALL LC_CTYPE TZ TMPDIR USER LOGNAME LOG_LEVEL VIRTUAL_ENV XDG_RUNTIME_DIR DOCKER_HOST "
+    "PYTHONPATH PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH PYTHONHASHSEED".split()
+)
+PR_SET_PDEATHSIG = 1
+
+
+def kept_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of an environment the host may know."""
+    return {name: value for name, value in environment.items() if name in KEPT}
+
+
+def scrub_environment() -> None:
+    """Execute this program again without the rest of its environment, if there is a rest."""
+    kept = kept_environment(os.environ)
+    if kept != dict(os.environ):
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], kept)  # noqa: S606 - our own program
+
+
+def die_with(parent: int) -> None:
+    """Be killed when the process that started us dies, also if it died a moment ago."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def describe(report: Report) -> str:
+    """A probe's report for a person."""
+    lines = [
+        f"backend   {report.backend}",
+        f"usable    {'yes' if report.usable else 'no'}",
+        f"strength  {report.strength}",
+        f"limits    {', '.join(report.layers) or 'none'}",
+    ]
+    return "\n".join([*lines, *(f"note      {reason}" for reason in report.reasons)])
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="agents.sandboxes.host", description="Holds this machine's sandboxes.")
+    parser.add_argument("--socket", type=Path, help="unix socket to serve")
+    parser.add_argument("--data", type=Path, default=Path("var/sandboxes"), help="where sandboxes are kept")
+    parser.add_argument("--backend", default="local", help="kind of sandbox")
+    parser.add_argument("--cgroup", type=Path, help="a cgroup directory delegated to this process")
+    parser.add_argument("--idle-minutes", type=float, default=15.0, help="end unused processes after this")
+    parser.add_argument("--max-open", type=int, default=200, help="sandboxes with processes at one time")
+    parser.add_argument("--die-with-parent", action="store_true", help="be killed when the starter dies")
+    parser.add_argument("--probe", action="store_true", help="say whether sandboxes work here, and end")
+    parsed = parser.parse_args(argv)
+    if parsed.socket is None and not parsed.probe:
+        parser.error("--socket is required")
+    return parsed
+
+
+def settings(options: argparse.Namespace) -> registry.HostSettings:
+    engine = EngineSettings(idle_seconds=options.idle_minutes * 60, max_open=options.max_open)
+    return registry.HostSettings(options.data, options.cgroup, engine)
+
+
+def probe(options: argparse.Namespace) -> int:
+    """Print the report; 1 if no sandbox can be opened."""
+    report = registry.backend(options.backend, settings(options)).probe()
+    sys.stdout.write(describe(report) + "\n")
+    if report.usable:
+        return 0
+    sys.stderr.write(report.reasons[0] + "\n")
+    return 1
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Refuse where sandboxes do not work; otherwise serve until SIGTERM or SIGINT."""
+    listener = listen(options.socket.absolute())
+    backend = registry.backend(options.backend, settings(options))
+    report = backend.probe()
+    if not report.usable:
+        options.socket.unlink()
+        sys.stderr.write(report.reasons[0] + "\n")
+        return 1
+    server = Server(backend, listener)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    threading.Thread(target=server.serve, name="accept", daemon=True).start()
+    log.info("serving %s sandboxes at %s, limits: %s", report.backend, options.socket, ", ".join(report.layers))
+    stop.wait()
+    options.socket.unlink(missing_ok=True)
+    server.stop()
+    backend.shutdown()
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parent = os.getppid()
+    options = arguments(sys.argv[1:] if argv is None else argv)
+    scrub_environment()
+    if options.die_with_parent:
+        die_with(parent)
+    level = os.environ.get("LOG_LEVEL", "INFO").upper()
+    logging.basicConfig(level=level if level in logging.getLevelNamesMapping() else "INFO", format="%(message)s")
+    try:
+        return probe(options) if options.probe else serve(options)
+    except SandboxError as error:
+        sys.stderr.write(f"{error}\n")
+    except OSError as error:
+        sys.stderr.write(f"The sandbox host cannot use {options.data}: {error}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

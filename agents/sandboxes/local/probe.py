@@ -1,0 +1,74 @@
+"""Finding out, by doing it, whether sandboxes can be opened here."""
+
+from __future__ import annotations
+
+import platform
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from agents.sandboxes.base import Report, SandboxError
+from agents.sandboxes.local import seccomp
+from agents.sandboxes.local.layout import Layout
+from agents.sandboxes.local.process import Spawner
+
+WAIT_SECONDS = 15.0
+
+_SWITCHES = {
+    Path("/proc/sys/kernel/unprivileged_userns_clone"): ("0", "sysctl kernel.unprivileged_userns_clone=1"),
+    Path("/proc/sys/user/max_user_namespaces"): ("0", "sysctl user.max_user_namespaces=15000"),
+    Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"): (
+        "1",
+        "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for bwrap",
+    ),
+}
+
+
+def report(layout: Layout, spawner: Spawner, layers: tuple[str, ...], reasons: Sequence[str]) -> Report:
+    """Start the runner's ``pack`` errand in an empty box: all of the configuration is in force
+    for it, and it says so by its exit status."""
+    fault = _fault(layout, spawner)
+    if fault is None:
+        return Report("local", usable=True, strength="namespace", layers=layers, reasons=tuple(reasons))
+    return Report("local", usable=False, strength="none", layers=(), reasons=(fault, *reasons))
+
+
+def _fault(layout: Layout, spawner: Spawner) -> str | None:
+    name = f"probe-{uuid.uuid4().hex}"
+    try:
+        process = spawner.start(layout.create(name), "check")
+        try:
+            status = process.wait(WAIT_SECONDS)
+            said = process.errors()
+        finally:
+            process.close()
+    except (SandboxError, OSError) as error:
+        return f"No sandbox could be started: {error}. {_way_out()}"
+    finally:
+        layout.remove(name)
+    return None if status == 0 else f"The sandbox started but is not closed: {said}. {_way_out()}"
+
+
+def _way_out() -> str:
+    """What an operator can do, from what this kernel shows."""
+    ways = [
+        f"run `{remedy}`" for path, (closed, remedy) in _SWITCHES.items() if path.exists() and _reads(path, closed)
+    ]
+    ways.append("use the docker backend, or a remote worker (a self_hosted environment)")
+    return "Ways out: " + "; ".join(ways) + "."
+
+
+def _reads(path: Path, value: str) -> bool:
+    try:
+        return path.read_text().strip() == value
+    except OSError:
+        return False
+
+
+def unsupported() -> str | None:
+    """Why this machine can have no local sandboxes at all, before anything is tried."""
+    if platform.system() != "Linux":
+        return "The local backend needs Linux; use the docker backend or a remote worker."
+    if not seccomp.supported():
+        return f"There is no system-call filter for {platform.machine()}; use the docker backend or a remote worker."
+    return None

@@ -1,0 +1,54 @@
+"""Which backends there are: kind -> how the sandbox host makes one, and how workers reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from agents.sandboxes.base import SandboxBackend, SandboxUnavailable
+from agents.sandboxes.client import HostClient
+from agents.sandboxes.engine import EngineSettings, RunnerBackend
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """What the sandbox host is started with. ``data``: where sandboxes are kept, if every uid
+    can reach it; ``cgroup``: a delegated cgroup directory."""
+
+    data: Path
+    cgroup: Path | None = None
+    engine: EngineSettings = EngineSettings()
+
+
+def local(settings: HostSettings) -> RunnerBackend:
+    from agents.sandboxes.local.launcher import LocalLauncher, LocalSettings
+    from agents.sandboxes.local.layout import sandbox_root
+    from agents.sandboxes.local.probe import unsupported
+
+    why = unsupported()
+    if why is not None:
+        raise SandboxUnavailable(why)
+    launcher = LocalLauncher(LocalSettings(root=sandbox_root(settings.data), cgroup=settings.cgroup))
+    return RunnerBackend(launcher, settings.engine)
+
+
+HOSTED: dict[str, Callable[[HostSettings], RunnerBackend]] = {
+    "local": local,
+}
+
+
+def backend(kind: str, settings: HostSettings) -> RunnerBackend:
+    """A backend for the sandbox host's own process."""
+    if kind not in HOSTED:
+        raise SandboxUnavailable(f"There is no sandbox backend {kind!r}; there are: {', '.join(sorted(HOSTED))}.")
+    return HOSTED[kind](settings)
+
+
+@cache
+def client(kind: str, socket_path: str | Path) -> SandboxBackend:
+    """The backend as workers see it: always through the host of this machine."""
+    if kind not in HOSTED:
+        raise SandboxUnavailable(f"There is no sandbox backend {kind!r}; there are: {', '.join(sorted(HOSTED))}.")
+    return HostClient(socket_path)

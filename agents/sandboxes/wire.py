@@ -1,0 +1,174 @@
+"""Frames between workers and the sandbox host: one byte of kind, four of length, the payload.
+
+A request is one JSON frame; what follows depends on the operation (see ``server`` and
+``client``). Sizes are bounded on both sides before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from agents.sandboxes.base import (
+    Limits,
+    Opened,
+    Report,
+    SandboxError,
+    SandboxLost,
+    SandboxSpec,
+    SandboxUnavailable,
+)
+
+JSON, BYTES, END, FAULT = b"J", b"B", b"E", b"X"
+FRAME_BYTES = 64 * 1024 * 1024
+PIECE = 256 * 1024
+_HEAD = struct.Struct("!cI")
+_KINDS: dict[str, type[SandboxError]] = {
+    "lost": SandboxLost,
+    "unavailable": SandboxUnavailable,
+    "error": SandboxError,
+}
+
+
+class Closed(Exception):
+    """The other side went away."""
+
+
+class Broken(Exception):
+    """The other side sent something that is no frame, or one that is too large."""
+
+
+class Connection:
+    """One socket, spoken by one thread at a time. ``socket.timeout`` means no answer in time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._buffer = bytearray()
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        if len(payload) > FRAME_BYTES:
+            raise Broken(f"a frame of {len(payload)} bytes")
+        try:
+            self.sock.sendall(_HEAD.pack(kind, len(payload)) + payload)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Closed(str(error)) from None
+
+    def send_json(self, value: Any) -> None:
+        self.send(JSON, json.dumps(value, separators=(",", ":")).encode())
+
+    def send_pieces(self, pieces: Iterable[bytes]) -> None:
+        """Stream bytes; the end is a frame of its own."""
+        for piece in pieces:
+            for start in range(0, len(piece), PIECE):
+                self.send(BYTES, piece[start : start + PIECE])
+        self.send(END)
+
+    def receive(self) -> tuple[bytes, bytes]:
+        kind, length = _HEAD.unpack(self._take(_HEAD.size))
+        if length > FRAME_BYTES or kind not in (JSON, BYTES, END, FAULT):
+            raise Broken("not a frame of this protocol")
+        return kind, self._take(length)
+
+    def receive_json(self) -> dict[str, Any]:
+        kind, payload = self.receive()
+        if kind == FAULT:
+            raise fault_from(payload)
+        try:
+            value = json.loads(payload) if kind == JSON else None
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise Broken("not a JSON object")
+        return value
+
+    def receive_pieces(self) -> Iterator[bytes]:
+        """The reverse of ``send_pieces``; a fault frame raises."""
+        while True:
+            kind, payload = self.receive()
+            if kind == BYTES:
+                yield payload
+            elif kind == END:
+                return
+            elif kind == FAULT:
+                raise fault_from(payload)
+            else:
+                raise Broken("a stream was expected")
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def _take(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            try:
+                data = self.sock.recv(max(65536, min(size - len(self._buffer), 1 << 20)))
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                raise Closed("the connection was closed")
+            self._buffer += data
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+
+class PieceReader(io.RawIOBase):
+    """A readable file over an iterator of byte pieces."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        if not self._held:
+            self._held = next(self._pieces, b"")
+        count = min(len(target), len(self._held))
+        target[:count] = self._held[:count]
+        self._held = self._held[count:]
+        return count
+
+
+def fault_to(error: SandboxError) -> bytes:
+    kind = next(name for name, cls in _KINDS.items() if isinstance(error, cls))
+    return json.dumps({"kind": kind, "text": str(error)}).encode()
+
+
+def fault_from(payload: bytes) -> SandboxError:
+    record = json.loads(payload)
+    return _KINDS[record["kind"]](record["text"])
+
+
+def spec_to(spec: SandboxSpec) -> dict[str, Any]:
+    """A spec without the uploads' contents."""
+    return {
+        "sandbox_id": spec.sandbox_id,
+        "limits": {name: getattr(spec.limits, name) for name in Limits.__dataclass_fields__},
+        "network": spec.network,
+        "uploads": [{"path": upload.path, "size": upload.size} for upload in spec.uploads],
+        "environment": dict(spec.environment),
+        "first": spec.first,
+    }
+
+
+def opened_from(record: dict[str, Any]) -> Opened:
+    return Opened(record["sandbox_id"], record["origin"], tuple(record["layers"]))
+
+
+def report_to(report: Report) -> dict[str, Any]:
+    return {name: getattr(report, name) for name in Report.__dataclass_fields__}
+
+
+def report_from(record: dict[str, Any]) -> Report:
+    return Report(
+        backend=record["backend"],
+        usable=record["usable"],
+        strength=record["strength"],
+        layers=tuple(record["layers"]),
+        reasons=tuple(record["reasons"]),
+    )
