@@ -18,7 +18,8 @@ from urllib.parse import quote, urlsplit
 
 from config import places
 from config.endpoints import refuse_own_address
-from config.readers import Reader, Secret, SettingError
+from config.readers import Reader, SettingError
+from contract.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

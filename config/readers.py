@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from contract.secret import Secret
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,32 +18,6 @@ FALSE = frozenset({"0", "false", "no", "off"})
 
 class SettingError(Exception):
     """A setting that cannot work. The message is one sentence for the operator: what is wrong and the way out."""
-
-
-class Secret:
-    """A value that never shows itself: `repr`, `str` and f-strings print stars; only `reveal()` gives the text."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        return "Secret('***')" if self._value else "Secret('')"
-
-    __str__ = __repr__
 
 
 class Reader:

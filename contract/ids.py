@@ -58,3 +58,7 @@ def file_id() -> str:
 
 def api_key_id() -> str:
     return new_id("apikey")
+
+
+def model_connection_id() -> str:
+    return new_id("mconn")

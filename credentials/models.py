@@ -23,9 +23,7 @@ class ApiKey(models.Model):
     role = models.CharField(max_length=16, choices=ROLE_CHOICES, default=Role.DEVELOPER.value)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(max_length=8, editable=False)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
-    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -36,3 +34,20 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} (…{self.hint})"
+
+
+class ModelConnection(models.Model):
+    """A workspace's own Messages API server; without one the installation's settings apply.
+
+    The key is sealed (``credentials.crypto``); ``hint`` is its last four characters.
+    """
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.model_connection_id, editable=False)
+    workspace = models.OneToOneField("agents.Workspace", models.CASCADE, related_name="model_connection")
+    base_url = models.URLField(blank=True, default="", max_length=2048)
+    sealed_key = models.BinaryField(default=b"", editable=False)
+    hint = models.CharField(max_length=8, blank=True, default="", editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.base_url or "Anthropic"

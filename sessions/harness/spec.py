@@ -10,6 +10,7 @@ from django.conf import settings
 from agents import policies
 from agents.providers import registry as providers
 from agents.tools import registry as tools
+from credentials.connections import connection_for
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
 
@@ -56,17 +57,14 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         system=system_prompt(agent["system"], sandboxed=sandboxed),
         grants=grants,
         tool_params=[_params(grant) for grant in grants.values()],
-        provider=provider(agent["model"]["id"]),
+        provider=provider(agent["model"]["id"], session.workspace_id),
         limits=limits(),
     )
 
 
-def provider(model_id: str) -> Provider:
-    """Where a model runs, by the installation's settings."""
-    key = settings.HOLDFAST_MODEL_API_KEY
-    return providers.provider_for(
-        model_id, base_url=settings.HOLDFAST_MODEL_BASE_URL, api_key=key.reveal() if key else None
-    )
+def provider(model_id: str, workspace_id: str) -> Provider:
+    """Where a model runs for a workspace."""
+    return providers.provider_for(model_id, **connection_for(workspace_id).arguments())
 
 
 def limits() -> Limits:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.readers import Reader, Secret, SettingError
+from config.readers import Reader, SettingError
+from contract.secret import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
