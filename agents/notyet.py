@@ -13,7 +13,7 @@ WEB_TOOLS = frozenset({"web_fetch", "web_search"})
 
 
 def refuse(field: str, what: str) -> InvalidRequest:
-    """The refusal of one field: ``raise refuse("skills", "Skills")``."""
+    """The error that names one field; ``what`` reads on as "… not supported"."""
     return InvalidRequest(f"{field}: {what} not supported by this version of Holdfast; leave the field out")
 
 

@@ -50,7 +50,8 @@ def system(value: str | None) -> str | None:
 
 def model(value: str | Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The model object of spec core 4.2. With ``stored`` (an update) an omitted effort survives if
-    the id stays the same; speed and geography never do."""
+    the id stays the same; speed and geography never do.
+    """
     config: Mapping[str, Any] = {"id": value} if isinstance(value, str) else value
     if not config["id"].strip():
         raise InvalidRequest("model: must not be empty")
@@ -140,7 +141,7 @@ def _tool_config(where: str, config: Mapping[str, Any], default: Mapping[str, An
     }
 
 
-def _or(value: bool | None, default: bool) -> bool:  # noqa: FBT001  the same flag, sent or not
+def _or(value: bool | None, default: bool) -> bool:
     return default if value is None else value
 
 

@@ -12,8 +12,16 @@ from ninja import errors as ninja
 from pydantic import ValidationError as PydanticError
 
 from contract import ids
-from contract.errors import ApiError, AuthenticationFailed, Conflict, InvalidRequest, NotFound, PermissionDenied
-from contract.errors import RateLimited, TooLarge
+from contract.errors import (
+    ApiError,
+    AuthenticationFailed,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    TooLarge,
+)
 from contract.sentences import sentence
 
 if TYPE_CHECKING:
@@ -105,18 +113,18 @@ def _http_error(error: ninja.HttpError) -> ApiError:
 
 def by_status(status: int) -> ApiError | None:
     """The plain error of a status, for answers made before or beside our views."""
-    if status == 405:  # noqa: PLR2004
+    if status == 405:
         return MethodNotAllowed("This path does not take this method.")
     if status in BY_STATUS:
         family, text = BY_STATUS[status]
         return family(text)
-    return ApiError(INTERNAL) if status >= 500 else None  # noqa: PLR2004
+    return ApiError(INTERNAL) if status >= 500 else None
 
 
 def _validation(errors: list[dict[str, Any]]) -> str:
     """Ninja's locations begin with the source and our argument's name; the caller knows neither."""
     if errors and errors[0]["loc"][0] == "body":
-        if len(errors) == 1 and len(errors[0]["loc"]) <= 2 and errors[0]["type"] == "missing":  # noqa: PLR2004
+        if len(errors) == 1 and len(errors[0]["loc"]) <= 2 and errors[0]["type"] == "missing":
             return "The request needs a JSON object as its body."
         return sentence(errors, drop=2)
     return sentence([{**error, "loc": error["loc"][-1:]} for error in errors])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.http.response import HttpResponseBase
 
 from agents.models import Membership
 from config.errors import by_status, request_id, respond
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.contrib.auth.models import AbstractUser
+    from django.http.response import HttpResponseBase
 
 API = "/v1/"
 CHOSEN_WORKSPACE = "workspace_id"  # key in the cookie session; pages set it to switch workspaces
@@ -36,7 +36,7 @@ class ApiAnswers:
             response: HttpResponseBase = respond(request, InvalidRequest("The address holds a null character."))
         else:
             response = self.get_response(request)
-        if response.status_code >= 300 and not _is_json(response):  # noqa: PLR2004
+        if response.status_code >= 300 and not _is_json(response):
             response = self._enveloped(request, response)
         response["request-id"] = request_id(request)
         acting: Acting | None = getattr(request, "acting", None)
@@ -86,6 +86,4 @@ def acting_for(user: AbstractUser | None, chosen: str | None) -> Acting | None:
     if not memberships:
         return None
     mine = next((one for one in memberships if one.workspace_id == chosen), memberships[0])
-    return Acting(
-        workspace_id=mine.workspace_id, role=Role(mine.role), label=user.get_username(), user_id=user.pk
-    )
+    return Acting(workspace_id=mine.workspace_id, role=Role(mine.role), label=user.get_username(), user_id=user.pk)

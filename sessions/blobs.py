@@ -19,7 +19,7 @@ from django.conf import settings
 from contract.errors import TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 CHUNK = 1024 * 1024
 DIGEST = re.compile("[0-9a-f]{64}")
@@ -31,12 +31,17 @@ def put(stream: IO[bytes], limit: int) -> tuple[str, int]:
 
     Raises ``TooLarge`` beyond ``limit`` bytes; then nothing is kept. The blob is on disk when this returns.
     """
+    return put_chunks(iter(lambda: stream.read(CHUNK), b""), limit)
+
+
+def put_chunks(chunks: Iterable[bytes], limit: int) -> tuple[str, int]:
+    """The same for bytes that come in pieces."""
     incoming = _root() / INCOMING
     incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, name = tempfile.mkstemp(dir=incoming)
     try:
         with os.fdopen(descriptor, "wb") as target:
-            digest, size = _copy(stream, target, limit)
+            digest, size = _copy(chunks, target, limit)
             target.flush()
             os.fsync(target.fileno())
         _settle(Path(name), path(digest))
@@ -47,9 +52,9 @@ def put(stream: IO[bytes], limit: int) -> tuple[str, int]:
     return digest, size
 
 
-def _copy(stream: IO[bytes], target: IO[bytes], limit: int) -> tuple[str, int]:
+def _copy(chunks: Iterable[bytes], target: IO[bytes], limit: int) -> tuple[str, int]:
     hasher, size = hashlib.sha256(), 0
-    while chunk := stream.read(CHUNK):
+    for chunk in chunks:
         size += len(chunk)
         if size > limit:
             raise TooLarge(f"The file is larger than {limit} bytes.")
@@ -76,7 +81,7 @@ def path(digest: str) -> Path:
     return _root() / digest[:2] / digest
 
 
-def open(digest: str) -> BinaryIO:  # noqa: A001  blobs.open reads as it should
+def open_blob(digest: str) -> BinaryIO:
     """The blob's bytes. Raises ``FileNotFoundError``."""
     return path(digest).open("rb")
 

@@ -113,7 +113,7 @@ def find_file(file_id: str, acting: Acting) -> File:
 def open_blob(file: File) -> BinaryIO:
     """The bytes of a file. Raises ``NotFound`` if they are no longer on disk."""
     try:
-        return blobs.open(file.digest)
+        return blobs.open_blob(file.digest)
     except FileNotFoundError:
         raise NotFound(f"The bytes of file {file.pk} are gone.") from None
 

@@ -1,0 +1,75 @@
+"""The API under ``/v1``: its routers, its sign-in, its errors. Wiring only."""
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from ninja import NinjaAPI
+
+from agents.api.agents import router as agents
+from agents.api.environments import router as environments
+from agents.api.models import router as models
+from config import errors
+from config.auth import api_key
+from config.bodies import BodyParser
+from contract.errors import NotFound
+from sessions import sse
+from sessions.api.events import router as events
+from sessions.api.files import router as files
+from sessions.api.resources import router as resources
+from sessions.api.sessions import router as sessions
+from sessions.api.threads import router as threads
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+OUT_OF_SCOPE = ("organizations", "tunnels")
+
+api = NinjaAPI(
+    title="Holdfast",
+    version="1",
+    description="The managed-agents API, wire-compatible with the official SDK.",
+    urls_namespace="api",
+    docs_url=None,
+    openapi_url=None,
+    auth=api_key,
+    parser=BodyParser(),
+)
+errors.install(api)
+
+api.add_router("/agents", agents)
+api.add_router("/environments", environments)
+api.add_router("/sessions", sessions)
+api.add_router("/sessions", events)
+api.add_router("/sessions", threads)
+api.add_router("/sessions", resources)
+api.add_router("/files", files)
+api.add_router("/models", models)
+
+
+async def api_key_async(request: HttpRequest) -> Any:
+    """The same sign-in for the streams, which run on the event loop."""
+    return await sync_to_async(api_key)(request)
+
+
+@api.get("/sessions/{session_id}/events/stream", auth=api_key_async, operation_id="sessions.events.stream")
+async def session_stream(request: HttpRequest, session_id: str) -> HttpResponseBase:
+    """Server-sent events of a session, from now on or after ``Last-Event-ID`` (spec core 14)."""
+    return await sse.session_stream(request, session_id)
+
+
+@api.get(
+    "/sessions/{session_id}/threads/{thread_id}/stream",
+    auth=api_key_async,
+    operation_id="sessions.threads.events.stream",
+)
+async def thread_stream(request: HttpRequest, session_id: str, thread_id: str) -> HttpResponseBase:
+    """Server-sent events of one thread."""
+    return await sse.thread_stream(request, session_id, thread_id)
+
+
+@api.api_operation(METHODS, "/{path:rest}", auth=None, include_in_schema=False)
+def unknown(request: HttpRequest, rest: str) -> None:
+    """Everything else under ``/v1``."""
+    if rest.partition("/")[0] in OUT_OF_SCOPE:
+        raise NotFound(f"/v1/{rest} belongs to the hosted service's administration and does not exist here.")
+    raise NotFound(f"There is no /v1/{rest} here.")

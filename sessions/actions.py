@@ -1,0 +1,240 @@
+"""What starts, changes and ends sessions. The API, the pages and commands all go through here.
+
+``body`` is a request of the API's shape, checked by ``contract.schema``; see ``agents.actions``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from agents import resolve
+from agents.actions import find_agent, find_environment
+from agents.api.shapes import agent_snapshot
+from agents.notyet import refuse
+from contract import metadata
+from contract.errors import InvalidRequest
+from contract.roles import Permission
+from sessions import events as ev
+from sessions import inbox, log, nudges, resources
+from sessions.events import Draft
+from sessions.finding import find_session, lock_session
+from sessions.models import Session, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agents.models import AgentVersion, Environment
+    from contract.acting import Acting
+
+logger = logging.getLogger(__name__)
+
+MAX_INITIAL_EVENTS = 50
+MAX_FILE_DOCUMENTS = 100
+THREAD_LEAVES_OUT = frozenset({"multiagent"})
+
+
+def create_session(body: Mapping[str, Any], acting: Acting) -> Session:
+    """A new session, idle, or running if ``initial_events`` start it (spec core 8.2). All or nothing."""
+    acting.require(Permission.OPERATE)
+    _refuse_unsupported(body)
+    version, spec = _agent(body["agent"], acting)
+    environment = _environment(body["environment_id"], acting)
+    events = list(body.get("initial_events") or ())
+    _check_initial_events(events)
+    with transaction.atomic():
+        session = _insert(version, spec, environment, body, acting)
+        resources.mount(session, body.get("resources") or ())
+        if events:
+            _send_initial(session, events, acting)
+    return find_session(session.pk, acting)
+
+
+def _insert(
+    version: AgentVersion, spec: dict[str, Any], environment: Environment, body: Mapping[str, Any], acting: Acting
+) -> Session:
+    now = timezone.now()
+    snapshot = agent_snapshot(version, spec)
+    session = Session.objects.create(
+        workspace_id=acting.workspace_id,
+        agent_id=version.agent_id,
+        agent_version=version.version,
+        agent_snapshot=snapshot,
+        environment=environment,
+        title=body.get("title"),
+        metadata=metadata.check(body.get("metadata") or {}),
+        created_by_id=acting.user_id,
+        created_at=now,
+        updated_at=now,
+    )
+    Thread.objects.create(
+        session=session, agent=thread_agent(snapshot), agent_name=snapshot["name"], created_at=now, updated_at=now
+    )
+    return session
+
+
+def thread_agent(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``thread.agent`` of spec core 12.1: the session's agent without ``multiagent``."""
+    return {field: value for field, value in snapshot.items() if field not in THREAD_LEAVES_OUT}
+
+
+def _agent(reference: str | Mapping[str, Any], acting: Acting) -> tuple[AgentVersion, dict[str, Any]]:
+    """The version referred to, and its spec with the session's overrides applied."""
+    sent: Mapping[str, Any] = {"type": "agent", "id": reference} if isinstance(reference, str) else reference
+    wanted = sent.get("version")
+    if wanted is not None and not 1 <= wanted < 2**31:
+        raise InvalidRequest("agent.version: must be at least 1")
+    version = find_agent(sent["id"], acting, version=wanted)
+    if version.agent.archived_at is not None:
+        raise InvalidRequest(f"Agent {version.agent_id} is archived and takes no new sessions.")
+    if sent["type"] == "agent":
+        return version, version.spec
+    return version, resolve.overridden_agent(version.spec, sent)
+
+
+def _environment(environment_id: str, acting: Acting) -> Environment:
+    environment = find_environment(environment_id, acting)
+    if environment.archived_at is not None:
+        raise InvalidRequest(
+            f"Environment {environment_id} is archived and takes no new sessions.",
+            error_code="environment_archived",
+        )
+    return environment
+
+
+def _refuse_unsupported(body: Mapping[str, Any]) -> None:
+    if body.get("vault_ids"):
+        raise refuse("vault_ids", "vaults are")
+    if body.get("budget"):
+        raise refuse("budget", "budgets are")
+
+
+def _check_initial_events(events: Sequence[Mapping[str, Any]]) -> None:
+    if len(events) > MAX_INITIAL_EVENTS:
+        raise InvalidRequest(f"initial_events: at most {MAX_INITIAL_EVENTS} events are allowed")
+    for index, event in enumerate(events):
+        if event["type"] != ev.USER_MESSAGE:
+            raise refuse(f"initial_events.{index}", f"{event['type']} events are")
+    check_content(events, "initial_events")
+    blocks = [block for event in events for block in event["content"]]
+    if sum(block["type"] == "document" and block["source"]["type"] == "file" for block in blocks) > MAX_FILE_DOCUMENTS:
+        raise InvalidRequest(f"initial_events: at most {MAX_FILE_DOCUMENTS} document blocks may name files")
+
+
+def check_content(events: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Refuse message content that the types allow but nobody may send (spec core 10.1, 10.2)."""
+    for index, event in enumerate(events):
+        content = event.get("content") or ()
+        if event["type"] in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE) and not content:
+            raise InvalidRequest(f"{where}.{index}.content: must hold at least one block")
+        for place, block in enumerate(content):
+            if block["type"] == "redacted":
+                raise InvalidRequest(f"{where}.{index}.content.{place}: redacted blocks can't be sent")
+
+
+def _send_initial(session: Session, events: Sequence[Mapping[str, Any]], acting: Acting) -> None:
+    try:
+        inbox.send(session, events, acting)
+    except InvalidRequest as error:
+        named = error.message.startswith("events")
+        raise InvalidRequest(f"initial_{error.message}" if named else error.message) from None
+
+
+def update_session(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
+    """Change title, metadata or, while idle, the agent's tools (spec core 8.6); logs what changed."""
+    acting.require(Permission.OPERATE)
+    if "vault_ids" in body:
+        raise InvalidRequest("vault_ids: updating it is not yet supported")
+    if body.get("budget") is not None:
+        raise InvalidRequest(
+            "budget: can't be added to a session that was created without one", error_code="budget_create_only"
+        )
+    with transaction.atomic():
+        session = lock_session(session_id, acting)
+        if session.archived_at is not None or session.status == "terminated":
+            raise InvalidRequest(f"Session {session_id} has ended and can't be changed.")
+        changes = _changes(session, body)
+        if changes:
+            _apply(session, changes)
+    return find_session(session_id, acting)
+
+
+def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that get a new value."""
+    wanted: dict[str, Any] = {}
+    if "title" in body:
+        wanted["title"] = body["title"]
+    if body.get("metadata") is not None:
+        wanted["metadata"] = metadata.merge(session.metadata, body["metadata"])
+    agent = body.get("agent") or {}
+    if agent:
+        if session.status != "idle":
+            raise InvalidRequest(f"agent: can't be updated while the session is {session.status}; interrupt it first")
+        if agent.get("mcp_servers"):
+            raise refuse("agent.mcp_servers", "MCP servers are")
+        if "tools" in agent:
+            wanted["agent_snapshot"] = {**session.agent_snapshot, "tools": resolve.tools(agent["tools"])}
+    return {column: value for column, value in wanted.items() if value != getattr(session, column)}
+
+
+def _apply(session: Session, changes: Mapping[str, Any]) -> None:
+    """Write the columns and the ``session.updated`` event, which holds only what changed."""
+    for column, value in changes.items():
+        setattr(session, column, value)
+    session.save(update_fields=list(changes))
+    primary = Thread.objects.get(session=session, parent=None)
+    payload = {"agent" if column == "agent_snapshot" else column: value for column, value in changes.items()}
+    if "agent" in payload:
+        Thread.objects.filter(pk=primary.pk).update(agent=thread_agent(payload["agent"]))
+    if payload.get("metadata") == {}:
+        del payload["metadata"]
+    log.append(session.pk, primary.pk, [Draft(ev.SESSION_UPDATED, payload)])
+
+
+def archive_session(session_id: str, acting: Acting) -> Session:
+    """End a session that rests; its history stays (spec core 8.9). A second time changes nothing."""
+    acting.require(Permission.OPERATE)
+    with transaction.atomic():
+        session = lock_session(session_id, acting)
+        if session.archived_at is None:
+            _check_rests(session, "archived")
+            for thread in Thread.objects.filter(session=session).exclude(status="terminated"):
+                about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
+                log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, about)])
+            now = timezone.now()
+            Session.objects.filter(pk=session.pk).update(archived_at=now, updated_at=now)
+            transaction.on_commit(lambda: _discard_sandbox(session_id))
+    return find_session(session_id, acting)
+
+
+def delete_session(session_id: str, acting: Acting) -> None:
+    """Remove a session that rests, with its log, its files and its sandbox (spec core 8.9)."""
+    acting.require(Permission.OPERATE)
+    with transaction.atomic():
+        session = lock_session(session_id, acting)
+        _check_rests(session, "deleted")
+        session.delete()
+        transaction.on_commit(lambda: nudges.publish_deleted(session_id))
+        transaction.on_commit(lambda: _discard_sandbox(session_id))
+
+
+def _check_rests(session: Session, done: str) -> None:
+    if session.status in ("running", "rescheduling"):
+        raise InvalidRequest(
+            f"Session {session.pk} is {session.status} and can't be {done}; send user.interrupt by itself, "
+            "wait until it is idle, then try again."
+        )
+
+
+def _discard_sandbox(session_id: str) -> None:
+    """Queue the removal of the sandbox; the sweep finds what a broker that is away did not take."""
+    from sessions.tasks import discard_sandbox
+
+    try:
+        discard_sandbox.delay(session_id)
+    except (OperationalError, OSError) as error:
+        logger.warning("The broker took no clean-up (%s); the sweep will do it.", type(error).__name__)

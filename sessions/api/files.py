@@ -1,0 +1,144 @@
+"""``/v1/files`` (spec core 9.2)."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, BinaryIO
+from urllib.parse import quote
+
+from asgiref.sync import sync_to_async
+from django.db.models import Q, QuerySet
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from ninja import File as FilePart
+from ninja import Form, Query, Router, UploadedFile
+from pydantic import Field
+
+from contract.acting import Acting
+from contract.errors import InvalidRequest
+from contract.http import Request
+from contract.pages import paginate
+from contract.query import Query as QueryModel
+from contract.schema import Answer
+from sessions import files
+from sessions.api.shapes import file_shape
+from sessions.models import File
+
+router = Router(tags=["Files"])
+
+METADATA = "beta_file_metadata.BetaFileMetadata"
+FileAnswer = Annotated[dict[str, Any], Answer(METADATA)]
+FilePage = Annotated[dict[str, Any], Answer(METADATA, page=True)]
+DeleteAnswer = Annotated[dict[str, Any], Answer("beta_deleted_file.BetaDeletedFile")]
+DEFAULT_LIMIT = 20
+MAX_IDS = 100
+CHUNK = 256 * 1024
+SESSION_PREFIX = "sesn_"
+
+
+class ListQuery(QueryModel):
+    limit: int | None = Field(None, ge=1, le=1000)
+    page: str | None = None
+    scope_id: str | None = None
+    ids: list[str] | None = Field(None, alias="ids[]")
+    after_id: str | None = None
+    before_id: str | None = None
+
+
+@router.post("", response=FileAnswer, operation_id="files.upload")
+def upload(
+    request: Request, file: FilePart[UploadedFile], expires_in_seconds: Form[int | None] = None
+) -> dict[str, Any]:
+    stored = files.upload(
+        file,  # type: ignore[arg-type]  # Django's files read like any binary file
+        filename=file.name or "",
+        mime_type=file.content_type,
+        acting=request.acting,
+        expires_in_seconds=expires_in_seconds,
+    )
+    return file_shape(stored)
+
+
+@router.get("", response=FilePage, operation_id="files.list")
+def list_files(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
+    """Newest first. Carries the cursors of today's SDK and of older ones."""
+    rows = _visible(request.acting)
+    if query.scope_id is not None:
+        if not query.scope_id.startswith(SESSION_PREFIX):
+            raise InvalidRequest(f"scope_id: must be a session's id, which starts with {SESSION_PREFIX}")
+        rows = rows.filter(session_id=query.scope_id)
+    if query.ids is not None:
+        return _named(rows, query)
+    if query.after_id or query.before_id:
+        return _legacy(rows, query)
+    limit = query.limit or DEFAULT_LIMIT
+    found = paginate(rows, kind="files", fields=("created_at", "id"), limit=limit, page=query.page)
+    return _both_envelopes(found.rows, more=found.next_page is not None, next_page=found.next_page)
+
+
+def _visible(acting: Acting) -> QuerySet[File]:
+    alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return File.objects.filter(alive, workspace_id=acting.workspace_id)
+
+
+def _named(rows: QuerySet[File], query: ListQuery) -> dict[str, Any]:
+    if query.page is not None or query.limit is not None:
+        raise InvalidRequest("ids: can't be combined with page or limit")
+    ids = set(query.ids or ())
+    if len(ids) > MAX_IDS:
+        raise InvalidRequest(f"ids: at most {MAX_IDS} ids are allowed")
+    found = list(rows.filter(pk__in=ids).order_by("-created_at", "-id"))
+    return _both_envelopes(found, more=False, next_page=None)
+
+
+def _legacy(rows: QuerySet[File], query: ListQuery) -> dict[str, Any]:
+    """``after_id`` and ``before_id`` of older SDKs, in the same order."""
+    if query.after_id and query.before_id:
+        raise InvalidRequest("after_id: can't be combined with before_id")
+    name = "after_id" if query.after_id else "before_id"
+    at = rows.filter(pk=query.after_id or query.before_id).first()
+    if at is None:
+        raise InvalidRequest(f"{name}: names no file of this list")
+    side, sort = ("lt", "-") if query.after_id else ("gt", "")
+    beyond = Q(**{f"created_at__{side}": at.created_at}) | Q(**{"created_at": at.created_at, f"id__{side}": at.pk})
+    limit = query.limit or DEFAULT_LIMIT
+    found = list(rows.filter(beyond).order_by(f"{sort}created_at", f"{sort}id")[: limit + 1])
+    more, found = len(found) > limit, found[:limit]
+    return _both_envelopes(found if query.after_id else found[::-1], more=more, next_page=None)
+
+
+def _both_envelopes(rows: list[File], *, more: bool, next_page: str | None) -> dict[str, Any]:
+    return {
+        "data": [file_shape(row) for row in rows],
+        "next_page": next_page,
+        "has_more": more,
+        "first_id": rows[0].pk if rows else None,
+        "last_id": rows[-1].pk if rows else None,
+    }
+
+
+@router.get("/{file_id}", response=FileAnswer, operation_id="files.retrieve_metadata")
+def retrieve_metadata(request: Request, file_id: str) -> dict[str, Any]:
+    return file_shape(files.find_file(file_id, request.acting))
+
+
+@router.delete("/{file_id}", response=DeleteAnswer, operation_id="files.delete")
+def delete(request: Request, file_id: str) -> dict[str, Any]:
+    files.delete(file_id, request.acting)
+    return {"id": file_id, "type": "file_deleted"}
+
+
+@router.get("/{file_id}/content", operation_id="files.download")
+def download(request: Request, file_id: str) -> StreamingHttpResponse:
+    """The bytes, in pieces."""
+    file, stream = files.open_download(file_id, request.acting)
+    response = StreamingHttpResponse(_pieces(stream), content_type=file.mime_type)
+    response["content-length"] = str(file.size_bytes)
+    response["content-disposition"] = f"attachment; filename*=UTF-8''{quote(file.filename)}"
+    response["x-content-type-options"] = "nosniff"
+    return response
+
+
+async def _pieces(stream: BinaryIO) -> AsyncIterator[bytes]:
+    """An async iterator: the server would gather a plain one in memory before it sends the first byte."""
+    with stream:
+        while chunk := await sync_to_async(stream.read, thread_sensitive=False)(CHUNK):
+            yield chunk
