@@ -110,9 +110,9 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = HOLDFAST.data_dir / "static"
+STATIC_ROOT = None  # served from the checkout by WhiteNoise: no collectstatic between a clone and a page
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True  # served from the checkout: no collectstatic between a clone and a page
+WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 0 if DEBUG else 300
 

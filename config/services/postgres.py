@@ -42,6 +42,7 @@ TUNING = {
     "jit": "off",
     "huge_pages": "off",
     "log_min_messages": "warning",
+    "log_min_error_statement": "panic",  # a statement may hold what no log should
     "log_checkpoints": "off",
     "timezone": "UTC",
     "max_parallel_workers_per_gather": "0",

@@ -1,0 +1,60 @@
+"""The two health answers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import OperationalError
+from django.test import Client, RequestFactory
+
+from config import health
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_healthz_needs_nothing_but_the_process() -> None:
+    answer = health.healthz(RequestFactory().get("/healthz"))
+    assert answer.status_code == 200
+    assert json.loads(answer.content) == {"status": "ok"}
+
+
+def test_readyz_names_the_part_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CHECKS", {"database": lambda: "ok", "broker": lambda: "no answer"})
+    answer = health.readyz(RequestFactory().get("/readyz"))
+    assert answer.status_code == 503
+    assert json.loads(answer.content)["parts"] == {"database": "ok", "broker": "no answer"}
+
+
+@pytest.mark.django_db
+def test_the_test_servers_are_found_ready() -> None:
+    assert health.database() == "ok"
+    assert health.nudges() == "ok"
+    assert health.broker() == "ok"
+
+
+@pytest.mark.django_db
+def test_without_a_worker_that_is_said() -> None:
+    assert health.workers() == "no worker is running"
+
+
+def test_a_missing_sandbox_host_is_said(settings: object, tmp_path: Path) -> None:
+    settings.HOLDFAST_SANDBOX_SOCKET = tmp_path / "none.sock"  # type: ignore[attr-defined]
+    assert "no sandbox host" in health.sandbox_host()
+
+
+def test_a_database_that_is_away_is_an_answer_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away:
+        def cursor(self) -> None:
+            raise OperationalError("gone")
+
+    monkeypatch.setattr(health, "connection", Away())
+    assert "OperationalError" in health.database()
+
+
+@pytest.mark.django_db
+def test_health_takes_no_sign_in_and_no_other_method(client: Client) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.post("/healthz").status_code == 405
