@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
 from agents.sandboxes.base import OUTPUTS, WORKSPACE, Limits, SandboxError, SandboxSpec
-from agents.sandboxes.link import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents.sandboxes.link import Process
 
 ROOTS = (WORKSPACE, OUTPUTS, "/home/sandbox")
 LEVEL = 3

@@ -74,7 +74,8 @@ class SandboxSpec:
 @dataclass(frozen=True, slots=True)
 class Opened:
     """Answer of ``open``. ``origin``: was running already, kept its directory, came from the
-    snapshot, or starts empty. ``layers``: the limit layers really in force (``rlimits``, …)."""
+    snapshot, or starts empty. ``layers``: the limit layers really in force (``rlimits``, …).
+    """
 
     sandbox_id: str
     origin: Literal["running", "kept", "restored", "fresh"]

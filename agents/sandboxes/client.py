@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from agents.sandboxes.base import (
     CallResult,
@@ -20,6 +18,10 @@ from agents.sandboxes.base import (
 )
 from agents.sandboxes.results import result_from
 from agents.sandboxes.wire import PIECE, Broken, Closed, Connection, opened_from, report_from, spec_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
@@ -69,8 +71,8 @@ class HostClient:
         reattempt: bool = False,
         on_output: OnOutput | None = None,
     ) -> CallResult:
-        request = {"op": "call", "sandbox_id": sandbox_id, "call_id": call_id, "name": name, "input": tool_input}
-        request |= {"reattempt": reattempt, "live": on_output is not None}
+        what = {"sandbox_id": sandbox_id, "call_id": call_id, "name": name, "input": tool_input}
+        request = {"op": "call", **what, "reattempt": reattempt, "live": on_output is not None}
         with _Use(self, CALL_SECONDS) as connection:
             connection.send_json(request)
             while "out" in (answer := connection.receive_json()):

@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from agents.sandboxes import archives
 from agents.sandboxes.base import (
@@ -27,6 +26,9 @@ from agents.sandboxes.base import (
 )
 from agents.sandboxes.journal import Journal
 from agents.sandboxes.link import Link, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 log = logging.getLogger("holdfast.sandboxes")
 
@@ -84,7 +86,8 @@ class Launcher(Protocol):
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """``idle_seconds``: processes of an unused sandbox are ended after this, files are kept.
-    ``max_open``: sandboxes with running processes at one time."""
+    ``max_open``: sandboxes with running processes at one time.
+    """
 
     idle_seconds: float = 900.0
     max_open: int = 200

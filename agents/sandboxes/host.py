@@ -14,20 +14,41 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.sandboxes import registry
 from agents.sandboxes.base import Report, SandboxError
 from agents.sandboxes.engine import EngineSettings
 from agents.sandboxes.server import Server, listen
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 log = logging.getLogger("holdfast.sandboxes")
 
 # Everything else is dropped, whatever its name.
 KEPT = frozenset(
-    "PATH HOME LANG LC_ALL LC_CTYPE TZ TMPDIR USER LOGNAME LOG_LEVEL VIRTUAL_ENV XDG_RUNTIME_DIR DOCKER_HOST "
-    "PYTHONPATH PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH PYTHONHASHSEED".split()
+    [
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "TMPDIR",
+        "USER",
+        "LOGNAME",
+        "LOG_LEVEL",
+        "VIRTUAL_ENV",
+        "XDG_RUNTIME_DIR",
+        "DOCKER_HOST",
+        "PYTHONPATH",
+        "PYTHONUNBUFFERED",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONSAFEPATH",
+        "PYTHONHASHSEED",
+    ]
 )
 PR_SET_PDEATHSIG = 1
 

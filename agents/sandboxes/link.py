@@ -10,14 +10,17 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from agents.sandboxes.base import OUTPUTS, WORKSPACE, CallResult, SandboxError, SandboxLost, SandboxSpec
-from agents.sandboxes.journal import Journal
 from agents.sandboxes.results import answer_from, result_from, result_to, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agents.sandboxes.journal import Journal
 
 LINE_BYTES = 40 * 1024 * 1024
 LIVE_CHARACTERS = 512 * 1024

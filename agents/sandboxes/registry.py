@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import SandboxBackend, SandboxUnavailable
 from agents.sandboxes.client import HostClient
 from agents.sandboxes.engine import EngineSettings, RunnerBackend
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
     """What the sandbox host is started with. ``data``: where sandboxes are kept, if every uid
-    can reach it; ``cgroup``: a delegated cgroup directory."""
+    can reach it; ``cgroup``: a delegated cgroup directory.
+    """
 
     data: Path
     cgroup: Path | None = None
-    engine: EngineSettings = EngineSettings()
+    engine: EngineSettings = field(default_factory=EngineSettings)
 
 
 def local(settings: HostSettings) -> RunnerBackend:

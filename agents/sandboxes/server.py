@@ -13,9 +13,7 @@ import socket
 import stat
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from agents.sandboxes.base import (
     Limits,
@@ -27,6 +25,10 @@ from agents.sandboxes.base import (
 )
 from agents.sandboxes.results import result_to
 from agents.sandboxes.wire import FAULT, PIECE, Broken, Closed, Connection, PieceReader, fault_to, report_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 log = logging.getLogger("holdfast.sandboxes")
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-import socket
 import struct
-from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.sandboxes.base import (
     Limits,
@@ -22,6 +20,10 @@ from agents.sandboxes.base import (
     SandboxSpec,
     SandboxUnavailable,
 )
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable, Iterator
 
 JSON, BYTES, END, FAULT = b"J", b"B", b"E", b"X"
 FRAME_BYTES = 64 * 1024 * 1024

@@ -1,20 +1,25 @@
 """The one safe configuration of bubblewrap. Every option here stops an escape that was tried;
-the reasons are in THREAT_MODEL.md and each has a row in the escape table of the tests."""
+the reasons are in THREAT_MODEL.md and each has a row in the escape table of the tests.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import MIB, OUTPUTS, UPLOADS, WORKSPACE
-from agents.sandboxes.local.binary import Runtime
-from agents.sandboxes.local.layout import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents.sandboxes.local.binary import Runtime
+    from agents.sandboxes.local.layout import Box
 
 HOME = "/home/sandbox"
 RUN = "/run/holdfast"
 SHM_BYTES = 16 * MIB
 RUN_BYTES = 4 * MIB
+TEMPORARY, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - names inside the sandbox
 
 _NAMESPACES = (
     "--unshare-user",
@@ -50,17 +55,18 @@ _USR_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 def options(runtime: Runtime, box: Box) -> list[str]:
     """Options for ``bwrap --args``: they go through a descriptor, so that neither host paths nor
-    values show in a command line that the sandbox can read."""
+    values show in a command line that the sandbox can read.
+    """
     return [
         *_NAMESPACES,
         *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL"),
         *_system(),
         *_etc(runtime),
         *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
-        *("--dev", "/dev", "--size", str(SHM_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"),
+        *("--dev", "/dev", "--size", str(SHM_BYTES), "--tmpfs", SHARED_MEMORY, "--remount-ro", "/dev"),
         *("--size", str(RUN_BYTES), "--tmpfs", RUN),
         *_session(box),
-        *("--symlink", "/tmp", "/var/tmp"),
+        *("--symlink", TEMPORARY, "/var" + TEMPORARY),
         *("--ro-bind", str(runtime.runner), "/opt/holdfast"),
         *("--chdir", WORKSPACE, "--remount-ro", "/"),
     ]
@@ -77,7 +83,7 @@ def _system() -> Iterator[str]:
     for link in _USR_LINKS:
         path = Path(link)
         if path.is_symlink():
-            yield from ("--symlink", os.readlink(path), link)
+            yield from ("--symlink", str(path.readlink()), link)
         elif path.is_dir():
             yield from ("--ro-bind", link, link)
 
@@ -92,6 +98,6 @@ def _etc(runtime: Runtime) -> Iterator[str]:
 def _session(box: Box) -> Iterator[str]:
     yield from ("--bind", str(box.files / "workspace"), WORKSPACE)
     yield from ("--bind", str(box.files / "home"), HOME)
-    yield from ("--bind", str(box.files / "tmp"), "/tmp")
+    yield from ("--bind", str(box.files / "tmp"), TEMPORARY)
     yield from ("--bind", str(box.outputs), OUTPUTS)
     yield from ("--ro-bind", str(box.uploads), UPLOADS)

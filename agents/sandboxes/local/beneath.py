@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import SandboxError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SYS_OPENAT2 = 437  # the same on every architecture
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x02, 0x04, 0x08

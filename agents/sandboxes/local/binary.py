@@ -81,7 +81,8 @@ def _system_bwrap() -> Path | None:
 
 def install(directory: Path) -> Runtime:
     """Copy binary, libraries, runner and our /etc below ``directory`` under their digest; an
-    existing copy is used as it is. Old copies are left to the sandboxes that still map them."""
+    existing copy is used as it is. Old copies are left to the sandboxes that still map them.
+    """
     bwrap = find_bwrap()
     if not PYTHON.exists():
         raise SandboxUnavailable(f"{PYTHON} is missing: the sandbox's runner needs the system's Python 3.")
@@ -115,7 +116,7 @@ def _copy(bwrap: Path, part: Path) -> None:
     (part / "lib" / "runner").mkdir(parents=True)
     for source in RUNNER.glob("*.py"):
         shutil.copy(source, part / "lib" / "runner" / source.name)
-    compiled = [PYTHON, "-I", "-m", "compileall", "-q", part / "lib"]
+    compiled = [str(PYTHON), "-I", "-m", "compileall", "-q", str(part / "lib")]
     subprocess.run(compiled, env={}, timeout=60, check=False, capture_output=True)
     (part / "etc").mkdir()
     for name, text in _ETC.items():

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import Limits
 from agents.sandboxes.local.usage import process_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REMOVE_SECONDS = 2.0
 

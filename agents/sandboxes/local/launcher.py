@@ -7,10 +7,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from agents.sandboxes.base import (
     MIB,
@@ -29,13 +27,18 @@ from agents.sandboxes.local.cgroups import Cgroups
 from agents.sandboxes.local.layout import Box, Layout
 from agents.sandboxes.local.process import Process, Spawner, start_time
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
     """``root``: the sandbox data directory. ``cgroup``: a delegated cgroup directory, or None.
-    ``floor_bytes``: free disk space below which writers are ended and nothing is opened."""
+    ``floor_bytes``: free disk space below which writers are ended and nothing is opened.
+    """
 
     root: Path
     cgroup: Path | None = None
@@ -232,4 +235,3 @@ def _copy_upload(source: BinaryIO, target: Path, size: int) -> None:
 
 def _mib(size: int) -> str:
     return f"{size / MIB:,.0f} MiB"
-

@@ -9,7 +9,7 @@
         box.json  journal.jsonl  0600, never visible inside
         files/                   0700, owned by the sandbox's own uid
           workspace/ home/ outputs/ tmp/
-        uploads/                 0755, owned by the host
+        uploads/                 0750, owned by the host, the sandbox's group may read
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def traversable_by_all(path: Path) -> bool:
 def sandbox_root(wanted: Path) -> Path:
     """The directory for sandbox data. As root every session has a uid of its own, which must be
     able to reach its files: a directory under a closed home is replaced by a system one, named by
-    the hash of the wanted path so that two installations do not collide."""
+    the hash of the wanted path so that two installations do not collide.
+    """
     wanted = wanted.absolute()
     if os.geteuid() != 0 or traversable_by_all(wanted.parent):
         return wanted
@@ -103,7 +104,7 @@ class Layout:
         path = self._path(sandbox_id)
         shutil.rmtree(path, ignore_errors=True)
         box = Box(path, self._free_uid() if self.per_box_uid else None)
-        for directory, mode in ((path, 0o711), (box.files, 0o700), (box.uploads, 0o755)):
+        for directory, mode in ((path, 0o711), (box.files, 0o700), (box.uploads, 0o750)):
             directory.mkdir(mode=mode)
             directory.chmod(mode)
         for name in WRITABLE:
@@ -111,6 +112,7 @@ class Layout:
         if box.uid is not None:
             for owned in (box.files, *(box.files / name for name in WRITABLE)):
                 os.chown(owned, box.uid, box.uid)
+            os.chown(box.uploads, -1, box.uid)
         return box
 
     def seal(self, box: Box) -> None:
@@ -149,7 +151,6 @@ class Layout:
 
 def _open_directories(path: Path) -> None:
     for directory, names, _ in os.walk(path):
-        for name in names:
-            child = os.path.join(directory, name)
-            if not os.path.islink(child):
-                os.chmod(child, 0o700)
+        for child in (Path(directory, name) for name in names):
+            if not child.is_symlink():
+                child.chmod(0o700)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import Report, SandboxError
 from agents.sandboxes.local import seccomp
-from agents.sandboxes.local.layout import Layout
-from agents.sandboxes.local.process import Spawner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agents.sandboxes.local.layout import Layout
+    from agents.sandboxes.local.process import Spawner
 
 WAIT_SECONDS = 15.0
 
@@ -26,7 +30,8 @@ _SWITCHES = {
 
 def report(layout: Layout, spawner: Spawner, layers: tuple[str, ...], reasons: Sequence[str]) -> Report:
     """Start the runner's ``pack`` errand in an empty box: all of the configuration is in force
-    for it, and it says so by its exit status."""
+    for it, and it says so by its exit status.
+    """
     fault = _fault(layout, spawner)
     if fault is None:
         return Report("local", usable=True, strength="namespace", layers=layers, reasons=tuple(reasons))
@@ -51,9 +56,7 @@ def _fault(layout: Layout, spawner: Spawner) -> str | None:
 
 def _way_out() -> str:
     """What an operator can do, from what this kernel shows."""
-    ways = [
-        f"run `{remedy}`" for path, (closed, remedy) in _SWITCHES.items() if path.exists() and _reads(path, closed)
-    ]
+    ways = [f"run `{remedy}`" for path, (closed, remedy) in _SWITCHES.items() if path.exists() and _reads(path, closed)]
     ways.append("use the docker backend, or a remote worker (a self_hosted environment)")
     return "Ways out: " + "; ".join(ways) + "."
 

@@ -13,16 +13,19 @@ import select
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from agents.sandboxes.base import SandboxError
 from agents.sandboxes.local import arguments, seccomp
-from agents.sandboxes.local.binary import Runtime
-from agents.sandboxes.local.layout import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agents.sandboxes.local.binary import Runtime
+    from agents.sandboxes.local.layout import Box
 
 START_SECONDS = 20.0
 KILL_SECONDS = 5.0
@@ -103,7 +106,7 @@ class Spawner:
             job, future = self._jobs.get()
             try:
                 future.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - the thread must outlive any failure
+            except BaseException as error:
                 future.set_exception(error)
 
     def _start(self, box: Box, runner_arguments: Sequence[str]) -> Process:
@@ -141,7 +144,8 @@ class Spawner:
 
 def _identity(box: Box) -> tuple[int | None, int | None, tuple[int, ...] | None]:
     """As root: the session's own uid and gid and no other groups, taken on before bubblewrap is
-    executed. Started by uid 0 it would map the sandbox's user to the host's root."""
+    executed. Started by uid 0 it would map the sandbox's user to the host's root.
+    """
     return (None, None, None) if box.uid is None else (box.uid, box.uid, ())
 
 

@@ -11,8 +11,10 @@ DU_SECONDS = 30.0
 
 def process_tree(root: int) -> list[int]:
     """A process and all its descendants. Orphans belong to the sandbox's own init, so the tree
-    below that is complete."""
-    found, pending = [], [root]
+    below that is complete.
+    """
+    found: list[int] = []
+    pending = [root]
     while pending and len(found) < 10_000:
         pid = pending.pop()
         found.append(pid)
@@ -23,15 +25,11 @@ def process_tree(root: int) -> list[int]:
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_bytes().split())
     except OSError:
         return found
     return found
-
-
-def children_are_listed() -> bool:
-    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists()
 
 
 def memory_bytes(init_pid: int) -> int:
@@ -41,7 +39,7 @@ def memory_bytes(init_pid: int) -> int:
 
 def _pss(pid: int) -> int:
     try:
-        with open(f"/proc/{pid}/smaps_rollup", "rb") as handle:
+        with Path(f"/proc/{pid}/smaps_rollup").open("rb") as handle:
             for line in handle:
                 if line.startswith(b"Pss:"):
                     return int(line.split()[1]) * 1024

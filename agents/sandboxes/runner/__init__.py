@@ -1,6 +1,6 @@
 """The hands' own side: what runs inside every sandbox, whatever the backend.
 
-Standard library only and Python >= 3.8, because the machine's ``/usr/bin/python3`` runs it, not
+Standard library only and Python >= 3.9, because the machine's ``/usr/bin/python3`` runs it, not
 our virtual environment. The package speaks JSON lines over stdio (see ``serve``) and imports
 nothing from outside itself. A backend mounts this directory read-only and carries the pipe.
 """

@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import tarfile
-from typing import BinaryIO, Optional, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BUFFER = 64 * 1024
 
@@ -42,10 +45,10 @@ def _add_one(tar: tarfile.TarFile, path: str) -> None:
             member.size = os.fstat(handle.fileno()).st_size
             tar.addfile(member, handle)
     except (PermissionError, FileNotFoundError, UnicodeError):
-        sys.stderr.write("left out: %r\n" % path)
+        sys.stderr.write(f"left out: {path!r}\n")
 
 
-def _plain(member: Optional[tarfile.TarInfo]) -> Optional[tarfile.TarInfo]:
+def _plain(member: tarfile.TarInfo | None) -> tarfile.TarInfo | None:
     if member is None or not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
         return None
     member.mode &= 0o777
@@ -72,7 +75,7 @@ def _check(name: str, allowed: Sequence[str]) -> None:
     parts = name.split("/")
     below = any(name == root or name.startswith(root + "/") for root in allowed)
     if name.startswith("/") or ".." in parts or not below:
-        raise ValueError("member outside of the sandbox's own directories: %r" % name[:200])
+        raise ValueError(f"member outside of the sandbox's own directories: {name[:200]!r}")
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:

@@ -1,18 +1,16 @@
 """The probe's errand: look from inside whether the confinement is in force."""
 
-# ruff: noqa: PTH
 from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, List
 
 
-def faults() -> List[str]:
+def faults() -> list[str]:
     """What is not as it must be; empty when all is well."""
     with open("/proc/self/status") as handle:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in handle if ":\t" in line)
-    found = ["%s is %s" % (name, status.get(name)) for name in _wrong(status)]
+    found = [f"{name} is {status.get(name)}" for name in _wrong(status)]
     if os.getuid() != 1000:
         found.append("the user is %d" % os.getuid())
     if os.access("/proc/sys/kernel/core_pattern", os.W_OK):
@@ -20,11 +18,11 @@ def faults() -> List[str]:
     with open("/proc/net/dev") as handle:
         names = {line.split(":")[0].strip() for line in handle if ":" in line}
     if names - {"lo"}:
-        found.append("network interfaces: %s" % ", ".join(sorted(names)))
+        found.append("network interfaces: {}".format(", ".join(sorted(names))))
     return found
 
 
-def _wrong(status: Dict[str, str]) -> List[str]:
+def _wrong(status: dict[str, str]) -> list[str]:
     empty = "0" * 16
     wanted = {"CapInh": empty, "CapPrm": empty, "CapEff": empty, "CapBnd": empty, "CapAmb": empty}
     wanted.update(NoNewPrivs="1", Seccomp="2")

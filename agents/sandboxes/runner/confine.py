@@ -5,12 +5,15 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-from typing import Dict, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PR_SET_DUMPABLE = 4
 
 
-def set_rlimits(limits: Mapping[str, int]) -> Dict[str, int]:
+def set_rlimits(limits: Mapping[str, int]) -> dict[str, int]:
     """Set hard limits for this process and all it starts; returns them as read back."""
     wanted = {
         resource.RLIMIT_NPROC: limits["processes"],

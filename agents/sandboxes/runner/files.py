@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .texts import SPILL_CHARACTERS, ToolError
 
@@ -36,7 +36,7 @@ _REASONS = {
     errno.ENXIO: "not a regular file",
 }
 
-Block = Dict[str, Any]
+Block = dict[str, Any]
 
 
 def reason(error: OSError) -> str:
@@ -55,7 +55,7 @@ class Files:
     def __init__(self, root: str) -> None:
         self.root = root
 
-    def read(self, file_path: str, view_range: Optional[List[int]] = None) -> List[Block]:
+    def read(self, file_path: str, view_range: list[int] | None = None) -> list[Block]:
         try:
             with self._open(file_path, "read") as handle:
                 size = os.fstat(handle.fileno()).st_size
@@ -65,9 +65,9 @@ class Files:
                 return [{"type": "text", "text": _text(handle, file_path, size, view_range)}]
         except UnicodeDecodeError:
             hint = "binary files are only supported for image/PDF extensions"
-            raise ToolError("read: %s: not valid UTF-8 text (%s)" % (file_path, hint)) from None
+            raise ToolError(f"read: {file_path}: not valid UTF-8 text ({hint})") from None
         except OSError as error:
-            raise ToolError("read: %s: %s" % (file_path, reason(error))) from None
+            raise ToolError(f"read: {file_path}: {reason(error)}") from None
 
     def write(self, file_path: str, content: str) -> str:
         target = resolve(self.root, file_path)
@@ -76,7 +76,7 @@ class Files:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _replace(target, data)
         except (OSError, _NotRegular) as error:
-            raise ToolError("write: %s: %s" % (file_path, _why(error))) from None
+            raise ToolError(f"write: {file_path}: {_why(error)}") from None
         return "wrote %d bytes to %s" % (len(data), file_path)
 
     def edit(self, file_path: str, old_string: str, new_string: str, replace_all: bool = False) -> str:
@@ -85,19 +85,19 @@ class Files:
         try:
             text = self._whole(file_path)
         except UnicodeDecodeError:
-            raise ToolError("edit: %s: not valid UTF-8 text (cannot edit binary files)" % file_path) from None
+            raise ToolError(f"edit: {file_path}: not valid UTF-8 text (cannot edit binary files)") from None
         except OSError as error:
-            raise ToolError("edit: %s: %s" % (file_path, reason(error))) from None
+            raise ToolError(f"edit: {file_path}: {reason(error)}") from None
         count = text.count(old_string)
         if count == 0:
-            raise ToolError("edit: old_string not found in %s" % file_path)
+            raise ToolError(f"edit: old_string not found in {file_path}")
         if count > 1 and not replace_all:
             raise ToolError("edit: old_string appears %d times in %s (must be unique)" % (count, file_path))
         changed = text.replace(old_string, new_string, -1 if replace_all else 1)
         try:
             _replace(resolve(self.root, file_path), changed.encode("utf-8"))
         except (OSError, _NotRegular) as error:
-            raise ToolError("edit: %s: %s" % (file_path, _why(error))) from None
+            raise ToolError(f"edit: {file_path}: {_why(error)}") from None
         return "edited %s (%d replacement(s))" % (file_path, count if replace_all else 1)
 
     def _whole(self, file_path: str) -> str:
@@ -113,7 +113,7 @@ class Files:
         fd = os.open(resolve(self.root, file_path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise ToolError("%s: %s: not a regular file" % (tool, file_path))
+            raise ToolError(f"{tool}: {file_path}: not a regular file")
         return os.fdopen(fd, "rb")
 
 
@@ -141,7 +141,7 @@ def _replace(target: str, data: bytes) -> None:
             view = view[handle.write(view) :]
 
 
-def _media_block(handle: Any, file_path: str, size: int, media: str, view_range: Optional[List[int]]) -> Block:
+def _media_block(handle: Any, file_path: str, size: int, media: str, view_range: list[int] | None) -> Block:
     if view_range:
         raise ToolError("read: view_range is not supported for image/PDF files")
     pdf = media == "application/pdf"
@@ -153,7 +153,7 @@ def _media_block(handle: Any, file_path: str, size: int, media: str, view_range:
     return {"type": "document" if pdf else "image", "source": source}
 
 
-def _text(handle: Any, file_path: str, size: int, view_range: Optional[List[int]]) -> str:
+def _text(handle: Any, file_path: str, size: int, view_range: list[int] | None) -> str:
     if size > TEXT_BYTES and not view_range:
         hint = "Use the view_range parameter to read specific line ranges, e.g. view_range: [1, 500]."
         raise ToolError(_too_big("read", file_path, size, TEXT_BYTES) + hint)
@@ -177,7 +177,7 @@ def _preview(text: str, file_path: str) -> str:
     return head + "\n[output truncated]\n" + note % (len(text), file_path, SPILL_CHARACTERS)
 
 
-def _lines_of_large(handle: Any, file_path: str, view_range: List[int]) -> str:
+def _lines_of_large(handle: Any, file_path: str, view_range: list[int]) -> str:
     """Stream lines ``[start, end]``; only the chosen ones count against the limit."""
     first = max(0, view_range[0] - 1)
     last = view_range[1] if view_range[1] > 0 else sys.maxsize
@@ -196,13 +196,15 @@ def _lines_of_large(handle: Any, file_path: str, view_range: List[int]) -> str:
     return kept.decode("utf-8")
 
 
-def _range_too_big(file_path: str, view_range: List[int], first: int, last: int) -> str:
+def _range_too_big(file_path: str, view_range: list[int], first: int, last: int) -> str:
     if last - first == 1:
         return (
             "read: line %d of %s alone exceeds %d-byte limit. The read tool cannot return part of a line, "
             "so view_range cannot narrow this further." % (first + 1, file_path, TEXT_BYTES)
         )
-    return (
-        "read: view_range [%d, %d] of %s exceeds %d-byte limit. Narrow the view_range to read a smaller portion."
-        % (view_range[0], view_range[1], file_path, TEXT_BYTES)
+    return "read: view_range [%d, %d] of %s exceeds %d-byte limit. Narrow the view_range to read a smaller portion." % (
+        view_range[0],
+        view_range[1],
+        file_path,
+        TEXT_BYTES,
     )

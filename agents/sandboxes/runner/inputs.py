@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any
 
 from .texts import ToolError
 
-
 # name -> (kind, required)
-FIELDS: Dict[str, Dict[str, Tuple[str, bool]]] = {
+FIELDS: dict[str, dict[str, tuple[str, bool]]] = {
     "bash": {"command": ("string", False), "restart": ("boolean", False), "timeout_ms": ("integer", False)},
     "read": {"file_path": ("path", True), "view_range": ("range", False)},
     "write": {"file_path": ("path", True), "content": ("string", True)},
@@ -23,31 +23,31 @@ FIELDS: Dict[str, Dict[str, Tuple[str, bool]]] = {
 }
 
 
-def check(name: str, given: Any) -> Dict[str, Any]:
+def check(name: str, given: Any) -> dict[str, Any]:
     """Return the input with absent and null optional fields left out, or raise ``ToolError``."""
     fields = FIELDS.get(name)
     if fields is None:
-        raise ToolError("unknown tool: %s" % name[:100])
+        raise ToolError(f"unknown tool: {name[:100]}")
     if not isinstance(given, Mapping):
-        raise ToolError("%s: input must be an object" % name)
+        raise ToolError(f"{name}: input must be an object")
     for key in given:
         if key not in fields:
-            raise ToolError("%s: unknown field %s" % (name, str(key)[:100]))
-    result: Dict[str, Any] = {}
+            raise ToolError(f"{name}: unknown field {str(key)[:100]}")
+    result: dict[str, Any] = {}
     for field, (kind, required) in fields.items():
         value = given.get(field)
         if value is None:
             if required:
-                raise ToolError("%s: %s is required" % (name, field))
+                raise ToolError(f"{name}: {field} is required")
             continue
         fault = _fault(kind, value)
         if fault:
-            raise ToolError("%s: %s %s" % (name, field, fault))
+            raise ToolError(f"{name}: {field} {fault}")
         result[field] = value
     return result
 
 
-def _fault(kind: str, value: Any) -> Optional[str]:
+def _fault(kind: str, value: Any) -> str | None:
     if kind == "range":
         return None if _is_range(value) else "must be [start_line, end_line]"
     if kind == "integer":
@@ -61,7 +61,7 @@ def _fault(kind: str, value: Any) -> Optional[str]:
     return _text_fault(value, path=kind == "path")
 
 
-def _text_fault(value: str, *, path: bool) -> Optional[str]:
+def _text_fault(value: str, *, path: bool) -> str | None:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

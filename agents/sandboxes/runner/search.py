@@ -11,10 +11,13 @@ import sys
 import threading
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Callable, List, Optional
+from typing import TYPE_CHECKING
 
 from .files import reason, resolve
 from .texts import SPILL_FILE_BYTES, Stopped, ToolError, show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GLOB_PATHS = 200
 GLOB_ENTRIES = 50_000
@@ -24,7 +27,7 @@ TOOL_PATH = "/usr/local/bin:/usr/bin:/bin"
 WALKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "walk.py")
 
 
-def glob(root: str, pattern: str, path: Optional[str] = None) -> str:
+def glob(root: str, pattern: str, path: str | None = None) -> str:
     if os.path.isabs(pattern):
         raise ToolError("glob: absolute pattern not permitted; pass a relative pattern (and optionally path)")
     if ".." in PurePosixPath(pattern).parts:
@@ -33,9 +36,9 @@ def glob(root: str, pattern: str, path: Optional[str] = None) -> str:
         base = Path(resolve(root, path or ".")).resolve()
         found = [p for p in islice(base.glob(pattern), GLOB_ENTRIES) if _inside(p, base)]
     except (ValueError, NotImplementedError, RuntimeError) as error:
-        raise ToolError("glob: pattern: %s" % error) from None
+        raise ToolError(f"glob: pattern: {error}") from None
     except OSError as error:
-        raise ToolError("glob: %s" % reason(error)) from None
+        raise ToolError(f"glob: {reason(error)}") from None
     found.sort(key=_mtime, reverse=True)
     return "\n".join(show_path(str(p)) for p in found[:GLOB_PATHS]) or "no matches"
 
@@ -56,7 +59,7 @@ def _mtime(path: Path) -> float:
         return 0.0
 
 
-def grep(root: str, pattern: str, path: Optional[str] = None, stop: Optional[threading.Event] = None) -> str:
+def grep(root: str, pattern: str, path: str | None = None, stop: threading.Event | None = None) -> str:
     target = resolve(root, path or ".")
     if not os.path.lexists(target):
         raise ToolError("grep: %s: no such file or directory" % (path or "."))
@@ -66,23 +69,23 @@ def grep(root: str, pattern: str, path: Optional[str] = None, stop: Optional[thr
     if not out and code in (0, 1) and not err:
         return "no matches"
     if code not in (0, 1) and not out:
-        raise ToolError("grep: %s failed: %s" % ("rg" if rg else "search", err.strip()[-2000:]))
+        raise ToolError("grep: {} failed: {}".format("rg" if rg else "search", err.strip()[-2000:]))
     return out.rstrip("\n") or "no matches"
 
 
-def ripgrep_command(rg: str, pattern: str, target: str) -> List[str]:
+def ripgrep_command(rg: str, pattern: str, target: str) -> list[str]:
     return [rg, "--no-config", "-n", "-H", "--no-heading", "--color=never", "-e", pattern, "--", target]
 
 
-def walk_command(pattern: str, target: str) -> List[str]:
+def walk_command(pattern: str, target: str) -> list[str]:
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ToolError("grep: pattern: invalid regex: %s" % error) from None
+        raise ToolError(f"grep: pattern: invalid regex: {error}") from None
     return [sys.executable, "-I", "-S", WALKER, pattern, target]
 
 
-def _run(command: List[str], stop: Optional[threading.Event]) -> "tuple[int, str, str]":
+def _run(command: list[str], stop: threading.Event | None) -> tuple[int, str, str]:
     """Run a search; output is bounded by the spill file's size, time by ``GREP_SECONDS``."""
     env = {"PATH": TOOL_PATH, "LANG": "C.UTF-8"}
     try:
@@ -95,9 +98,9 @@ def _run(command: List[str], stop: Optional[threading.Event]) -> "tuple[int, str
             start_new_session=True,
         )
     except OSError as error:
-        raise ToolError("grep: %s" % reason(error)) from None
+        raise ToolError(f"grep: {reason(error)}") from None
     guard = _Guard(process, stop)
-    errors: List[bytes] = []
+    errors: list[bytes] = []
     reader = threading.Thread(target=lambda: errors.append(_drain(process.stderr.read1, 4096)), daemon=True)  # type: ignore[union-attr]
     reader.start()
     assert process.stdout is not None
@@ -122,11 +125,11 @@ def _drain(read: Callable[[int], bytes], keep: int) -> bytes:
 class _Guard:
     """Kills the search when its time is over or the caller interrupts."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", stop: Optional[threading.Event]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], stop: threading.Event | None) -> None:
         self._process = process
         self._stop = stop or threading.Event()
         self._over = threading.Event()
-        self._why: Optional[Exception] = None
+        self._why: Exception | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 

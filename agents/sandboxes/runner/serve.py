@@ -15,7 +15,7 @@ import queue
 import sys
 import threading
 import time
-from typing import Any, Dict
+from typing import Any
 
 from .confine import hide_from_siblings, set_rlimits
 from .toolbox import Toolbox, list_outputs
@@ -27,8 +27,8 @@ class Server:
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._write_lock = threading.Lock()
-        self._stops: Dict[Any, threading.Event] = {}
-        self._queues: Dict[str, "queue.SimpleQueue[Dict[str, Any]]"] = {
+        self._stops: dict[Any, threading.Event] = {}
+        self._queues: dict[str, queue.SimpleQueue[dict[str, Any]]] = {
             "bash": queue.SimpleQueue(),
             "files": queue.SimpleQueue(),
         }
@@ -36,7 +36,7 @@ class Server:
             for _ in range(count):
                 threading.Thread(target=self._work, args=(self._queues[name],), daemon=True).start()
 
-    def dispatch(self, message: Dict[str, Any]) -> None:
+    def dispatch(self, message: dict[str, Any]) -> None:
         if message["op"] == "call":
             self._stops[message["id"]] = threading.Event()
             self._queues["bash" if message["name"] == "bash" else "files"].put(message)
@@ -45,11 +45,11 @@ class Server:
                 if message["id"] is None or message["id"] == number:
                     stop.set()
 
-    def _work(self, jobs: "queue.SimpleQueue[Dict[str, Any]]") -> None:
+    def _work(self, jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
         while True:
             self._run(jobs.get())
 
-    def _run(self, job: Dict[str, Any]) -> None:
+    def _run(self, job: dict[str, Any]) -> None:
         number, begun = job["id"], time.perf_counter()
 
         def emit(text: str) -> None:
@@ -63,7 +63,7 @@ class Server:
         answer["ms"] = (time.perf_counter() - begun) * 1000
         self.send(answer)
 
-    def send(self, message: Dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         data = memoryview(json.dumps(message).encode("ascii") + b"\n")
         with self._write_lock:
             while data:

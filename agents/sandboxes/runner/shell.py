@@ -21,9 +21,12 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Set
+from typing import TYPE_CHECKING
 
 from .processes import children_of, kill_session, kill_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TIOCSIG = 0x40045436
 GRACE_SECONDS = 1.0
@@ -38,16 +41,16 @@ _MARKER_MAX = 64
 class Ended:
     """How a command ended. ``code`` is None when the shell itself is gone."""
 
-    code: Optional[int]
+    code: int | None
     cause: str = "finished"  # or "timeout", "interrupted"
 
 
 class Shell:
     """Not thread-safe: one command at a time; ``stop`` may be set from anywhere."""
 
-    def __init__(self, script: str, cwd: str, environment: Dict[str, str]) -> None:
+    def __init__(self, script: str, cwd: str, environment: dict[str, str]) -> None:
         self._script, self._cwd, self._environment = script, cwd, environment
-        self._process: Optional["subprocess.Popen[bytes]"] = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._master = -1
         self._control = -1
 
@@ -110,7 +113,7 @@ class Shell:
         self._end_foreground(marker, sink, before)
         return Ended(130 if self.alive else None, cause)
 
-    def _end_foreground(self, marker: bytes, sink: Callable[[bytes], None], before: Set[int]) -> None:
+    def _end_foreground(self, marker: bytes, sink: Callable[[bytes], None], before: set[int]) -> None:
         """Interrupt the command as ^C would; what ignores that is killed; last, the shell is."""
         assert self._process is not None
         never, begun = threading.Event(), time.monotonic()
@@ -138,7 +141,7 @@ class Shell:
 
     def _read_until(
         self, marker: bytes, sink: Callable[[bytes], None], deadline: float, stop: threading.Event
-    ) -> Optional[int]:
+    ) -> int | None:
         """Feed output to ``sink`` until the marker; its status, None at end of file, or ``_LATE``."""
         held = b""
         while True:
@@ -173,7 +176,7 @@ class Shell:
                 self._process.wait(1.0)
 
     @property
-    def exit_status(self) -> Optional[int]:
+    def exit_status(self) -> int | None:
         return self._process.poll() if self._process is not None else None
 
 
@@ -194,12 +197,12 @@ def _flush(held: bytes, at: int, sink: Callable[[bytes], None]) -> bytes:
     return held[keep:]
 
 
-def base_environment(extra: Dict[str, str], home: str) -> Dict[str, str]:
+def base_environment(extra: dict[str, str], home: str) -> dict[str, str]:
     """The variables of a command: no pagers, no prompts, no colours, plus the session's own."""
-    quiet: List[str] = ["PAGER", "GIT_PAGER", "MANPAGER", "SYSTEMD_PAGER"]
-    env = {name: "cat" for name in quiet}
+    quiet: list[str] = ["PAGER", "GIT_PAGER", "MANPAGER", "SYSTEMD_PAGER"]
+    env = dict.fromkeys(quiet, "cat")
     env.update(
-        PATH="%s/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" % home,
+        PATH=f"{home}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         HOME=home,
         USER="sandbox",
         LOGNAME="sandbox",

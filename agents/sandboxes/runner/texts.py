@@ -6,7 +6,7 @@ import codecs
 import contextlib
 import os
 import re
-from typing import IO, List, Optional
+from typing import IO
 
 # One rule for every tool: up to this many characters a result is given whole. A longer one is
 # written to a file in the sandbox and the model gets this much of it: the end of a command's
@@ -61,7 +61,7 @@ class Spill:
         safe = re.sub(r"[^A-Za-z0-9_-]", "_", label)[:80] or "output"
         self.path = os.path.join(directory, safe + ".txt")
         self._left = SPILL_FILE_BYTES
-        self._file: Optional[IO[bytes]] = None
+        self._file: IO[bytes] | None = None
         self.complete = True
         try:
             os.makedirs(directory, exist_ok=True)
@@ -111,10 +111,10 @@ class TailCollector:
 
     def __init__(self, directory: str, label: str) -> None:
         self._directory, self._label = directory, label
-        self._parts: List[str] = []
+        self._parts: list[str] = []
         self._kept = 0
         self._total = 0
-        self._spill: Optional[Spill] = None
+        self._spill: Spill | None = None
 
     def add(self, text: str) -> None:
         self._parts.append(text)

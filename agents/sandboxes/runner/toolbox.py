@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from typing import Any, Callable, Dict, List, Tuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from . import inputs, search
 from .files import Block, Files
 from .shell import Ended, Shell, base_environment
 from .texts import Cleaner, Stopped, TailCollector, ToolError, clean, head_or_spill
+
+if TYPE_CHECKING:
+    import threading
 
 OUTPUT_FILES = 1000
 OUTPUT_ENTRIES = 10_000
@@ -51,16 +54,16 @@ class Live:
 class Toolbox:
     """The six tools over one working directory and one shell."""
 
-    def __init__(self, hello: Dict[str, Any]) -> None:
+    def __init__(self, hello: dict[str, Any]) -> None:
         self.root: str = hello["workspace"]
         self.outputs: str = hello["outputs"]
-        self._limits: Dict[str, Any] = hello["limits"]
+        self._limits: dict[str, Any] = hello["limits"]
         self._spills = os.path.join(hello["home"], ".holdfast", "results")
         environment = base_environment(hello["environment"], hello["home"])
         self._shell = Shell(hello["script"], self.root, environment)
         self._files = Files(self.root)
 
-    def call(self, name: str, given: Any, label: str, emit: Emit, stop: threading.Event) -> Tuple[List[Block], bool]:
+    def call(self, name: str, given: Any, label: str, emit: Emit, stop: threading.Event) -> tuple[list[Block], bool]:
         """Returns content blocks and whether they describe an error."""
         try:
             values = inputs.check(name, given)
@@ -72,11 +75,11 @@ class Toolbox:
         except ToolError as error:
             return _text(clean(str(error))), True
         except Stopped:
-            return _text("%s: interrupted" % name), True
-        except Exception as error:  # noqa: BLE001 - a tool never takes the runner down
-            return _text(clean("%s: %s: %s" % (name, type(error).__name__, error))[:4000]), True
+            return _text(f"{name}: interrupted"), True
+        except Exception as error:
+            return _text(clean(f"{name}: {type(error).__name__}: {error}")[:4000]), True
 
-    def _file_tool(self, name: str, values: Dict[str, Any], stop: threading.Event) -> str:
+    def _file_tool(self, name: str, values: dict[str, Any], stop: threading.Event) -> str:
         if name == "write":
             return self._files.write(**values)
         if name == "edit":
@@ -85,9 +88,7 @@ class Toolbox:
             return search.glob(self.root, **values)
         return search.grep(self.root, stop=stop, **values)
 
-    def _bash(
-        self, values: Dict[str, Any], label: str, emit: Emit, stop: threading.Event
-    ) -> Tuple[List[Block], bool]:
+    def _bash(self, values: dict[str, Any], label: str, emit: Emit, stop: threading.Event) -> tuple[list[Block], bool]:
         if values.get("restart"):
             self._shell.close()
             self._shell.start()
@@ -111,10 +112,10 @@ class Toolbox:
         live.flush()
         return self._bash_result(collector.text(), ended, seconds)
 
-    def _bash_result(self, output: str, ended: Ended, seconds: float) -> Tuple[List[Block], bool]:
+    def _bash_result(self, output: str, ended: Ended, seconds: float) -> tuple[list[Block], bool]:
         lines = [output] if output else []
         if ended.cause == "timeout":
-            lines.append("bash: bash command timed out after %ss" % seconds)
+            lines.append(f"bash: bash command timed out after {seconds}s")
         elif ended.cause == "interrupted":
             lines.append("bash: interrupted")
         elif ended.code is None:
@@ -123,27 +124,27 @@ class Toolbox:
         if ended.code is None:
             lines.append("[the next command starts in a new shell]")
         if not lines:
-            lines.append("(no output)" if ended.code == 0 else "(no output, exit status %s)" % ended.code)
+            lines.append("(no output)" if ended.code == 0 else f"(no output, exit status {ended.code})")
         return _text("\n".join(lines)), ended.code != 0 or ended.cause != "finished"
 
     def close(self) -> None:
         self._shell.close()
 
 
-def _text(text: str) -> List[Block]:
+def _text(text: str) -> list[Block]:
     return [{"type": "text", "text": text}]
 
 
-def _sanitised(blocks: List[Block]) -> List[Block]:
+def _sanitised(blocks: list[Block]) -> list[Block]:
     for block in blocks:
         if block["type"] == "text":
             block["text"] = clean(block["text"])
     return blocks
 
 
-def list_outputs(root: str) -> List[Tuple[str, int, int]]:
+def list_outputs(root: str) -> list[tuple[str, int, int]]:
     """Regular files below ``root`` as (relative path, size, mtime in ns); bounded, links skipped."""
-    found: List[Tuple[str, int, int]] = []
+    found: list[tuple[str, int, int]] = []
     pending, seen = [""], 0
     while pending and len(found) < OUTPUT_FILES and seen < OUTPUT_ENTRIES:
         relative = pending.pop()
@@ -163,7 +164,7 @@ def list_outputs(root: str) -> List[Tuple[str, int, int]]:
     return sorted(found)[:OUTPUT_FILES]
 
 
-def _note(found: List[Tuple[str, int, int]], path: str, entry: "os.DirEntry[str]") -> None:
+def _note(found: list[tuple[str, int, int]], path: str, entry: os.DirEntry[str]) -> None:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:

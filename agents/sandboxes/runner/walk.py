@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_FILES = 50_000
 # A pathological pattern on a very long line is the classic way to burn a day of CPU.
@@ -30,7 +33,7 @@ def files_below(root: str) -> Iterator[str]:
                 yield path
 
 
-def matches(pattern: "re.Pattern[str]", path: str) -> Iterator[str]:
+def matches(pattern: re.Pattern[str], path: str) -> Iterator[str]:
     """Matching lines of one text file; files with NUL bytes are taken for binary."""
     with open(path, "rb") as handle:
         if b"\x00" in handle.read(512):
@@ -51,8 +54,7 @@ def main() -> None:
         if number >= MAX_FILES:
             break
         try:
-            for line in matches(pattern, path):
-                out.write(line + "\n")
+            out.writelines(line + "\n" for line in matches(pattern, path))
         except OSError:
             continue
     out.flush()
