@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agents.templatetags.holdfast import coloured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 register = template.Library()
 

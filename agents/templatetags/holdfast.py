@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nh3
 from django import template
-from django.http import HttpRequest
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -21,8 +19,14 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
 from pygments.util import ClassNotFound
 
-from contract.acting import Acting
 from contract.roles import Permission, may
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.http import HttpRequest
+
+    from contract.acting import Acting
 
 register = template.Library()
 
@@ -49,7 +53,9 @@ def icon(name: str, label: str = "") -> SafeString:
 
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"]).disable("image")
+    return (
+        MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"]).disable("image")
+    )
 
 
 @register.filter
@@ -170,6 +176,12 @@ def clock(moment: datetime) -> SafeString:
 def words(values: Iterable[Any]) -> str:
     """Values as one comma-separated phrase."""
     return ", ".join(str(value) for value in values)
+
+
+@register.filter
+def split(text: str) -> list[str]:
+    """Words of a literal: ``{% for name in "one two"|split %}``."""
+    return text.split()
 
 
 @register.filter

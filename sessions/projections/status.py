@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """A state as people see it. ``colour`` names one of the five status hues; ``group`` is the filter
-    of the session list that finds it. ``sentence`` says what is so and what to do."""
+    of the session list that finds it. ``sentence`` says what is so and what to do.
+    """
 
     key: str
     label: str

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sessions import events as ev
-from sessions.events import Entry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sessions.events import Entry
 
 COMPACTED = "agent.thread_context_compacted"
 ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, ev.TOOL_RESULT, ev.USER_CUSTOM_TOOL_RESULT})
@@ -175,25 +178,42 @@ def cut(text: str, limit: int = SHOWN_CHARACTERS) -> Text:
     return Text(text[dropped:], dropped)
 
 
-def current_action(entries: Iterable[Entry]) -> str:
-    """What the agent is doing after these events, in one phrase; "" when it does nothing."""
-    action = ""
-    open_calls: dict[str, str] = {}
-    for entry in entries:
-        call_id = answered_call(entry)
-        if entry.type == ev.MODEL_START:
-            action = "Asking the model"
-        elif entry.type == ev.MODEL_END:
-            action = ""
-        elif entry.type in ev.CALLS:
-            open_calls[entry.id] = str(entry.payload.get("name", ""))
-        elif call_id is not None and entry.type in ev.RESULTS:
-            open_calls.pop(call_id, None)
-        elif entry.type in (ev.STATUS_IDLE, ev.STATUS_TERMINATED):
-            action, open_calls = "", {}
-    if action or not open_calls:
-        return action
-    return "Running " + ", ".join(dict.fromkeys(open_calls.values()))
+class Step(NamedTuple):
+    """What ``current_action`` needs of an event: ``name`` of the tool called, ``answers`` the call answered."""
+
+    id: str
+    type: str
+    name: str
+    answers: str
+    at: datetime
+
+
+class Action(NamedTuple):
+    """What the agent does, in one phrase, and since when."""
+
+    text: str
+    since: datetime
+
+
+def current_action(steps: Iterable[Step]) -> Action | None:
+    """What the agent is doing after these events (in log order); None when it does nothing."""
+    model: Action | None = None
+    running: dict[str, Step] = {}
+    for step in steps:
+        if step.type == ev.MODEL_START:
+            model = Action("Asking the model", step.at)
+        elif step.type == ev.MODEL_END:
+            model = None
+        elif step.type in ev.CALLS:
+            running[step.id] = step
+        elif step.type in ev.RESULTS:
+            running.pop(step.answers, None)
+        elif step.type in (ev.STATUS_IDLE, ev.STATUS_TERMINATED):
+            model, running = None, {}
+    if model is not None or not running:
+        return model
+    names = dict.fromkeys(step.name for step in running.values())
+    return Action("Running " + ", ".join(names), next(iter(running.values())).at)
 
 
 def _message(entry: Entry) -> Row:
@@ -222,7 +242,13 @@ def _error(entry: Entry) -> Row:
         "terminal": "The session can't go on. Start a new one.",
     }.get(str(retry), "")
     return Row(
-        entry.id, entry.seq, "error", entry.created_at, Text(str(error.get("message", ""))), icon="x-circle", detail=detail
+        entry.id,
+        entry.seq,
+        "error",
+        entry.created_at,
+        Text(str(error.get("message", ""))),
+        icon="x-circle",
+        detail=detail,
     )
 
 

@@ -1,0 +1,12 @@
+"""Paths of the API key pages."""
+
+from django.urls import path
+
+from credentials import views
+
+app_name = "credentials"
+urlpatterns = [
+    path("keys/", views.key_list, name="keys"),
+    path("keys/new/", views.key_new, name="key_new"),
+    path("keys/<str:key_id>/revoke/", views.key_revoke, name="key_revoke"),
+]

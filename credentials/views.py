@@ -1,0 +1,88 @@
+"""Pages of API keys: list, make (shown once), revoke."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from contract.door import explain, page
+from contract.errors import ApiError
+from contract.roles import Permission, Role
+from credentials import actions
+from credentials.models import ROLE_CHOICES, ApiKey
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from contract.http import Request
+
+PAGE_SIZE = 50
+
+
+class KeyForm(forms.Form):
+    """A new key."""
+
+    name = forms.CharField(max_length=256, help_text="What or who will use it.")
+    role = forms.ChoiceField(
+        choices=ROLE_CHOICES,
+        initial=Role.DEVELOPER.value,
+        help_text="Viewer reads; operator runs sessions; developer changes agents; admin does everything.",
+    )
+    expires = forms.DateField(
+        label="Expires at the end of",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text="In UTC. Empty means it never expires.",
+    )
+
+    def expires_at(self) -> datetime | None:
+        """The end of the chosen day."""
+        day = self.cleaned_data["expires"]
+        return datetime.combine(day + timedelta(days=1), time(), UTC) if day else None
+
+    def clean_expires(self) -> Any:
+        day = self.cleaned_data["expires"]
+        if day and day < timezone.now().date():
+            raise forms.ValidationError("This day is over. Choose a later one, or none.")
+        return day
+
+
+@page(Permission.ADMINISTER)
+def key_list(request: Request) -> HttpResponse:
+    rows = ApiKey.objects.filter(workspace_id=request.acting.workspace_id)
+    shown = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "keys/list.html", {"page": shown, "now": timezone.now()})
+
+
+@page(Permission.ADMINISTER, "GET", "HEAD", "POST")
+def key_new(request: Request) -> HttpResponse:
+    form = KeyForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            key, plain = actions.issue_api_key(
+                workspace=request.acting.workspace_id,
+                name=form.cleaned_data["name"],
+                role=form.cleaned_data["role"],
+                created_by=request.acting.user_id,
+                expires_at=form.expires_at(),
+            )
+        except ApiError as error:
+            explain(form, error)
+        else:
+            context = {"key": key, "plain": plain, "base_url": settings.HOLDFAST_PUBLIC_URL}
+            return render(request, "keys/issued.html", context)
+    return render(request, "keys/new.html", {"form": form}, status=422 if request.method == "POST" else 200)
+
+
+@page(Permission.ADMINISTER, "POST")
+def key_revoke(request: Request, key_id: str) -> HttpResponse:
+    key = actions.revoke_api_key(key_id, acting=request.acting)
+    messages.success(request, f"{key.name} is revoked.", "done")
+    return redirect("credentials:keys")

@@ -1,0 +1,171 @@
+"""The one place where a session becomes HTML: the page is made of these fragments, and so is every push.
+
+A push is ``{"target", "swap", "content"}``. New rows go into ``#log`` by ``upsert`` (a row that is
+already there is replaced, so a repeated frame changes nothing); everything else an event changes
+travels in the same content as ``<hx-partial>`` elements. What a role may not do is hidden by the
+page around the fragments, since one rendering serves every reader.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.template.loader import render_to_string
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from sessions import events as ev
+from sessions import overview, window
+from sessions.projections import transcript
+from sessions.projections.columns import Usage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from contract.acting import Acting
+    from sessions.models import Event, Session
+    from sessions.projections.transcript import Row
+
+INTO_LOG = {"target": "#log", "swap": "upsert key:data-seq"}
+STATE_TYPES = frozenset(
+    {
+        *ev.CALLS,
+        *ev.RESULTS,
+        ev.MODEL_START,
+        ev.MODEL_END,
+        ev.STATUS_RUNNING,
+        ev.STATUS_IDLE,
+        ev.STATUS_RESCHEDULED,
+        ev.STATUS_TERMINATED,
+        ev.SESSION_UPDATED,
+    }
+)
+FILE_TYPES = frozenset({ev.STATUS_IDLE, ev.OPS_SNAPSHOT})
+NO_PREVIEW = frozenset({ev.MODEL_END, ev.STATUS_IDLE, ev.STATUS_TERMINATED})
+
+
+def event_frames(event: Event, session: Session) -> list[dict[str, str]]:
+    """What an entry of the log changes on the session's page: no frame or one, whole in itself.
+
+    ``session`` is read after the event was appended.
+    """
+    if not event.on_session:
+        return []
+    content = SafeString("")
+    row = transcript.row_of(event)
+    if row is not None:
+        content += row_html(row)
+    elif event.type in transcript.ANSWER_TYPES:
+        content += _answered(event)
+    if event.type in NO_PREVIEW:
+        content += partial("#log > .streaming", "delete", SafeString(""))
+    if event.type in STATE_TYPES:
+        content += _state_partials(session)
+    if event.type in FILE_TYPES or _writes(event):
+        content += partial("#side-files", "innerMorph", files_html(session))
+    if event.type == ev.STATUS_TERMINATED:
+        content += partial("#composer", "outerHTML", closed_html(session))
+    return [{**INTO_LOG, "content": str(content)}] if content else []
+
+
+def delta_frame(frame: dict[str, Any]) -> dict[str, str] | None:
+    """Text that is not on the log yet: a row at the start, then more text in it.
+
+    The finished ``agent.message`` replaces the row, since it bears the same id.
+    """
+    if frame.get("type") == "event_start":
+        event = frame["event"]
+        kind = "thinking" if event["type"] == ev.AGENT_THINKING else "agent"
+        html = render_to_string("sessions/parts/streaming.html", {"id": event["id"], "kind": kind})
+        return {**INTO_LOG, "content": html}
+    if frame.get("type") == "event_delta":
+        text = frame["delta"]["content"].get("text", "")
+        content = partial(f"#t-{frame['event_id']}", "beforeend", format_html("{}", text))
+        return {**INTO_LOG, "content": str(content)}
+    return None
+
+
+def inbox_frames(acting: Acting) -> list[dict[str, str]]:
+    """The overview's live parts of the caller's workspace."""
+    context = overview.context(acting)
+    return [
+        {
+            "target": f"#{name}",
+            "swap": "innerMorph",
+            "content": render_to_string(f"sessions/parts/overview_{name}.html", context),
+        }
+        for name in overview.PARTS
+    ]
+
+
+def partial(target: str, swap: str, content: SafeString) -> SafeString:
+    """Content for another place than the frame's own; nothing happens if that place isn't on the page."""
+    return format_html('<hx-partial hx-target="{}" hx-swap="{}">{}</hx-partial>', target, swap, content)
+
+
+def row_html(row: Row) -> SafeString:
+    return mark_safe(render_to_string("sessions/parts/row.html", {"row": row}).strip())  # noqa: S308  our template
+
+
+def rows_html(rows: list[Row]) -> SafeString:
+    """The inside of ``#log``."""
+    return format_html_join("", "{}", ((row_html(row),) for row in rows))
+
+
+def state_html(session: Session) -> SafeString:
+    """The inside of ``#state-now``: pill, sentence, current action, interrupt."""
+    context = {"session": session, "state": overview.state_for(session), "action": window.current_action(session)}
+    return mark_safe(render_to_string("sessions/parts/state.html", context))  # noqa: S308  our template
+
+
+def numbers_html(session: Session) -> SafeString:
+    """The inside of ``#numbers``: time, tokens, money."""
+    return mark_safe(render_to_string("sessions/parts/numbers.html", numbers(session)))  # noqa: S308  our template
+
+
+def files_html(session: Session) -> SafeString:
+    """The inside of ``#side-files``: what calls wrote, and the outputs."""
+    context = {"session": session, "touched": window.touched_files(session), "outputs": window.outputs(session)}
+    return mark_safe(render_to_string("sessions/parts/side_files.html", context))  # noqa: S308  our template
+
+
+def closed_html(session: Session) -> SafeString:
+    """What stands in the composer's place once a session takes no more messages."""
+    return mark_safe(render_to_string("sessions/parts/closed.html", {"session": session}))  # noqa: S308  our template
+
+
+def numbers(session: Session) -> dict[str, Any]:
+    """Time, tokens and money of a session. ``since`` is set while it runs, so that a script can count on."""
+    used = Usage.load(session.usage or {})
+    since: datetime | None = session.running_since
+    return {
+        "session": session,
+        "seconds": session.active_seconds,
+        "since": since,
+        "tokens_in": used.input_tokens + used.cache_read_input_tokens + used.cache_creation_5m + used.cache_creation_1h,
+        "tokens_out": used.output_tokens,
+        "used": used,
+    }
+
+
+def _state_partials(session: Session) -> SafeString:
+    return partial("#state-now", "innerMorph", state_html(session)) + partial(
+        "#numbers", "innerMorph", numbers_html(session)
+    )
+
+
+def _answered(event: Event) -> SafeString:
+    """The decision and the result of the call that ``event`` answers; the rest of its row stays as it is."""
+    row = window.call_row(event)
+    if row is None:
+        return SafeString("")
+    slots = ((partial(f"#{name[0]}-{row.id}", "outerHTML", _slot(name, row)),) for name in ("decision", "result"))
+    return format_html_join("", "{}", slots)
+
+
+def _slot(name: str, row: Row) -> SafeString:
+    return mark_safe(render_to_string(f"sessions/parts/{name}.html", {"row": row}))  # noqa: S308  our template
+
+
+def _writes(event: Event) -> bool:
+    return event.type == ev.TOOL_USE and event.payload.get("name") in window.WRITING_TOOLS

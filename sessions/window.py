@@ -1,0 +1,131 @@
+"""What a session's pages read: a window of the transcript, the current action, the files.
+
+A window holds a bounded number of events. Calls that it only sees the answer of, and calls that wait
+for a person, are fetched besides, so that no answer hangs in the air and nothing to decide is hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
+
+from sessions import events as ev
+from sessions.models import Event, File, Session, Thread
+from sessions.projections import transcript
+from sessions.projections.transcript import ANSWER_TYPES, Action, Row, Step, answered_call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+EVENTS = 200
+STEPS = 60
+TOUCHED_FILES = 50
+OUTPUTS = 100
+WRITING_TOOLS = ("write", "edit")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows of the events ``first`` to ``last``; ``total`` is the length of the log."""
+
+    rows: list[Row]
+    first: int
+    last: int
+    total: int
+
+    @property
+    def has_earlier(self) -> bool:
+        return self.first > 1
+
+
+def window(session: Session, *, before: int | None = None) -> Window:
+    """The last ``EVENTS`` events of the session's transcript, or those before ``before``."""
+    shown = Event.objects.filter(session=session, on_session=True, seq__lte=session.last_seq)
+    if before is not None:
+        shown = shown.filter(seq__lt=before)
+    entries = list(reversed(shown.defer("private").order_by("-seq")[:EVENTS]))
+    if not entries:
+        return Window([], 1, 0, session.last_seq)
+    rows = transcript.rows(sorted([*entries, *_besides(session, entries)], key=lambda entry: entry.seq))
+    first = 1 if len(entries) < EVENTS else entries[0].seq
+    return Window(rows, first, entries[-1].seq, session.last_seq)
+
+
+def call_row(event: Event) -> Row | None:
+    """The row of the call that ``event`` answers, with every answer up to this one."""
+    call_id = answered_call(event)
+    if call_id is None:
+        return None
+    call = Event.objects.filter(pk=call_id, session_id=event.session_id).defer("private").first()
+    if call is None:
+        return None
+    between = Q(session_id=event.session_id, seq__gt=call.seq, seq__lt=event.seq)
+    answers = Event.objects.filter(between & _answers_of([call_id])).defer("private").order_by("seq")
+    return transcript.rows([call, *answers, event])[0]
+
+
+def current_action(session: Session) -> Action | None:
+    """What the agent is doing now; looks at no more than the last ``STEPS`` events."""
+    if session.status != "running":
+        return None
+    rows = (
+        Event.objects.filter(session=session, on_session=True)
+        .order_by("-seq")
+        .values_list(
+            "id",
+            "type",
+            KeyTextTransform("name", "payload"),
+            KeyTextTransform("tool_use_id", "payload"),
+            KeyTextTransform("custom_tool_use_id", "payload"),
+            "created_at",
+        )[:STEPS]
+    )
+    return transcript.current_action(
+        Step(event_id, kind, name or "", call or custom or "", at)
+        for event_id, kind, name, call, custom, at in reversed(rows)
+    )
+
+
+def pending_ids(session: Session) -> list[str]:
+    """Ids of the calls that wait for an answer, in order."""
+    if not session.pending_count:
+        return []
+    threads = Thread.objects.filter(session=session).values_list("pending", flat=True)
+    return [call["id"] for pending in threads for call in pending]
+
+
+def touched_files(session: Session) -> list[str]:
+    """Paths that write and edit calls named, the latest first, each once."""
+    paths = (
+        Event.objects.filter(session=session, type=ev.TOOL_USE, payload__name__in=WRITING_TOOLS)
+        .order_by("-seq")
+        .values_list(KeyTextTransform("file_path", KeyTextTransform("input", "payload")), flat=True)
+    )
+    return [path for path in dict.fromkeys(paths[: TOUCHED_FILES * 4]) if path][:TOUCHED_FILES]
+
+
+def outputs(session: Session) -> list[File]:
+    """Files the session made under its outputs directory, by path."""
+    return list(File.objects.filter(session=session, downloadable=True).order_by("path")[:OUTPUTS])
+
+
+def _besides(session: Session, entries: Sequence[Event]) -> list[Event]:
+    """Calls and answers outside the window that its rows need."""
+    inside = {entry.id for entry in entries}
+    answered = {call for entry in entries if (call := answered_call(entry))}
+    calls = [entry.id for entry in entries if entry.type in ev.CALLS]
+    missing = [call for call in {*answered, *pending_ids(session)} if call not in inside]
+    if not missing and entries[-1].seq == session.last_seq:
+        return []
+    wanted = Q(pk__in=missing) | _answers_of([*missing, *calls])
+    found = Event.objects.filter(wanted, session=session, seq__lte=session.last_seq).defer("private")
+    return [entry for entry in found if entry.id not in inside]
+
+
+def _answers_of(call_ids: Iterable[str]) -> Q:
+    wanted = list(call_ids)
+    named = Q(payload__tool_use_id__in=wanted) | Q(payload__custom_tool_use_id__in=wanted)
+    return Q(type__in=ANSWER_TYPES) & named
