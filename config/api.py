@@ -5,7 +5,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from ninja import NinjaAPI
+from ninja import NinjaAPI, Router
 
 from agents.api.agents import router as agents
 from agents.api.environments import router as environments
@@ -67,9 +67,15 @@ async def thread_stream(request: HttpRequest, session_id: str, thread_id: str) -
     return await sse.thread_stream(request, session_id, thread_id)
 
 
-@api.api_operation(METHODS, "/{path:rest}", auth=None, include_in_schema=False)
+anything_else = Router()
+
+
+@anything_else.api_operation(METHODS, "/{path:rest}", auth=None, include_in_schema=False)
 def unknown(request: HttpRequest, rest: str) -> None:
     """Everything else under ``/v1``."""
     if rest.partition("/")[0] in OUT_OF_SCOPE:
         raise NotFound(f"/v1/{rest} belongs to the hosted service's administration and does not exist here.")
     raise NotFound(f"There is no /v1/{rest} here.")
+
+
+api.add_router("", anything_else)  # last: it takes every path
