@@ -142,7 +142,8 @@ class Feed:
             return
         while item > self.cursor:
             try:
-                rows = await reading.rows(self.session_id, self.cursor)
+                # No further than the nudge says: text published before the next row comes first.
+                rows = await reading.rows(self.session_id, self.cursor, limit=item - self.cursor)
             except Exception:
                 log.exception("The log of session %s could not be read; trying again shortly.", self.session_id)
                 return

@@ -39,9 +39,10 @@ class Standing:
     over: frozenset[str]  # threads that are terminated
 
 
-async def rows(session_id: str, after: int, thread_id: str | None = None) -> list[Row]:
-    """The next rows of a log after ``after``, ``PAGE`` at most; of one thread if it is named."""
-    return await in_thread(lambda: _rows(session_id, after, thread_id))
+async def rows(session_id: str, after: int, thread_id: str | None = None, limit: int | None = None) -> list[Row]:
+    """The next rows of a log after ``after``, ``limit`` and ``PAGE`` at most; of one thread if it is named."""
+    count = PAGE if limit is None else min(limit, PAGE)
+    return await in_thread(lambda: _rows(session_id, after, thread_id, count))
 
 
 async def standing(session_id: str) -> Standing:
@@ -67,8 +68,8 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_threads, run)
 
 
-def _rows(session_id: str, after: int, thread_id: str | None) -> list[Row]:
-    entries = log.read(session_id, after=after, limit=PAGE, thread_id=thread_id)
+def _rows(session_id: str, after: int, thread_id: str | None, limit: int) -> list[Row]:
+    entries = log.read(session_id, after=after, limit=limit, thread_id=thread_id)
     return frames.rows(entries, _processed(session_id, frames.processed_ids(entries)))
 
 

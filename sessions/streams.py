@@ -47,6 +47,7 @@ async def subscribe(
     Raises ``NotFound``. Close the stream with ``aclose()`` or ``async with``.
     """
     reader = await hub.current().join(session_id)
+    queued_after = reader.feed.cursor
     try:
         standing = await reading.standing(session_id)
     except BaseException:
@@ -56,7 +57,7 @@ async def subscribe(
     view = _View(thread_id, types)
     previews = _Previews(thread_id or standing.primary, deltas, standing)
     over = standing.status == "terminated" or thread_id in standing.over
-    stream = Stream(reader, session_id, start, view, previews, over=over)
+    stream = Stream(reader, session_id, (start, queued_after), view, previews, over=over)
     _open_streams.setdefault(owner, WeakSet()).add(stream)
     return stream
 
@@ -75,14 +76,14 @@ class Stream:
         self,
         reader: Reader,
         session_id: str,
-        start: int,
+        span: tuple[int, int],
         view: _View,
         previews: _Previews,
         *,
         over: bool,
     ) -> None:
         self.session_id = session_id
-        self.seq = start
+        self.seq, self._queued_after = span
         self.closed = False
         self._reader = reader
         self._view = view
@@ -131,7 +132,7 @@ class Stream:
 
     async def _shown(self) -> AsyncGenerator[Frame | None, None]:
         """What there is to show, in order; None whenever there is nothing more for now."""
-        async for frame in self._catch_up(self._reader.feed.cursor):
+        async for frame in self._catch_up(self._queued_after):
             yield frame
         while not self._over:
             if self._reader.queue:
@@ -161,7 +162,8 @@ class Stream:
         """Read the log up to ``target``, where the hub's queue takes over."""
         place = self.seq
         while place < target:
-            rows = await reading.rows(self.session_id, place, self._view.thread_id)
+            # No further than that, or rows would overtake text that waits in the queue.
+            rows = await reading.rows(self.session_id, place, self._view.thread_id, limit=target - place)
             if not rows:
                 return
             place = rows[-1].seq
