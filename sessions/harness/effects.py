@@ -110,7 +110,7 @@ class Effects:
         model = self.spec.model
         return ModelRequest(
             model=model["id"],
-            messages=self.prompt.messages,
+            messages=list(self.prompt.messages),
             system=self.spec.system,
             tools=self.spec.tool_params,
             effort=self.spec.effort,

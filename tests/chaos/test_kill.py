@@ -1,0 +1,133 @@
+"""Real processes are killed while a real session works; it must go on by itself and do nothing twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.client import Job, counting_task, verify
+from tests.live import Installation, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+
+LEASE_SECONDS = 3
+SLOW_TEXT = "[[demo: slow=30]] [[demo: hugetext=900]] Tell me something long."
+
+
+@pytest.fixture(scope="module")
+def victim() -> Iterator[Installation]:
+    """An installation of its own: these tests kill it."""
+    with Installation.started(WORKERS="2", LEASE_SECONDS=str(LEASE_SECONDS)) as running:
+        yield running
+
+
+def finish(job: Job, lines: int) -> None:
+    job.wait_until_idle()
+    assert job.audit() == []
+    assert sorted(job.side_effects()) == sorted(f"step-{number}" for number in range(lines))
+    assert verify(job.installation) == ""
+
+
+def test_a_worker_killed_while_a_tool_runs(victim: Installation) -> None:
+    job = Job.start(victim, counting_task(3, 1.0))
+    job.wait_for("agent.tool_use", 2)
+    victim.kill("worker")
+    finish(job, 3)
+    results = [event.to_json() for event in job.events() if event.type == "agent.tool_result"]
+    assert all("done" in result for result in results), "a running call was waited for, not given up"
+
+
+def test_a_worker_killed_while_the_model_streams(victim: Installation) -> None:
+    job = Job.start(victim, SLOW_TEXT)
+    job.wait_for("span.model_request_start")
+    victim.kill("worker")
+    job.wait_until_idle()
+    assert job.audit() == []
+    assert job.count("agent.message") == 1
+    assert job.count("span.model_request_start") == 2
+    assert verify(victim) == ""
+
+
+def test_the_whole_tree_killed_while_a_tool_runs(victim: Installation) -> None:
+    job = Job.start(victim, counting_task(3, 1.0))
+    job.wait_for("agent.tool_use", 2)
+    restart(victim)
+    finish(job, 3)
+    results = [event.to_json() for event in job.events() if event.type == "agent.tool_result"]
+    assert sum("unknown" in result for result in results) == 1, "the model is told what nobody can know"
+
+
+def test_the_whole_tree_killed_while_the_model_streams(victim: Installation) -> None:
+    job = Job.start(victim, SLOW_TEXT)
+    job.wait_for("span.model_request_start")
+    restart(victim)
+    job.wait_until_idle()
+    assert job.audit() == []
+    assert job.count("agent.message") == 1
+    assert verify(victim) == ""
+
+
+def test_the_sandbox_host_killed_while_a_tool_runs(victim: Installation) -> None:
+    job = Job.start(victim, counting_task(3, 1.0))
+    job.wait_for("agent.tool_use", 2)
+    victim.kill("sandbox")
+    finish(job, 3)
+
+
+def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_thaws(victim: Installation) -> None:
+    job = Job.start(victim, counting_task(4, 1.0))
+    job.wait_for("agent.tool_use", 2)
+    first, second = victim.kill("worker", signal.SIGSTOP)
+    expired = time.monotonic() + LEASE_SECONDS + 1
+    wait_for(lambda: time.monotonic() > expired, LEASE_SECONDS + 5)
+    os.kill(first, signal.SIGCONT)
+    done = job.count("agent.tool_result")
+    job.wait_for("agent.tool_result", done + 1)
+    os.kill(second, signal.SIGCONT)
+    finish(job, 4)
+
+
+def test_the_web_server_killed_while_a_session_works(victim: Installation) -> None:
+    job = Job.start(victim, counting_task(3, 0.5))
+    job.wait_for("agent.tool_use", 1)
+    victim.kill("web")
+    finish(job, 3)
+
+
+def test_the_broker_killed_while_a_session_works(victim: Installation) -> None:
+    job = Job.start(victim, counting_task(3, 0.5))
+    job.wait_for("agent.tool_use", 1)
+    victim.kill("valkey")
+    finish(job, 3)
+
+
+def test_the_database_killed_while_a_session_works(victim: Installation) -> None:
+    job = Job.start(victim, counting_task(4, 0.5))
+    job.wait_for("agent.tool_use", 1)
+    victim.kill("postgres")
+    finish(job, 4)
+
+
+def restart(victim: Installation) -> None:
+    """kill -9 of the supervisor takes everything with it; then it is started again, as a person would."""
+    pids = list(victim.all_pids().values())
+    victim.kill("up")
+    assert victim.process is not None
+    victim.process.wait(10)
+    wait_for(lambda: not any(_alive(pid) for pid in pids), 20, "a child outlived the supervisor")
+    victim.start()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

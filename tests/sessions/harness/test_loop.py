@@ -1,0 +1,216 @@
+"""The loop with the demo model, a real database and no sandbox: messages, custom tools, retries, takeovers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+
+from agents.providers.base import ModelReply, ModelRequest, ProviderError, Usage
+from sessions import events as ev
+from sessions import inbox, log
+from sessions.harness import lease as leases
+from sessions.harness import runner
+from sessions.harness.lease import Keeper
+from sessions.models import Event, Session, Thread
+from sessions.verify import verify
+from tests.sessions.rows import CUSTOM, acting, make_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents.providers.base import OnPart, ShouldStop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Running = tuple[Session, Thread]
+
+
+@pytest.fixture(autouse=True)
+def keeper(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Keeper]:
+    """This test's worker; nobody else is woken."""
+    settings.HOLDFAST_RETRY_BASE_SECONDS = 0.01
+    made = Keeper(ttl=60.0)
+    made._hold_liveness()
+    monkeypatch.setattr(leases, "_keeper", made)
+    monkeypatch.setattr("sessions.wake.wake", lambda thread_id: None)
+    yield made
+    made._hold_liveness().close()
+
+
+def send(session: Session, *events: dict[str, Any]) -> list[Event]:
+    return inbox.send(session, events, acting(session.workspace))
+
+
+def say(session: Session, text: str) -> None:
+    send(session, {"type": ev.USER_MESSAGE, "content": [{"type": "text", "text": text}]})
+
+
+def types(session: Session) -> list[str]:
+    return [event.type for event in log.read(session.id) if not ev.is_ops(event.type)]
+
+
+def ask(session: Session, thread: Thread, text: str) -> list[str]:
+    """Say something, run the loop to rest, and return the types of all events so far."""
+    say(session, text)
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert verify(session) == []
+    return types(session)
+
+
+def test_a_turn_leaves_the_documented_events_in_the_documented_order() -> None:
+    session, thread = make_session()
+    assert ask(session, thread, "[[demo: think]] hello") == [
+        ev.USER_MESSAGE,
+        ev.STATUS_RUNNING,
+        ev.THREAD_RUNNING,
+        ev.MODEL_START,
+        ev.AGENT_THINKING,
+        ev.AGENT_MESSAGE,
+        ev.MODEL_END,
+        ev.THREAD_IDLE,
+        ev.SESSION_USAGE,
+        ev.STATUS_IDLE,
+    ]
+    assert session.usage["input_tokens"] + session.usage["cache_creation_5m"] > 0
+    assert session.stop_reason == ev.END_TURN
+
+
+def test_a_custom_tool_waits_for_its_client_and_its_answer_reaches_the_model() -> None:
+    session, thread = make_session(tools=[CUSTOM])
+    ask(session, thread, "[[demo: custom=ask_caller]]")
+    (pending,) = Thread.objects.get(pk=thread.id).pending
+    assert session.stop_reason == ev.requires_action([pending["id"]])
+    content = [{"type": "text", "text": "forty-two"}]
+    send(session, {"type": ev.USER_CUSTOM_TOOL_RESULT, "custom_tool_use_id": pending["id"], "content": content})
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.stop_reason == ev.END_TURN
+    assert verify(session) == []
+
+
+def test_a_second_message_continues_the_conversation() -> None:
+    session, thread = make_session()
+    ask(session, thread, "one")
+    found = ask(session, thread, "two")
+    assert found.count(ev.AGENT_MESSAGE) == 2
+    assert found.count(ev.STATUS_RUNNING) == 2
+
+
+def test_a_broken_turn_is_told_and_asked_again() -> None:
+    session, thread = make_session()
+    found = ask(session, thread, "[[demo: fail=529x2]] hello")
+    assert found.count(ev.SESSION_ERROR) == found.count(ev.STATUS_RESCHEDULED) >= 1
+    assert found.count(ev.MODEL_START) == found.count(ev.MODEL_END)
+    error = next(event for event in log.read(session.id) if event.type == ev.SESSION_ERROR).payload["error"]
+    assert error["type"] == "model_overloaded_error"
+    assert error["retry_status"] == {"type": "retrying"}
+    assert session.stop_reason == ev.END_TURN
+
+
+def test_a_refusal_ends_with_its_details() -> None:
+    session, thread = make_session()
+    ask(session, thread, "[[demo: refusal]] hello")
+    assert session.stop_reason == {"type": "refusal"}
+    idle = next(event for event in log.read(session.id) if event.type == ev.STATUS_IDLE)
+    assert idle.payload["stop_details"]["type"] == "refusal"
+
+
+def test_a_tool_the_agent_does_not_have_is_an_error_the_model_sees() -> None:
+    session, thread = make_session(tools=[CUSTOM])
+    ask(session, thread, "[[demo: badtool]]")
+    result = next(event for event in log.read(session.id) if event.type == ev.TOOL_RESULT)
+    assert result.payload["is_error"]
+    assert "has been denied" in result.payload["content"][0]["text"]
+    assert session.stop_reason == ev.END_TURN
+
+
+def test_a_successor_takes_over_from_a_worker_that_died_in_a_request(keeper: Keeper) -> None:
+    session, thread = make_session()
+    say(session, "hello")
+    lease = keeper.claim(thread.id)
+    assert lease is not None
+    log.append(session.id, thread.id, [ev.Draft(ev.MODEL_START)], lease=lease)
+    with connection.cursor() as cursor:  # the worker is gone and its lease has run out
+        cursor.execute("UPDATE agent_sessions_thread SET lease_expires = now() - interval '1 s'")
+    runner.run(thread.id)
+    session.refresh_from_db()
+    found = [event.type for event in log.read(session.id)]
+    assert ev.OPS_TAKEN_OVER in found
+    assert found.count(ev.MODEL_START) == found.count(ev.MODEL_END) == 2
+    assert session.stop_reason == ev.END_TURN
+    assert verify(session) == []
+
+
+class Gossip:
+    """A provider during whose reply something happens."""
+
+    name = "gossip"
+
+    def __init__(self, happening: Any) -> None:
+        self.happening = happening
+        self.requests: list[ModelRequest] = []
+
+    def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
+        self.requests.append(request)
+        if self.happening is not None:
+            self.happening, happening = None, self.happening
+            happening()
+        return ModelReply("demo", [{"type": "text", "text": "done"}], "end_turn", Usage(1, 1))
+
+    def models(self) -> list[Any]:
+        return []
+
+
+def test_a_failure_that_stays_ends_with_a_name_and_the_session_can_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, thread = make_session()
+
+    def refuse() -> None:
+        raise ProviderError("billing", "Out of credits.", retryable=False)
+
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_, gossip=Gossip(refuse): gossip)
+    ask(session, thread, "hello")
+    assert session.stop_reason == ev.RETRIES_EXHAUSTED
+    errors = [event.payload["error"] for event in log.read(session.id) if event.type == ev.SESSION_ERROR]
+    assert errors == [{"type": "billing_error", "message": "Out of credits.", "retry_status": {"type": "exhausted"}}]
+    ask(session, thread, "better now?")
+    assert session.stop_reason == ev.END_TURN
+
+
+def test_a_message_that_arrives_during_the_reply_is_answered_in_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, thread = make_session()
+    gossip = Gossip(lambda: say(session, "and another thing"))
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: gossip)
+    found = ask(session, thread, "hello")
+    assert found.count(ev.STATUS_IDLE) == 1
+    assert found.count(ev.AGENT_MESSAGE) == 2
+    assert gossip.requests[1].messages[-1]["content"][-1]["text"] == "and another thing"
+
+
+def test_an_interrupt_during_the_reply_ends_the_turn_and_the_next_message_starts_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session, thread = make_session()
+    message = {"type": ev.USER_MESSAGE, "content": [{"type": "text", "text": "do this instead"}]}
+    gossip = Gossip(lambda: send(session, {"type": ev.USER_INTERRUPT}, message))
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: gossip)
+    found = ask(session, thread, "hello")
+    assert found.count(ev.STATUS_IDLE) == 2
+    assert found.count(ev.STATUS_RUNNING) == 2
+    assert all(event.processed_at for event in log.read(session.id))
+
+
+def test_an_error_of_our_own_is_told_and_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, thread = make_session()
+
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: Gossip(fail))
+    ask(session, thread, "hello")
+    assert session.stop_reason == ev.RETRIES_EXHAUSTED
+    errors = [event.payload["error"] for event in log.read(session.id) if event.type == ev.SESSION_ERROR]
+    assert [error["type"] for error in errors] == ["unknown_error"]
+    assert "a bug" not in str(errors)
