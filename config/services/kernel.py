@@ -20,10 +20,10 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class Identity(Enum):
-    """Who a child is. PostgreSQL refuses to be root, so as root it is shown, or made, someone else."""
+    """Who a child is. PostgreSQL refuses to be root or a user without a name: it is shown, or made, someone else."""
 
     SAME = "same user"
-    MAPPED = "user namespace that shows root as nobody"  # files stay root's
+    MAPPED = "user namespace that shows us as nobody"  # files stay ours
     NOBODY = "the user nobody"  # files must belong to nobody
 
 
@@ -33,7 +33,7 @@ def setup(death_signal: signal.Signals, identity: Identity = Identity.SAME) -> C
 
     def prepare() -> None:
         if identity is Identity.MAPPED:
-            _map_root_to_nobody()
+            _map_us_to_nobody()
         elif identity is Identity.NOBODY:
             os.setgroups([])
             os.setgid(NOBODY)
@@ -46,10 +46,11 @@ def setup(death_signal: signal.Signals, identity: Identity = Identity.SAME) -> C
     return prepare
 
 
-def _map_root_to_nobody() -> None:
+def _map_us_to_nobody() -> None:
+    user, group = os.geteuid(), os.getegid()
     if _libc is None or _libc.unshare(CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
-    for name, line in (("setgroups", "deny"), ("uid_map", f"{NOBODY} 0 1"), ("gid_map", f"{NOBODY} 0 1")):
+    for name, line in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {user} 1"), ("gid_map", f"{NOBODY} {group} 1")):
         descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
         os.write(descriptor, line.encode())
         os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -167,11 +168,20 @@ def _binaries() -> Path:
     return path
 
 
+def _has_name() -> bool:
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return True
+
+
 def _identity(binaries: Path) -> Identity:
-    """How the server can run: as we are, or, since it refuses root, the first disguise that works here."""
-    if os.geteuid() != 0:
+    """How the server can run: as we are, or, since it refuses root and the nameless, the first disguise that works."""
+    root = os.geteuid() == 0
+    if not root and _has_name():
         return Identity.SAME
-    for identity in (Identity.MAPPED, Identity.NOBODY):
+    for identity in (Identity.MAPPED, Identity.NOBODY) if root else (Identity.MAPPED,):
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             argv = [str(binaries / "postgres"), "--version"]
             prepare = kernel.setup(signal.SIGKILL, identity)
@@ -186,6 +196,6 @@ def _identity(binaries: Path) -> Identity:
             )
             return identity
     raise SettingError(
-        "PostgreSQL refuses to run as root, and neither a user namespace nor the user nobody works here; "
+        "PostgreSQL refuses to run as root or as a user without a name, and no user namespace can be made here; "
         "start as an ordinary user, or set DATABASE_URL to a PostgreSQL server of yours."
     )
