@@ -51,7 +51,7 @@ class AgentForm(forms.Form):
     custom_tools = forms.CharField(
         label="Custom tools",
         required=False,
-        widget=forms.Textarea(attrs={"rows": 4, "class": "code", "spellcheck": "false"}),
+        widget=forms.Textarea(attrs={"rows": 4, "class": "source", "spellcheck": "false"}),
         help_text="A JSON array of tools your own program (or a person on the session page) answers. "
         'Each has "type": "custom", "name", "description" and "input_schema".',
     )
@@ -143,7 +143,7 @@ class EnvironmentForm(forms.Form):
     )
     allowed_hosts = forms.CharField(
         required=False,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "code", "spellcheck": "false"}),
+        widget=forms.Textarea(attrs={"rows": 3, "class": "source", "spellcheck": "false"}),
         help_text="One a line: example.com or *.example.com. None means no host.",
     )
 

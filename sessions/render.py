@@ -40,7 +40,7 @@ STATE_TYPES = frozenset(
         ev.SESSION_UPDATED,
     }
 )
-FILE_TYPES = frozenset({ev.STATUS_IDLE, ev.OPS_SNAPSHOT})
+OUTPUT_TYPES = frozenset({ev.TOOL_RESULT, ev.STATUS_IDLE})
 NO_PREVIEW = frozenset({ev.MODEL_END, ev.STATUS_IDLE, ev.STATUS_TERMINATED})
 
 
@@ -61,8 +61,10 @@ def event_frames(event: Event, session: Session) -> list[dict[str, str]]:
         content += partial("#log > .streaming", "delete", SafeString(""))
     if event.type in STATE_TYPES:
         content += _state_partials(session)
-    if event.type in FILE_TYPES or _writes(event):
-        content += partial("#side-files", "innerMorph", files_html(session))
+    if event.type in OUTPUT_TYPES:
+        content += partial("#side-outputs", "innerMorph", outputs_html(session))
+    if event.type == ev.TOOL_USE and event.payload.get("name") in window.WRITING_TOOLS:
+        content += partial("#side-touched", "innerMorph", touched_html(session))
     if event.type == ev.STATUS_TERMINATED:
         content += partial("#composer", "outerHTML", closed_html(session))
     return [{**INTO_LOG, "content": str(content)}] if content else []
@@ -123,10 +125,16 @@ def numbers_html(session: Session) -> SafeString:
     return mark_safe(render_to_string("sessions/parts/numbers.html", numbers(session)))  # noqa: S308  our template
 
 
-def files_html(session: Session) -> SafeString:
-    """The inside of ``#side-files``: what calls wrote, and the outputs."""
-    context = {"session": session, "touched": window.touched_files(session), "outputs": window.outputs(session)}
-    return mark_safe(render_to_string("sessions/parts/side_files.html", context))  # noqa: S308  our template
+def outputs_html(session: Session) -> SafeString:
+    """The inside of ``#side-outputs``: files the session made."""
+    context = {"session": session, "outputs": window.outputs(session)}
+    return mark_safe(render_to_string("sessions/parts/side_outputs.html", context))  # noqa: S308  our template
+
+
+def touched_html(session: Session) -> SafeString:
+    """The inside of ``#side-touched``: paths that write and edit calls named."""
+    context = {"touched": window.touched_files(session)}
+    return mark_safe(render_to_string("sessions/parts/side_touched.html", context))  # noqa: S308  our template
 
 
 def closed_html(session: Session) -> SafeString:
@@ -165,7 +173,3 @@ def _answered(event: Event) -> SafeString:
 
 def _slot(name: str, row: Row) -> SafeString:
     return mark_safe(render_to_string(f"sessions/parts/{name}.html", {"row": row}))  # noqa: S308  our template
-
-
-def _writes(event: Event) -> bool:
-    return event.type == ev.TOOL_USE and event.payload.get("name") in window.WRITING_TOOLS

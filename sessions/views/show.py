@@ -131,7 +131,8 @@ def _around(request: Request, found: Session, tab: str) -> dict[str, Any]:
         "numbers_html": html.numbers_html(found),
         "closed": found.archived_at is not None or found.status == "terminated",
     }
-    return context | ({"files_html": html.files_html(found)} if tab == "transcript" else {})
+    side = {"outputs_html": html.outputs_html(found), "touched_html": html.touched_html(found)}
+    return context | side if tab == "transcript" else context
 
 
 TYPES = sorted(
