@@ -102,10 +102,10 @@ def paginate(
 ) -> Page[Row]:
     """One page of ``rows`` sorted by ``fields``, all in the same direction; nulls count as greatest.
 
-    The last field must be unique. ``bounds`` are the time filters on the first field (already applied):
+    The last field must be unique. ``bounds`` are the ``gte`` and ``lt`` limits on the first field, already applied:
     a cursor outside of them is refused, as the API documents.
     """
-    cursor = Cursor.decode(page, kind=kind, order=order, size=len(fields)) if page else None
+    cursor = Cursor.decode(page, kind=kind, order=order, size=len(fields)) if page is not None else None
     if cursor:
         _check_bounds(cursor, bounds or {})
     back = cursor is not None and cursor.back
@@ -133,10 +133,8 @@ def _check_bounds(cursor: Cursor, bounds: Mapping[str, datetime]) -> None:
     at = cursor.position[0]
     if not isinstance(at, datetime):
         return
-    inside = {"gt": datetime.__gt__, "gte": datetime.__ge__, "lt": datetime.__lt__, "lte": datetime.__le__}
-    for name, bound in bounds.items():
-        if not inside[name](at, bound):
-            raise InvalidRequest(f"page: this cursor lies outside created_at[{name}]; start again without it")
+    if ("gte" in bounds and at < bounds["gte"]) or ("lt" in bounds and at >= bounds["lt"]):
+        raise InvalidRequest("page: this cursor lies outside of the created_at filter; start again without it")
 
 
 def _beyond(fields: Sequence[str], position: Sequence[Value], *, ascending: bool) -> Q:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from django.http import QueryDict
 
 
+MILLISECOND = timedelta(milliseconds=1)
+YEARS = (1900, 9990)
+
+
 def _moment(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -20,6 +24,8 @@ def _moment(value: Any) -> Any:
         moment = datetime.fromisoformat(value.strip().replace(" ", "+"))
     except ValueError:
         raise ValueError("must be an RFC 3339 time such as 2026-01-31T12:00:00Z") from None
+    if not YEARS[0] <= moment.year <= YEARS[1]:
+        raise ValueError(f"must lie in the years {YEARS[0]} to {YEARS[1]}")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -39,9 +45,17 @@ class AgentRange(Query):
     created_at_lte: Moment | None = Field(None, alias="created_at[lte]")
 
     def bounds(self) -> dict[str, datetime]:
-        """Operator (``gt``, ``gte``, ``lt``, ``lte``) -> time, for the bounds that were sent."""
-        names = ("gt", "gte", "lt", "lte")
-        found = {name: getattr(self, f"created_at_{name}", None) for name in names}
+        """``gte`` and ``lt`` limits on the stored time, which is finer than the milliseconds clients see.
+
+        A row is found by its own ``created_at`` as the API shows it, whichever operator is used.
+        """
+        sent = {name: getattr(self, f"created_at_{name}", None) for name in ("gt", "gte", "lt", "lte")}
+        lows = [_ceiling(sent["gte"]), _next(sent["gt"])]
+        highs = [_ceiling(sent["lt"]), _next(sent["lte"])]
+        found = {
+            "gte": max((moment for moment in lows if moment), default=None),
+            "lt": min((moment for moment in highs if moment), default=None),
+        }
         return {name: moment for name, moment in found.items() if moment is not None}
 
 
@@ -50,6 +64,16 @@ class Range(AgentRange):
 
     created_at_gt: Moment | None = Field(None, alias="created_at[gt]")
     created_at_lt: Moment | None = Field(None, alias="created_at[lt]")
+
+
+def _next(moment: datetime | None) -> datetime | None:
+    """The first millisecond after the one that ``moment`` lies in."""
+    return moment and moment.replace(microsecond=moment.microsecond // 1000 * 1000) + MILLISECOND
+
+
+def _ceiling(moment: datetime | None) -> datetime | None:
+    """The first whole millisecond not before ``moment``."""
+    return _next(moment) if moment and moment.microsecond % 1000 else moment
 
 
 def unbracketed(data: QueryDict, list_fields: Iterable[str]) -> dict[str, Any]:

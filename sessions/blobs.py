@@ -12,36 +12,37 @@ import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
 
 from django.conf import settings
 
 from contract.errors import TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 CHUNK = 1024 * 1024
 DIGEST = re.compile("[0-9a-f]{64}")
 INCOMING = "incoming"
 
 
-def put(stream: IO[bytes], limit: int) -> tuple[str, int]:
+class Readable(Protocol):
+    """Anything with the ``read`` of a binary file; nothing read ends the blob."""
+
+    def read(self, size: int, /) -> bytes | None: ...
+
+
+def put(stream: Readable, limit: int) -> tuple[str, int]:
     """Store what ``stream`` holds and return (SHA-256 in hex, size in bytes).
 
     Raises ``TooLarge`` beyond ``limit`` bytes; then nothing is kept. The blob is on disk when this returns.
     """
-    return put_chunks(iter(lambda: stream.read(CHUNK), b""), limit)
-
-
-def put_chunks(chunks: Iterable[bytes], limit: int) -> tuple[str, int]:
-    """The same for bytes that come in pieces."""
     incoming = _root() / INCOMING
     incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, name = tempfile.mkstemp(dir=incoming)
     try:
         with os.fdopen(descriptor, "wb") as target:
-            digest, size = _copy(chunks, target, limit)
+            digest, size = _copy(stream, target, limit)
             target.flush()
             os.fsync(target.fileno())
         _settle(Path(name), path(digest))
@@ -52,9 +53,9 @@ def put_chunks(chunks: Iterable[bytes], limit: int) -> tuple[str, int]:
     return digest, size
 
 
-def _copy(chunks: Iterable[bytes], target: IO[bytes], limit: int) -> tuple[str, int]:
+def _copy(stream: Readable, target: IO[bytes], limit: int) -> tuple[str, int]:
     hasher, size = hashlib.sha256(), 0
-    for chunk in chunks:
+    while chunk := stream.read(CHUNK):
         size += len(chunk)
         if size > limit:
             raise TooLarge(f"The file is larger than {limit} bytes.")
@@ -81,7 +82,7 @@ def path(digest: str) -> Path:
     return _root() / digest[:2] / digest
 
 
-def open_blob(digest: str) -> BinaryIO:
+def open(digest: str) -> BinaryIO:  # noqa: A001  blobs.open reads as it should
     """The blob's bytes. Raises ``FileNotFoundError``."""
     return path(digest).open("rb")
 

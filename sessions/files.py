@@ -6,7 +6,7 @@ import mimetypes
 import re
 from datetime import timedelta
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from django.db import transaction
 from django.utils import timezone
@@ -28,7 +28,7 @@ GARBAGE_AGE = timedelta(hours=1)
 
 
 def upload(
-    stream: IO[bytes],
+    stream: blobs.Readable,
     *,
     filename: str,
     mime_type: str | None,
@@ -113,7 +113,7 @@ def find_file(file_id: str, acting: Acting) -> File:
 def open_blob(file: File) -> BinaryIO:
     """The bytes of a file. Raises ``NotFound`` if they are no longer on disk."""
     try:
-        return blobs.open_blob(file.digest)
+        return blobs.open(file.digest)
     except FileNotFoundError:
         raise NotFound(f"The bytes of file {file.pk} are gone.") from None
 

@@ -19,6 +19,7 @@ from agents.sandboxes.base import (
 )
 from sessions import blobs
 from sessions.models import Resource, Session
+from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,5 +112,5 @@ def _uploads(session: Session) -> list[Upload]:
         if row.file is None:
             continue
         digest = row.file.digest
-        found.append(Upload(row.mount_path, row.file.size_bytes, lambda digest=digest: blobs.open(digest)))
+        found.append(Upload(in_sandbox(row.mount_path), row.file.size_bytes, lambda digest=digest: blobs.open(digest)))
     return found
