@@ -12,6 +12,7 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from agents.sandboxes import registry
 from agents.sandboxes.base import Report, SandboxError
-from agents.sandboxes.engine import EngineSettings
+from agents.sandboxes.engine import EngineSettings, RunnerBackend
 from agents.sandboxes.server import Server, listen
 
 if TYPE_CHECKING:
@@ -118,10 +119,14 @@ def probe(options: argparse.Namespace) -> int:
 def serve(options: argparse.Namespace) -> int:
     """Refuse where sandboxes do not work; otherwise serve until SIGTERM or SIGINT."""
     listener = listen(options.socket.absolute())
-    backend = registry.backend(options.backend, settings(options))
+    return serve_backend(listener, options.socket, registry.backend(options.backend, settings(options)))
+
+
+def serve_backend(listener: socket.socket, path: Path, backend: RunnerBackend) -> int:
+    """Serve ``backend`` on a socket bound to ``path``; the exit status of the process."""
     report = backend.probe()
     if not report.usable:
-        options.socket.unlink()
+        path.unlink()
         sys.stderr.write(report.reasons[0] + "\n")
         return 1
     server = Server(backend, listener)
@@ -129,9 +134,9 @@ def serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=server.serve, name="accept", daemon=True).start()
-    log.info("serving %s sandboxes at %s, limits: %s", report.backend, options.socket, ", ".join(report.layers))
+    log.info("serving %s sandboxes at %s, limits: %s", report.backend, path, ", ".join(report.layers))
     stop.wait()
-    options.socket.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
     server.stop()
     backend.shutdown()
     return 0
