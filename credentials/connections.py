@@ -31,7 +31,7 @@ def connection_for(workspace_id: str) -> Connection:
     row = ModelConnection.objects.filter(workspace_id=workspace_id).first()
     if row is None:
         return Connection(settings.HOLDFAST_MODEL_BASE_URL, settings.HOLDFAST_MODEL_API_KEY)
-    return Connection(row.base_url, crypto.unseal(row.sealed_key, row.pk) if row.sealed_key else Secret(""))
+    return Connection(row.base_url, crypto.unseal(bytes(row.sealed_key), row.pk) if row.sealed_key else Secret(""))
 
 
 def keep_connection(row: ModelConnection, api_key: Secret | None) -> ModelConnection:

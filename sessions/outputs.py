@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import SandboxError
 from contract.errors import TooLarge
@@ -19,28 +18,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_OUTPUT_BYTES = 512 * 1024 * 1024
-
-
-class ChunkStream(io.RawIOBase):
-    """An iterator of chunks, read like a file."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = chunk
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
 
 
 def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str], Iterator[bytes]]) -> list[File]:
@@ -58,7 +35,7 @@ def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str]
     stored = []
     for output in changed:
         try:
-            digest, size = blobs.put(ChunkStream(read(output.path)), MAX_OUTPUT_BYTES)  # type: ignore[arg-type]
+            digest, size = blobs.put_chunks(read(output.path), MAX_OUTPUT_BYTES)
         except (SandboxError, TooLarge) as error:
             logger.warning("The output %r of session %s was not stored: %s", output.path, session_id, error)
             continue

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sessions.harness.lease import Lease
     from sessions.harness.prompt import Prompt
     from sessions.harness.spec import TurnSpec
-    from sessions.harness.state import Call, ThreadState
+    from sessions.harness.state import Call, Failure, ThreadState
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ class Effects:
             drafts += [_processed(interrupt.messages), Draft(ev.THREAD_RUNNING, self._about())]
         return self._append(drafts)
 
-    def _retry(self, failure: do.Failure, wake_at: str) -> list[Event]:
+    def _retry(self, failure: Failure, wake_at: str) -> list[Event]:
         error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
         error = do.session_error(error_type, failure.message, "retrying")
         return self._append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -19,7 +20,6 @@ from agents.sandboxes.base import (
 )
 from sessions import blobs
 from sessions.models import Resource, Session
-from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ class Hands:
         while True:
             try:
                 if self._snapshot and blobs.exists(self._snapshot):
-                    with blobs.open(self._snapshot) as stream:
+                    with blobs.open_blob(self._snapshot) as stream:
                         return self._backend.open(self.spec, stream)
                 return self._backend.open(self.spec)
             except SandboxUnavailable:
@@ -107,10 +107,8 @@ class Hands:
 
 def _uploads(session: Session) -> list[Upload]:
     rows = Resource.objects.filter(session=session, kind="file").select_related("file")
-    found = []
-    for row in rows:
-        if row.file is None:
-            continue
-        digest = row.file.digest
-        found.append(Upload(in_sandbox(row.mount_path), row.file.size_bytes, lambda digest=digest: blobs.open(digest)))
-    return found
+    return [
+        Upload(row.mount_path, row.file.size_bytes, partial(blobs.open_blob, row.file.digest))
+        for row in rows
+        if row.file is not None
+    ]

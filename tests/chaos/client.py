@@ -49,9 +49,7 @@ class Job:
     @classmethod
     def start(cls, installation: Installation, task: str) -> Job:
         api = client(installation)
-        agent = api.beta.agents.create(
-            name="Counter", model="demo", tools=[{"type": "agent_toolset_20260401"}]
-        )
+        agent = api.beta.agents.create(name="Counter", model="demo", tools=[{"type": "agent_toolset_20260401"}])
         environment = next(iter(api.beta.environments.list()))
         session = api.beta.sessions.create(
             agent=agent.id,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,7 @@ def test_a_changed_value_does_not_open() -> None:
         crypto.unseal(bytes(sealed), "row_1")
 
 
-def test_the_first_key_seals_and_every_key_of_the_ring_opens(settings: pytest.FixtureRequest) -> None:
+def test_the_first_key_seals_and_every_key_of_the_ring_opens(settings: Any) -> None:
     settings.HOLDFAST_KEYS = (OLD,)
     sealed = crypto.seal(Secret("token"), "row_1")
     settings.HOLDFAST_KEYS = (NEW, OLD)

@@ -63,8 +63,9 @@ def waiting_session(*kinds: str) -> tuple[Session, Thread, list[str]]:
 def stop_reason(session: Session) -> dict[str, Any]:
     session.refresh_from_db()
     assert session.status == "idle"
-    assert session.stop_reason is not None
-    return session.stop_reason
+    reason: dict[str, Any] | None = session.stop_reason
+    assert reason is not None
+    return reason
 
 
 def test_a_message_to_a_resting_session_starts_its_turn_in_the_documented_order() -> None:
@@ -116,7 +117,7 @@ def test_answering_all_calls_goes_on() -> None:
 def test_a_wrong_answer_names_its_field_and_writes_nothing(event: Any, text: str) -> None:
     session, _, calls = waiting_session("ask", "custom")
     before = types(session)
-    with pytest.raises(InvalidRequest, match="events.1") as caught:
+    with pytest.raises(InvalidRequest, match=r"events\.1") as caught:
         send(session, message(), event(calls))
     assert text in caught.value.message
     assert types(session) == before

@@ -41,7 +41,8 @@ def types(session: Session) -> list[str]:
 def claim(thread: Thread, seconds: int = 60) -> Held:
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE agent_sessions_thread SET fence = fence + 1, lease_expires = clock_timestamp() + %s * interval '1 s' "
+            "UPDATE agent_sessions_thread SET fence = fence + 1, "
+            "lease_expires = clock_timestamp() + %s * interval '1 s' "
             "WHERE id = %s RETURNING fence",
             [seconds, thread.id],
         )
@@ -91,7 +92,9 @@ def test_usage_on_the_log_is_what_the_columns_say() -> None:
 def test_a_cost_that_is_not_known_is_not_guessed() -> None:
     session, thread = make_session()
     private = {"usage": {"input_tokens": 12}, "cost": None}
-    log.append(session.id, thread.id, [Draft(ev.THREAD_RUNNING, about(thread)), Draft(ev.MODEL_END, {}, private=private)])
+    log.append(
+        session.id, thread.id, [Draft(ev.THREAD_RUNNING, about(thread)), Draft(ev.MODEL_END, {}, private=private)]
+    )
     log.append(session.id, thread.id, [idle(thread)])
     usage = next(e for e in log.read(session.id) if e.type == ev.SESSION_USAGE).payload["usage"]
     session.refresh_from_db()
@@ -143,7 +146,9 @@ def test_a_queued_event_is_processed_by_an_entry_of_its_own() -> None:
 def test_pending_calls_are_counted_until_they_are_answered() -> None:
     session, thread = make_session()
     ask = {"name": "bash", "input": {}, "evaluated_permission": "ask"}
-    calls = log.append(session.id, thread.id, [Draft(ev.TOOL_USE, ask), Draft(ev.CUSTOM_TOOL_USE, {"name": "x", "input": {}})])
+    calls = log.append(
+        session.id, thread.id, [Draft(ev.TOOL_USE, ask), Draft(ev.CUSTOM_TOOL_USE, {"name": "x", "input": {}})]
+    )
     session.refresh_from_db()
     assert session.pending_count == 2
     answer = {"tool_use_id": calls[0].id, "result": "allow"}
@@ -166,7 +171,11 @@ def test_an_event_cannot_be_changed_or_deleted() -> None:
 def test_verify_finds_nothing_in_a_sound_session_and_names_what_was_tampered_with() -> None:
     session, thread = make_session()
     (queued,) = log.append(session.id, thread.id, [Draft(ev.USER_MESSAGE, TEXT, processed=False)])
-    log.append(session.id, thread.id, [Draft(ev.OPS_PROCESSED, {"event_ids": [queued.id]}), Draft(ev.THREAD_RUNNING, about(thread))])
+    log.append(
+        session.id,
+        thread.id,
+        [Draft(ev.OPS_PROCESSED, {"event_ids": [queued.id]}), Draft(ev.THREAD_RUNNING, about(thread))],
+    )
     private = {"usage": {"input_tokens": 12}, "cost": "0.5"}
     log.append(session.id, thread.id, [Draft(ev.MODEL_END, {}, private=private), idle(thread)])
     session.refresh_from_db()

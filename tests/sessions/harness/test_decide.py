@@ -47,7 +47,9 @@ class World:
     names: Any = field(default_factory=itertools.count)
 
     def add(self, event_type: str, payload: dict[str, Any] | None = None, **more: Any) -> Entry:
-        entry = Entry(f"sevt_{next(self.names)}", len(self.log) + 1, event_type, payload or {}, created_at=self.now, **more)
+        entry = Entry(
+            f"sevt_{next(self.names)}", len(self.log) + 1, event_type, payload or {}, created_at=self.now, **more
+        )
         self.log.append(entry)
         self.state.advance(entry)
         self.prompt.advance(entry)
@@ -73,14 +75,16 @@ class World:
                 self.perform(action)
         raise AssertionError("the loop did not come to rest")
 
-    def perform(self, action: do.Action) -> None:
+    def perform(self, action: do.Action) -> None:  # noqa: C901  one case an action
         match action:
             case do.CallModel(resume):
                 if resume:
                     self.add(ev.THREAD_RUNNING, ABOUT)
                 self.reply(self.add(ev.MODEL_START).id)
             case do.RunTool(call) | do.Refuse(call):
-                self.add(ev.TOOL_RESULT, {"tool_use_id": call.id, "content": [], "is_error": isinstance(action, do.Refuse)})
+                self.add(
+                    ev.TOOL_RESULT, {"tool_use_id": call.id, "content": [], "is_error": isinstance(action, do.Refuse)}
+                )
             case do.CloseRequest(request_id):
                 self.add(ev.MODEL_END, {"model_request_start_id": request_id}, private={"lost": True})
             case do.Interrupt(interrupts, calls, messages):
@@ -234,13 +238,19 @@ def test_a_retry_waits_longer_each_time_but_never_beyond_the_ceiling(attempt: in
     assert 0.5 * 2 ** (attempt - 1) <= wait.total_seconds() <= min(60, 2 ** (attempt - 1)) or attempt > 6
 
 
-TURN = st.one_of(st.just("end"), st.just("fail"), st.lists(st.sampled_from(["allow", "deny", "ask", "custom"]), min_size=1, max_size=4))
+TURN = st.one_of(
+    st.just("end"),
+    st.just("fail"),
+    st.lists(st.sampled_from(["allow", "deny", "ask", "custom"]), min_size=1, max_size=4),
+)
 INPUT = st.sampled_from(["message", "queued", "interrupt", "answer", "crash", "step", "step", "step"])
 
 
 @settings(max_examples=200, deadline=None)
 @given(script=st.lists(TURN, max_size=8), inputs=st.lists(INPUT, max_size=25))
-def test_whatever_happens_every_call_gets_one_result_and_every_request_one_end(script: list[Any], inputs: list[str]) -> None:
+def test_whatever_happens_every_call_gets_one_result_and_every_request_one_end(
+    script: list[Any], inputs: list[str]
+) -> None:
     world = World(list(script))
     world.start()
     for kind in inputs:

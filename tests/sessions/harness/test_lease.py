@@ -77,11 +77,10 @@ def test_a_heartbeat_notices_a_lost_lease(running: Thread, keepers: list[Keeper]
     lease = keepers[0].claim(running.id)
     assert lease is not None
     keepers[0]._beat()
-    assert not lease.lost
+    assert not lease.should_stop()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE agent_sessions_thread SET fence = fence + 1 WHERE id = %s", [running.id])
     keepers[0]._beat()
-    assert lease.lost
     assert lease.should_stop()
 
 
@@ -118,9 +117,9 @@ def test_an_interrupt_reaches_the_lease_of_its_session_only(running: Thread, kee
     lease = keepers[0].claim(running.id)
     assert lease is not None
     keepers[0].interrupt("sesn_other", None)
-    assert not lease.interrupted
+    assert not lease.should_stop()
     keepers[0].interrupt(lease.session_id, None)
-    assert lease.interrupted
+    assert lease.should_stop()
     assert lease.changed.is_set()
 
 
@@ -128,7 +127,9 @@ def test_the_sweeper_wakes_a_thread_whose_wake_up_got_lost(running: Thread, monk
     woken: list[str] = []
     monkeypatch.setattr("sessions.sweeper.wake", woken.append)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE agent_sessions_thread SET updated_at = now() - interval '5 s' WHERE id = %s", [running.id])
+        cursor.execute(
+            "UPDATE agent_sessions_thread SET updated_at = now() - interval '5 s' WHERE id = %s", [running.id]
+        )
     assert Sweeper(lambda: True).sweep() == [running.id]
     assert woken == [running.id]
 

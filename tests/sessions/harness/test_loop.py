@@ -170,7 +170,8 @@ def test_a_failure_that_stays_ends_with_a_name_and_the_session_can_go_on(monkeyp
     def refuse() -> None:
         raise ProviderError("billing", "Out of credits.", retryable=False)
 
-    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_, gossip=Gossip(refuse): gossip)
+    gossip = Gossip(refuse)
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: gossip)
     ask(session, thread, "hello")
     assert session.stop_reason == ev.RETRIES_EXHAUSTED
     errors = [event.payload["error"] for event in log.read(session.id) if event.type == ev.SESSION_ERROR]
