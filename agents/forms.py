@@ -57,9 +57,9 @@ class AgentForm(forms.Form):
     )
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, spec: Mapping[str, Any] | None = None, version: int = 0, **kwargs: Any) -> None:
+    def __init__(self, data: Any = None, *, spec: Mapping[str, Any] | None = None, version: int = 0) -> None:
         self.spec = spec
-        super().__init__(*args, initial=_initial(spec, version), **kwargs)
+        super().__init__(data, initial=_initial(spec, version))
         self.models = sorted({settings.HOLDFAST_MODEL_DEFAULT, "demo"})
         for name, text in BUILT_IN.items():
             self.fields[f"tool_{name}"] = forms.ChoiceField(

@@ -37,7 +37,7 @@ class FilesField(forms.FileField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(widget=FilesInput(attrs={"multiple": True}), required=False, **kwargs)
 
-    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[Any]]:
         chosen = [one for one in (data if isinstance(data, list | tuple) else [data]) if one]
         if len(chosen) > MAX_FILES:
             raise forms.ValidationError(f"Attach at most {MAX_FILES} files at once.")
@@ -57,7 +57,7 @@ class NewSessionForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 6}),
         help_text="In plain words. The session starts at once.",
     )
-    files = FilesField(help_text="The agent finds them under /mnt/session/uploads.")
+    attachments = FilesField(label="Files", help_text="The agent finds them under /mnt/session/uploads.")
     title = forms.CharField(max_length=200, required=False, help_text="Empty takes the first line of the task.")
 
     def __init__(self, *args: Any, acting: Acting, **kwargs: Any) -> None:
@@ -89,7 +89,7 @@ class MessageForm(forms.Form):
     """The composer."""
 
     text = forms.CharField(max_length=MESSAGE_LENGTH, error_messages={"required": "Write a message first."})
-    files = FilesField()
+    attachments = FilesField()
 
 
 def message(text: str, paths: Sequence[str]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def message(text: str, paths: Sequence[str]) -> dict[str, Any]:
     return {"type": ev.USER_MESSAGE, "content": content}
 
 
-def upload(chosen: Iterable[UploadedFile], taken: Iterable[str], acting: Acting) -> list[dict[str, Any]]:
+def upload(chosen: Iterable[UploadedFile[Any]], taken: Iterable[str], acting: Acting) -> list[dict[str, Any]]:
     """Store the chosen files; returns the resources that mount each under its own name."""
     used = set(taken)
     mounted = []

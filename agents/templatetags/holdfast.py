@@ -61,7 +61,7 @@ def _parser() -> MarkdownIt:
 @register.filter
 def markdown(text: str) -> SafeString:
     """Markdown as safe HTML: no raw HTML, no images, links only to the web, opened without a referrer."""
-    clean = nh3.clean(
+    clean: str = nh3.clean(
         _parser().render(text),
         tags=MARKDOWN_TAGS,
         attributes=MARKDOWN_ATTRIBUTES,
@@ -81,7 +81,8 @@ def coloured(text: str, lexer: str = "", filename: str = "") -> SafeString:
         return format_html("{}", text)
     chosen.stripnl = False
     chosen.ensurenl = False
-    return mark_safe(colour(text, chosen, HtmlFormatter(nowrap=True)))  # noqa: S308  Pygments escapes the text
+    html: str = colour(text, chosen, HtmlFormatter(nowrap=True))
+    return mark_safe(html)  # noqa: S308  Pygments escapes the text
 
 
 @register.filter

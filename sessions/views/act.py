@@ -38,7 +38,7 @@ def new(request: Request) -> HttpResponse:
     if form.is_valid():
         try:
             with transaction.atomic():
-                mounted = upload(form.cleaned_data["files"], (), request.acting)
+                mounted = upload(form.cleaned_data["attachments"], (), request.acting)
                 started = actions.create_session(form.body(mounted), request.acting)
             return redirect("sessions:session", started.pk)
         except (InvalidRequest, Conflict, TooLarge) as error:
@@ -54,7 +54,7 @@ def send(request: Request, session_id: str) -> HttpResponse:
     if form.is_valid():
         try:
             with transaction.atomic():
-                paths = _attach(found, form.cleaned_data["files"], request)
+                paths = _attach(found, form.cleaned_data["attachments"], request)
                 text = form.cleaned_data["text"].replace("\r\n", "\n")
                 inbox.send(found, [message(text, paths)], request.acting)
         except (InvalidRequest, Conflict, TooLarge) as error:

@@ -1,0 +1,114 @@
+"""The admin of workspaces and people, and a view of agents and environments, which pages and API change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+
+from agents import actions
+from agents.models import Agent, AgentVersion, Environment, Membership, Workspace
+from contract.acting import Acting
+from contract.roles import Role
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+else:  # generic to the type checker only
+    ModelAdmin = admin.ModelAdmin
+    TabularInline = admin.TabularInline
+
+admin.site.site_header = "Holdfast"
+admin.site.site_title = "Holdfast admin"
+admin.site.index_title = "Administration"
+admin.site.unregister(Group)  # roles in workspaces take their place
+
+
+class ReadOnly(ModelAdmin):
+    """Shows rows; nothing is added, changed or deleted here."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class MembershipInline(TabularInline):
+    model = Membership
+    extra = 1
+    autocomplete_fields = ("user",)
+
+
+@admin.register(Workspace)
+class WorkspaceAdmin(ModelAdmin):
+    list_display = ("name", "id", "created_at")
+    readonly_fields = ("id", "created_at")
+    search_fields = ("name", "id")
+    inlines = (MembershipInline,)
+
+
+@admin.register(Membership)
+class MembershipAdmin(ModelAdmin):
+    list_display = ("user", "workspace", "role", "created_at")
+    list_filter = ("role", "workspace")
+    list_select_related = ("user", "workspace")
+    search_fields = ("user__username", "workspace__name")
+    autocomplete_fields = ("user", "workspace")
+
+
+def acting_for(request: HttpRequest, workspace_id: str) -> Acting:
+    """The administrator, acting in the workspace of the row at hand."""
+    return Acting(workspace_id, Role.ADMIN, request.user.get_username(), user_id=request.user.pk)
+
+
+class VersionInline(TabularInline):
+    model = AgentVersion
+    fields = ("version", "spec", "created_by", "created_at")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Agent)
+class AgentAdmin(ReadOnly):
+    """Agents change on their pages, where each change is a version; here they are read and archived."""
+
+    list_display = ("name", "version", "workspace", "created_at", "archived_at")
+    list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
+    list_select_related = ("workspace",)
+    search_fields = ("name", "id")
+    inlines = (VersionInline,)
+    actions = ("archive",)
+
+    @admin.action(description="Archive the chosen agents")
+    def archive(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        for agent in queryset:
+            actions.archive_agent(agent.pk, acting_for(request, agent.workspace_id))
+
+
+@admin.register(Environment)
+class EnvironmentAdmin(ReadOnly):
+    """Environments change on their pages; here they are read and archived."""
+
+    list_display = ("name", "workspace", "created_at", "archived_at")
+    list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
+    list_select_related = ("workspace",)
+    search_fields = ("name", "id")
+    actions = ("archive",)
+
+    @admin.action(description="Archive the chosen environments")
+    def archive(self, request: HttpRequest, queryset: QuerySet[Environment]) -> None:
+        for environment in queryset:
+            actions.archive_environment(environment.pk, acting_for(request, environment.workspace_id))
