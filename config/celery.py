@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Any
 
 from celery import Celery
 from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+TURN_NEEDS = ("anthropic", "agents.providers.demo.app", "agents.providers.transport", "sessions.harness.runner")
 
 app = Celery("holdfast")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -17,7 +20,9 @@ app.autodiscover_tasks()
 
 @worker_ready.connect
 def make_known(**details: Any) -> None:
-    """Hold the liveness lock from the start, and load what a turn needs before the first one asks for it."""
-    from sessions.harness import lease, runner  # noqa: F401
+    """Hold the liveness lock from the start, and load what a turn needs: the first one would wait seconds for it."""
+    for module in TURN_NEEDS:
+        import_module(module)
+    from sessions.harness import lease
 
     lease.keeper()
