@@ -130,15 +130,25 @@ def delete(request: Request, file_id: str) -> dict[str, Any]:
 def download(request: Request, file_id: str) -> StreamingHttpResponse:
     """The bytes, in pieces."""
     file, stream = files.open_download(file_id, request.acting)
-    response = StreamingHttpResponse(_pieces(stream), content_type=file.mime_type)
+    response = StreamingHttpResponse(Pieces(stream), content_type=file.mime_type)
     response["content-length"] = str(file.size_bytes)
     response["content-disposition"] = f"attachment; filename*=UTF-8''{quote(file.filename)}"
     response["x-content-type-options"] = "nosniff"
     return response
 
 
-async def _pieces(stream: BinaryIO) -> AsyncIterator[bytes]:
-    """An async iterator: the server would gather a plain one in memory before it sends the first byte."""
-    with stream:
-        while chunk := await sync_to_async(stream.read, thread_sensitive=False)(CHUNK):
+class Pieces:
+    """A file as an async iterator: the server would gather a plain one in memory before it sends the first byte.
+
+    The response closes it, also when the client goes away before it asked for anything.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await sync_to_async(self.stream.read, thread_sensitive=False)(CHUNK):
             yield chunk
+
+    def close(self) -> None:
+        self.stream.close()

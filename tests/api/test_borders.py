@@ -1,0 +1,110 @@
+"""Every operation of the API: closed without a key, blind to other workspaces, and what roles may not do."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from config.api import api
+from contract.roles import Role
+from sessions import blobs, files
+from sessions.models import Session, Thread
+from tests.api.conftest import Caller, caller, refusal
+
+COLLECTIONS = {"/agents", "/environments", "/sessions", "/files", "/models"}
+BODIES: dict[str, Any] = {
+    "POST /agents": {"name": "n", "model": "m"},
+    "POST /agents/{agent_id}": {"name": "n"},
+    "POST /environments": {"name": "n"},
+    "POST /environments/{environment_id}": {"description": "n"},
+    "POST /sessions": {"agent": "agent_x", "environment_id": "env_x"},
+    "POST /sessions/{session_id}": {"title": "n"},
+    "POST /sessions/{session_id}/events": {"events": [{"type": "user.interrupt"}]},
+    "POST /sessions/{session_id}/resources": {"type": "file", "file_id": "file_x"},
+    "POST /sessions/{session_id}/resources/{resource_id}": {"authorization_token": "t"},
+}
+VIEWERS_MAY = {"GET"}
+
+
+def operations() -> list[tuple[str, str]]:
+    found = []
+    for path, item in api.get_openapi_schema()["paths"].items():
+        for method in item:
+            found.append((method.upper(), path.removeprefix("/v1").removeprefix("/api")))
+    return sorted(set(found))
+
+
+OPERATIONS = operations()
+
+
+@pytest.fixture
+def things(alice: Caller, agent: str, environment: str) -> dict[str, str]:
+    """One of each object, in alice's workspace."""
+    session = alice.post("/sessions", {"agent": agent, "environment_id": environment})["id"]
+    digest, size = blobs.put(io.BytesIO(b"x"), 10)
+    row = Session.objects.get(pk=session)
+    file = files.capture(row, path="a.txt", digest=digest, size=size, mtime_ns=1)
+    resource = alice.post(f"/sessions/{session}/resources", {"type": "file", "file_id": file.pk})["id"]
+    return {
+        "agent_id": agent,
+        "environment_id": environment,
+        "session_id": session,
+        "thread_id": Thread.objects.get(session_id=session).pk,
+        "resource_id": resource,
+        "file_id": file.pk,
+        "model_id": "demo",
+    }
+
+
+def address(path: str, things: dict[str, str]) -> str:
+    return re.sub(r"\{(?:path:)?(\w+)\}", lambda match: things[match.group(1)], path)
+
+
+def test_the_api_has_the_operations_of_the_contract() -> None:
+    paths = {path for _, path in OPERATIONS}
+    assert COLLECTIONS <= paths
+    assert ("GET", "/sessions/{session_id}/events/stream") in OPERATIONS
+    assert ("GET", "/sessions/{session_id}/threads/{thread_id}/stream") in OPERATIONS
+    assert len(OPERATIONS) == 38
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_without_a_key_nothing_answers(db: None, method: str, path: str) -> None:
+    filled = re.sub(r"\{[^}]+\}", "x", path)
+    response = Client().generic(method, f"/v1{filled}", b"{}", content_type="application/json")
+    assert refusal(response).status == 401
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if "{" in one[1] and "model_id" not in one[1]])
+def test_another_workspaces_objects_are_as_good_as_unknown(
+    charlie: Caller, things: dict[str, str], method: str, path: str
+) -> None:
+    body = BODIES.get(f"{method} {path}")
+    foreign = charlie.refused(method, address(path, things), body)
+    assert (foreign.status, foreign.type) == (404, "not_found_error")
+    unknown = charlie.refused(method, address(path, dict.fromkeys(things, "nothing_1")), body)
+    assert (unknown.status, unknown.type) == (404, "not_found_error")
+
+
+@pytest.mark.parametrize("path", sorted(COLLECTIONS - {"/models"}))
+def test_lists_show_only_the_own_workspace(alice: Caller, charlie: Caller, things: dict[str, str], path: str) -> None:
+    assert alice.get(path)["data"] != []
+    assert charlie.get(path)["data"] == []
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if one[0] not in VIEWERS_MAY])
+def test_viewers_change_nothing(alice: Caller, things: dict[str, str], method: str, path: str) -> None:
+    from agents.models import Workspace
+
+    workspace = Workspace.objects.get(pk=alice.acting.workspace_id)
+    viewer = caller("viewer", Role.VIEWER, workspace)
+    if path == "/files":
+        response = Client().post("/v1/files", {"file": io.BytesIO(b"x")}, headers={"x-api-key": viewer.key})
+        assert refusal(response).status == 403
+        return
+    refused = viewer.refused(method, address(path, things), BODIES.get(f"{method} {path}"))
+    assert (refused.status, refused.type) == (403, "permission_error")

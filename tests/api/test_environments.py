@@ -1,0 +1,115 @@
+"""``/v1/environments``: create, update, archive, delete (spec core 7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Caller, fits
+
+ENVIRONMENT = "beta_environment.BetaEnvironment"
+EMPTY = {"apt": [], "cargo": [], "gem": [], "go": [], "npm": [], "pip": []}
+
+
+def test_only_a_name_is_needed(alice: Caller) -> None:
+    made = alice.post("/environments", {"name": "Plain"})
+    fits(ENVIRONMENT, made)
+    assert made["id"].startswith("env_")
+    assert made["config"] == {
+        "type": "cloud",
+        "packages": {"type": "packages", **EMPTY},
+        "networking": {"type": "unrestricted"},
+    }
+    assert (made["description"], made["metadata"], made["scope"]) == (None, {}, "organization")
+    assert alice.get(f"/environments/{made['id']}") == made
+
+
+def test_limited_networking_is_resolved_and_kept_on_update(alice: Caller) -> None:
+    networking = {"type": "limited", "allowed_hosts": ["api.example.com", "*.example.org"]}
+    made = alice.post("/environments", {"name": "Tight", "config": {"type": "cloud", "networking": networking}})
+    full = {**networking, "allow_mcp_servers": False, "allow_package_managers": False}
+    assert made["config"]["networking"] == full
+    change = {"config": {"type": "cloud", "networking": {"type": "limited", "allow_mcp_servers": True}}}
+    updated = alice.post(f"/environments/{made['id']}", change)
+    assert updated["config"]["networking"] == {**full, "allow_mcp_servers": True}
+    fits(ENVIRONMENT, updated)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"name": ""}, "name"),
+        ({"bogus": 1}, "bogus"),
+        ({"scope": "account"}, "scope"),
+        ({"config": {"type": "moon"}}, "config"),
+        ({"config": {"type": "self_hosted"}}, "config"),
+        ({"config": {"type": "cloud", "packages": {"pip": ["numpy"]}}}, "config.packages"),
+        ({"config": {"type": "cloud", "packages": {"pip": "numpy"}}}, "config.packages.pip"),
+        (
+            {"config": {"type": "cloud", "networking": {"type": "limited", "allowed_hosts": ["https://a.example"]}}},
+            "config.networking.allowed_hosts.0",
+        ),
+    ],
+)
+def test_bad_input_is_refused_by_name(alice: Caller, change: dict[str, Any], named: str) -> None:
+    refused = alice.refused("POST", "/environments", {"name": "E", **change})
+    assert refused.status == 400
+    assert refused.message.startswith(named)
+    assert alice.get("/environments")["data"] == []
+
+
+def test_a_taken_name_is_a_conflict_in_its_workspace_only(alice: Caller, charlie: Caller) -> None:
+    alice.post("/environments", {"name": "Plain"})
+    other = alice.post("/environments", {"name": "Other"})
+    charlie.post("/environments", {"name": "Plain"})
+    assert alice.refused("POST", "/environments", {"name": "Plain"}).status == 409
+    assert alice.refused("POST", f"/environments/{other['id']}", {"name": "Plain"}).type == "conflict_error"
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "expected"),
+    [
+        ({"name": "New"}, "name", "New"),
+        ({"name": None}, "name", "Plain"),
+        ({"description": None}, "description", None),
+        ({"description": ""}, "description", ""),
+        ({"metadata": {"a": None}}, "metadata", {"b": "2"}),
+        ({"metadata": {"a": "", "c": "3"}}, "metadata", {"b": "2", "c": "3"}),
+    ],
+)
+def test_an_update_changes_what_was_sent(alice: Caller, change: dict[str, Any], field: str, expected: Any) -> None:
+    made = alice.post(
+        "/environments", {"name": "Plain", "description": "d", "metadata": {"a": "1", "b": "2"}}
+    )
+    updated = alice.post(f"/environments/{made['id']}", change)
+    assert updated[field] == expected
+    kept = set(made) - {field, "updated_at"}
+    assert {name: updated[name] for name in kept} == {name: made[name] for name in kept}
+
+
+def test_the_kind_of_an_environment_never_changes(alice: Caller, environment: str) -> None:
+    refused = alice.refused("POST", f"/environments/{environment}", {"config": {"type": "self_hosted"}})
+    assert (refused.status, refused.details) == (400, {"error_code": "invalid_config_type_change"})
+
+
+def test_an_archived_environment_is_hidden_and_cannot_be_changed(alice: Caller, environment: str) -> None:
+    archived = alice.post(f"/environments/{environment}/archive")
+    assert alice.post(f"/environments/{environment}/archive") == archived
+    assert alice.get("/environments")["data"] == []
+    assert alice.get("/environments?include_archived=true")["data"] == [archived]
+    refused = alice.refused("POST", f"/environments/{environment}", {"name": "x"})
+    assert (refused.status, refused.details) == (400, {"error_code": "environment_archived"})
+
+
+def test_an_unused_environment_can_be_deleted_even_if_archived(alice: Caller, environment: str) -> None:
+    alice.post(f"/environments/{environment}/archive")
+    assert alice.ok("DELETE", f"/environments/{environment}") == {"id": environment, "type": "environment_deleted"}
+    refused = alice.refused("DELETE", f"/environments/{environment}")
+    assert (refused.status, refused.details) == (404, {"error_code": "environment_not_found"})
+
+
+def test_an_environment_in_use_cannot_be_deleted(alice: Caller, environment: str, session: dict[str, Any]) -> None:
+    assert alice.refused("DELETE", f"/environments/{environment}").status == 409
+    alice.ok("DELETE", f"/sessions/{session['id']}")
+    alice.ok("DELETE", f"/environments/{environment}")

@@ -1,0 +1,359 @@
+"""``/v1/sessions``: create, overrides, update, archive, delete, list (spec core 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sessions import log, nudges
+from sessions.events import Draft
+from sessions.models import Event, Session, Thread
+from tests.api.conftest import Caller, fits
+
+SESSION = "beta_managed_agents_session.BetaManagedAgentsSession"
+THREAD = "sessions.beta_managed_agents_session_thread.BetaManagedAgentsSessionThread"
+TOOLSET = {"type": "agent_toolset_20260401"}
+CUSTOM = {"type": "custom", "name": "look_up", "description": "d", "input_schema": {"type": "object"}}
+HELLO = {"type": "user.message", "content": [{"type": "text", "text": "hello"}]}
+
+
+def put_status(session_id: str, event_type: str, **payload: Any) -> None:
+    """Bring the primary thread, and with it the session, into a status through the log."""
+    thread = Thread.objects.get(session_id=session_id, parent=None)
+    about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
+    log.append(session_id, thread.pk, [Draft(event_type, {**about, **payload})])
+
+
+def run(session_id: str) -> None:
+    put_status(session_id, "session.thread_status_running")
+
+
+def test_a_new_session_is_idle_and_shows_its_agent_snapshot(alice: Caller, agent: str, environment: str) -> None:
+    made = alice.post("/sessions", {"agent": agent, "environment_id": environment, "title": "T", "metadata": {"a": "b"}})
+    fits(SESSION, made)
+    assert made["id"].startswith("sesn_")
+    assert (made["status"], made["title"], made["metadata"]) == ("idle", "T", {"a": "b"})
+    assert (made["resources"], made["vault_ids"], made["outcome_evaluations"]) == ([], [], [])
+    for field in ("budget", "deployment_id", "archived_at"):
+        assert made[field] is None
+    shown = alice.get(f"/agents/{agent}")
+    for field in ("metadata", "created_at", "updated_at", "archived_at"):
+        del shown[field]
+    assert made["agent"] == shown
+    assert made["usage"]["list_cost"] == {"amount": "0", "currency": "USD"}
+    assert made["usage"]["server_tool_use"] == {"web_search_requests": 0, "web_fetch_requests": 0}
+    assert made["stats"]["active_seconds"] == 0
+    assert Event.objects.count() == 0
+
+
+def test_a_later_agent_update_does_not_reach_the_session(alice: Caller, agent: str, session: dict[str, Any]) -> None:
+    alice.post(f"/agents/{agent}", {"name": "Renamed"})
+    assert alice.get(f"/sessions/{session['id']}")["agent"]["name"] == "Coder"
+
+
+def test_an_agent_reference_may_name_an_older_version(alice: Caller, agent: str, environment: str) -> None:
+    alice.post(f"/agents/{agent}", {"name": "Renamed"})
+    for reference, name in (
+        (agent, "Renamed"),
+        ({"type": "agent", "id": agent}, "Renamed"),
+        ({"type": "agent", "id": agent, "version": 1}, "Coder"),
+    ):
+        made = alice.post("/sessions", {"agent": reference, "environment_id": environment})
+        assert made["agent"]["name"] == name
+
+
+def test_overrides_replace_whole_fields_and_keep_the_agents_identity(
+    alice: Caller, agent: str, environment: str
+) -> None:
+    override = {
+        "type": "agent_with_overrides",
+        "id": agent,
+        "model": {"id": "m-9", "effort": "low"},
+        "system": None,
+        "tools": [CUSTOM],
+        "skills": None,
+        "mcp_servers": [],
+    }
+    made = alice.post("/sessions", {"agent": override, "environment_id": environment})
+    fits(SESSION, made)
+    assert (made["agent"]["id"], made["agent"]["version"]) == (agent, 1)
+    assert made["agent"]["model"]["id"] == "m-9"
+    assert made["agent"]["model"]["effort"] == {"type": "low"}
+    assert made["agent"]["system"] is None
+    assert [tool["name"] for tool in made["agent"]["tools"]] == ["look_up"]
+    assert alice.get(f"/agents/{agent}")["model"]["id"] == "demo"
+
+
+def test_null_tools_in_an_override_clear_them(alice: Caller, agent: str, environment: str) -> None:
+    override = {"type": "agent_with_overrides", "id": agent, "tools": None}
+    made = alice.post("/sessions", {"agent": override, "environment_id": environment})
+    assert made["agent"]["tools"] == []
+
+
+def test_a_null_model_in_an_override_has_its_own_code(alice: Caller, agent: str, environment: str) -> None:
+    override = {"type": "agent_with_overrides", "id": agent, "model": None}
+    refused = alice.refused("POST", "/sessions", {"agent": override, "environment_id": environment})
+    assert (refused.status, refused.details) == (400, {"error_code": "agent_model_required"})
+
+
+def test_initial_events_make_the_session_running_and_are_listed(
+    alice: Caller, agent: str, environment: str, quiet_broker: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
+    body = {"agent": agent, "environment_id": environment, "initial_events": [HELLO]}
+    with django_capture_on_commit_callbacks(execute=True):
+        made = alice.post("/sessions", body)
+    assert made["status"] == "running"
+    events = alice.get(f"/sessions/{made['id']}/events")["data"]
+    assert [event["type"] for event in events] == [
+        "user.message",
+        "session.status_running",
+        "session.thread_status_running",
+    ]
+    assert any(task.startswith("run_thread") for task in quiet_broker)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"agent": 5}, "agent"),
+        ({"agent": {"type": "agent", "id": "x", "bogus": 1}}, "agent.bogus"),
+        ({"agent": {"type": "robot", "id": "x"}}, "agent"),
+        ({"title": 5}, "title"),
+        ({"bogus": 5}, "bogus"),
+        ({"metadata": {"k": "v" * 513}}, "metadata.k"),
+        ({"vault_ids": ["vlt_1"]}, "vault_ids"),
+        ({"budget": {"type": "limit", "max_list_cost": {"amount": "5", "currency": "USD"}}}, "budget"),
+        ({"resources": [{"type": "github_repository", "url": "https://github.com/a/b"}]}, "resources.0"),
+        ({"resources": [{"type": "memory_store", "memory_store_id": "memstore_1"}]}, "resources.0"),
+        ({"initial_events": [{"type": "user.interrupt"}]}, "initial_events.0"),
+        ({"initial_events": [{"type": "user.message", "content": []}]}, "initial_events.0.content"),
+        ({"initial_events": [HELLO, {"type": "user.message", "content": [{"type": "redacted"}]}]}, "initial_events.1"),
+        ({"initial_events": [HELLO] * 51}, "initial_events"),
+        (
+            {"initial_events": [{"type": "user.define_outcome", "description": "d", "rubric": {"type": "text", "content": "r"}}]},
+            "initial_events.0",
+        ),
+        (
+            {
+                "initial_events": [
+                    {"type": "user.message", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}
+                ]
+            },
+            "initial_events.0.content.0.source.file_id",
+        ),
+    ],
+)
+def test_bad_input_creates_no_session(
+    alice: Caller, agent: str, environment: str, change: dict[str, Any], named: str
+) -> None:
+    refused = alice.refused("POST", "/sessions", {"agent": agent, "environment_id": environment, **change})
+    assert refused.status == 400
+    assert refused.message.startswith(named), refused.message
+    assert not Session.objects.exists()
+
+
+def test_unknown_archived_or_foreign_parts_make_no_session(
+    alice: Caller, charlie: Caller, agent: str, environment: str
+) -> None:
+    theirs = charlie.post("/agents", {"name": "A", "model": "m"})["id"]
+    places = charlie.post("/environments", {"name": "E"})["id"]
+    for named, place in ((theirs, environment), ("agent_none", environment), (agent, places), (agent, "env_none")):
+        assert alice.refused("POST", "/sessions", {"agent": named, "environment_id": place}).status == 404
+    wanted = {"type": "agent", "id": agent, "version": 9}
+    assert alice.refused("POST", "/sessions", {"agent": wanted, "environment_id": environment}).status == 404
+    alice.post(f"/environments/{environment}/archive")
+    refused = alice.refused("POST", "/sessions", {"agent": agent, "environment_id": environment})
+    assert (refused.status, refused.details) == (400, {"error_code": "environment_archived"})
+    alice.post(f"/agents/{agent}/archive")
+    assert alice.refused("POST", "/sessions", {"agent": agent, "environment_id": environment}).status == 400
+    assert not Session.objects.exists()
+
+
+def test_an_update_logs_only_what_changed(alice: Caller, session: dict[str, Any]) -> None:
+    path = f"/sessions/{session['id']}"
+    updated = alice.post(path, {"title": "New", "metadata": {"k": "v"}, "agent": {"tools": [CUSTOM]}})
+    fits(SESSION, updated)
+    assert (updated["title"], updated["metadata"]) == ("New", {"k": "v"})
+    assert updated["agent"]["tools"][0]["name"] == "look_up"
+    (event,) = alice.get(f"{path}/events")["data"]
+    assert event["type"] == "session.updated"
+    assert (event["title"], event["metadata"], event["agent"]) == ("New", {"k": "v"}, updated["agent"])
+    assert Thread.objects.get(session_id=session["id"]).agent["tools"] == updated["agent"]["tools"]
+    alice.post(path, {"metadata": {"k": None}})
+    cleared = alice.get(f"{path}/events")["data"][-1]
+    assert set(cleared) == {"id", "type", "processed_at"}
+
+
+@pytest.mark.parametrize("change", [{}, {"title": None}, {"metadata": {"absent": None}}, {"budget": None}])
+def test_an_update_that_changes_nothing_logs_nothing(
+    alice: Caller, session: dict[str, Any], change: dict[str, Any]
+) -> None:
+    after = alice.post(f"/sessions/{session['id']}", change)
+    assert after["updated_at"] == session["updated_at"]
+    assert alice.get(f"/sessions/{session['id']}/events")["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named", "code"),
+    [
+        ({"vault_ids": []}, "vault_ids", None),
+        ({"budget": {"type": "limit", "max_list_cost": {"amount": "5", "currency": "USD"}}}, "budget", "budget_create_only"),
+        ({"agent": {"system": "x"}}, "agent.system", None),
+        ({"agent": {"tools": [{"type": "hammer"}]}}, "agent.tools.0", None),
+        ({"agent": {"mcp_servers": [{"type": "url", "name": "n", "url": "u"}]}}, "agent.mcp_servers", None),
+        ({"model": "m"}, "model", None),
+    ],
+)
+def test_what_cannot_be_updated_is_refused(
+    alice: Caller, session: dict[str, Any], change: dict[str, Any], named: str, code: str | None
+) -> None:
+    refused = alice.refused("POST", f"/sessions/{session['id']}", change)
+    assert refused.status == 400
+    assert refused.message.startswith(named)
+    assert refused.details.get("error_code") == code
+    assert alice.get(f"/sessions/{session['id']}/events")["data"] == []
+
+
+def test_a_running_session_keeps_its_tools_and_cannot_be_archived_or_deleted(
+    alice: Caller, session: dict[str, Any]
+) -> None:
+    run(session["id"])
+    path = f"/sessions/{session['id']}"
+    assert alice.get(path)["status"] == "running"
+    for method, target, body in (("POST", path, {"agent": {"tools": []}}), ("POST", f"{path}/archive", None), ("DELETE", path, None)):
+        assert alice.refused(method, target, body).status == 400
+    assert alice.post(path, {"title": "Fine"})["title"] == "Fine"
+
+
+def test_archiving_terminates_and_closes_the_session(
+    alice: Caller, session: dict[str, Any], quiet_broker: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
+    path = f"/sessions/{session['id']}"
+    with django_capture_on_commit_callbacks(execute=True):
+        archived = alice.post(f"{path}/archive")
+    fits(SESSION, archived)
+    assert archived["status"] == "terminated"
+    assert archived["archived_at"] is not None
+    types = [event["type"] for event in alice.get(f"{path}/events")["data"]]
+    assert types == ["session.thread_status_terminated", "session.status_terminated"]
+    assert quiet_broker == [f"discard_sandbox {session['id']}"]
+    again = alice.post(f"{path}/archive")
+    assert again["archived_at"] == archived["archived_at"]
+    assert alice.refused("POST", path, {"title": "x"}).status == 400
+    assert alice.refused("POST", f"{path}/events", {"events": [HELLO]}).status in (400, 409)
+    assert alice.get("/sessions")["data"] == []
+    assert [one["id"] for one in alice.get("/sessions?include_archived=true")["data"]] == [session["id"]]
+    assert alice.get(path)["stats"]["duration_seconds"] == again["stats"]["duration_seconds"]
+
+
+def test_deleting_removes_the_log_and_tells_streams_and_sandbox(
+    alice: Caller,
+    session: dict[str, Any],
+    quiet_broker: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(nudges, "publish_deleted", told.append)
+    alice.post(f"/sessions/{session['id']}", {"title": "x"})
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = alice.ok("DELETE", f"/sessions/{session['id']}")
+    assert answer == {"id": session["id"], "type": "session_deleted"}
+    assert told == [session["id"]]
+    assert quiet_broker == [f"discard_sandbox {session['id']}"]
+    assert not Event.objects.exists()
+    assert alice.refused("GET", f"/sessions/{session['id']}").status == 404
+    assert alice.refused("DELETE", f"/sessions/{session['id']}").status == 404
+
+
+def test_the_time_of_a_running_session_goes_on(alice: Caller, session: dict[str, Any]) -> None:
+    run(session["id"])
+    Session.objects.filter(pk=session["id"]).update(running_since="2026-01-01T00:00:00Z", active_seconds=5)
+    Thread.objects.filter(session_id=session["id"]).update(running_since="2026-01-01T00:00:00Z")
+    shown = alice.get(f"/sessions/{session['id']}")
+    assert shown["usage"]["active_seconds"] > 1000
+    assert shown["stats"]["active_seconds"] > 1000
+
+
+def make(alice: Caller, agent: str, environment: str, count: int) -> list[str]:
+    body = {"agent": agent, "environment_id": environment}
+    return [alice.post("/sessions", body)["id"] for _ in range(count)]
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [one["id"] for one in answer["data"]]
+
+
+def test_sessions_page_forward_and_back(alice: Caller, agent: str, environment: str) -> None:
+    made = make(alice, agent, environment, 5)[::-1]
+    first = alice.get("/sessions?limit=2")
+    assert set(first) == {"data", "next_page", "prev_page"}
+    assert (ids(first), first["prev_page"]) == (made[:2], None)
+    second = alice.get(f"/sessions?limit=2&page={first['next_page']}")
+    third = alice.get(f"/sessions?limit=2&page={second['next_page']}")
+    assert (ids(second), ids(third), third["next_page"]) == (made[2:4], made[4:], None)
+    back = alice.get(f"/sessions?limit=2&page={third['prev_page']}")
+    assert ids(back) == made[2:4]
+    start = alice.get(f"/sessions?limit=2&page={back['prev_page']}")
+    assert (ids(start), start["prev_page"]) == (made[:2], None)
+    assert ids(alice.get(f"/sessions?limit=2&page={start['next_page']}")) == made[2:4]
+
+
+def test_a_cursor_is_bound_to_its_order_and_its_time_filter(alice: Caller, agent: str, environment: str) -> None:
+    made = make(alice, agent, environment, 3)
+    assert ids(alice.get("/sessions?order=asc")) == made
+    page = alice.get("/sessions?order=asc&limit=1")["next_page"]
+    assert alice.refused("GET", f"/sessions?order=desc&page={page}").message.startswith("page")
+    assert alice.refused("GET", f"/sessions?order=asc&page={page}&created_at[gt]=2099-01-01T00:00:00Z").status == 400
+    assert ids(alice.get(f"/sessions?order=asc&page={page}&statuses[]=running")) == []
+    assert ids(alice.get(f"/sessions?order=asc&page={page}&limit=9")) == made[1:]
+
+
+def test_lists_filter_by_status_agent_version_and_time(alice: Caller, agent: str, environment: str) -> None:
+    first, second = make(alice, agent, environment, 2)
+    run(second)
+    alice.post(f"/agents/{agent}", {"name": "v2"})
+    (third,) = make(alice, agent, environment, 1)
+    created = alice.get(f"/sessions/{second}")["created_at"]
+    for query, expected in (
+        ("statuses[]=running", [second]),
+        ("statuses%5B%5D=running&statuses%5B%5D=idle", [third, second, first]),
+        ("statuses=running", [second]),
+        (f"agent_id={agent}&agent_version=2", [third]),
+        ("agent_id=agent_none", []),
+        ("deployment_id=depl_1", []),
+        ("memory_store_id=memstore_1", []),
+        ("created_at[lte]=2020-01-01T00:00:00%2B00:00", []),
+        (f"created_at[gte]={created}&limit=9", [third, second]),
+        ("beta=true&unknown=1", [third, second, first]),
+    ):
+        assert ids(alice.get(f"/sessions?{query}"))[: len(expected)] == expected, query
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=101", "limit=x", "order=up", "statuses[]=asleep", "created_at[gt]=yesterday", "page=page_x",
+     "page=", "page=page_bnVsbA", "include_archived=maybe", "page=%00"],
+)  # fmt: skip
+def test_bad_queries_name_the_parameter(alice: Caller, query: str) -> None:
+    refused = alice.refused("GET", f"/sessions?{query}")
+    assert (refused.status, refused.type) == (400, "invalid_request_error")
+
+
+def test_the_primary_thread_is_listed_and_cannot_be_archived_alone(alice: Caller, session: dict[str, Any]) -> None:
+    path = f"/sessions/{session['id']}/threads"
+    (thread,) = alice.get(path)["data"]
+    fits(THREAD, thread)
+    assert (thread["parent_thread_id"], thread["stats"], thread["usage"]) == (None, None, None)
+    assert "multiagent" not in thread["agent"]
+    assert alice.get(f"{path}/{thread['id']}") == thread
+    assert alice.refused("POST", f"{path}/{thread['id']}/archive").status == 400
+    run(session["id"])
+    put_status(session["id"], "session.thread_status_idle", stop_reason={"type": "end_turn"}, stop_details=None)
+    rested = alice.get(f"{path}/{thread['id']}")
+    fits(THREAD, rested)
+    assert rested["stats"]["startup_seconds"] >= 0
+    assert rested["usage"]["input_tokens"] == 0
+    assert alice.get(f"{path}?statuses[]=running")["data"] == []
+    assert len(alice.get(f"{path}/{thread['id']}/events")["data"]) == 5
