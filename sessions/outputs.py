@@ -20,6 +20,16 @@ logger = logging.getLogger(__name__)
 MAX_OUTPUT_BYTES = 512 * 1024 * 1024
 
 
+class Chunks:
+    """An iterator of chunks with the ``read`` of a file; each call gives one chunk, of any size."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def read(self, size: int, /) -> bytes | None:
+        return next((chunk for chunk in self._chunks if chunk), b"")
+
+
 def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str], Iterator[bytes]]) -> list[File]:
     """Store every output that is new or changed since it was last stored; returns their rows.
 
@@ -35,7 +45,7 @@ def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str]
     stored = []
     for output in changed:
         try:
-            digest, size = blobs.put_chunks(read(output.path), MAX_OUTPUT_BYTES)
+            digest, size = blobs.put(Chunks(read(output.path)), MAX_OUTPUT_BYTES)
         except (SandboxError, TooLarge) as error:
             logger.warning("The output %r of session %s was not stored: %s", output.path, session_id, error)
             continue

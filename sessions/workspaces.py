@@ -10,6 +10,7 @@ from sessions import events as ev
 from sessions.events import Draft
 from sessions.harness.hands import backend
 from sessions.models import Session, Thread
+from sessions.outputs import Chunks
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def keep(session_id: str) -> str | None:
     if session is None or session.status != "idle":
         return None
     try:
-        digest, size = blobs.put_chunks(backend().snapshot(session_id), MAX_SNAPSHOT_BYTES)
+        digest, size = blobs.put(Chunks(backend().snapshot(session_id)), MAX_SNAPSHOT_BYTES)
     except (SandboxLost, SandboxUnavailable) as error:
         logger.warning("The workspace of session %s was not kept: %s", session_id, error)
         return None

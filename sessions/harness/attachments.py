@@ -30,7 +30,7 @@ def _inline(block: dict[str, Any], file_id: str, workspace_id: str) -> dict[str,
         return _note(f"[The attached file {file_id} no longer exists.]")
     if file.size_bytes > MAX_INLINE_BYTES:
         return _note(f"[The attached file {file.filename} is too large to be shown here.]")
-    with blobs.open_blob(file.digest) as stream:
+    with blobs.open(file.digest) as stream:
         data = stream.read()
     if block["type"] == "document" and file.mime_type.startswith(TEXT_TYPES):
         text = data.decode("utf-8", errors="replace")

@@ -70,7 +70,7 @@ class Hands:
         while True:
             try:
                 if self._snapshot and blobs.exists(self._snapshot):
-                    with blobs.open_blob(self._snapshot) as stream:
+                    with blobs.open(self._snapshot) as stream:
                         return self._backend.open(self.spec, stream)
                 return self._backend.open(self.spec)
             except SandboxUnavailable:
@@ -108,7 +108,7 @@ class Hands:
 def _uploads(session: Session) -> list[Upload]:
     rows = Resource.objects.filter(session=session, kind="file").select_related("file")
     return [
-        Upload(row.mount_path, row.file.size_bytes, partial(blobs.open_blob, row.file.digest))
+        Upload(row.mount_path, row.file.size_bytes, partial(blobs.open, row.file.digest))
         for row in rows
         if row.file is not None
     ]

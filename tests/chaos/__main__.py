@@ -1,0 +1,24 @@
+"""`make chaos`: a storm of the size that the environment asks for. Exits 1 if the audit complains."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+
+from tests.chaos.storm import storm
+from tests.live import Installation
+
+
+def main() -> int:
+    kills, sessions = int(os.environ.get("KILLS", "20")), int(os.environ.get("SESSIONS", "6"))
+    steps, seed = int(os.environ.get("STEPS", "30")), int(os.environ.get("SEED", str(random.randrange(10**6))))
+    print(f"{kills} kills while {sessions} sessions take {steps} steps each (SEED={seed})")
+    with Installation.started(WORKERS="2", LEASE_SECONDS="3") as installation:
+        report = storm(installation, kills=kills, sessions=sessions, steps=steps, seed=seed)
+    print(report.table())
+    return 1 if report.complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Kill random processes of a running installation while sessions work, then audit everything."""
+
+from __future__ import annotations
+
+import collections
+import random
+import statistics
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx2
+import psutil
+import redis
+
+from tests.chaos.client import Job, counting_task, verify
+from tests.live import Installation, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROLES = {"worker": 10, "sandbox": 2, "web": 2, "sweeper": 1, "valkey": 1, "postgres": 1}
+STEP_SECONDS = 0.2
+
+
+@dataclass
+class Report:
+    """What a storm did and what the audit found; ``complaints`` must be empty."""
+
+    kills: collections.Counter[str] = field(default_factory=collections.Counter)
+    killed_workers_at: list[datetime] = field(default_factory=list)
+    resumes: list[float] = field(default_factory=list)
+    sessions: int = 0
+    events: int = 0
+    calls: int = 0
+    unknown: int = 0
+    complaints: list[str] = field(default_factory=list)
+
+    def table(self) -> str:
+        """The report as lines for a terminal."""
+        rows = [(f"kills of {role}", str(number)) for role, number in sorted(self.kills.items())]
+        rows += [
+            ("sessions", str(self.sessions)),
+            ("events", str(self.events)),
+            ("tool calls", f"{self.calls}, of which {self.unknown} with an unknown outcome"),
+            ("resume after a worker's death", self._resumes()),
+            ("complaints", str(len(self.complaints))),
+        ]
+        return "\n".join([*(f"{name:32} {value}" for name, value in rows), *self.complaints])
+
+    def _resumes(self) -> str:
+        if not self.resumes:
+            return "-"
+        worst = sorted(self.resumes)[int(len(self.resumes) * 0.95)]
+        return f"median {statistics.median(self.resumes):.2f} s, p95 {worst:.2f} s ({len(self.resumes)})"
+
+
+def storm(installation: Installation, *, kills: int, sessions: int, steps: int, seed: int) -> Report:
+    """Start ``sessions`` jobs of ``steps`` counting steps, kill ``kills`` times, wait, audit."""
+    dice = random.Random(seed)  # noqa: S311  not for secrets: a seed repeats a storm
+    report = Report(sessions=sessions)
+    jobs = [Job.start(installation, counting_task(steps, STEP_SECONDS)) for _ in range(sessions)]
+    while sum(report.kills.values()) < kills:
+        _strike(installation, dice, report)
+        if all(_is_over(job) for job in jobs):
+            jobs += [Job.start(installation, counting_task(steps, STEP_SECONDS)) for _ in range(sessions)]
+            report.sessions += sessions
+    for job in jobs:
+        job.wait_until_idle(60 + steps * 2)
+    for job in jobs:
+        _audit(job, steps, report)
+    if complaint := verify(installation):
+        report.complaints.append(complaint)
+    report.complaints += _left_over(installation)
+    return report
+
+
+def _strike(installation: Installation, dice: random.Random, report: Report) -> None:
+    """Kill one process of a random role, at a random moment."""
+    role = dice.choices(list(ROLES), weights=list(ROLES.values()))[0]
+    time.sleep(dice.uniform(0.1, 1.5))
+    pids = [pid for pid in installation.pids(role) if psutil.pid_exists(pid)]
+    if not pids:
+        return
+    psutil.Process(dice.choice(pids)).kill()
+    report.kills[role] += 1
+    if role == "worker":
+        report.killed_workers_at.append(datetime.now(UTC))
+
+
+def _is_over(job: Job) -> bool:
+    try:
+        return bool(job.api.beta.sessions.retrieve(job.id).status == "idle")
+    except Exception:
+        return False
+
+
+def _audit(job: Job, steps: int, report: Report) -> None:
+    events = job.events()
+    report.events += len(events)
+    calls = [event for event in events if event.type == "agent.tool_use"]
+    results = [event for event in events if event.type == "agent.tool_result"]
+    unknown = sum("unknown" in result.to_json() for result in results)
+    report.calls += len(calls)
+    report.unknown += unknown
+    report.complaints += [f"{job.id}: {complaint}" for complaint in job.audit()]
+    done = len(set(job.side_effects()))
+    if done + unknown < steps:
+        report.complaints.append(f"{job.id}: {steps} steps, {done} done, {unknown} unknown")
+    last = [event for event in events if event.type == "session.status_idle"][-1]
+    if last.stop_reason.type != "end_turn":
+        report.complaints.append(f"{job.id}: ended with {last.stop_reason.type}")
+    report.resumes += _resumes(job, report.killed_workers_at)
+
+
+def _resumes(job: Job, kills: Sequence[datetime]) -> list[float]:
+    """Seconds from the last kill before each takeover to the takeover."""
+    answer = httpx2.get(
+        f"{job.installation.url}/v1/sessions/{job.id}/events",
+        params={"types[]": "ops.taken_over", "limit": "1000"},
+        headers={"x-api-key": job.installation.api_key},
+        timeout=30,
+    )
+    moments = [datetime.fromisoformat(event["processed_at"]) for event in answer.raise_for_status().json()["data"]]
+    return [min((moment - kill).total_seconds() for kill in kills if kill <= moment) for moment in moments if kills]
+
+
+def _left_over(installation: Installation) -> list[str]:
+    """Wake-ups still in the queue once everything rests."""
+    environment = installation.environment
+    queue = environment.get("INSTANCE_NAME", "holdfast")
+    socket = next(iter(installation.data_dir.rglob("valkey.sock")), None)
+    if socket is None:
+        return []
+    with redis.Redis(unix_socket_path=str(socket)) as broker:
+        try:
+            wait_for(lambda: broker.llen(queue) == 0, 30)
+        except AssertionError:
+            return [f"{broker.llen(queue)} wake-ups are still queued"]
+    return []
