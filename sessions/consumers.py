@@ -13,7 +13,7 @@ import logging
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 from weakref import WeakKeyDictionary
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -50,7 +50,13 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
     _task: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
-        """Accept first: a browser learns the close code only of a socket that was open."""
+        """Refuse other sites' pages, those on another port of this host too; else accept.
+
+        Sign-in is checked after that: a browser learns the close code only of a socket that was open.
+        """
+        if not _same_origin(self.scope):
+            await self.close(code=NOT_YOURS)
+            return
         await self.accept()
         self._task = asyncio.create_task(self._serve())
 
@@ -166,6 +172,12 @@ class _Dirty:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), seconds)
         self._woken.clear()
+
+
+def _same_origin(scope: dict[str, Any]) -> bool:
+    headers = {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
+    origin = headers.get(b"origin", "")
+    return origin in settings.CSRF_TRUSTED_ORIGINS or urlsplit(origin).netloc == headers.get(b"host")
 
 
 def _any_in_workspace(session_ids: Iterable[str], workspace_id: str) -> bool:

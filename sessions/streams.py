@@ -35,13 +35,15 @@ async def subscribe(
     thread_id: str | None = None,
     deltas: frozenset[str] = frozenset(),
     types: frozenset[str] | None = None,
+    ops: bool = False,
     owner: str = "",
 ) -> Stream:
     """Open a stream; when this returns, nothing appended from now on can be missed.
 
     ``after`` is the ``seq`` the caller has seen, None for "only what comes now". With a
     ``thread_id`` it is that thread's own view, else the session's. ``deltas`` names the event types
-    to preview while they are written; ``types`` narrows the events, and only it brings ``ops.*``.
+    to preview while they are written; ``types`` narrows the events. Operator events (``ops.*``) come
+    only if ``types`` names them or, without ``types``, with ``ops``.
     ``owner`` is who it counts for in ``open_count``.
 
     Raises ``NotFound``. Close the stream with ``aclose()`` or ``async with``.
@@ -54,7 +56,7 @@ async def subscribe(
         reader.leave()
         raise
     start = standing.last_seq if after is None else min(max(after, 0), standing.last_seq)
-    view = _View(thread_id, types)
+    view = _View(thread_id, types, ops=ops)
     previews = _Previews(thread_id or standing.primary, deltas, standing)
     over = standing.status == "terminated" or thread_id in standing.over
     stream = Stream(reader, session_id, (start, queued_after), view, previews, over=over)
@@ -192,15 +194,16 @@ class Stream:
 class _View:
     """Which events of a session a stream shows."""
 
-    def __init__(self, thread_id: str | None, types: frozenset[str] | None) -> None:
+    def __init__(self, thread_id: str | None, types: frozenset[str] | None, *, ops: bool) -> None:
         self.thread_id = thread_id
         self._types = types
+        self._ops = ops
 
     def shows(self, frame: Frame) -> bool:
         mine = frame.on_session if self.thread_id is None else frame.thread_id == self.thread_id
         if not mine:
             return False
-        return frame.type in self._types if self._types is not None else not events.is_ops(frame.type)
+        return frame.type in self._types if self._types is not None else self._ops or not events.is_ops(frame.type)
 
 
 class _Previews:

@@ -1,0 +1,322 @@
+"""The pages' websockets: who may watch, what they get, and how they come back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from agents.models import Membership, Workspace
+from config.asgi import application
+from contract import ids
+from sessions import consumers, hub, nudges, presence, render, streams
+from sessions import events as ev
+from sessions.events import Draft
+from tests.sessions.live.world import World, aside, delta, eventually, make_world, run, start
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from contract.acting import Acting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ORIGIN = b"http://localhost:8400"
+CLOSES_SECONDS = 10
+
+
+class Person:
+    """A signed-in user with a cookie."""
+
+    def __init__(self, name: str, workspace: Workspace | None, role: str = "viewer") -> None:
+        self.user = get_user_model().objects.create_user(name, password="x")
+        if workspace is not None:
+            self.membership = Membership.objects.create(workspace=workspace, user=self.user, role=role)
+        self.client = Client()
+        self.client.force_login(self.user)
+
+    @property
+    def cookie(self) -> bytes:
+        return "; ".join(f"{name}={morsel.value}" for name, morsel in self.client.cookies.items()).encode()
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture
+def alice(world: World) -> Person:
+    return Person("alice", world.session.workspace)
+
+
+def socket(path: str, person: Person | None, origin: bytes = ORIGIN) -> WebsocketCommunicator:
+    headers = [(b"origin", origin), (b"host", b"localhost:8400")]
+    if person is not None:
+        headers.append((b"cookie", person.cookie))
+    return WebsocketCommunicator(application, path, headers=headers)
+
+
+def session_path(world: World, after: int | None = None) -> str:
+    return f"/ws/sessions/{world.id}/" + ("" if after is None else f"?after={after}")
+
+
+async def opened(communicator: WebsocketCommunicator) -> None:
+    connected, _ = await communicator.connect(CLOSES_SECONDS)
+    assert connected
+
+
+async def frames(communicator: WebsocketCommunicator) -> AsyncIterator[dict[str, Any]]:
+    while True:
+        message = await communicator.receive_output(CLOSES_SECONDS)
+        if message["type"] == "websocket.close":
+            return
+        if message["type"] == "websocket.send":
+            yield json.loads(message["text"])
+
+
+async def next_frame(communicator: WebsocketCommunicator) -> dict[str, Any]:
+    async for frame in frames(communicator):
+        return frame
+    raise AssertionError("the socket closed")
+
+
+async def close_code(communicator: WebsocketCommunicator) -> int:
+    while True:
+        message = await communicator.receive_output(CLOSES_SECONDS)
+        if message["type"] == "websocket.close":
+            return int(message["code"])
+
+
+def closing_code(path: str, person: Person | None) -> int:
+    async def work() -> int:
+        communicator = socket(path, person)
+        await opened(communicator)
+        code = await close_code(communicator)
+        await communicator.wait()
+        return code
+
+    return run(work)
+
+
+def test_a_stranger_is_told_to_sign_in(world: World) -> None:
+    assert closing_code(session_path(world), None) == 4401
+    assert closing_code("/ws/inbox/", None) == 4401
+
+
+def test_an_outsider_and_a_wrong_id_are_refused_alike(world: World, alice: Person) -> None:
+    charlie = Person("charlie", Workspace.objects.create(name="elsewhere"))
+    assert closing_code(session_path(world), charlie) == 4403
+    assert closing_code("/ws/sessions/sesn_nowhere/", alice) == 4403
+    assert closing_code("/ws/inbox/", Person("nobody", None)) == 4403
+
+
+@pytest.mark.parametrize("origin", [b"http://evil.example", b"http://localhost:3000", b"null"])
+def test_another_sites_page_may_not_open_a_socket(world: World, alice: Person, origin: bytes) -> None:
+    async def work() -> bool:
+        connected, _ = await socket(session_path(world), alice, origin).connect(CLOSES_SECONDS)
+        return bool(connected)
+
+    assert run(work) is False
+
+
+def test_events_arrive_as_fragments_that_bear_their_seq(world: World, alice: Person) -> None:
+    world.say("before the page was made")
+    world.say("between render and connect")
+
+    async def work() -> list[dict[str, Any]]:
+        communicator = socket(session_path(world, after=1), alice)
+        await opened(communicator)
+        seen = [await next_frame(communicator)]
+        await aside(lambda: world.say("<b>live</b>"))
+        seen.append(await next_frame(communicator))
+        await communicator.disconnect()
+        return seen
+
+    missed, live = run(work)
+    assert (missed["seq"], live["seq"]) == (2, 3)
+    assert missed["type"] == ev.AGENT_MESSAGE
+    assert "between render and connect" in missed["content"]
+    assert missed["target"] == "#log"
+    assert "<b>live</b>" not in live["content"]
+
+
+def test_a_socket_that_comes_back_goes_on_where_it_was(world: World, alice: Person) -> None:
+    async def work() -> list[int]:
+        seen: list[int] = []
+        for _ in range(4):
+            communicator = socket(session_path(world, after=seen[-1] if seen else 0), alice)
+            await opened(communicator)
+            await aside(lambda: world.append(*[Draft(ev.AGENT_THINKING)] * 3))
+            seen += [(await next_frame(communicator))["seq"] for _ in range(2)]
+            await communicator.disconnect()
+        return seen
+
+    assert run(work) == list(range(1, 9))
+
+
+def test_unfinished_text_is_shown_without_a_seq(world: World, alice: Person) -> None:
+    message = ids.event_id()
+
+    def reply() -> None:
+        world.begin_request()
+        nudges.publish_delta(world.id, world.primary.pk, start(message))
+        nudges.publish_delta(world.id, world.primary.pk, delta(message, "5 < 6"))
+
+    async def work() -> list[dict[str, Any]]:
+        communicator = socket(session_path(world), alice)
+        await opened(communicator)
+        await eventually(lambda: streams.open_count(f"user:{alice.user.pk}") == 1)
+        await aside(reply)
+        seen = [await next_frame(communicator) for _ in range(3)]
+        await communicator.disconnect()
+        return seen
+
+    begun, started, text = run(work)
+    assert begun["seq"] == 1
+    assert (started["type"], text["type"]) == ("event_start", "event_delta")
+    assert "seq" not in started
+    assert "seq" not in text
+    assert "5 &lt; 6" in text["content"]
+
+
+def _loses(world: World, person: Person, what: Any, monkeypatch: pytest.MonkeyPatch, path: str = "") -> int:
+    monkeypatch.setattr(presence, "FRESH_SECONDS", 0.0)
+
+    async def work() -> int:
+        communicator = socket(path or session_path(world, after=0), person)
+        await opened(communicator)
+        await aside(lambda: world.say("seen"))
+        await next_frame(communicator)
+        await aside(what)
+        await aside(lambda: world.say("not for these eyes"))
+        async for frame in frames(communicator):
+            assert "not for these eyes" not in json.dumps(frame)
+            return 0
+        return 1
+
+    return run(work)
+
+
+def test_signing_out_ends_the_socket_before_the_next_frame(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _loses(world, alice, alice.client.logout, monkeypatch) == 1
+
+
+def test_losing_the_membership_ends_the_socket_before_the_next_frame(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _loses(world, alice, alice.membership.delete, monkeypatch) == 1
+
+
+def test_a_deactivated_account_ends_the_socket_before_the_next_frame(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deactivate() -> None:
+        alice.user.is_active = False
+        alice.user.save(update_fields=["is_active"])
+
+    assert _loses(world, alice, deactivate, monkeypatch) == 1
+
+
+def test_the_end_of_the_session_closes_the_socket_for_good(world: World, alice: Person) -> None:
+    async def work() -> tuple[list[str], int]:
+        communicator = socket(session_path(world), alice)
+        await opened(communicator)
+        await eventually(lambda: streams.open_count(f"user:{alice.user.pk}") == 1)
+        await aside(lambda: nudges.publish_deleted(world.id))
+        first = await next_frame(communicator)
+        return [first["type"]], await close_code(communicator)
+
+    assert run(work) == ([ev.SESSION_DELETED], 1000)
+
+
+def test_one_person_may_not_open_sockets_without_end(world: World, alice: Person, settings: Any) -> None:
+    settings.HOLDFAST_SOCKETS_PER_PERSON = 0
+    assert closing_code(session_path(world), alice) == consumers.TOO_MANY
+
+
+def test_a_failure_while_writing_asks_the_browser_to_come_back(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("the database is away")
+
+    monkeypatch.setattr(streams, "subscribe", broken)
+    assert closing_code(session_path(world), alice) == consumers.COME_BACK
+    assert any("lost its socket" in record.message for record in caplog.records)
+
+
+def test_an_event_that_can_not_be_drawn_is_left_out_and_the_page_goes_on(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> None:
+        raise ValueError("no such template")
+
+    monkeypatch.setattr(render, "event_frames", broken)
+
+    async def work() -> dict[str, Any]:
+        communicator = socket(session_path(world, after=0), alice)
+        await opened(communicator)
+        await aside(lambda: world.say("x"))
+        frame = await next_frame(communicator)
+        await communicator.disconnect()
+        return frame
+
+    assert run(work) == {"type": ev.AGENT_MESSAGE, "seq": 1}
+
+
+def test_the_inbox_shows_the_workspace_and_again_what_changed(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "INBOX_PAUSE_SECONDS", 0.0)
+
+    async def work() -> tuple[dict[str, str], dict[str, Any]]:
+        communicator = socket("/ws/inbox/", alice)
+        await opened(communicator)
+        first = {}
+        for _ in range(4):
+            frame = await next_frame(communicator)
+            first[frame["target"]] = frame["content"]
+        await eventually(hub.current().connected.is_set)
+        await aside(lambda: world.append(Draft(ev.THREAD_RUNNING, {"session_thread_id": world.primary.pk})))
+        changed = await next_frame(communicator)
+        await communicator.disconnect()
+        return first, changed
+
+    first, changed = run(work)
+    assert changed["type"] == "inbox"
+    assert changed["content"] != first[changed["target"]]
+
+
+def test_the_inbox_does_not_stir_for_other_workspaces(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "INBOX_PAUSE_SECONDS", 0.0)
+    other = make_world(Workspace.objects.create(name="other"))
+    drawn: list[str] = []
+
+    def draw(acting: Acting) -> list[dict[str, str]]:
+        drawn.append(acting.workspace_id)
+        return []
+
+    monkeypatch.setattr(render, "inbox_frames", draw)
+
+    async def work() -> None:
+        communicator = socket("/ws/inbox/", alice)
+        await opened(communicator)
+        await eventually(lambda: len(drawn) == 1 and hub.current().connected.is_set())
+        await asyncio.sleep(0)
+        await aside(lambda: other.say("theirs"))
+        await aside(lambda: world.say("ours"))
+        await eventually(lambda: len(drawn) == 2)
+        await communicator.disconnect()
+
+    run(work)
+    assert drawn == [world.session.workspace_id] * 2
