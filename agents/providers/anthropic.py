@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import anthropic
     import httpx2
 
+MAX_STREAMS = 256
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 MAX_TURN_SECONDS = 3_600.0
 MODELS_KEPT_SECONDS = 300.0
@@ -41,7 +43,7 @@ _LIMITS_KEPT = 256
 
 
 class AnthropicProvider:
-    """One server and one key. Thread-safe; up to 200 turns run at a time, more wait their turn.
+    """One server and one key. Thread-safe; up to ``MAX_STREAMS`` turns run at a time, more wait their turn.
 
     ``read_timeout`` is the longest silence of a stream, ``max_wait`` the longest wait (both in
     seconds) before the one quick retry of a request that failed before its stream began. A
@@ -66,10 +68,10 @@ class AnthropicProvider:
         self._http_client = http_client
         self._retries = retries
         self._max_wait = max_wait
-        self._timeouts = {"connect": connect_timeout, "read": read_timeout}
+        self._timeouts = (connect_timeout, read_timeout)
         self._lock = threading.Lock()
         self._sdk: anthropic.Anthropic | None = None
-        self._slots = threading.BoundedSemaphore(200)
+        self._slots = threading.BoundedSemaphore(MAX_STREAMS)
         self._limits: dict[str, Limits] = {}
         self._listed: tuple[float, list[ModelInfo]] | None = None
 
@@ -94,6 +96,13 @@ class AnthropicProvider:
         found = self._ask_models()
         self._listed = (time.monotonic() + MODELS_KEPT_SECONDS, found)
         return found
+
+    def close(self) -> None:
+        """Close idle connections. The provider can be used again afterwards."""
+        with self._lock:
+            sdk, self._sdk = self._sdk, None
+        if sdk is not None:
+            sdk.close()
 
     def _take_slot(self) -> None:
         while not self._slots.acquire(timeout=interrupt.SLICE):
@@ -186,14 +195,15 @@ class AnthropicProvider:
 
         from agents.providers import transport
 
-        http = self._http_client() if self._http_client else transport.http_client(**self._timeouts)
+        connect, read = self._timeouts
+        make = self._http_client or partial(transport.http_client, connect=connect, read=read, streams=MAX_STREAMS)
         # Both arguments are always given: left out, the SDK would look for a key in the
         # environment and send it to whatever address this is.
         return anthropic.Anthropic(
             api_key=self._api_key or "none",
             base_url=self._base_url or "https://api.anthropic.com",
             max_retries=0,
-            http_client=http,
+            http_client=make(),
         )
 
     def _secrets(self) -> tuple[str, ...]:

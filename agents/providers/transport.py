@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ssl import SSLContext
 
-MAX_STREAMS = 200
-"""Turns one client runs at a time; the pool is a little larger so that it never queues."""
-
-POOL_LIMITS = httpx2.Limits(max_connections=MAX_STREAMS + 16, max_keepalive_connections=64, keepalive_expiry=30.0)
-
 
 class PolledStream(httpcore2.NetworkStream):
     """A network stream that asks the thread's scope before and while it waits for bytes."""
@@ -97,15 +92,17 @@ class PolledBackend(httpcore2.NetworkBackend):
         interrupt.pause(seconds)
 
 
-def http_client(*, connect: float, read: float) -> httpx2.Client:
+def http_client(*, connect: float, read: float, streams: int) -> httpx2.Client:
     """The SDK's default client (proxies and certificates of the environment included) with
     our time-outs in seconds, limits and polling. Redirects are not followed: they would carry
     the key to another host.
     """
     from anthropic import DefaultHttpxClient
 
+    # A little larger than what is ever asked of it, so that nobody queues where we cannot ask.
+    limits = httpx2.Limits(max_connections=streams + 16, max_keepalive_connections=64, keepalive_expiry=30.0)
     timeout = httpx2.Timeout(read, connect=connect, write=30.0, pool=30.0)
-    client = DefaultHttpxClient(timeout=timeout, limits=POOL_LIMITS, follow_redirects=False)
+    client = DefaultHttpxClient(timeout=timeout, limits=limits, follow_redirects=False)
     for transport in (client._transport, *client._mounts.values()):
         if transport is not None:
             _make_polled(transport)

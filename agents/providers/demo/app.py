@@ -40,13 +40,16 @@ StartResponse = Callable[..., Any]
 
 
 class Problem(Exception):
-    """An error answer: status, message and extra headers."""
+    """An error answer: status, message, the code in its details, extra headers."""
 
-    def __init__(self, status: int, text: str, **headers: str) -> None:
+    def __init__(
+        self, status: int, text: str, *, code: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
-        self.headers = headers
+        self.code = code
+        self.headers = headers or {}
 
 
 class DemoApp:
@@ -81,7 +84,10 @@ class DemoApp:
         raise Problem(404, f"Not found: {method} {path[:200]}")
 
     def _create(self, environ: Environ, start_response: StartResponse, request_id: str) -> Iterable[bytes]:
-        raw, body = _read(environ)
+        body = _validated(environ, counting=False)
+        if body.get("thread") is not None:
+            # Taken and ignored, it would lose the conversation without a word.
+            raise Problem(400, "thread: the demo holds no conversations", code="thread_unsupported_request")
         turn = read_turn(body["messages"])
         key = (body["model"], len(body["messages"]), turn.replies, turn.text)
         self._fail_if_asked(turn, key)
@@ -90,7 +96,7 @@ class DemoApp:
         fault = self._fault(turn, key)
         model = body["model"] if is_demo(body["model"]) else MODEL
         usage = self._cache.usage(prompt)
-        whole = wire.message(answer, seed=raw, model=model, usage=usage)
+        whole = wire.message(answer, seed=prompt[-1].digest, model=model, usage=usage)
         hooks: Hooks = environ.get(HOOKS) or SocketHooks()
         if not body.get("stream"):
             return _single(start_response, request_id, whole, fault, hooks, answer.stall_seconds)
@@ -113,7 +119,7 @@ class DemoApp:
             return
         if self._strikes.strikes(("fail", *key), _times(found["times"])):
             status = int(found["status"])
-            raise Problem(status, _failure_text(status), **_failure_headers(status, turn))
+            raise Problem(status, _failure_text(status), headers=_failure_headers(status, turn))
 
     def _context_answer(self, turn: Turn, tokens: int) -> Answer | None:
         """Too long a prompt: when it is (``ctx=N``), or once for show (``ctx``, ``ctx=stop``)."""
@@ -177,15 +183,6 @@ def _break(fault: FaultKind | None, hooks: Hooks, stall_seconds: float) -> None:
         hooks.pause(stall_seconds)
 
 
-def _read(environ: Environ) -> tuple[bytes, dict[str, Any]]:
-    length = environ.get("CONTENT_LENGTH") or "0"
-    size = int(length) if length.isdecimal() else 0
-    if size > MAX_BODY:
-        raise Problem(413, "Request exceeds the maximum size")
-    raw: bytes = environ["wsgi.input"].read(size)
-    return raw, _checked(raw, counting=False)
-
-
 def _validated(environ: Environ, *, counting: bool) -> dict[str, Any]:
     length = environ.get("CONTENT_LENGTH") or "0"
     size = int(length) if length.isdecimal() else 0
@@ -213,14 +210,15 @@ def _problem(problem: Problem, start_response: StartResponse, request_id: str) -
     if kind is None:
         kind = "api_error" if problem.status >= 500 else "invalid_request_error"
     _start(start_response, problem.status, request_id, "application/json", problem.headers)
-    error = {"type": kind, "message": problem.text}
+    error: dict[str, Any] = {"type": kind, "message": problem.text}
+    if problem.code is not None:
+        error["details"] = {"error_code": problem.code}
     return [to_json({"type": "error", "error": error, "request_id": request_id})]
 
 
 def _start(start_response: StartResponse, status: int, request_id: str, kind: str, extra: dict[str, str]) -> None:
     headers = [("content-type", kind), ("request-id", request_id)]
-    headers += [(name.replace("_", "-"), value) for name, value in extra.items()]
-    start_response(f"{status} {_REASONS.get(status, 'Error')}", headers)
+    start_response(f"{status} {_REASONS.get(status, 'Error')}", [*headers, *extra.items()])
 
 
 def _is_its_turn(turn: Turn) -> bool:
@@ -246,7 +244,7 @@ def _failure_text(status: int) -> str:
 
 def _failure_headers(status: int, turn: Turn) -> dict[str, str]:
     after = turn.options.get("after", "1" if status == 429 else "")
-    return {"retry_after": after} if re.fullmatch(r"\d{1,9}(\.\d{1,3})?", after) else {}
+    return {"retry-after": after} if re.fullmatch(r"\d{1,9}(\.\d{1,3})?", after) else {}
 
 
 def _model(model_id: str) -> dict[str, Any]:

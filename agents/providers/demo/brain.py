@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 SHOWN = 600
 """Characters of a tool's result that the report quotes."""
+
+_AT_ONCE = re.compile(r"\s+(?:all\s+)?in\s+parallel\b", re.IGNORECASE)
 
 CAN_DO = (
     "write FILE with `TEXT`; replace `A` with `B` in FILE; run `COMMAND`; read FILE; list files; "
@@ -34,7 +37,8 @@ class Situation:
 
 def follow_plan(now: Situation) -> Answer:
     """Do the steps the task names, one call a reply (or all at once when it says so)."""
-    steps = plan(now.turn.task)
+    task, at_once = _AT_ONCE.subn("", now.turn.task)
+    steps = plan(task)
     if not steps:
         return says(introduction(now))
     todo = [(step, call_for(step, now.tools)) for step in steps]
@@ -42,7 +46,7 @@ def follow_plan(now: Situation) -> Answer:
     done = len(now.turn.calls)
     if done >= len(calls):
         return says(_report(todo, now.turn.calls))
-    batch = calls[done:] if "in parallel" in now.turn.task.lower() else calls[done : done + 1]
+    batch = calls[done:] if at_once else calls[done : done + 1]
     named = ", ".join(describe(step) for step, _ in batch)
     opening = f"{LABEL}: step {done + 1} of {len(calls)}: {named}."
     uses = [ToolUse(call.name, call.input) for _, call in batch]

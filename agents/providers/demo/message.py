@@ -23,7 +23,7 @@ _WORD = re.compile(r"\s*\S+\s*|\s+")
 
 
 def message(answer: Answer, *, seed: bytes, model: str, usage: dict[str, int]) -> dict[str, Any]:
-    """The whole message. Ids are made from ``seed`` (the request), so they never change;
+    """The whole message. Ids are made from ``seed`` (the prompt), so they never change;
     ``usage`` is the input side as ``PrefixCache`` counts it.
     """
     name = hashlib.blake2b(seed, digest_size=12).hexdigest()

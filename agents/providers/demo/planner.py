@@ -26,7 +26,7 @@ _POLITE = re.compile(
     re.IGNORECASE,
 )
 _MARK = r"\x00\d+\x00"
-_ARG = rf"(?:{_MARK}|[^\s\x00]+)"
+_ARG = rf"(?:{_MARK}|[^\s\x00]*[^\s\x00,:])"
 _FILE = r"(?:an?\s+|the\s+)?(?:new\s+)?(?:text\s+)?(?:file\s+)?(?:called\s+|named\s+)?"
 
 _WITH = r"\s+(?:with|containing|saying)\s+(?:the\s+)?(?:(?:contents?|text|line|words?)\s+)?"
@@ -124,4 +124,4 @@ def _span(text: str, position: int) -> tuple[str, int]:
 
 
 def _unmask(text: str, spans: list[str]) -> str:
-    return re.sub(r"\x00(\d+)\x00", lambda mark: spans[int(mark[1])], text).strip("\n")
+    return re.sub(r"\x00(\d+)\x00", lambda mark: spans[int(mark[1])], text)

@@ -57,23 +57,26 @@ def read_turn(messages: list[dict[str, Any]]) -> Turn:
     )
 
 
-def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """A message's content as blocks, also when it is a plain string."""
-    content = message["content"]
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
 def text_of(message: dict[str, Any]) -> str:
     """The text blocks of a message, one per line."""
-    return "\n".join(block["text"] for block in blocks_of(message) if block["type"] == "text")
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(block["text"] for block in content if block["type"] == "text")
 
 
 def _start(messages: list[dict[str, Any]]) -> int:
     for index in range(len(messages) - 1, -1, -1):
         message = messages[index]
-        if message["role"] == "user" and text_of(message).strip():
+        if message["role"] == "user" and _is_written(message["content"]):
             return index
     return -1
+
+
+def _is_written(content: str | list[dict[str, Any]]) -> bool:
+    if isinstance(content, str):
+        return not content.isspace()
+    return any(block["type"] == "text" for block in content)
 
 
 def _options(text: str) -> dict[str, str]:
@@ -87,19 +90,18 @@ def _options(text: str) -> dict[str, str]:
 
 
 def _calls(messages: list[dict[str, Any]]) -> tuple[PastCall, ...]:
+    made: list[dict[str, Any]] = []
     results: dict[str, Result] = {}
     for message in messages:
-        for block in blocks_of(message):
-            if block["type"] == "tool_result":
+        if isinstance(message["content"], str):
+            continue
+        for block in message["content"]:
+            if block["type"] == "tool_use":
+                made.append(block)
+            elif block["type"] == "tool_result":
                 text = _result_text(block.get("content"))
                 results[block["tool_use_id"]] = Result(text, bool(block.get("is_error")))
-    return tuple(
-        PastCall(block["name"], block["input"], results.get(block["id"]))
-        for message in messages
-        if message["role"] == "assistant"
-        for block in blocks_of(message)
-        if block["type"] == "tool_use"
-    )
+    return tuple(PastCall(call["name"], call["input"], results.get(call["id"])) for call in made)
 
 
 def _result_text(content: object) -> str:

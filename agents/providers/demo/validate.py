@@ -7,10 +7,12 @@ in the loop would show only with a key.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.providers.demo.signing import genuine
-from agents.providers.demo.turn import blocks_of
+
+if TYPE_CHECKING:
+    from collections.abc import Set
 
 TOP_LEVEL = {
     *("max_tokens", "messages", "model", "stream", "system", "tools", "tool_choice"),
@@ -18,22 +20,23 @@ TOP_LEVEL = {
     *("diagnostics", "fallback_credit_token", "fallbacks", "inference_geo", "mcp_servers"),
     *("metadata", "output_config", "service_tier", "speed", "stop_sequences", "thinking", "thread"),
 }
+# What a kind of block must have, and what it may have besides. Kinds not named here pass.
 _REQUIRED = {
-    "text": ("text",),
-    "tool_use": ("id", "name", "input"),
-    "tool_result": ("tool_use_id",),
-    "thinking": ("thinking", "signature"),
-    "redacted_thinking": ("data",),
-    "image": ("source",),
-    "document": ("source",),
+    "text": frozenset({"type", "text"}),
+    "tool_use": frozenset({"type", "id", "name", "input"}),
+    "tool_result": frozenset({"type", "tool_use_id"}),
+    "thinking": frozenset({"type", "thinking", "signature"}),
+    "redacted_thinking": frozenset({"type", "data"}),
 }
-_ALLOWED = {
-    "text": {"type", "text", "citations", "cache_control"},
-    "tool_use": {"type", "id", "name", "input", "caller", "toolset", "cache_control"},
-    "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control"},
-    "thinking": {"type", "thinking", "signature"},
-    "redacted_thinking": {"type", "data"},
+_OPTIONAL = {
+    "text": frozenset({"citations", "cache_control"}),
+    "tool_use": frozenset({"caller", "toolset", "cache_control"}),
+    "tool_result": frozenset({"content", "is_error", "cache_control"}),
+    "thinking": frozenset[str](),
+    "redacted_thinking": frozenset[str](),
 }
+_MESSAGE = frozenset({"role", "content"})
+_ROLES = frozenset({"user", "assistant", "system"})
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _TOOL_KEYS = {
     *("name", "type", "description", "input_schema", "cache_control", "strict"),
@@ -77,7 +80,7 @@ def _system(system: object) -> None:
     if not isinstance(system, list):
         raise Refused("system: Input should be a valid string or list")
     for index, block in enumerate(system):
-        _block(block, f"system.{index}")
+        _block(block, "system", index)
 
 
 def _tools(tools: object) -> None:
@@ -134,44 +137,54 @@ def _messages(messages: object) -> None:
 def _message(message: object, where: str) -> None:
     if not isinstance(message, dict):
         raise Refused(f"{where}: Input should be an object")
-    unknown = sorted(set(message) - {"role", "content"})
-    if unknown:
-        raise Refused(f"{where}.{unknown[0]}: Extra inputs are not permitted")
-    if message.get("role") not in ("user", "assistant", "system"):
+    if message.keys() - _MESSAGE:
+        raise Refused(f"{where}.{min(message.keys() - _MESSAGE)}: Extra inputs are not permitted")
+    if message.get("role") not in _ROLES:
         raise Refused(f"{where}.role: Input should be 'user', 'assistant' or 'system'")
     content = message.get("content")
-    if isinstance(content, str):
-        if not content.strip():
-            raise Refused(f"{where}: {message['role']} messages must have non-empty content")
-        return
-    if not isinstance(content, list):
+    if not isinstance(content, str | list):
         raise Refused(f"{where}.content: Input should be a valid string or list")
-    if not content:
+    if not content or (isinstance(content, str) and content.isspace()):
         raise Refused(f"{where}: {message['role']} messages must have non-empty content")
-    for index, block in enumerate(content):
-        _block(block, f"{where}.content.{index}")
+    if isinstance(content, list):
+        for index, block in enumerate(content):
+            _block(block, where, index)
 
 
-def _block(block: object, where: str) -> None:
+def _block(block: object, where: str, index: int) -> None:
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-        raise Refused(f"{where}.type: Field required")
+        raise Refused(f"{where}.content.{index}.type: Field required")
     kind = block["type"]
-    for name in _REQUIRED.get(kind, ()):
-        if name not in block:
-            raise Refused(f"{where}.{kind}.{name}: Field required")
-    unknown = sorted(set(block) - _ALLOWED.get(kind, set(block)))
-    if unknown:
-        raise Refused(f"{where}.{kind}.{unknown[0]}: Extra inputs are not permitted")
-    if kind == "text" and not (isinstance(block["text"], str) and block["text"].strip()):
-        raise Refused("messages: text content blocks must be non-empty")
-    if kind == "tool_use" and not isinstance(block["input"], dict):
-        raise Refused(f"{where}.tool_use.input: Input should be an object")
-    if kind in ("thinking", "redacted_thinking") and not genuine(block):
-        raise Refused(f"{where}: Invalid `signature` in `{kind}` block")
+    required = _REQUIRED.get(kind)
+    if required is None:
+        return
+    keys = block.keys()
+    if keys != required:
+        _keys(keys, required, kind, f"{where}.content.{index}.{kind}")
+    if kind == "text":
+        text = block["text"]
+        if not isinstance(text, str) or not text or text.isspace():
+            raise Refused("messages: text content blocks must be non-empty")
+    elif kind == "tool_use":
+        if not isinstance(block["input"], dict):
+            raise Refused(f"{where}.content.{index}.tool_use.input: Input should be an object")
+    elif kind != "tool_result" and not genuine(block):
+        raise Refused(f"{where}.content.{index}: Invalid `signature` in `{kind}` block")
+
+
+def _keys(keys: Set[str], required: frozenset[str], kind: str, where: str) -> None:
+    if required - keys:
+        raise Refused(f"{where}.{min(required - keys)}: Field required")
+    extra = keys - required - _OPTIONAL[kind]
+    if extra:
+        raise Refused(f"{where}.{min(extra)}: Extra inputs are not permitted")
 
 
 def _new_calls(message: dict[str, Any], where: str, seen: set[str]) -> list[str]:
-    calls = [block["id"] for block in blocks_of(message) if block["type"] == "tool_use"]
+    content = message["content"]
+    if isinstance(content, str):
+        return []
+    calls = [block["id"] for block in content if block["type"] == "tool_use"]
     for call in calls:
         if call in seen:
             raise Refused(f"{where}: `tool_use` ids must be unique")
@@ -180,7 +193,9 @@ def _new_calls(message: dict[str, Any], where: str, seen: set[str]) -> list[str]
 
 
 def _answers(message: dict[str, Any], where: str, waiting: list[str]) -> None:
-    answered = [b["tool_use_id"] for b in blocks_of(message) if b["type"] == "tool_result"]
+    content = message["content"]
+    blocks = [] if isinstance(content, str) else content
+    answered = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
     for call in answered:
         if call not in waiting:
             raise Refused(

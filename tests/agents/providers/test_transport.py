@@ -1,0 +1,204 @@
+"""The sliced socket: waiting in small pieces must lose no byte, and must end when asked."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+
+import httpcore2
+import httpx2
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from agents.providers import interrupt, transport
+from agents.providers.base import ProviderError, TurnInterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nhello world"
+
+
+class Polls:
+    """A stop question that counts how often it was asked, and can wait for a number."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def __call__(self) -> bool:
+        with self._changed:
+            self._count += 1
+            self._changed.notify_all()
+        return False
+
+    def wait_for_more(self, more: int) -> None:
+        with self._changed:
+            target = self._count + more
+            assert self._changed.wait_for(lambda: self._count >= target, 30)
+
+
+def fetch(address: str, polls: Any, context: ssl.SSLContext | None = None) -> bytes:
+    backend = transport.PolledBackend(httpcore2.SyncBackend())
+    with (
+        interrupt.scope(polls, seconds=60, max_bytes=10_000),
+        httpcore2.ConnectionPool(ssl_context=context, network_backend=backend) as pool,
+    ):
+        return pool.request("GET", address, extensions={"timeout": {"read": 30.0, "connect": 30.0}}).content
+
+
+def test_a_record_that_arrives_in_two_halves_over_tls_is_read_whole(tmp_path: Path) -> None:
+    certificate = _certificate(tmp_path)
+    polls = Polls()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            tls = context.wrap_bio(incoming, outgoing, server_side=True)
+            _pump(tls.do_handshake, connection, incoming, outgoing)
+            _pump(lambda: tls.read(65_536), connection, incoming, outgoing)
+            tls.write(RESPONSE)
+            record = outgoing.read()
+            connection.sendall(record[: len(record) // 2])
+            polls.wait_for_more(3)
+            connection.sendall(record[len(record) // 2 :])
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    trusting = ssl.create_default_context(cafile=certificate)
+    assert fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/", polls, trusting) == b"hello world"
+    thread.join(30)
+    listener.close()
+
+
+class Stuck(httpcore2.NetworkBackend):
+    """A backend whose connect neither succeeds nor fails until it is let go."""
+
+    def __init__(self) -> None:
+        self.trying = threading.Event()
+        self.go = threading.Event()
+        self.closed = threading.Event()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        self.trying.set()
+        self.go.wait(60)
+        stream = httpcore2.MockStream([RESPONSE])
+        stream.close = self.closed.set  # type: ignore[method-assign]
+        return stream
+
+
+def test_an_interrupt_ends_a_connect_that_hangs_and_the_late_connection_is_closed() -> None:
+    stuck = Stuck()
+    with (
+        pytest.raises(TurnInterrupted),
+        interrupt.scope(stuck.trying.is_set, seconds=60, max_bytes=10),
+        httpcore2.ConnectionPool(network_backend=transport.PolledBackend(stuck)) as pool,
+    ):
+        pool.request("GET", "http://127.0.0.1:9/")
+    stuck.go.set()
+    assert stuck.closed.wait(30)
+
+
+def test_without_a_scope_the_backend_works_as_the_one_it_wraps() -> None:
+    backend = transport.PolledBackend(httpcore2.MockBackend([RESPONSE]))
+    with httpcore2.ConnectionPool(network_backend=backend) as pool:
+        assert pool.request("GET", "http://127.0.0.1:9/").content == b"hello world"
+
+
+def test_a_reply_over_the_budget_of_bytes_is_dropped() -> None:
+    backend = transport.PolledBackend(httpcore2.MockBackend([RESPONSE]))
+    with (
+        pytest.raises(ProviderError, match="larger than allowed"),
+        interrupt.scope(lambda: False, seconds=60, max_bytes=10),
+        httpcore2.ConnectionPool(network_backend=backend) as pool,
+    ):
+        pool.request("GET", "http://127.0.0.1:9/")
+
+
+def test_a_turn_over_its_time_is_dropped_and_can_be_asked_again() -> None:
+    with (
+        pytest.raises(ProviderError, match="longer than allowed") as caught,
+        interrupt.scope(lambda: False, seconds=0.01, max_bytes=10),
+    ):
+        interrupt.pause(60)
+    assert caught.value.retryable
+
+
+def test_scopes_belong_to_their_thread_and_end_with_it() -> None:
+    with interrupt.scope(lambda: True, seconds=60, max_bytes=10):
+        other = threading.Thread(target=interrupt.poll)
+        other.start()
+        other.join()
+    assert interrupt.current() is None
+    interrupt.poll()
+
+
+def test_every_pool_of_the_client_is_polled_also_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with transport.http_client(connect=1, read=1, streams=4) as client:
+        transports = [client._transport, *(mounted for mounted in client._mounts.values() if mounted)]
+        assert len(transports) >= 2
+        for each in transports:
+            assert isinstance(each, httpx2.HTTPTransport)
+            assert isinstance(each._pool._network_backend, transport.PolledBackend)
+        assert not client.follow_redirects
+
+
+def test_an_http_client_that_cannot_be_polled_is_noticed() -> None:
+    with pytest.raises(RuntimeError, match="httpx2 changed"):
+        transport._make_polled(httpx2.BaseTransport())
+
+
+def _pump(step: Any, connection: socket.socket, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+    while True:
+        try:
+            step()
+        except ssl.SSLWantReadError:
+            connection.sendall(outgoing.read())
+            incoming.write(connection.recv(65_536))
+            continue
+        connection.sendall(outgoing.read())
+        return
+
+
+def _certificate(folder: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / "both.pem"
+    path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
