@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
 
 from agents.providers.anthropic import AnthropicProvider
 from agents.providers.base import ModelInfo, Provider, ProviderError
@@ -72,6 +73,12 @@ def list_models(*, base_url: str | None, api_key: str | None) -> list[ModelInfo]
         _log.warning("The model server did not list its models: %s", error.message)
         found = []
     return [*(model for model in found if not is_demo(model.id)), demo]
+
+
+def warm_up() -> None:
+    """Import the SDK, which takes one to two seconds, before the first turn has to wait for it."""
+    for module in ("anthropic", "anthropic.types.beta", "agents.providers.transport", "agents.providers.faults"):
+        import_module(module)
 
 
 @lru_cache(maxsize=16)

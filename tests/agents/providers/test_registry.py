@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,3 +85,13 @@ def test_a_server_that_does_not_answer_leaves_the_demo_and_a_warning(caplog: pyt
         assert [model.id for model in registry.list_models(base_url=server.url, api_key="sk-secret")] == ["demo"]
     assert "did not list its models" in caplog.text
     assert "sk-secret" not in caplog.text
+
+
+def test_the_sdk_is_imported_by_the_first_turn_or_by_warming_up_and_not_before() -> None:
+    program = (
+        "import sys; from agents.providers import registry\n"
+        "registry.provider_for('demo', base_url=None, api_key=None)\n"
+        "before = 'anthropic' in sys.modules; registry.warm_up(); print(before, 'anthropic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["False", "True"]
