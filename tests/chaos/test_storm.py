@@ -1,0 +1,17 @@
+"""A short storm on every run of the suite; `make chaos KILLS=1000` is the long one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.storm import storm
+from tests.live import Installation
+
+pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+
+
+def test_a_storm_of_kills_loses_nothing_and_doubles_nothing() -> None:
+    with Installation.started(WORKERS="2", LEASE_SECONDS="3") as installation:
+        report = storm(installation, kills=6, sessions=3, steps=12, seed=7)
+    assert report.complaints == []
+    assert sum(report.kills.values()) == 6
