@@ -119,9 +119,9 @@ class Effects:
         )
 
     def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
-        cost = pricing.price(reply.model, reply.usage, speed=self._speed, geo=self.spec.model.get("inference_geo"))
+        cost = pricing.price(reply.model, reply.usage, speed=reply.speed, geo=self.spec.model.get("inference_geo"))
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input)
-        return builder.drafts(reply, str(cost) if cost is not None else None, self._speed)
+        return builder.drafts(reply, str(cost) if cost is not None else None)
 
     def _should_stop(self) -> bool:
         """True once the lease is lost or an interrupt is on the log."""

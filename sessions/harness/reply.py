@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NewId = Callable[[], str]
 CheckInput = Callable[[str, Mapping[str, Any]], str | None]
 
+BROKEN = "The input of this call was not valid JSON; it was not run. Send the call again."
 CUT_OFF = "The reply was cut off by its output limit before this call was complete; it was not run."
 
 
@@ -46,11 +47,13 @@ class Reply:
     blocks: list[dict[str, Any]] = field(default_factory=list)
     thought: bool = False
 
-    def drafts(self, reply: ModelReply, cost: str | None, speed: str) -> list[Draft]:
+    def drafts(self, reply: ModelReply, cost: str | None) -> list[Draft]:
         """Thinking mark, message, calls and the end of the request span, in canonical order."""
-        cut_off = reply.stop_reason == "max_tokens"
-        for place, block in enumerate(reply.content):
-            self._take(block, cut_off=cut_off and place == len(reply.content) - 1)
+        faults = dict.fromkeys(reply.broken_inputs, BROKEN)
+        if reply.stop_reason == "max_tokens" and reply.content and reply.content[-1]["type"] == "tool_use":
+            faults[reply.content[-1]["id"]] = CUT_OFF
+        for block in reply.content:
+            self._take(block, faults.get(block.get("id", "")))
         found: list[Draft] = []
         if self.thought:
             found.append(Draft(ev.AGENT_THINKING, id=self.ids.thinking))
@@ -65,30 +68,30 @@ class Reply:
             "model": reply.model,
             "request_id": reply.request_id,
         }
-        return [*found, *self.calls, request_end(self.ids.request, reply.usage, speed, private)]
+        return [*found, *self.calls, request_end(self.ids.request, reply.usage, reply.speed, private)]
 
-    def _take(self, block: dict[str, Any], *, cut_off: bool) -> None:
+    def _take(self, block: dict[str, Any], fault: str | None) -> None:
         if block["type"] == "text":
             if block["text"].strip():
                 reference = {"type": "text", "event": self.ids.message, "index": len(self.texts)}
                 self.blocks.append(reference)
                 self.texts.append({"type": "text", "text": block["text"]})
         elif block["type"] == "tool_use":
-            call = self._call(block, cut_off=cut_off)
+            call = self._call(block, fault)
             self.calls.append(call)
             self.blocks.append({"type": "tool_use", "event": call.id, "id": block["id"]})
         else:
             self.thought = self.thought or block["type"] in ("thinking", "redacted_thinking")
             self.blocks.append(block)
 
-    def _call(self, block: dict[str, Any], *, cut_off: bool) -> Draft:
+    def _call(self, block: dict[str, Any], fault: str | None) -> Draft:
         name, tool_input = block["name"], block["input"]
         grant = self.grants.get(name)
-        if grant is not None and grant.custom is not None and not cut_off:
+        if grant is not None and grant.custom is not None and fault is None:
             return Draft(ev.CUSTOM_TOOL_USE, {"name": name, "input": tool_input}, id=self.new_id())
         refusal = policies.refusal(name) if grant is None else None
         if refusal is None:
-            refusal = CUT_OFF if cut_off else self.check(name, tool_input)
+            refusal = fault or self.check(name, tool_input)
         verdict = policies.judge(grant) if refusal is None else policies.NOT_ENABLED
         payload: dict[str, Any] = {
             "name": name,
