@@ -33,6 +33,15 @@ api = NinjaAPI(
     openapi_url=None,
     auth=api_key,
     parser=BodyParser(),
+    openapi_extra={
+        "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            }
+        },
+        "security": [{"bearer": []}, {"key": []}],
+    },
 )
 errors.install(api)
 

@@ -40,7 +40,9 @@ class BodyParser(Parser):
             raise InvalidRequest("The request body holds a null character or half a surrogate pair in a string.")
         return value
 
-    def parse_querydict(self, data: MultiValueDict, list_fields: list[str], request: HttpRequest) -> dict[str, Any]:
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
         if isinstance(data, QueryDict):
             return unbracketed(data, list_fields)
         parsed: dict[str, Any] = super().parse_querydict(data, list_fields, request)

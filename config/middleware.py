@@ -15,7 +15,7 @@ from contract.roles import Role
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.contrib.auth.models import AbstractUser
+    from django.contrib.auth.models import AnonymousUser, User
     from django.http.response import HttpResponseBase
 
 API = "/v1/"
@@ -75,12 +75,12 @@ class ActingPerson:
         return self.get_response(request)
 
 
-def acting_for(user: AbstractUser | None, chosen: str | None) -> Acting | None:
+def acting_for(user: User | AnonymousUser | None, chosen: str | None) -> Acting | None:
     """Who ``user`` is in the ``chosen`` workspace, else in the one they joined first. One query.
 
     The websocket side uses it too, with the user and session of its scope.
     """
-    if user is None or not user.is_authenticated or not user.is_active:
+    if user is None or user.is_anonymous or not user.is_active:
         return None
     memberships = list(Membership.objects.filter(user=user).order_by("created_at", "pk"))
     if not memberships:

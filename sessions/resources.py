@@ -24,6 +24,8 @@ MAX_FILES = 500
 
 def mount(session: Session, wanted: Sequence[Mapping[str, Any]], where: str = "resources") -> list[Resource]:
     """Mount each of ``wanted`` (create fields of the API) into a session that is being written."""
+    if not wanted:
+        return []
     sources = _sources(session, wanted, where)
     taken = list(session.resources.values_list("mount_path", flat=True))
     if len(taken) + len(wanted) > MAX_FILES:
@@ -45,8 +47,6 @@ def _sources(session: Session, wanted: Sequence[Mapping[str, Any]], where: str) 
         if one["type"] != "file":
             raise refuse(f"{where}.{index}", f"{one['type']} resources are")
     named = {one["file_id"] for one in wanted}
-    if not named:
-        return {}
     rows = File.objects.filter(pk__in=named, workspace_id=session.workspace_id)
     found = {file.pk: file for file in rows if file.expires_at is None or file.expires_at > timezone.now()}
     missing = named - found.keys()

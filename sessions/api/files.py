@@ -48,7 +48,7 @@ def upload(
     request: Request, file: FilePart[UploadedFile], expires_in_seconds: Form[int | None] = None
 ) -> dict[str, Any]:
     stored = files.upload(
-        file,  # type: ignore[arg-type]  # Django's files read like any binary file
+        file,
         filename=file.name or "",
         mime_type=file.content_type,
         acting=request.acting,

@@ -30,7 +30,7 @@ def nulls_clear(body: Any) -> Any:
         return body
     if "model" in agent and agent["model"] is None:
         raise InvalidRequest("agent.model: can't be cleared", error_code="agent_model_required")
-    cleared = {field: [] for field in CLEARABLE if field in agent and agent[field] is None}
+    cleared: dict[str, Any] = {field: [] for field in CLEARABLE if field in agent and agent[field] is None}
     return {**body, "agent": {**agent, **cleared}}
 
 

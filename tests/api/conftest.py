@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import Client
+from pydantic import TypeAdapter
 
 from agents.actions import create_agent, create_environment
 from agents.models import Workspace
@@ -15,12 +16,9 @@ from contract.acting import Acting
 from contract.roles import Role
 from contract.schema import sdk_type
 from credentials.actions import issue_api_key
-from pydantic import TypeAdapter
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from django.http.response import HttpResponseBase
 
 
 @dataclass
@@ -63,7 +61,7 @@ class Refusal:
     details: dict[str, Any]
 
 
-def refusal(response: HttpResponseBase | Any) -> Refusal:
+def refusal(response: Any) -> Refusal:
     """An error answer, after its envelope has been checked."""
     body = response.json()
     assert set(body) == {"type", "error", "request_id"}, body
@@ -89,7 +87,6 @@ def caller(name: str, role: Role = Role.ADMIN, workspace: Workspace | None = Non
 @pytest.fixture(autouse=True)
 def blob_dir(tmp_path: Path, settings: Any) -> Path:
     settings.HOLDFAST_BLOB_DIR = tmp_path / "blobs"
-    settings.ROOT_URLCONF = "tests.api.urls"
     return tmp_path / "blobs"
 
 

@@ -105,9 +105,7 @@ def test_tool_settings_fall_back_to_the_toolsets_default(alice: Caller) -> None:
         ({"tools": [{**TOOLSET, "configs": [{"name": "web_fetch", "enabled": True}]}]}, "tools.0.configs.0"),
     ],
 )
-def test_bad_input_is_refused_by_name_and_nothing_is_written(
-    alice: Caller, change: dict[str, Any], named: str
-) -> None:
+def test_bad_input_is_refused_by_name_and_nothing_is_written(alice: Caller, change: dict[str, Any], named: str) -> None:
     refused = alice.refused("POST", "/agents", {"name": "Coder", "model": "m", **change})
     assert (refused.status, refused.type) == (400, "invalid_request_error")
     assert refused.message.startswith(named)

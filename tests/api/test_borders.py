@@ -31,11 +31,8 @@ VIEWERS_MAY = {"GET"}
 
 
 def operations() -> list[tuple[str, str]]:
-    found = []
-    for path, item in api.get_openapi_schema()["paths"].items():
-        for method in item:
-            found.append((method.upper(), path.removeprefix("/v1").removeprefix("/api")))
-    return sorted(set(found))
+    paths = api.get_openapi_schema(path_prefix="/")["paths"]
+    return sorted((method.upper(), path) for path, item in paths.items() for method in item)
 
 
 OPERATIONS = operations()
@@ -66,7 +63,7 @@ def address(path: str, things: dict[str, str]) -> str:
 
 def test_the_api_has_the_operations_of_the_contract() -> None:
     paths = {path for _, path in OPERATIONS}
-    assert COLLECTIONS <= paths
+    assert paths >= COLLECTIONS
     assert ("GET", "/sessions/{session_id}/events/stream") in OPERATIONS
     assert ("GET", "/sessions/{session_id}/threads/{thread_id}/stream") in OPERATIONS
     assert len(OPERATIONS) == 38

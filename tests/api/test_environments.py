@@ -9,7 +9,7 @@ import pytest
 from tests.api.conftest import Caller, fits
 
 ENVIRONMENT = "beta_environment.BetaEnvironment"
-EMPTY = {"apt": [], "cargo": [], "gem": [], "go": [], "npm": [], "pip": []}
+EMPTY: dict[str, list[str]] = {"apt": [], "cargo": [], "gem": [], "go": [], "npm": [], "pip": []}
 
 
 def test_only_a_name_is_needed(alice: Caller) -> None:
@@ -79,9 +79,7 @@ def test_a_taken_name_is_a_conflict_in_its_workspace_only(alice: Caller, charlie
     ],
 )
 def test_an_update_changes_what_was_sent(alice: Caller, change: dict[str, Any], field: str, expected: Any) -> None:
-    made = alice.post(
-        "/environments", {"name": "Plain", "description": "d", "metadata": {"a": "1", "b": "2"}}
-    )
+    made = alice.post("/environments", {"name": "Plain", "description": "d", "metadata": {"a": "1", "b": "2"}})
     updated = alice.post(f"/environments/{made['id']}", change)
     assert updated[field] == expected
     kept = set(made) - {field, "updated_at"}

@@ -22,7 +22,9 @@ def test_every_answer_has_a_request_id_and_the_workspace(alice: Caller) -> None:
     assert first["anthropic-workspace-id"] == alice.acting.workspace_id
 
 
-@pytest.mark.parametrize("raw", [b"{", b"{'a': 1}", b'{"name": NaN}', b"\xff\xfe", b"[" * 100_000, b'{"a":' + b"9" * 5000 + b"}"])
+@pytest.mark.parametrize(
+    "raw", [b"{", b"{'a': 1}", b'{"name": NaN}', b"\xff\xfe", b"[" * 100_000, b'{"a":' + b"9" * 5000 + b"}"]
+)
 def test_broken_json_is_a_plain_400(alice: Caller, raw: bytes) -> None:
     refused = refusal(alice.raw("POST", "/agents", raw))
     assert (refused.status, refused.type) == (400, "invalid_request_error")
@@ -44,7 +46,10 @@ def test_an_empty_body_is_refused_where_one_is_needed(alice: Caller) -> None:
 
 def test_the_first_mistakes_are_named_and_the_rest_counted(alice: Caller) -> None:
     refused = alice.refused("POST", "/agents", {"a": 1, "b": 1, "c": 1, "name": 1})
-    assert refused.message == "model: Field required; name: must be a string; a: Extra inputs are not permitted; and 2 more"
+    assert (
+        refused.message
+        == "model: Field required; name: must be a string; a: Extra inputs are not permitted; and 2 more"
+    )
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/agents/", "/agents/x/y/z", "/organizations/me", "/tunnels", "/"])
@@ -85,7 +90,13 @@ def test_keys_are_taken_from_both_headers(alice: Caller) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"authorization": "Bearer "}, {"authorization": "Basic abc"}, {"x-api-key": "sk-hf-wrong"}, {"x-api-key": "x" * 999}],
+    [
+        {},
+        {"authorization": "Bearer "},
+        {"authorization": "Basic abc"},
+        {"x-api-key": "sk-hf-wrong"},
+        {"x-api-key": "x" * 999},
+    ],
 )
 def test_no_key_or_a_wrong_one_is_401(db: None, headers: dict[str, str]) -> None:
     refused = refusal(Client().get("/v1/agents", headers=headers))

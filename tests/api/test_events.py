@@ -106,9 +106,7 @@ def test_events_page_in_both_orders_and_queued_ones_come_last(
         assert seen == expected
 
 
-def test_events_filter_by_type_and_by_the_time_they_show(
-    alice: Caller, session: dict[str, Any], path: str
-) -> None:
+def test_events_filter_by_type_and_by_the_time_they_show(alice: Caller, session: dict[str, Any], path: str) -> None:
     made = fill(session["id"], 4, waiting=1)
     assert ids(alice.get(f"{path}?types[]=user.message")) == made[4:]
     assert ids(alice.get(f"{path}?types[]=user.message&types[]=agent.message")) == made
@@ -121,7 +119,9 @@ def test_operator_events_are_listed_only_when_asked_for(alice: Caller, session: 
     thread = Thread.objects.get(session_id=session["id"])
     log.append(session["id"], thread.pk, [Draft("ops.sandbox_opened", {}), Draft("agent.thinking")])
     assert [event["type"] for event in alice.get(path)["data"]] == ["agent.thinking"]
-    assert [event["type"] for event in alice.get(f"{path}?types[]=ops.sandbox_opened")["data"]] == ["ops.sandbox_opened"]
+    assert [event["type"] for event in alice.get(f"{path}?types[]=ops.sandbox_opened")["data"]] == [
+        "ops.sandbox_opened"
+    ]
     threads = f"/sessions/{session['id']}/threads/{thread.pk}/events"
     assert [event["type"] for event in alice.get(threads)["data"]] == ["agent.thinking"]
 

@@ -153,7 +153,10 @@ def test_files_can_be_listed_by_id(alice: Caller, charlie: Caller) -> None:
 def test_a_mounted_file_is_a_copy_of_the_sessions_own(
     alice: Caller, agent: str, environment: str, uploaded: dict[str, Any]
 ) -> None:
-    wanted = [{"type": "file", "file_id": uploaded["id"]}, {"type": "file", "file_id": uploaded["id"], "mount_path": "/d.csv"}]
+    wanted = [
+        {"type": "file", "file_id": uploaded["id"]},
+        {"type": "file", "file_id": uploaded["id"], "mount_path": "/d.csv"},
+    ]
     made = alice.post("/sessions", {"agent": agent, "environment_id": environment, "resources": wanted})
     default, named = made["resources"]
     for resource in (default, named):

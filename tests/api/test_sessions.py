@@ -30,7 +30,9 @@ def run(session_id: str) -> None:
 
 
 def test_a_new_session_is_idle_and_shows_its_agent_snapshot(alice: Caller, agent: str, environment: str) -> None:
-    made = alice.post("/sessions", {"agent": agent, "environment_id": environment, "title": "T", "metadata": {"a": "b"}})
+    made = alice.post(
+        "/sessions", {"agent": agent, "environment_id": environment, "title": "T", "metadata": {"a": "b"}}
+    )
     fits(SESSION, made)
     assert made["id"].startswith("sesn_")
     assert (made["status"], made["title"], made["metadata"]) == ("idle", "T", {"a": "b"})
@@ -131,7 +133,11 @@ def test_initial_events_make_the_session_running_and_are_listed(
         ({"initial_events": [HELLO, {"type": "user.message", "content": [{"type": "redacted"}]}]}, "initial_events.1"),
         ({"initial_events": [HELLO] * 51}, "initial_events"),
         (
-            {"initial_events": [{"type": "user.define_outcome", "description": "d", "rubric": {"type": "text", "content": "r"}}]},
+            {
+                "initial_events": [
+                    {"type": "user.define_outcome", "description": "d", "rubric": {"type": "text", "content": "r"}}
+                ]
+            },
             "initial_events.0",
         ),
         (
@@ -198,7 +204,11 @@ def test_an_update_that_changes_nothing_logs_nothing(
     ("change", "named", "code"),
     [
         ({"vault_ids": []}, "vault_ids", None),
-        ({"budget": {"type": "limit", "max_list_cost": {"amount": "5", "currency": "USD"}}}, "budget", "budget_create_only"),
+        (
+            {"budget": {"type": "limit", "max_list_cost": {"amount": "5", "currency": "USD"}}},
+            "budget",
+            "budget_create_only",
+        ),
         ({"agent": {"system": "x"}}, "agent.system", None),
         ({"agent": {"tools": [{"type": "hammer"}]}}, "agent.tools.0", None),
         ({"agent": {"mcp_servers": [{"type": "url", "name": "n", "url": "u"}]}}, "agent.mcp_servers", None),
@@ -221,7 +231,11 @@ def test_a_running_session_keeps_its_tools_and_cannot_be_archived_or_deleted(
     run(session["id"])
     path = f"/sessions/{session['id']}"
     assert alice.get(path)["status"] == "running"
-    for method, target, body in (("POST", path, {"agent": {"tools": []}}), ("POST", f"{path}/archive", None), ("DELETE", path, None)):
+    for method, target, body in (
+        ("POST", path, {"agent": {"tools": []}}),
+        ("POST", f"{path}/archive", None),
+        ("DELETE", path, None),
+    ):
         assert alice.refused(method, target, body).status == 400
     assert alice.post(path, {"title": "Fine"})["title"] == "Fine"
 
