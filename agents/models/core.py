@@ -64,15 +64,14 @@ class Agent(models.Model):
 
 class AgentVersion(models.Model):
     """One immutable version. ``spec`` holds the resolved wire fields of spec core 4.1: name,
-    description, model, system, tools, mcp_servers, skills, multiagent, execution_identity, metadata."""
+    description, model, system, tools, mcp_servers, skills, multiagent, execution_identity, metadata.
+    """
 
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="versions")
     version = models.PositiveIntegerField()
     spec = models.JSONField()
     created_at = models.DateTimeField()
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
-    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta:
         ordering = ("-version",)
@@ -98,9 +97,7 @@ class Environment(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-id")
-        constraints = [
-            models.UniqueConstraint(fields=["workspace", "name"], name="environment_name_in_workspace")
-        ]
+        constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="environment_name_in_workspace")]
 
     def __str__(self) -> str:
         return self.name
