@@ -20,6 +20,7 @@ from agents.sandboxes.base import (
 )
 from sessions import blobs
 from sessions.models import Resource, Session
+from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,7 +109,7 @@ class Hands:
 def _uploads(session: Session) -> list[Upload]:
     rows = Resource.objects.filter(session=session, kind="file").select_related("file")
     return [
-        Upload(row.mount_path, row.file.size_bytes, partial(blobs.open, row.file.digest))
+        Upload(in_sandbox(row.mount_path), row.file.size_bytes, partial(blobs.open, row.file.digest))
         for row in rows
         if row.file is not None
     ]
