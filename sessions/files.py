@@ -89,6 +89,7 @@ def capture(session: Session, *, path: str, digest: str, size: int, mtime_ns: in
 
 def copy_for_session(file: File, session: Session) -> File:
     """A row of the session's own that shares the upload's bytes; it goes with the session."""
+    blobs.touch(file.digest)
     return File.objects.create(
         workspace_id=session.workspace_id,
         session=session,

@@ -1,15 +1,16 @@
 """``/v1/files`` (spec core 9.2)."""
 
+import io
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, BinaryIO
 from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q, QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
-from ninja import File as FilePart
-from ninja import Form, Query, Router, UploadedFile
+from ninja import Query, Router
 from pydantic import Field
 
 from contract.acting import Acting
@@ -20,6 +21,7 @@ from contract.query import Query as QueryModel
 from contract.schema import Answer
 from sessions import files
 from sessions.api.shapes import file_shape
+from sessions.blobs import Readable
 from sessions.models import File
 
 router = Router(tags=["Files"])
@@ -32,6 +34,22 @@ DEFAULT_LIMIT = 20
 MAX_IDS = 100
 CHUNK = 256 * 1024
 SESSION_PREFIX = "sesn_"
+MAX_DIGITS = 10
+UPLOAD_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {"type": "string", "format": "binary"},
+                    "expires_in_seconds": {"type": "integer", "minimum": 3600, "maximum": 7776000},
+                },
+            }
+        }
+    },
+}
 
 
 class ListQuery(QueryModel):
@@ -43,18 +61,39 @@ class ListQuery(QueryModel):
     before_id: str | None = None
 
 
-@router.post("", response=FileAnswer, operation_id="files.upload")
-def upload(
-    request: Request, file: FilePart[UploadedFile], expires_in_seconds: Form[int | None] = None
-) -> dict[str, Any]:
+@router.post("", response=FileAnswer, operation_id="files.upload", openapi_extra={"requestBody": UPLOAD_BODY})
+def upload(request: Request) -> dict[str, Any]:
+    stream, filename, mime_type = _file_part(request)
     stored = files.upload(
-        file,
-        filename=file.name or "",
-        mime_type=file.content_type,
+        stream,
+        filename=filename,
+        mime_type=mime_type,
         acting=request.acting,
-        expires_in_seconds=expires_in_seconds,
+        expires_in_seconds=_expiry(request.POST.get("expires_in_seconds")),
     )
     return file_shape(stored)
+
+
+def _file_part(request: Request) -> tuple[Readable, str, str | None]:
+    """The part ``file``: its bytes, name and type. The SDK sends bare bytes as a part without a name,
+    which Django reads as text; in Latin-1 every byte survives that.
+    """
+    request.encoding = "latin-1"
+    part = request.FILES.get("file")
+    if isinstance(part, UploadedFile):
+        return part, part.name or "", part.content_type
+    text = request.POST.get("file")
+    if text is None:
+        raise InvalidRequest("file: Field required, as a part of a multipart/form-data body")
+    return io.BytesIO(text.encode("latin-1")), "", None
+
+
+def _expiry(sent: str | None) -> int | None:
+    if sent is None:
+        return None
+    if not (sent.isascii() and sent.isdigit() and len(sent) < MAX_DIGITS):
+        raise InvalidRequest("expires_in_seconds: must be a whole number of seconds")
+    return int(sent)
 
 
 @router.get("", response=FilePage, operation_id="files.list")

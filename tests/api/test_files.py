@@ -77,6 +77,19 @@ def test_names_lose_their_folders_and_types_are_guessed(
     assert (stored["filename"], stored["mime_type"]) == (kept, stored_kind)
 
 
+@pytest.mark.parametrize("disposition", ['form-data; name="file"', 'form-data; name="file"; filename=""'])
+def test_bytes_without_a_name_are_kept_as_they_are(alice: Caller, disposition: str) -> None:
+    data = bytes(range(256)) * 3
+    body = b"--b\r\ncontent-disposition: " + disposition.encode() + b"\r\n\r\n" + data + b"\r\n--b--\r\n"
+    response = Client().generic(
+        "POST", "/v1/files", body, content_type="multipart/form-data; boundary=b", headers={"x-api-key": alice.key}
+    )
+    stored = response.json()
+    assert (stored["filename"], stored["size_bytes"]) == ("unnamed.bin", 768)
+    with files.open_blob(File.objects.get(pk=stored["id"])) as stream:
+        assert stream.read() == data
+
+
 def test_an_upload_without_a_file_is_refused(alice: Caller) -> None:
     response = Client().post("/v1/files", {"expires_in_seconds": "3600"}, headers={"x-api-key": alice.key})
     assert refusal(response).message.startswith("file")
