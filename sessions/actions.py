@@ -20,10 +20,11 @@ from contract import metadata
 from contract.errors import InvalidRequest
 from contract.roles import Permission
 from sessions import events as ev
-from sessions import inbox, log, nudges, resources
+from sessions import budgets, inbox, log, nudges, resources
 from sessions.events import Draft
 from sessions.finding import find_session, lock_session
 from sessions.models import Session, Thread
+from sessions.wake import wake_on_commit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +60,7 @@ def _insert(
 ) -> Session:
     now = timezone.now()
     snapshot = agent_snapshot(version, spec)
+    budget = body.get("budget")
     session = Session.objects.create(
         workspace_id=acting.workspace_id,
         agent_id=version.agent_id,
@@ -67,6 +69,7 @@ def _insert(
         environment=environment,
         title=body.get("title"),
         metadata=metadata.check(body.get("metadata") or {}),
+        budget=budgets.checked(budget, snapshot["model"]) if budget else None,
         created_by_id=acting.user_id,
         created_at=now,
         updated_at=now,
@@ -109,8 +112,6 @@ def _environment(environment_id: str, acting: Acting) -> Environment:
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
     if body.get("vault_ids"):
         raise refuse("vault_ids", "vaults are")
-    if body.get("budget"):
-        raise refuse("budget", "budgets are")
 
 
 def _check_initial_events(events: Sequence[Mapping[str, Any]]) -> None:
@@ -145,14 +146,13 @@ def _send_initial(session: Session, events: Sequence[Mapping[str, Any]], acting:
 
 
 def update_session(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
-    """Change title, metadata or, while idle, the agent's tools (spec core 8.6); logs what changed."""
+    """Change title, metadata, budget or, while idle, the agent's tools (spec core 8.6); logs what changed.
+
+    Work that had paused at the budget goes on once it is raised or removed.
+    """
     acting.require(Permission.OPERATE)
     if "vault_ids" in body:
         raise InvalidRequest("vault_ids: updating it is not yet supported")
-    if body.get("budget") is not None:
-        raise InvalidRequest(
-            "budget: can't be added to a session that was created without one", error_code="budget_create_only"
-        )
     with transaction.atomic():
         session = lock_session(session_id, acting)
         if session.archived_at is not None or session.status == "terminated":
@@ -170,6 +170,8 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
         wanted["title"] = body["title"]
     if body.get("metadata") is not None:
         wanted["metadata"] = metadata.merge(session.metadata, body["metadata"])
+    if "budget" in body:
+        wanted["budget"] = budgets.changed(session, body["budget"])
     agent = body.get("agent") or {}
     if agent:
         if session.status != "idle":
@@ -182,17 +184,29 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _apply(session: Session, changes: Mapping[str, Any]) -> None:
-    """Write the columns and the ``session.updated`` event, which holds only what changed."""
-    for column, value in changes.items():
-        setattr(session, column, value)
-    session.save(update_fields=list(changes))
+    """Write the columns and the ``session.updated`` event, which holds only what changed.
+
+    The log itself keeps the ``budget`` column, by that event.
+    """
+    columns = [column for column in changes if column != "budget"]
+    for column in columns:
+        setattr(session, column, changes[column])
+    session.save(update_fields=columns)
     primary = Thread.objects.get(session=session, parent=None)
     payload = {"agent" if column == "agent_snapshot" else column: value for column, value in changes.items()}
     if "agent" in payload:
         Thread.objects.filter(pk=primary.pk).update(agent=thread_agent(payload["agent"]))
     if payload.get("metadata") == {}:
         del payload["metadata"]
-    log.append(session.pk, primary.pk, [Draft(ev.SESSION_UPDATED, payload)])
+    drafts = [Draft(ev.SESSION_UPDATED, payload)]
+    if "budget" in changes and primary.status == "idle" and primary.stop_reason == ev.BUDGET_REACHED:
+        drafts.append(Draft(ev.THREAD_RUNNING, _about(primary)))
+        wake_on_commit(primary.pk)
+    log.append(session.pk, primary.pk, drafts)
+
+
+def _about(thread: Thread) -> dict[str, Any]:
+    return {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
 
 
 def archive_session(session_id: str, acting: Acting) -> Session:
@@ -203,8 +217,7 @@ def archive_session(session_id: str, acting: Acting) -> Session:
         if session.archived_at is None:
             _check_rests(session, "archived")
             for thread in Thread.objects.filter(session=session).exclude(status="terminated"):
-                about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
-                log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, about)])
+                log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, _about(thread))])
             now = timezone.now()
             Session.objects.filter(pk=session.pk).update(archived_at=now, updated_at=now)
             transaction.on_commit(lambda: _discard_sandbox(session_id))

@@ -55,6 +55,8 @@ CALL_ID_FIELD = {TOOL_RESULT: "tool_use_id", USER_CUSTOM_TOOL_RESULT: "custom_to
 
 END_TURN: dict[str, Any] = {"type": "end_turn"}
 RETRIES_EXHAUSTED: dict[str, Any] = {"type": "retries_exhausted"}
+BUDGET_REACHED: dict[str, Any] = {"type": "budget_reached"}
+PAUSES = frozenset({"requires_action", "budget_reached"})  # stop reasons after which the same turn goes on
 
 
 def requires_action(event_ids: list[str]) -> dict[str, Any]:

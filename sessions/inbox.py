@@ -15,8 +15,8 @@ from django.db import transaction
 from contract import ids
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
+from sessions import budgets, log, nudges
 from sessions import events as ev
-from sessions import log, nudges
 from sessions.events import Draft
 from sessions.models import Event, File, Session, Thread
 from sessions.wake import wake_on_commit
@@ -32,6 +32,9 @@ SENDABLE = (
     ev.USER_CUSTOM_TOOL_RESULT,
     ev.SYSTEM_MESSAGE,
 )
+ACCEPTED_AT_CAP = frozenset(
+    {ev.USER_INTERRUPT, ev.USER_TOOL_CONFIRMATION, ev.USER_CUSTOM_TOOL_RESULT, "user.tool_result"}
+)
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
 
 
@@ -45,10 +48,11 @@ def send(session: Session, events: Sequence[Mapping[str, Any]], acting: Acting) 
     _check_list(session, events)
     with transaction.atomic():
         thread = _lock(session)
-        intake = _Intake(session, thread)
+        intake = _Intake(session, thread, at_cap=thread.status == "idle" and budgets.is_used_up(thread.session))
         for index, event in enumerate(events):
             intake.take(f"events.{index}", event)
-        stored = log.append(session.id, thread.id, intake.finish())
+        drafts = intake.finish()
+        stored = log.append(session.id, thread.id, drafts) if drafts else []
         if intake.wakes:
             wake_on_commit(thread.id)
         if intake.interrupts:
@@ -65,7 +69,9 @@ def _lock(session: Session) -> Thread:
     if locked.archived_at is not None or locked.status == "terminated":
         what = "archived" if locked.archived_at else "terminated"
         raise Conflict(f"Session {session.pk} is {what} and takes no more events. Start a new session.")
-    return Thread.objects.select_for_update().get(session=session, parent=None)
+    thread = Thread.objects.select_for_update().get(session=locked, parent=None)
+    thread.session = locked
+    return thread
 
 
 def _check_list(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
@@ -110,6 +116,7 @@ class _Intake:
     echo: list[str] = field(default_factory=list)
     wakes: bool = False
     interrupts: bool = False
+    at_cap: bool = False
     _pending: dict[str, str] = field(init=False)
     _status: str = field(init=False)
     _answered: bool = False
@@ -121,6 +128,11 @@ class _Intake:
 
     def take(self, where: str, event: Mapping[str, Any]) -> None:
         """Check one event against the thread as the events before it leave it, and draft it."""
+        if self.at_cap and event["type"] not in ACCEPTED_AT_CAP:
+            accepted = ", ".join(sorted(ACCEPTED_AT_CAP))
+            raise InvalidRequest(
+                f"{where}.type: The session's budget is used up; until that changes it takes only {accepted}."
+            )
         payload = {key: value for key, value in event.items() if key != "type"}
         if event["type"] == ev.USER_TOOL_CONFIRMATION:
             self._answer(where, "tool_use_id", "confirmation", payload)
@@ -200,6 +212,7 @@ class _Intake:
         return f"{call_id} has already been answered."
 
     def _interrupt(self, where: str, payload: Mapping[str, Any]) -> None:
+        """Apply an interrupt, or queue it for the worker; at the budget's cap there is nothing to stop."""
         named = payload.get("session_thread_id")
         if named not in (None, self.thread.id):
             raise InvalidRequest(f"{where}.session_thread_id: There is no running thread {named} in this session.")
@@ -207,6 +220,8 @@ class _Intake:
             self._draft(ev.USER_INTERRUPT, payload, processed=False)
             self.interrupts = self.wakes = True
             return
+        if self.at_cap and not self._pending:
+            return  # accepted, ignored, never persisted (spec core 10.7)
         self._draft(ev.USER_INTERRUPT, payload)
         if self._pending:
             self._close_pending()

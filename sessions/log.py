@@ -60,7 +60,7 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
        s.cost_known, s.active_seconds, s.running_since, s.ended_at, s.snapshot,
        t.fence, coalesce(t.lease_expires > clock_timestamp(), false), t.created_at, t.status, t.stop_reason,
        t.usage, t.cost, t.cost_known, t.active_seconds, t.running_since, t.ended_at, t.startup_seconds,
-       t.wake_at, t.pending, s.pending_count
+       t.wake_at, t.pending, s.pending_count, s.budget
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
 WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 """
@@ -71,7 +71,8 @@ INSERT INTO agent_sessions_event
 ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
-  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, pending_count=%s WHERE id=%s
+  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, budget=%s,
+  pending_count=%s WHERE id=%s
 """
 UPDATE_SEQ = "UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE id=%s"
 UPDATE_THREAD = """
@@ -148,6 +149,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         clock=Clock(row[2], _json(row[3]), row[7], row[8], row[9]),
         spent=Spent(Usage.load(_json(row[4]) or {}), Decimal(row[5]), row[6]),
         snapshot=row[10],
+        budget=_json(row[26]),
     )
     thread = ThreadColumns(
         clock=Clock(row[14], _json(row[15]), row[19], row[20], row[21]),
@@ -184,7 +186,7 @@ def _take(ledger: _Ledger, session_id: str, thread_id: str, draft: Draft) -> Eve
     event_id = draft.id or ids.event_id()
     if draft.type == ev.SESSION_USAGE:
         active = ledger.session.clock.active_at(ledger.now)
-        draft = replace(draft, payload={"usage": ledger.session.spent.wire(active), "budget": None})
+        draft = replace(draft, payload={"usage": ledger.session.spent.wire(active), "budget": ledger.session.budget})
     ledger.last_seq += 1
     ledger.session = ledger.session.after(draft, ledger.now)
     ledger.thread = ledger.thread.after(event_id, draft, ledger.now, ledger.thread_created_at)
@@ -240,7 +242,8 @@ def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str
     if (session, ledger.pending_count) == (before[0], before[2]):
         cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id])
     else:
-        values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot, ledger.pending_count]
+        budget = Jsonb(session.budget) if session.budget is not None else None
+        values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot, budget, ledger.pending_count]
         cursor.execute(UPDATE_SESSION, [*values, session_id])
     if thread != before[1]:
         values = [ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]

@@ -106,7 +106,7 @@ def partial(target: str, swap: str, content: SafeString) -> SafeString:
 
 
 def row_html(row: Row) -> SafeString:
-    return mark_safe(render_to_string("sessions/parts/row.html", {"row": row}).strip())  # noqa: S308  our template
+    return _template("sessions/parts/row.html", {"row": row})
 
 
 def rows_html(rows: list[Row]) -> SafeString:
@@ -117,29 +117,29 @@ def rows_html(rows: list[Row]) -> SafeString:
 def state_html(session: Session) -> SafeString:
     """The inside of ``#state-now``: pill, sentence, current action, interrupt."""
     context = {"session": session, "state": overview.state_for(session), "action": window.current_action(session)}
-    return mark_safe(render_to_string("sessions/parts/state.html", context))  # noqa: S308  our template
+    return _template("sessions/parts/state.html", context)
 
 
 def numbers_html(session: Session) -> SafeString:
     """The inside of ``#numbers``: time, tokens, money."""
-    return mark_safe(render_to_string("sessions/parts/numbers.html", numbers(session)))  # noqa: S308  our template
+    return _template("sessions/parts/numbers.html", numbers(session))
 
 
 def outputs_html(session: Session) -> SafeString:
     """The inside of ``#side-outputs``: files the session made."""
     context = {"session": session, "outputs": window.outputs(session)}
-    return mark_safe(render_to_string("sessions/parts/side_outputs.html", context))  # noqa: S308  our template
+    return _template("sessions/parts/side_outputs.html", context)
 
 
 def touched_html(session: Session) -> SafeString:
     """The inside of ``#side-touched``: paths that write and edit calls named."""
     context = {"touched": window.touched_files(session)}
-    return mark_safe(render_to_string("sessions/parts/side_touched.html", context))  # noqa: S308  our template
+    return _template("sessions/parts/side_touched.html", context)
 
 
 def closed_html(session: Session) -> SafeString:
     """What stands in the composer's place once a session takes no more messages."""
-    return mark_safe(render_to_string("sessions/parts/closed.html", {"session": session}))  # noqa: S308  our template
+    return _template("sessions/parts/closed.html", {"session": session})
 
 
 def numbers(session: Session) -> dict[str, Any]:
@@ -172,4 +172,9 @@ def _answered(event: Event) -> SafeString:
 
 
 def _slot(name: str, row: Row) -> SafeString:
-    return mark_safe(render_to_string(f"sessions/parts/{name}.html", {"row": row}))  # noqa: S308  our template
+    return _template(f"sessions/parts/{name}.html", {"row": row})
+
+
+def _template(name: str, context: dict[str, Any]) -> SafeString:
+    """A part of ours, without the space around it: what is pushed must equal what is loaded."""
+    return mark_safe(render_to_string(name, context).strip())  # noqa: S308  our own template escapes

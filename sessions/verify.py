@@ -32,7 +32,7 @@ class _Recount:
     def __init__(self, session: Session, threads: dict[str, Thread]) -> None:
         self.session, self.threads = session, threads
         self.seq = 0
-        self.columns = SessionColumns()
+        self.columns = SessionColumns(budget=session.budget)  # the first budget is on no event
         self.by_thread = {thread_id: ThreadColumns() for thread_id in threads}
         self.processed: dict[str, datetime | None] = {}
         self.stored: dict[str, datetime | None] = {}
@@ -88,7 +88,7 @@ def _spent(row: Session | Thread) -> Spent:
 
 
 def _session_columns(row: Session) -> SessionColumns:
-    return SessionColumns(_clock(row), _spent(row), row.snapshot)
+    return SessionColumns(_clock(row), _spent(row), row.snapshot, row.budget)
 
 
 def _thread_columns(row: Thread) -> ThreadColumns:

@@ -28,7 +28,7 @@ def session_shape(session: Session) -> dict[str, Any]:
         "metadata": session.metadata,
         "resources": [resource_shape(resource) for resource in session.resources.all()],
         "vault_ids": session.vault_ids,
-        "budget": None,
+        "budget": session.budget,
         "outcome_evaluations": [],
         "stats": {
             "active_seconds": round(sum(_active(thread, now) for thread in session.threads.all()), 3),

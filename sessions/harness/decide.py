@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
 from sessions.harness.limits import Limits, retry_at
+from sessions.projections.columns import budget_dollars
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -115,6 +116,8 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
         return _failed(state, state.failure, limits)
     if state.rounds >= limits.tool_rounds:
         return [_give_up(state, "tool_use_limit_reached_error", limits.sentence())]
+    if state.spent.reaches(budget_dollars(state.budget)):
+        return [Finish(ev.BUDGET_REACHED)]
     return [CallModel()]
 
 

@@ -73,6 +73,7 @@ class Runner:
 
     def _load(self) -> Effects:
         thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
+        self.state.budget = thread.session.budget
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
         self.effects = Effects(self.lease, spec, self.state, self.prompt)

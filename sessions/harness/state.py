@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessions import events as ev
-from sessions.projections.columns import THREAD_STATUS
+from sessions.projections.columns import THREAD_STATUS, Spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ class ThreadState:
     """A thread after the entry numbered ``seq``."""
 
     thread_id: str
+    budget: dict[str, Any] | None = None  # of the session, as it is now (spec core 8.7)
     seq: int = 0
     status: str = "idle"
     queue: list[str] = field(default_factory=list)  # messages not yet taken into a turn
@@ -70,6 +71,7 @@ class ThreadState:
     wake_at: datetime | None = None
     rounds: int = 0  # replies with tool calls in this turn
     sandbox_opened: bool = False
+    spent: Spent = field(default_factory=Spent)
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
 
     def advance(self, entry: Entry) -> None:
@@ -86,7 +88,7 @@ class ThreadState:
         self.wake_at = datetime.fromisoformat(wake_at) if wake_at else None
         if status == "rescheduling":
             self.failure = None
-        elif status == "idle" and entry.payload["stop_reason"]["type"] != "requires_action":
+        elif status == "idle" and entry.payload["stop_reason"]["type"] not in ev.PAUSES:
             self.asked, self.failure, self.attempts, self.rounds = False, None, 0, 0
 
     def _message(self, entry: Entry) -> None:
@@ -142,6 +144,7 @@ class ThreadState:
     def _model_end(self, entry: Entry) -> None:
         self.open_request = None
         private = entry.private or {}
+        self.spent = self.spent.after(private)
         if failure := private.get("failure"):
             self.attempts += 1
             self.failure = Failure(**failure, attempt=self.attempts, at=entry.created_at)
@@ -151,6 +154,9 @@ class ThreadState:
             self.stop_details = private.get("stop_details")
             self.rounds += bool(self.calls)
             self.asked = self.stop_reason == "pause_turn" and not self.calls
+
+    def _updated(self, entry: Entry) -> None:
+        self.budget = entry.payload.get("budget", self.budget)
 
     def _sandbox_opened(self, entry: Entry) -> None:
         self.sandbox_opened = True
@@ -181,6 +187,7 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_CUSTOM_TOOL_RESULT: ThreadState._result,
     ev.MODEL_START: ThreadState._model_start,
     ev.MODEL_END: ThreadState._model_end,
+    ev.SESSION_UPDATED: ThreadState._updated,
     ev.OPS_SANDBOX_OPENED: ThreadState._sandbox_opened,
     ev.OPS_TAKEN_OVER: ThreadState._taken_over,
 }

@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from agents.pricing import cents
-
 from sessions import events as ev
 from sessions.events import Draft
 
@@ -91,6 +90,10 @@ class Spent:
             cost_known=self.cost_known and cost is not None,
         )
 
+    def reaches(self, limit: Decimal | None) -> bool:
+        """True if the limit (dollars) is used up; a cost that isn't known can't be limited, so it is too."""
+        return limit is not None and (not self.cost_known or self.cost >= limit)
+
     def wire(self, active_seconds: float) -> dict[str, Any]:
         """The ``usage`` object of spec core 8.8; ``list_cost`` is null when a price is unknown."""
         used = self.usage
@@ -106,6 +109,11 @@ class Spent:
             "active_seconds": round(active_seconds, 3),
             "list_cost": {"amount": cents(self.cost), "currency": "USD"} if self.cost_known else None,
         }
+
+
+def budget_dollars(budget: Mapping[str, Any] | None) -> Decimal | None:
+    """The limit of a wire ``budget``, whose amount is in cents, in dollars; None without a budget."""
+    return None if budget is None else Decimal(budget["max_list_cost"]["amount"]) / 100
 
 
 THREAD_STATUS = {
@@ -172,6 +180,12 @@ class SessionColumns:
     clock: Clock = field(default_factory=Clock)
     spent: Spent = field(default_factory=Spent)
     snapshot: str = ""
+    budget: dict[str, Any] | None = None
+
+    @property
+    def over_budget(self) -> bool:
+        """True once the consumed list cost has reached the session's limit (spec core 8.7)."""
+        return self.spent.reaches(budget_dollars(self.budget))
 
     def after(self, draft: Draft, now: datetime) -> SessionColumns:
         """The columns once ``draft`` is on the log at ``now``."""
@@ -181,6 +195,8 @@ class SessionColumns:
             return replace(self, spent=self.spent.after(draft.private))
         if draft.type == ev.OPS_SNAPSHOT:
             return replace(self, snapshot=str(draft.payload["digest"]))
+        if draft.type == ev.SESSION_UPDATED and "budget" in draft.payload:
+            return replace(self, budget=draft.payload["budget"])
         return self
 
 
@@ -199,7 +215,7 @@ def with_session_status(
 
     The session runs while any thread runs; ``session.usage`` comes right before every
     ``session.status_idle`` (its payload is filled when it is appended); ``requires_action`` of
-    any thread outranks the stop reason of the thread that stopped last.
+    any thread outranks ``budget_reached``, which outranks the reason of the thread that stopped last.
     """
     others = list(others)
     if draft.type == ev.THREAD_RUNNING:
@@ -215,8 +231,14 @@ def with_session_status(
         if any(other.status == "rescheduling" for other in others):
             return [draft]
         waiting = [*own_pending, *(call for other in others for call in other.pending)]
-        stop = ev.requires_action(waiting) if waiting else draft.payload["stop_reason"]
-        details = None if waiting else draft.payload.get("stop_details")
-        idle = Draft(ev.STATUS_IDLE, {"stop_reason": stop, "stop_details": details})
+        idle = Draft(ev.STATUS_IDLE, _session_stop(draft, session, waiting))
         return [draft, Draft(ev.SESSION_USAGE), idle]
     return [draft]
+
+
+def _session_stop(draft: Draft, session: SessionColumns, waiting: list[str]) -> dict[str, Any]:
+    if waiting:
+        return {"stop_reason": ev.requires_action(waiting), "stop_details": None}
+    if session.over_budget:
+        return {"stop_reason": ev.BUDGET_REACHED, "stop_details": None}
+    return {"stop_reason": draft.payload["stop_reason"], "stop_details": draft.payload.get("stop_details")}

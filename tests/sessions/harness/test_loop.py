@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
 
 from agents.providers.base import ModelReply, ModelRequest, ProviderError, Usage
+from contract.errors import InvalidRequest
+from sessions import budgets, inbox, log
 from sessions import events as ev
-from sessions import inbox, log
 from sessions.harness import lease as leases
 from sessions.harness import runner
 from sessions.harness.lease import Keeper
@@ -215,3 +217,77 @@ def test_an_error_of_our_own_is_told_and_leaves_nothing_open(monkeypatch: pytest
     errors = [event.payload["error"] for event in log.read(session.id) if event.type == ev.SESSION_ERROR]
     assert [error["type"] for error in errors] == ["unknown_error"]
     assert "a bug" not in str(errors)
+
+
+PRICED = "claude-opus-5-5"
+
+
+def limit(cents: str) -> dict[str, Any]:
+    return {"type": "limit", "max_list_cost": {"amount": cents, "currency": "USD"}}
+
+
+class Spender(Gossip):
+    """First a call, then a text; every reply costs more than a dollar."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
+        self.requests.append(request)
+        call = {"type": "tool_use", "id": "toolu_1", "name": "ask_caller", "input": {"question": "?"}}
+        first = len(self.requests) == 1
+        content = [call] if first else [{"type": "text", "text": "done"}]
+        return ModelReply(PRICED, content, "tool_use" if first else "end_turn", Usage(1_000_000, 100_000))
+
+
+def test_a_budget_pauses_between_requests_and_raising_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, thread = make_session(tools=[CUSTOM], model=PRICED)
+    Session.objects.filter(pk=session.pk).update(budget=limit("100"))
+    spender = Spender()
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: spender)
+    ask(session, thread, "spend")
+    (pending,) = Thread.objects.get(pk=thread.id).pending
+    assert session.stop_reason == ev.requires_action([pending["id"]]), "requires_action outranks the budget"
+    send(session, {"type": ev.USER_CUSTOM_TOOL_RESULT, "custom_tool_use_id": pending["id"], "content": []})
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.stop_reason == ev.BUDGET_REACHED
+    assert types(session)[-3:] == [ev.THREAD_IDLE, ev.SESSION_USAGE, ev.STATUS_IDLE]
+    with pytest.raises(InvalidRequest, match=r"takes only user\.custom_tool_result"):
+        say(session, "more")
+    before = types(session)
+    assert send(session, {"type": ev.USER_INTERRUPT}) == []
+    assert types(session) == before
+    assert verify(session) == []
+    raised = Session.objects.get(pk=session.pk)
+    assert budgets.change(raised, limit("100000")) == limit("100000")
+    thread.refresh_from_db()
+    raise_it = ev.Draft(ev.SESSION_UPDATED, {"budget": limit("100000")})
+    log.append(session.id, thread.id, [raise_it, *budgets.resume(thread)])
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.budget == limit("100000")
+    assert session.stop_reason == ev.END_TURN
+    assert verify(session) == []
+
+
+@pytest.mark.parametrize("amount", ["0", "25.00", "-5", "007", "", "１００"])
+def test_a_budget_is_whole_cents(amount: str) -> None:
+    with pytest.raises(InvalidRequest, match="whole cents"):
+        budgets.check(limit(amount), [])
+
+
+def test_a_budget_needs_a_price_and_can_only_grow_beyond_what_is_spent() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        budgets.check(limit("100"), [{"id": "somebody-elses-model"}])
+    assert caught.value.details == {"error_code": "model_not_budgetable"}
+    session, _ = make_session(model=PRICED)
+    with pytest.raises(InvalidRequest) as caught:
+        budgets.change(session, limit("100"))
+    assert caught.value.details == {"error_code": "budget_create_only"}
+    session.budget, session.cost = limit("100"), Decimal("1.5")
+    with pytest.raises(InvalidRequest) as caught:
+        budgets.change(session, limit("150"))
+    assert caught.value.details == {"error_code": "budget_not_raised"}
+    assert budgets.change(session, limit("151")) == limit("151")
+    assert budgets.change(session, None) is None

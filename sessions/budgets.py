@@ -1,0 +1,49 @@
+"""The session's spend ceiling, ``budget`` (spec core 8.7): given at create, raised or removed later."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from agents.pricing import is_priced
+from contract.errors import InvalidRequest
+from sessions.projections.columns import budget_dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sessions.models import Session
+
+CENTS = re.compile("[1-9][0-9]{0,11}")
+CURRENCY = "USD"
+
+
+def checked(budget: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+    """A sent budget in the stored shape; ``model`` is the agent's resolved model object."""
+    amount, currency = budget["max_list_cost"]["amount"], budget["max_list_cost"]["currency"]
+    if not CENTS.fullmatch(amount):
+        raise InvalidRequest('budget.max_list_cost.amount: must be whole cents as a decimal string, such as "2500"')
+    if currency != CURRENCY:
+        raise InvalidRequest(f"budget.max_list_cost.currency: must be {CURRENCY}")
+    if not is_priced(model["id"], speed=model["speed"], geo=model["inference_geo"]):
+        raise InvalidRequest(
+            f"budget: the model {model['id']} has no public list price, so its spending can't be limited",
+            error_code="model_not_budgetable",
+        )
+    return {"type": "limit", "max_list_cost": {"amount": amount, "currency": currency}}
+
+
+def changed(session: Session, sent: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What an update makes of the session's budget: removed by null, else replaced by a higher one."""
+    if sent is None:
+        return None
+    if session.budget is None:
+        raise InvalidRequest("budget: can't be added to a session that has none", error_code="budget_create_only")
+    wanted = checked(sent, session.agent_snapshot["model"])
+    limit = budget_dollars(wanted)
+    if limit is not None and limit <= session.cost:
+        raise InvalidRequest(
+            "budget.max_list_cost must be greater than the session's consumed list cost",
+            error_code="budget_not_raised",
+        )
+    return wanted
