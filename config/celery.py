@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from importlib import import_module
 from typing import Any
 
@@ -20,9 +21,13 @@ app.autodiscover_tasks()
 
 @worker_ready.connect
 def make_known(**details: Any) -> None:
-    """Hold the liveness lock from the start, and load what a turn needs: the first one would wait seconds for it."""
-    for module in TURN_NEEDS:
-        import_module(module)
+    """Hold the liveness lock from the start; load what a turn needs, so that the first one need not wait for it."""
     from sessions.harness import lease
 
     lease.keeper()
+    threading.Thread(target=_load_what_a_turn_needs, name="loading", daemon=True).start()
+
+
+def _load_what_a_turn_needs() -> None:
+    for module in TURN_NEEDS:
+        import_module(module)

@@ -42,6 +42,7 @@ TUNING = {
     "random_page_cost": "1.1",
     "jit": "off",
     "huge_pages": "off",
+    "io_method": "sync",  # no reading processes beside the few connections
     "log_min_messages": "warning",
     "log_min_error_statement": "panic",  # a statement may hold what no log should
     "log_checkpoints": "off",
