@@ -66,6 +66,9 @@ class ConnectionForm(ModelForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
         help_text="Leave empty to keep the stored key.",
     )
+    base_url = forms.URLField(
+        required=False, max_length=2048, assume_scheme="https", help_text="Empty means Anthropic's own server."
+    )
     clear_key = forms.BooleanField(required=False, label="Forget the stored key")
 
     class Meta:

@@ -33,7 +33,7 @@ register = template.Library()
 CENT = Decimal("0.01")
 COLOURED_CHARACTERS = 20_000
 # No title attribute: the serializer leaves "<" in attribute values, and htmx reads responses as text.
-MARKDOWN_ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "code": {"class"}}
+MARKDOWN_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}, "code": {"class"}}
 MARKDOWN_TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code"),
     *("em", "strong", "s", "a", "table", "thead", "tbody", "tr", "th", "td"),

@@ -1,0 +1,126 @@
+"""Alice owns a workspace, Bob may only look at it, Charlie has another one; a session with a bit of everything."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from agents.actions import create_agent, create_environment
+from agents.models import Agent, Environment, Membership, Workspace
+from contract.acting import Acting
+from contract.roles import Role
+from credentials.actions import issue_api_key
+from sessions import blobs, files, log
+from sessions import events as ev
+from sessions.actions import create_session
+from sessions.events import Draft
+from sessions.models import Event, File, Session, Thread
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from credentials.models import ApiKey
+
+ASKING = {
+    "type": "agent_toolset_20260401",
+    "configs": [{"name": "bash", "permission_policy": {"type": "always_ask"}}],
+}
+WEATHER = {"type": "custom", "name": "weather", "description": "Tells it.", "input_schema": {"type": "object"}}
+
+
+@dataclass
+class World:
+    """What the tests look at. Clients are signed in; ``nobody`` is not."""
+
+    workspace: Workspace
+    acting: Acting
+    alice: Client
+    bob: Client
+    charlie: Client
+    nobody: Client
+    agent: Agent
+    environment: Environment
+    key: ApiKey
+    session: Session
+    thread: Thread
+    output: File
+
+    def append(self, *drafts: Draft) -> list[Event]:
+        """Put events on the session's log."""
+        return log.append(self.session.pk, self.thread.pk, drafts)
+
+    def fresh(self) -> Session:
+        """The session as it is now."""
+        return Session.objects.select_related("agent", "environment").get(pk=self.session.pk)
+
+    def running(self) -> Draft:
+        return Draft(ev.THREAD_RUNNING, self._about())
+
+    def idle(self, stop_reason: dict[str, Any]) -> Draft:
+        return Draft(ev.THREAD_IDLE, {**self._about(), "stop_reason": stop_reason, "stop_details": None})
+
+    def _about(self) -> dict[str, Any]:
+        return {"session_thread_id": self.thread.pk, "agent_name": "Coder"}
+
+
+def text(words: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": words}]
+
+
+def bash(command: str, *, ask: bool = False) -> Draft:
+    permission = "ask" if ask else "allow"
+    payload = {"name": "bash", "input": {"command": command}, "evaluated_permission": permission}
+    return Draft(ev.TOOL_USE, {**payload, "evaluation": {"type": f"always_{permission}"}})
+
+
+def result(call: Event, words: str, *, is_error: bool = False) -> Draft:
+    return Draft(ev.TOOL_RESULT, {"tool_use_id": call.pk, "content": text(words), "is_error": is_error})
+
+
+def person(name: str, workspace: Workspace, role: Role) -> tuple[Any, Client]:
+    user = get_user_model().objects.create_user(name, password="only for tests")
+    Membership.objects.create(workspace=workspace, user=user, role=role.value)
+    client = Client(raise_request_exception=False)
+    client.force_login(user)
+    return user, client
+
+
+@pytest.fixture(autouse=True)
+def own_blobs(settings: Any, tmp_path: Path) -> None:
+    settings.HOLDFAST_BLOB_DIR = tmp_path / "blobs"
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    workspace, elsewhere = Workspace.objects.create(name="Ours"), Workspace.objects.create(name="Theirs")
+    alice, alice_client = person("alice", workspace, Role.ADMIN)
+    _, bob_client = person("bob", workspace, Role.VIEWER)
+    _, charlie_client = person("charlie", elsewhere, Role.ADMIN)
+    acting = Acting(workspace.pk, Role.ADMIN, "alice", user_id=alice.pk)
+    version = create_agent({"name": "Coder", "model": "demo", "tools": [ASKING, WEATHER]}, acting)
+    environment = create_environment({"name": "Default"}, acting)
+    key, _ = issue_api_key(workspace=workspace, name="Night build robot", role=Role.DEVELOPER, created_by=alice)
+    body = {"agent": version.agent_id, "environment_id": environment.pk, "title": "Tidy up"}
+    session = create_session(body, acting)
+    digest, size = blobs.put(io.BytesIO(b"hello\n"), 1000)
+    output = files.capture(session, path="report.html", digest=digest, size=size, mtime_ns=1)
+    thread = Thread.objects.get(session=session, parent=None)
+    return World(
+        workspace,
+        acting,
+        alice_client,
+        bob_client,
+        charlie_client,
+        Client(raise_request_exception=False),
+        version.agent,
+        environment,
+        key,
+        session,
+        thread,
+        output,
+    )

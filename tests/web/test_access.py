@@ -1,0 +1,130 @@
+"""Who may open which page: every URL of the pages, for owner, viewer, outsider and stranger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from django.urls import reverse
+
+import agents.urls
+import credentials.urls
+import sessions.urls
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from tests.web.conftest import World
+
+MODULES = (agents.urls, credentials.urls, sessions.urls)
+
+
+@dataclass(frozen=True)
+class Door:
+    """A URL: how it is opened, with which objects, and whether a viewer may."""
+
+    name: str
+    objects: tuple[str, ...] = ()
+    method: str = "GET"
+    viewer: bool = True
+    owner: int = 200
+
+
+DOORS = [
+    Door("sessions:overview"),
+    Door("sessions:list"),
+    Door("sessions:new", viewer=False),
+    Door("sessions:session", ("session",)),
+    Door("sessions:events", ("session",)),
+    Door("sessions:files", ("session",)),
+    Door("sessions:download", ("session", "output")),
+    Door("sessions:send", ("session",), "POST", viewer=False, owner=422),
+    Door("sessions:answer", ("session",), "POST", viewer=False, owner=302),
+    Door("sessions:interrupt", ("session",), "POST", viewer=False, owner=302),
+    Door("sessions:archive", ("session",), "POST", viewer=False, owner=302),
+    Door("agents:list"),
+    Door("agents:new", viewer=False),
+    Door("agents:agent", ("agent",)),
+    Door("agents:version", ("agent", "one")),
+    Door("agents:edit", ("agent",), viewer=False),
+    Door("agents:archive", ("agent",), "POST", viewer=False, owner=302),
+    Door("agents:environments"),
+    Door("agents:environment_new", viewer=False),
+    Door("agents:environment", ("environment",)),
+    Door("agents:environment_archive", ("environment",), "POST", viewer=False, owner=302),
+    Door("credentials:keys", viewer=False),
+    Door("credentials:key_new", viewer=False),
+    Door("credentials:key_revoke", ("key",), "POST", viewer=False, owner=302),
+]
+IDS = [door.name for door in DOORS]
+
+
+def opened(world: World, who: str, door: Door) -> HttpResponse:
+    arguments = [1 if name == "one" else getattr(world, name).pk for name in door.objects]
+    response: HttpResponse = getattr(world, who).generic(door.method, reverse(door.name, args=arguments))
+    response.close()  # a download holds its file open
+    return response
+
+
+def test_every_url_of_the_pages_is_in_the_table() -> None:
+    named = {f"{module.app_name}:{pattern.name}" for module in MODULES for pattern in module.urlpatterns}
+    assert named == set(IDS)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=IDS)
+def test_the_owner_gets_in(world: World, door: Door) -> None:
+    assert opened(world, "alice", door).status_code == door.owner
+
+
+@pytest.mark.parametrize("door", DOORS, ids=IDS)
+def test_a_viewer_reads_and_changes_nothing(world: World, door: Door) -> None:
+    assert opened(world, "bob", door).status_code == (200 if door.viewer else 403)
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door.objects], ids=lambda door: door.name)
+def test_an_object_of_another_workspace_does_not_exist_for_an_outsider(world: World, door: Door) -> None:
+    response = opened(world, "charlie", door)
+    assert response.status_code == 404
+    assert "Nothing here" in response.content.decode()
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if not door.objects], ids=lambda door: door.name)
+def test_an_outsider_sees_none_of_our_objects_in_lists(world: World, door: Door) -> None:
+    shown = opened(world, "charlie", door).content.decode()
+    assert world.session.pk not in shown
+    assert world.agent.pk not in shown
+    assert world.environment.pk not in shown
+    assert "Night build robot" not in shown
+
+
+@pytest.mark.parametrize("door", DOORS, ids=IDS)
+def test_a_stranger_is_sent_to_sign_in(world: World, door: Door) -> None:
+    response = opened(world, "nobody", door)
+    assert response.status_code == 302
+    assert response["Location"].startswith("/login")
+
+
+@pytest.mark.parametrize("door", DOORS, ids=IDS)
+def test_a_page_takes_only_its_methods(world: World, door: Door) -> None:
+    arguments = [1 if name == "one" else getattr(world, name).pk for name in door.objects]
+    assert world.alice.delete(reverse(door.name, args=arguments)).status_code == 405
+
+
+def test_a_person_without_a_workspace_is_told_so(world: World, django_user_model: type) -> None:
+    world.nobody.force_login(django_user_model.objects.create_user("dora"))  # type: ignore[attr-defined]
+    response = world.nobody.get("/")
+    assert response.status_code == 403
+    assert "You belong to no workspace yet" in response.content.decode()
+
+
+def test_a_viewer_sees_no_acting_buttons(world: World) -> None:
+    for path in ("/", "/sessions/", "/agents/", f"/agents/{world.agent.pk}/", "/environments/"):
+        shown = world.bob.get(path).content.decode()
+        assert "Start session" not in shown
+        assert "New agent" not in shown
+        assert "Archive<" not in shown
+    page = world.bob.get(f"/sessions/{world.session.pk}/").content.decode()
+    assert 'id="composer" method' not in page
+    assert 'id="answer"' not in page
+    assert "data-operates" not in page
