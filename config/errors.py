@@ -61,7 +61,7 @@ def install(api: NinjaAPI) -> None:
 
 def respond(request: HttpRequest, error: ApiError) -> JsonResponse:
     """The envelope with its status and headers."""
-    body: dict[str, Any] = {"type": error.type, "message": error.message}
+    body: dict[str, Any] = {"type": error.type, "message": error.message, **error.beside}
     if error.details:
         body["details"] = error.details
     response = JsonResponse({"type": "error", "error": body, "request_id": request_id(request)}, status=error.status)

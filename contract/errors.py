@@ -8,7 +8,8 @@ from typing import Any
 class ApiError(Exception):
     """Base of the family: an HTTP status, the envelope's ``error.type`` and one plain sentence.
 
-    ``error_code`` goes into ``error.details`` (the SDK maps it to typed exceptions).
+    ``error_code`` goes into ``error.details`` (the SDK maps it to typed exceptions). ``beside`` holds fields
+    that a few kinds of error have next to their message.
     """
 
     status = 500
@@ -17,6 +18,7 @@ class ApiError(Exception):
     def __init__(self, message: str, *, error_code: str | None = None, **details: Any) -> None:
         super().__init__(message)
         self.message = message
+        self.beside: dict[str, Any] = {}
         self.details: dict[str, Any] = {**({"error_code": error_code} if error_code else {}), **details}
 
 

@@ -62,3 +62,19 @@ def api_key_id() -> str:
 
 def model_connection_id() -> str:
     return new_id("mconn")
+
+
+def memory_store_id() -> str:
+    return new_id("memstore")
+
+
+def memory_id() -> str:
+    return new_id("mem")
+
+
+def memory_version_id() -> str:
+    return new_id("memver")
+
+
+def user_profile_id() -> str:
+    return new_id("uprof")

@@ -31,23 +31,26 @@ ALONE = "object"  # tag of the only object in a union with strings
 
 
 def sdk_type(path: str) -> Any:
-    """``sdk_type("agent_create_params.AgentCreateParams")`` -> that type of ``anthropic.types.beta``."""
+    """``sdk_type("agent_create_params.AgentCreateParams")`` -> that type of ``anthropic.types.beta``.
+
+    A path that begins with ``anthropic.`` is a full one, for types outside of the beta.
+    """
     module, _, name = path.rpartition(".")
-    return getattr(import_module(f"{TYPES}.{module}"), name)
+    return getattr(import_module(module if path.startswith("anthropic.") else f"{TYPES}.{module}"), name)
 
 
 @cache
-def request_model(path: str) -> type[BaseModel]:
-    """The strict model of a params type."""
-    return _model(sdk_type(path))
+def request_model(path: str, elsewhere: frozenset[str] = frozenset()) -> type[BaseModel]:
+    """The strict model of a params type, without the keys that travel elsewhere than in the body."""
+    return _model(sdk_type(path), HEADER_KEYS | elsewhere)
 
 
-def parse(path: str, value: Any) -> dict[str, Any]:
+def parse(path: str, value: Any, elsewhere: frozenset[str] = frozenset()) -> dict[str, Any]:
     """``value``, found to be of a params type; strict checking changes nothing in it.
 
     Raises pydantic's ``ValidationError``.
     """
-    request_model(path).model_validate(value)
+    request_model(path, elsewhere).model_validate(value)
     checked: dict[str, Any] = value
     return checked
 
@@ -57,19 +60,21 @@ class Params:
     """Marks a request body: ``Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams")]``.
 
     ``prepare`` may change the parsed JSON first, where the API accepts more than the types say.
+    ``elsewhere`` names keys of the type that the SDK sends in the path or the query.
     """
 
     path: str
     prepare: Callable[[Any], Any] | None = None
+    elsewhere: frozenset[str] = frozenset()
 
     def check(self, value: Any) -> dict[str, Any]:
-        return parse(self.path, self.prepare(value) if self.prepare else value)
+        return parse(self.path, self.prepare(value) if self.prepare else value, self.elsewhere)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(request_model(self.path).__pydantic_core_schema__)
+        return handler(request_model(self.path, self.elsewhere).__pydantic_core_schema__)
 
 
 @dataclass(frozen=True)
@@ -95,12 +100,12 @@ class Answer:
 
 
 @cache
-def _model(kind: Any) -> type[BaseModel]:
+def _model(kind: Any, dropped: frozenset[str] = HEADER_KEYS) -> type[BaseModel]:
     hints = get_type_hints(kind, include_extras=True)
     fields: dict[str, Any] = {
         name: (_convert(hint), ... if get_origin(hint) is Required else None)
         for name, hint in hints.items()
-        if name not in HEADER_KEYS
+        if name not in dropped
     }
     extra: Literal["allow", "forbid"] = "allow" if getattr(kind, "__extra_items__", None) is object else "forbid"
     config = ConfigDict(strict=True, extra=extra, protected_namespaces=())
