@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from django.db import transaction
 from django.utils import timezone
 
+from contract import blobs
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import blobs
 from sessions.models import File, Session
 
 if TYPE_CHECKING:

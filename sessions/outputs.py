@@ -6,8 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import SandboxError
+from contract import blobs
 from contract.errors import TooLarge
-from sessions import blobs, files
+from sessions import files
 from sessions.models import File, Session
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 from agents.sandboxes.base import SandboxLost, SandboxUnavailable
-from sessions import blobs, log
+from contract import blobs
 from sessions import events as ev
+from sessions import log
 from sessions.events import Draft
 from sessions.harness.hands import backend
 from sessions.models import Session, Thread

@@ -14,6 +14,7 @@ from ninja import Query, Router
 from pydantic import Field
 
 from contract.acting import Acting
+from contract.blobs import Readable
 from contract.errors import InvalidRequest
 from contract.http import Request
 from contract.pages import paginate
@@ -21,7 +22,6 @@ from contract.query import Query as QueryModel
 from contract.schema import Answer
 from sessions import files
 from sessions.api.shapes import file_shape
-from sessions.blobs import Readable
 from sessions.models import File
 
 router = Router(tags=["Files"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from sessions import blobs
+from contract import blobs
 from sessions.models import File
 
 MAX_INLINE_BYTES = 20 * 1024 * 1024

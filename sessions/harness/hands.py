@@ -18,7 +18,7 @@ from agents.sandboxes.base import (
     SandboxUnavailable,
     Upload,
 )
-from sessions import blobs
+from contract import blobs
 from sessions.models import Resource, Session
 from sessions.mounts import in_sandbox
 

@@ -10,8 +10,9 @@ import pytest
 from django.test import Client
 
 from config.api import api
+from contract import blobs
 from contract.roles import Role
-from sessions import blobs, files
+from sessions import files
 from sessions.models import Session, Thread
 from tests.api.conftest import Caller, caller, refusal
 

@@ -12,7 +12,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from sessions import blobs, files, mounts
+from contract import blobs
+from sessions import files, mounts
 from sessions.models import File, Resource, Session
 from tests.api.conftest import Caller, fits, refusal
 

@@ -1,6 +1,6 @@
 """Bytes by content: a blob is a file named by the SHA-256 of what it holds, written once.
 
-Nothing is deleted while a reader may still come: ``sessions.files.collect_garbage`` removes blobs that
+Nothing is deleted while a reader may still come: the garbage collection removes blobs that
 no row names and that nobody has stored again for a while.
 """
 
