@@ -7,39 +7,42 @@ from typing import TYPE_CHECKING, Any
 
 from agents.pricing import is_priced
 from contract.errors import InvalidRequest
-from sessions.projections.columns import budget_dollars
+from sessions import events as ev
+from sessions.events import Draft
+from sessions.projections.columns import Spent, Usage, budget_dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from sessions.models import Session
+    from sessions.models import Session, Thread
 
 CENTS = re.compile("[1-9][0-9]{0,11}")
 CURRENCY = "USD"
 
 
-def checked(budget: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
-    """A sent budget in the stored shape; ``model`` is the agent's resolved model object."""
+def check(budget: Mapping[str, Any], models: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A sent budget in the stored shape; ``models`` are the resolved model objects it must cover."""
     amount, currency = budget["max_list_cost"]["amount"], budget["max_list_cost"]["currency"]
     if not CENTS.fullmatch(amount):
         raise InvalidRequest('budget.max_list_cost.amount: must be whole cents as a decimal string, such as "2500"')
     if currency != CURRENCY:
         raise InvalidRequest(f"budget.max_list_cost.currency: must be {CURRENCY}")
-    if not is_priced(model["id"], speed=model["speed"], geo=model["inference_geo"]):
-        raise InvalidRequest(
-            f"budget: the model {model['id']} has no public list price, so its spending can't be limited",
-            error_code="model_not_budgetable",
-        )
+    for model in models:
+        if not is_priced(model["id"], speed=model["speed"], geo=model["inference_geo"]):
+            raise InvalidRequest(
+                f"budget: the model {model['id']} has no public list price, so its spending can't be limited",
+                error_code="model_not_budgetable",
+            )
     return {"type": "limit", "max_list_cost": {"amount": amount, "currency": currency}}
 
 
-def changed(session: Session, sent: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def change(session: Session, sent: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What an update makes of the session's budget: removed by null, else replaced by a higher one."""
     if sent is None:
         return None
     if session.budget is None:
         raise InvalidRequest("budget: can't be added to a session that has none", error_code="budget_create_only")
-    wanted = checked(sent, session.agent_snapshot["model"])
+    wanted = check(sent, [session.agent_snapshot["model"]])
     limit = budget_dollars(wanted)
     if limit is not None and limit <= session.cost:
         raise InvalidRequest(
@@ -47,3 +50,16 @@ def changed(session: Session, sent: Mapping[str, Any] | None) -> dict[str, Any] 
             error_code="budget_not_raised",
         )
     return wanted
+
+
+def resume(thread: Thread) -> list[Draft]:
+    """What lets a thread that paused at its budget go on; nothing for any other thread."""
+    if thread.status != "idle" or (thread.stop_reason or {}).get("type") != "budget_reached":
+        return []
+    return [Draft(ev.THREAD_RUNNING, {"session_thread_id": thread.id, "agent_name": thread.agent_name})]
+
+
+def is_used_up(session: Session) -> bool:
+    """True if the session's consumed list cost has reached its budget."""
+    spent = Spent(Usage.load(session.usage), session.cost, session.cost_known)
+    return spent.reaches(budget_dollars(session.budget))

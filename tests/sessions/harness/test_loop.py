@@ -226,6 +226,10 @@ def limit(cents: str) -> dict[str, Any]:
     return {"type": "limit", "max_list_cost": {"amount": cents, "currency": "USD"}}
 
 
+def model(name: str) -> dict[str, Any]:
+    return {"id": name, "effort": None, "speed": "standard", "inference_geo": None}
+
+
 class Spender(Gossip):
     """First a call, then a text; every reply costs more than a dollar."""
 
@@ -274,12 +278,12 @@ def test_a_budget_pauses_between_requests_and_raising_it_goes_on(monkeypatch: py
 @pytest.mark.parametrize("amount", ["0", "25.00", "-5", "007", "", "１００"])
 def test_a_budget_is_whole_cents(amount: str) -> None:
     with pytest.raises(InvalidRequest, match="whole cents"):
-        budgets.check(limit(amount), [])
+        budgets.check(limit(amount), [model(PRICED)])
 
 
 def test_a_budget_needs_a_price_and_can_only_grow_beyond_what_is_spent() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        budgets.check(limit("100"), [{"id": "somebody-elses-model"}])
+        budgets.check(limit("100"), [model("somebody-elses-model")])
     assert caught.value.details == {"error_code": "model_not_budgetable"}
     session, _ = make_session(model=PRICED)
     with pytest.raises(InvalidRequest) as caught:
