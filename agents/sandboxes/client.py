@@ -163,7 +163,10 @@ class _Use:
         if error is None:
             self._client.give_back(self._connection)
             return
+        fault = self._connection.parting_fault() if isinstance(error, Closed) else None
         self._connection.close()
+        if fault is not None:
+            raise fault from None
         if isinstance(error, TimeoutError):
             raise SandboxUnavailable(f"The sandbox host did not answer within {self._seconds:.0f} s.") from None
         if isinstance(error, (Closed, ConnectionError)):

@@ -100,6 +100,17 @@ class Connection:
             else:
                 raise Broken("a stream was expected")
 
+    def parting_fault(self) -> SandboxError | None:
+        """The fault the other side sent before it closed, while we were still sending."""
+        try:
+            self.sock.settimeout(1.0)
+            while True:
+                kind, payload = self.receive()
+                if kind == FAULT:
+                    return fault_from(payload)
+        except (Closed, Broken, OSError):
+            return None
+
     def close(self) -> None:
         self.sock.close()
 

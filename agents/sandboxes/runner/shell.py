@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import resource
 import select
 import signal
 import struct
@@ -24,14 +25,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .processes import children_of, kill_session, kill_tree
+from .texts import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 TIOCSIG = 0x40045436
+START_SECONDS = 10.0
 GRACE_SECONDS = 1.0
 KILL_SECONDS = 4.0
-_CONTROL_FD = 250
 _START = 'exec %d<>"$0" >&%d 2>&%d; exec /bin/bash --noprofile --norc --noediting -i'
 _SETUP = "PS1= PS2=; unset PROMPT_COMMAND HISTFILE MAILCHECK; set +m +H +o history"
 _MARKER_MAX = 64
@@ -53,6 +55,8 @@ class Shell:
         self._process: subprocess.Popen[bytes] | None = None
         self._master = -1
         self._control = -1
+        # High, so that scripts do not meet it; bash itself takes the highest one below 256.
+        self._number = min(250, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 8)
 
     @property
     def alive(self) -> bool:
@@ -67,21 +71,25 @@ class Shell:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
         reading, self._control = os.pipe()
         self._master = master
-        start = _START % (_CONTROL_FD, _CONTROL_FD, _CONTROL_FD)
-        self._process = subprocess.Popen(
-            ["/bin/bash", "--noprofile", "--norc", "-c", start, os.ttyname(slave)],
-            stdin=reading,
-            stdout=slave,
-            stderr=slave,
-            cwd=self._cwd,
-            env=self._environment,
-            start_new_session=True,
-        )
-        os.close(reading)
-        os.close(slave)
+        start = _START % (self._number, self._number, self._number)
+        try:
+            self._process = subprocess.Popen(
+                ["/bin/bash", "--noprofile", "--norc", "-c", start, os.ttyname(slave)],
+                stdin=reading,
+                stdout=slave,
+                stderr=slave,
+                cwd=self._cwd,
+                env=self._environment,
+                start_new_session=True,
+            )
+        finally:
+            os.close(reading)
+            os.close(slave)
         self._send(_SETUP)
         marker = self._ask_marker()
-        self._read_until(marker, lambda data: None, time.monotonic() + 10, threading.Event())
+        if self._read_until(marker, lambda data: None, time.monotonic() + START_SECONDS, threading.Event()) != 0:
+            self.close()
+            raise ToolError("bash: the shell could not be started (is the sandbox out of processes or files?)")
 
     def close(self) -> None:
         """Kill the shell and everything of its terminal session."""
@@ -103,7 +111,7 @@ class Shell:
         before = set(children_of(self._process.pid))
         with open(self._script, "w", encoding="utf-8") as handle:
             handle.write(command + "\n")
-        self._send("builtin source %s </dev/null %d>&-" % (self._script, _CONTROL_FD))
+        self._send("builtin source %s </dev/null %d>&-" % (self._script, self._number))
         marker = self._ask_marker()
         deadline = time.monotonic() + seconds
         code = self._read_until(marker, sink, deadline, stop)
@@ -132,7 +140,7 @@ class Shell:
 
     def _ask_marker(self) -> bytes:
         nonce = uuid.uuid4().hex
-        self._send("builtin printf '\\036%s:%%d\\037' $? >&%d" % (nonce, _CONTROL_FD))
+        self._send("builtin printf '\\036%s:%%d\\037' $? >&%d" % (nonce, self._number))
         return b"\x1e" + nonce.encode() + b":"
 
     def _send(self, line: str) -> None:

@@ -1,0 +1,230 @@
+"""The escape table of THREAT_MODEL.md: every row is tried from inside, as root and as an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents.sandboxes.conformance import Bench
+from tests.agents.sandboxes.conftest import SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.agents.sandboxes.hosts import RunningHost
+
+pytestmark = pytest.mark.sandbox
+
+ATTEMPTS = Path(__file__).with_name("attempts.py").read_text()
+GONE = {"ENOENT", "ENOTDIR"}
+SHUT = {"EPERM", "EACCES", "EROFS"}
+NO_FAMILY = {"EAFNOSUPPORT"}
+NO_ROUTE = {"ENETUNREACH", "ECONNREFUSED"}
+
+
+@pytest.fixture(scope="module")
+def inside(host: RunningHost) -> Iterator[Bench]:
+    """One sandbox for all attempts of one identity."""
+    bench = Bench(host.client)
+    bench.open()
+    bench.call("write", file_path="attempts.py", content=ATTEMPTS)
+    yield bench
+    bench.discard()
+
+
+def attempt(inside: Bench, name: str, *given: Any) -> dict[str, str]:
+    printed = inside.bash(f"python3 attempts.py {name} '{json.dumps(given)}'")
+    answer: dict[str, str] = json.loads(printed.splitlines()[-1])
+    return answer
+
+
+FILES = [
+    ("read", "/etc/shadow", GONE),
+    ("read", "/etc/sudoers", GONE),
+    ("list", "/root", GONE),
+    ("list", "/sys/kernel", GONE),
+    ("list", "/var/lib", GONE),
+    ("read", "/proc/1/root/etc/shadow", GONE | SHUT),
+    ("through_link", "/etc/shadow", GONE),
+    ("through_link", "/proc/1/root/etc/shadow", GONE | SHUT),
+    ("through_link", "../../../../../../etc/shadow", GONE),
+    ("read", "/proc/kcore", GONE | SHUT),
+    ("read", "/proc/kmsg", SHUT),
+    ("read", "/dev/mem", GONE),
+    ("read", "/dev/vda", GONE),
+    ("write", "/proc/sys/kernel/core_pattern", SHUT),
+    ("write", "/proc/sys/vm/overcommit_memory", SHUT),
+    ("write", "/proc/sysrq-trigger", SHUT | GONE),
+    ("write", "/etc/passwd", SHUT),
+    ("write", "/usr/bin/env", SHUT | {"ETXTBSY"}),
+    ("create", "/usr/new", SHUT),
+    ("create", "/new", SHUT),
+    ("create", "/etc/new", SHUT),
+    ("create", "/dev/new", SHUT),
+    ("create", "/mnt/session/new", SHUT),
+    ("create", "/mnt/session/uploads/new", SHUT),
+    ("create", "/opt/holdfast/new", SHUT),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "expected"), FILES, ids=[f"{row[0]} {row[1]}" for row in FILES])
+def test_files_of_the_machine_are_out_of_reach(inside: Bench, name: str, path: str, expected: set[str]) -> None:
+    assert attempt(inside, name, path).get("errno") in expected
+
+
+CALLS = [
+    "ptrace", "process_vm_readv", "process_vm_writev", "mount", "umount2", "pivot_root", "chroot", "unshare", "setns",
+    "open_tree", "move_mount", "fsopen", "mount_setattr", "add_key", "request_key", "keyctl", "bpf", "perf_event_open",
+    "userfaultfd", "io_uring_setup", "io_uring_enter", "pidfd_getfd", "kcmp", "init_module", "kexec_load", "reboot",
+    "settimeofday", "sethostname", "open_by_handle_at", "name_to_handle_at", "syslog",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_dangerous_system_call_is_refused(inside: Bench, name: str) -> None:
+    assert attempt(inside, "call", name, 0, 0, 0, 0, 0) == {"errno": "EPERM"}
+
+
+ACTS = [
+    ("ptrace_attach", [], {"EPERM"}),
+    ("unshare_user", [], {"EPERM"}),
+    ("unshare_program", [], {"EPERM"}),
+    ("clone_user", [], {"EPERM"}),
+    ("clone3_user", [], {"ENOSYS"}),
+    ("remount", ["/usr"], {"EPERM"}),
+    ("setns", [], {"EPERM", "EACCES"}),
+    ("mknod", [], {"EPERM"}),
+    ("inject", [], {"EPERM"}),
+    ("raise_nproc", [], {"EPERM"}),
+    ("raise_data", [], {"EPERM"}),
+    ("raise_fsize", [], {"EPERM"}),
+    ("link_out", [], {"EXDEV", "EPERM", "EROFS"}),
+    ("runner_memory", [], {"EACCES", "EPERM"}),
+    ("runner_environ", [], {"EACCES", "EPERM"}),
+    ("runner_pipe", [], {"EACCES", "EPERM"}),
+    ("call", ["personality", 0x0400000], {"EPERM"}),
+    ("call", ["999", 0], {"ENOSYS"}),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "expected"), ACTS, ids=[f"{row[0]} {row[1]}" for row in ACTS])
+def test_an_act_beyond_the_sandbox_is_refused(inside: Bench, name: str, given: list[Any], expected: set[str]) -> None:
+    assert attempt(inside, name, *given).get("errno") in expected
+
+
+FAMILIES = {
+    "AF_VSOCK": 40,
+    "AF_PACKET": 17,
+    "AF_ALG": 38,
+    "AF_BLUETOOTH": 31,
+    "AF_KEY": 15,
+    "AF_TIPC": 30,
+    "AF_XDP": 44,
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_socket_family_that_leaves_the_sandbox_is_unknown(inside: Bench, family: str) -> None:
+    assert attempt(inside, "socket", FAMILIES[family], 2).get("errno") in NO_FAMILY
+
+
+def test_netlink_is_open_for_routes_only(inside: Bench) -> None:
+    assert "reached" in attempt(inside, "socket", 16, 3, 0)
+    assert attempt(inside, "socket", 16, 3, 12).get("errno") in NO_FAMILY
+
+
+def test_raw_sockets_are_refused(inside: Bench) -> None:
+    assert attempt(inside, "socket", 2, 3, 1).get("errno") == "EPERM"
+
+
+@pytest.mark.parametrize("address", [["169.254.169.254", 80], ["192.0.2.1", 80]])
+def test_no_address_outside_is_reachable(inside: Bench, address: list[Any]) -> None:
+    assert attempt(inside, "connect", address).get("errno") in NO_ROUTE
+
+
+def test_the_machines_loopback_is_not_the_sandboxs(inside: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert attempt(inside, "connect", ["127.0.0.1", listener.getsockname()[1]]).get("errno") in NO_ROUTE
+    assert attempt(inside, "interfaces") == {"seen": "lo"}
+
+
+def test_the_machines_unix_sockets_are_out_of_reach(inside: Bench, host: RunningHost) -> None:
+    name = f"\0holdfast-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(name)
+        listener.listen()
+        assert attempt(inside, "connect", name).get("errno") == "ECONNREFUSED"
+    assert attempt(inside, "connect", str(host.socket)).get("errno") in GONE
+
+
+def test_another_sessions_files_are_out_of_reach(inside: Bench, bench: Bench, host: RunningHost) -> None:
+    bench.open()
+    bench.bash("echo mine > secret")
+    found = [path for path in host.directory.rglob("secret") if "workspace" in path.parts]
+    assert found, "the other session's file must exist for the attempt to mean anything"
+    path = str(host.data / "boxes" / bench.id / "files" / "workspace" / "secret")
+    for way in (path, "../../../../../../../.." + path, "/proc/1/root" + path, "/proc/self/root" + path):
+        assert attempt(inside, "read", way).get("errno") in GONE | SHUT
+        assert attempt(inside, "through_link", way).get("errno") in GONE | SHUT
+
+
+def test_processes_of_the_machine_cannot_be_signalled_or_seen(inside: Bench, host: RunningHost) -> None:
+    high = max(int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+    for pid in {os.getpid(), host.process.pid, high} - set(range(60)):
+        assert attempt(inside, "kill", pid) == {"errno": "ESRCH"}
+        assert attempt(inside, "read", f"/proc/{pid}/environ").get("errno") in GONE
+
+
+def test_no_environment_or_command_line_tells_of_the_machine(inside: Bench, host: RunningHost) -> None:
+    seen = attempt(inside, "all_environments")["seen"]
+    assert "bwrap" in seen  # the first process is among them
+    for word in (SECRET, "API_KEY", str(host.directory), str(host.data), "--bind", "--setenv", os.environ["PATH"]):
+        assert word not in seen
+
+
+def test_no_set_user_id_program_changes_the_user(inside: Bench) -> None:
+    assert attempt(inside, "set_user_id") == {"seen": "(1000, 1000, 1000) (1000, 1000, 1000)"}
+    assert attempt(inside, "set_user_id_programs") == {"seen": ""}
+
+
+def test_no_capability_is_left_and_the_filter_is_in_force(inside: Bench) -> None:
+    seen = attempt(inside, "status")["seen"].split()
+    values = {name.rstrip(":"): value for name, value in zip(seen, seen[1:], strict=False) if name.endswith(":")}
+    assert {values[f"Cap{which}"] for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+    assert (values["Uid"], values["NoNewPrivs"], values["Seccomp"]) == ("1000", "1", "2")
+
+
+def test_no_descriptor_is_left_over(inside: Bench) -> None:
+    seen = dict(pair.split("=", 1) for pair in attempt(inside, "descriptors")["seen"].split())
+    assert set(seen) <= {"0", "1", "2"}
+    assert seen["0"] == "/dev/null"
+    assert seen["1"].startswith("/dev/pts/")
+
+
+def test_only_the_sandboxs_own_directories_are_writable(inside: Bench) -> None:
+    writable = {"/workspace", "/home/sandbox", "/tmp", "/mnt/session/outputs", "/dev/shm", "/run/holdfast", "/proc"}
+    assert set(attempt(inside, "mounts")["seen"].split()) == {f"{path}:rw" for path in writable}
+
+
+@pytest.mark.parametrize("way", ["x32", "interrupt_32"])
+def test_other_system_call_tables_are_shut(inside: Bench, way: str) -> None:
+    if platform.machine() == "x86_64":
+        assert attempt(inside, way) in ({"errno": "EPERM"}, {"seen": "killed by 31"})
+    else:
+        assert attempt(inside, "call", "999", 0) == {"errno": "ENOSYS"}
+
+
+def test_processes_run_as_a_uid_of_their_own(inside: Bench, bench: Bench, host: RunningHost) -> None:
+    bench.open()
+    owners = set()
+    for box in (inside.id, bench.id):
+        owners.add((host.data / "boxes" / box / "files").stat().st_uid)
+    assert 0 not in owners
+    assert len(owners) == (2 if host.identity == "root" else 1)
+    assert (host.data / "boxes" / bench.id / "files").stat().st_mode & 0o077 == 0
