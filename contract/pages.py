@@ -21,7 +21,7 @@ Value = datetime | str | int | None
 Row = TypeVar("Row", bound=Model)
 
 PREFIX = "page_"
-MAX_LENGTH = 1000
+MAX_LENGTH = 4000  # a memory's path of 1,024 bytes fits
 BAD = "page: is not a cursor of this list; pass next_page of the previous response unchanged, or leave it out"
 
 
@@ -39,7 +39,7 @@ class Cursor:
 
     def encode(self) -> str:
         values = [{"t": value.isoformat()} if isinstance(value, datetime) else value for value in self.position]
-        text = json.dumps([self.kind, self.order, values, int(self.back)], separators=(",", ":"))
+        text = json.dumps([self.kind, self.order, values, int(self.back)], separators=(",", ":"), ensure_ascii=False)
         return PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @staticmethod

@@ -1,0 +1,111 @@
+"""What changes memory stores (spec advanced 6.2). The API, the pages and commands all go through here."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from agents.models import Memory, MemoryStore, MemoryVersion
+from contract import metadata
+from contract.errors import InvalidRequest, NotFound
+from contract.roles import Permission
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from contract.acting import Acting
+
+MAX_NAME = 255
+MAX_DESCRIPTION = 1_024
+
+
+def find_store(store_id: str, acting: Acting) -> MemoryStore:
+    """A store of the caller's workspace, archived or not. One query."""
+    return _found(MemoryStore.objects.filter(pk=store_id, workspace_id=acting.workspace_id).first(), store_id)
+
+
+def lock_store(store_id: str, acting: Acting, *, writing: bool) -> MemoryStore:
+    """The store, locked until the transaction ends, so that writers of one store take turns.
+
+    With ``writing`` an archived store is refused.
+    """
+    rows = MemoryStore.objects.select_for_update(no_key=True)
+    store = _found(rows.filter(pk=store_id, workspace_id=acting.workspace_id).first(), store_id)
+    if writing and store.archived_at is not None:
+        raise InvalidRequest(f"Memory store {store.pk} is archived and can't be written.")
+    return store
+
+
+def create_store(body: Mapping[str, Any], acting: Acting) -> MemoryStore:
+    """A new, empty store. Names need not be unique."""
+    acting.require(Permission.BUILD)
+    now = timezone.now()
+    return MemoryStore.objects.create(
+        workspace_id=acting.workspace_id,
+        name=_name(body["name"]),
+        description=_description(body.get("description", "")),
+        metadata=metadata.check(body.get("metadata") or {}),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+@transaction.atomic
+def update_store(store_id: str, body: Mapping[str, Any], acting: Acting) -> MemoryStore:
+    """Change what was sent; sessions that have the store attached keep its old name and description."""
+    acting.require(Permission.BUILD)
+    store = lock_store(store_id, acting, writing=True)
+    before = (store.name, store.description, store.metadata)
+    if body.get("name") is not None:
+        store.name = _name(body["name"])
+    if body.get("description") is not None:
+        store.description = _description(body["description"])
+    store.metadata = metadata.merge(store.metadata, body.get("metadata"))
+    if before != (store.name, store.description, store.metadata):
+        store.updated_at = timezone.now()
+        store.save(update_fields=["name", "description", "metadata", "updated_at"])
+    return store
+
+
+@transaction.atomic
+def archive_store(store_id: str, acting: Acting) -> MemoryStore:
+    """Close a store for writing and for new sessions, for ever; a second time changes nothing."""
+    acting.require(Permission.BUILD)
+    store = lock_store(store_id, acting, writing=False)
+    if store.archived_at is None:
+        store.archived_at = store.updated_at = timezone.now()
+        store.save(update_fields=["archived_at", "updated_at"])
+    return store
+
+
+@transaction.atomic
+def delete_store(store_id: str, acting: Acting) -> None:
+    """Delete a store with its memories and all their versions."""
+    acting.require(Permission.BUILD)
+    store = lock_store(store_id, acting, writing=False)
+    Memory.objects.filter(store=store).delete()
+    MemoryVersion.objects.filter(store=store).delete()
+    store.delete()
+
+
+def _found(store: MemoryStore | None, store_id: str) -> MemoryStore:
+    if store is None:
+        raise NotFound(f"There is no memory store {store_id} in this workspace.")
+    return store
+
+
+def _name(value: str) -> str:
+    if not 1 <= len(value) <= MAX_NAME or not value.strip():
+        raise InvalidRequest(f"name: must be 1 to {MAX_NAME} characters long")
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise InvalidRequest("name: must not contain control characters")
+    return value
+
+
+def _description(value: str) -> str:
+    if len(value) > MAX_DESCRIPTION:
+        raise InvalidRequest(f"description: must be at most {MAX_DESCRIPTION} characters long")
+    return value
