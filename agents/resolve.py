@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agents import notyet
+from agents.pricing import is_priced
 from contract.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -60,10 +61,15 @@ def model(value: str | Mapping[str, Any], stored: Mapping[str, Any] | None = Non
     geo = config.get("inference_geo")
     if geo is not None and geo not in GEOS:
         raise InvalidRequest(f"model.inference_geo: must be one of: {', '.join(GEOS)}")
+    speed = config.get("speed") or "standard"
+    if is_priced(config["id"]) and not is_priced(config["id"], speed=speed):
+        raise InvalidRequest(f"model.speed: {speed} is not offered for {config['id']}")
+    if is_priced(config["id"]) and not is_priced(config["id"], geo=geo):
+        raise InvalidRequest(f"model.inference_geo: {geo} is not offered for {config['id']}")
     return {
         "id": config["id"],
         "effort": _effort(config, stored),
-        "speed": config.get("speed") or "standard",
+        "speed": speed,
         "inference_geo": geo,
     }
 

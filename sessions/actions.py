@@ -19,8 +19,8 @@ from agents.notyet import refuse
 from contract import metadata
 from contract.errors import InvalidRequest
 from contract.roles import Permission
-from sessions import events as ev
 from sessions import budgets, inbox, log, nudges, resources
+from sessions import events as ev
 from sessions.events import Draft
 from sessions.finding import find_session, lock_session
 from sessions.models import Session, Thread
@@ -69,7 +69,7 @@ def _insert(
         environment=environment,
         title=body.get("title"),
         metadata=metadata.check(body.get("metadata") or {}),
-        budget=budgets.checked(budget, snapshot["model"]) if budget else None,
+        budget=budgets.check(budget, [snapshot["model"]]) if budget else None,
         created_by_id=acting.user_id,
         created_at=now,
         updated_at=now,
@@ -171,7 +171,7 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
     if body.get("metadata") is not None:
         wanted["metadata"] = metadata.merge(session.metadata, body["metadata"])
     if "budget" in body:
-        wanted["budget"] = budgets.changed(session, body["budget"])
+        wanted["budget"] = budgets.change(session, body["budget"])
     agent = body.get("agent") or {}
     if agent:
         if session.status != "idle":
@@ -198,11 +198,10 @@ def _apply(session: Session, changes: Mapping[str, Any]) -> None:
         Thread.objects.filter(pk=primary.pk).update(agent=thread_agent(payload["agent"]))
     if payload.get("metadata") == {}:
         del payload["metadata"]
-    drafts = [Draft(ev.SESSION_UPDATED, payload)]
-    if "budget" in changes and primary.status == "idle" and primary.stop_reason == ev.BUDGET_REACHED:
-        drafts.append(Draft(ev.THREAD_RUNNING, _about(primary)))
+    resumed = budgets.resume(primary) if "budget" in changes else []
+    log.append(session.pk, primary.pk, [Draft(ev.SESSION_UPDATED, payload), *resumed])
+    if resumed:
         wake_on_commit(primary.pk)
-    log.append(session.pk, primary.pk, drafts)
 
 
 def _about(thread: Thread) -> dict[str, Any]:

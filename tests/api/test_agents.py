@@ -76,6 +76,8 @@ def test_tool_settings_fall_back_to_the_toolsets_default(alice: Caller) -> None:
         ({"model": 7}, "model"),
         ({"model": {"id": "m", "effort": "huge"}}, "model.effort"),
         ({"model": {"id": "m", "inference_geo": "mars"}}, "model.inference_geo"),
+        ({"model": {"id": "claude-haiku-4-5", "speed": "fast"}}, "model.speed"),
+        ({"model": {"id": "claude-haiku-4-5", "inference_geo": "us"}}, "model.inference_geo"),
         ({"model": {"id": "m", "temperature": 1}}, "model.temperature"),
         ({"model": ""}, "model"),
         ({"system": "x" * 100_001}, "system"),

@@ -125,7 +125,9 @@ def test_initial_events_make_the_session_running_and_are_listed(
         ({"bogus": 5}, "bogus"),
         ({"metadata": {"k": "v" * 513}}, "metadata.k"),
         ({"vault_ids": ["vlt_1"]}, "vault_ids"),
-        ({"budget": {"type": "limit", "max_list_cost": {"amount": "5", "currency": "USD"}}}, "budget"),
+        ({"budget": {"type": "limit", "max_list_cost": {"amount": "5.00", "currency": "USD"}}}, "budget.max_list_cost"),
+        ({"budget": {"type": "limit", "max_list_cost": {"amount": "5", "currency": "EUR"}}}, "budget.max_list_cost"),
+        ({"budget": {"type": "limit"}}, "budget.max_list_cost"),
         ({"resources": [{"type": "github_repository", "url": "https://github.com/a/b"}]}, "resources.0"),
         ({"resources": [{"type": "memory_store", "memory_store_id": "memstore_1"}]}, "resources.0"),
         ({"initial_events": [{"type": "user.interrupt"}]}, "initial_events.0"),
@@ -223,6 +225,40 @@ def test_what_cannot_be_updated_is_refused(
     assert refused.message.startswith(named)
     assert refused.details.get("error_code") == code
     assert alice.get(f"/sessions/{session['id']}/events")["data"] == []
+
+
+def cap(cents: str) -> dict[str, Any]:
+    return {"type": "limit", "max_list_cost": {"amount": cents, "currency": "USD"}}
+
+
+def test_a_budget_is_given_at_create_raised_and_removed_for_good(
+    alice: Caller, agent: str, environment: str, quiet_broker: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
+    made = alice.post("/sessions", {"agent": agent, "environment_id": environment, "budget": cap("200")})
+    fits(SESSION, made)
+    path = f"/sessions/{made['id']}"
+    assert made["budget"] == cap("200")
+    run(made["id"])
+    put_status(made["id"], "session.thread_status_idle", stop_reason={"type": "budget_reached"}, stop_details=None)
+    Session.objects.filter(pk=made["id"]).update(cost="2.00")
+    refused = alice.refused("POST", path, {"budget": cap("200")})
+    assert (refused.status, refused.details) == (400, {"error_code": "budget_not_raised"})
+    assert alice.refused("POST", f"{path}/events", {"events": [HELLO]}).status == 400
+    with django_capture_on_commit_callbacks(execute=True):
+        raised = alice.post(path, {"budget": cap("201")})
+    assert (raised["budget"], raised["status"]) == (cap("201"), "running"), "paused work goes on by itself"
+    assert any(task.startswith("run_thread") for task in quiet_broker)
+    assert alice.post(path, {"budget": None})["budget"] is None
+    updates = alice.get(f"{path}/events?types[]=session.updated")["data"]
+    assert [event["budget"] for event in updates] == [cap("201"), None]
+    refused = alice.refused("POST", path, {"budget": cap("900")})
+    assert refused.details == {"error_code": "budget_create_only"}
+
+
+def test_a_model_without_a_price_takes_no_budget(alice: Caller, environment: str) -> None:
+    agent = alice.post("/agents", {"name": "n", "model": "somebody-elses"})["id"]
+    body = {"agent": agent, "environment_id": environment, "budget": cap("5")}
+    assert alice.refused("POST", "/sessions", body).details == {"error_code": "model_not_budgetable"}
 
 
 def test_a_running_session_keeps_its_tools_and_cannot_be_archived_or_deleted(
