@@ -9,6 +9,7 @@ from ninja import NinjaAPI, Router
 
 from agents.api.agents import router as agents
 from agents.api.environments import router as environments
+from agents.api.memory import router as memory
 from agents.api.models import router as models
 from config import errors
 from config.auth import api_key
@@ -53,6 +54,7 @@ api.add_router("/sessions", threads)
 api.add_router("/sessions", resources)
 api.add_router("/files", files)
 api.add_router("/models", models)
+api.add_router("/memory_stores", memory)
 
 
 async def api_key_async(request: HttpRequest) -> Any:
