@@ -78,3 +78,19 @@ def memory_version_id() -> str:
 
 def user_profile_id() -> str:
     return new_id("uprof")
+
+
+def vault_id() -> str:
+    return new_id("vlt")
+
+
+def credential_id() -> str:
+    return new_id("vcrd")
+
+
+def skill_id() -> str:
+    return new_id("skill")
+
+
+def skill_version_id() -> str:
+    return new_id("skver")

@@ -3,6 +3,7 @@
 from agents.models.core import Agent, AgentVersion, Environment, Membership, Workspace
 from agents.models.memory import Memory, MemoryStore, MemoryVersion
 from agents.models.profiles import UserProfile
+from agents.models.skills import Skill, SkillVersion
 
 __all__ = [
     "Agent",
@@ -12,6 +13,8 @@ __all__ = [
     "Memory",
     "MemoryStore",
     "MemoryVersion",
+    "Skill",
+    "SkillVersion",
     "UserProfile",
     "Workspace",
 ]
