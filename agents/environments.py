@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from agents import notyet
 from contract.errors import InvalidRequest
+from contract.hosts import WANTED, is_host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
-HOST = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 MAX_HOSTS = 256
-MAX_HOST = 255
 
 
 def config(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -64,9 +62,6 @@ def _hosts(hosts: list[str]) -> list[str]:
     if len(hosts) > MAX_HOSTS:
         raise InvalidRequest(f"config.networking.allowed_hosts: at most {MAX_HOSTS} hosts are allowed")
     for index, host in enumerate(hosts):
-        if len(host) > MAX_HOST or not HOST.fullmatch(host):
-            raise InvalidRequest(
-                f"config.networking.allowed_hosts.{index}: must be a bare host such as example.com or "
-                "*.example.com, without scheme, port or path"
-            )
+        if not is_host(host):
+            raise InvalidRequest(f"config.networking.allowed_hosts.{index}: {WANTED}")
     return list(hosts)

@@ -11,10 +11,12 @@ from agents.api.agents import router as agents
 from agents.api.environments import router as environments
 from agents.api.memory import router as memory
 from agents.api.models import router as models
+from agents.api.skills import router as skills
 from config import errors
 from config.auth import api_key
 from config.bodies import BodyParser
 from contract.errors import NotFound
+from credentials.api.vaults import router as vaults
 from sessions import sse
 from sessions.api.events import router as events
 from sessions.api.files import router as files
@@ -54,6 +56,8 @@ api.add_router("/sessions", threads)
 api.add_router("/sessions", resources)
 api.add_router("/files", files)
 api.add_router("/models", models)
+api.add_router("/skills", skills)
+api.add_router("/vaults", vaults)
 api.add_router("/memory_stores", memory)
 
 

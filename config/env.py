@@ -20,6 +20,7 @@ from config import places
 from config.endpoints import refuse_own_address
 from config.readers import Reader, SettingError
 from contract.secret import Secret
+from credentials import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,11 +56,13 @@ class Holdfast:
     workers: int  # worker processes
     worker_threads: int  # turns at once in one of them
     lease_seconds: float
+    requests_per_minute: int  # of one API key; 0 for no limit
     retry_base_seconds: float  # first wait before a broken model turn is asked again; doubles
     retry_ceiling_seconds: float  # the longest such wait
     instance: str  # names our queue and channels, so that installations can share one Redis
     sandbox: str
     sandbox_socket: Path
+    allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     time_zone: str
 
 
@@ -106,13 +109,24 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         workers=reader.integer("WORKERS", min(2, os.cpu_count() or 1), low=1, high=64),
         worker_threads=reader.integer("WORKER_THREADS", 100, low=1, high=1000),
         lease_seconds=reader.number("LEASE_SECONDS", 6.0, low=1.0, high=300.0),
+        requests_per_minute=reader.integer("REQUESTS_PER_MINUTE", 0, low=0, high=1_000_000),
         retry_base_seconds=reader.number("RETRY_BASE_SECONDS", 1.0, low=0.01, high=60.0),
         retry_ceiling_seconds=reader.number("RETRY_CEILING_SECONDS", 60.0, low=0.01, high=3600.0),
         instance=_instance(reader),
         sandbox=reader.choice("SANDBOX", "local", ("local", "docker")),
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
+        allowed_networks=_allowed_networks(reader),
         time_zone=reader.text("TIME_ZONE", "UTC"),
     )
+
+
+def _allowed_networks(reader: Reader) -> tuple[str, ...]:
+    names = reader.names("ALLOW_NETWORKS")
+    try:
+        addresses.networks(names)
+    except ValueError as error:
+        raise SettingError(f"ALLOW_NETWORKS: {error}; write networks such as 10.0.0.0/8 or 127.0.0.1.") from None
+    return names
 
 
 def _instance(reader: Reader) -> str:

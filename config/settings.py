@@ -22,6 +22,7 @@ BASE_DIR = env.ROOT
 HOLDFAST_DATA_DIR = HOLDFAST.data_dir
 HOLDFAST_BLOB_DIR = HOLDFAST.data_dir / "blobs"
 HOLDFAST_LEASE_SECONDS = HOLDFAST.lease_seconds
+HOLDFAST_REQUESTS_PER_MINUTE = HOLDFAST.requests_per_minute
 HOLDFAST_RETRY_BASE_SECONDS = HOLDFAST.retry_base_seconds
 HOLDFAST_RETRY_CEILING_SECONDS = HOLDFAST.retry_ceiling_seconds
 HOLDFAST_CHANNEL_PREFIX = HOLDFAST.instance
@@ -34,6 +35,7 @@ HOLDFAST_MODEL_BASE_URL = HOLDFAST.model_base_url
 HOLDFAST_MODEL_API_KEY = HOLDFAST.model_api_key
 HOLDFAST_MODEL_DEFAULT = HOLDFAST.model_default
 HOLDFAST_KEYS = HOLDFAST.keys
+HOLDFAST_ALLOWED_NETWORKS = HOLDFAST.allowed_networks
 
 SECRET_KEY = HOLDFAST.secret_key.reveal()
 DEBUG = HOLDFAST.debug
@@ -119,6 +121,7 @@ WHITENOISE_MAX_AGE = 0 if DEBUG else 300
 # One request may be as large as the API allows; files stream to disk beyond 2.5 MB.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+DATA_UPLOAD_MAX_NUMBER_FILES = 1000  # a skill may be uploaded file by file
 FILE_UPLOAD_PERMISSIONS = 0o600
 
 SESSION_COOKIE_NAME = f"holdfast_{HOLDFAST.port}"  # two installations on one host keep their own sign-ins

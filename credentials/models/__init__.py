@@ -1,5 +1,7 @@
 """What is secret, one file a concern."""
 
+from credentials.models.answers import KeptAnswer
 from credentials.models.core import ROLE_CHOICES, ApiKey, ModelConnection
+from credentials.models.vaults import AccessRecord, Credential, Vault
 
-__all__ = ["ROLE_CHOICES", "ApiKey", "ModelConnection"]
+__all__ = ["ROLE_CHOICES", "AccessRecord", "ApiKey", "Credential", "KeptAnswer", "ModelConnection", "Vault"]

@@ -1,0 +1,49 @@
+"""Secrets taken out of text that came from outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from contract.secret import Secret
+
+MASK = "[secret]"
+
+
+def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
+    """``text`` without the secrets, also where they stand in JSON, in a URL or in base64."""
+    forms = {form for secret in secrets for form in _forms(secret.reveal())}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, MASK)
+    return text
+
+
+def excerpt(text: str, secrets: Iterable[Secret], limit: int, *, cut: bool) -> tuple[str, bool]:
+    """The first ``limit`` characters of the scrubbed text, and whether something is missing at the end.
+
+    ``cut`` says that ``text`` itself ends in the middle: then as much of its end is left out as could hold the
+    beginning of a secret.
+    """
+    known = list(secrets)
+    if cut:
+        longest = max((len(form) for secret in known for form in _forms(secret.reveal())), default=0)
+        text = text[: max(len(text) - longest, 0)]
+    clean = scrubbed(text, known)
+    return clean[:limit], cut or len(clean) > limit
+
+
+def _forms(secret: str) -> set[str]:
+    if not secret:
+        return set()
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        quote(secret, safe=""),
+        quote_plus(secret),
+        base64.b64encode(secret.encode()).decode(),
+    }

@@ -1,0 +1,226 @@
+"""What changes vaults and credentials (spec advanced 1). The API and the pages all go through here.
+
+Developers may see which vaults and credentials there are, administrators may change and try them; operators
+name vaults by id when they start a session. No function returns a secret but ``secrets_of``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from contract import metadata
+from contract.errors import Conflict, InvalidRequest, NotFound
+from contract.roles import Permission
+from contract.secret import Secret
+from credentials import auths, crypto, matching
+from credentials.auths import Auth
+from credentials.models import Credential, Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.db.models import QuerySet
+
+    from contract.acting import Acting
+
+MAX_NAME = 255
+MAX_CREDENTIALS = 20
+
+
+def vaults(acting: Acting, *, archived: bool) -> QuerySet[Vault]:
+    """The vaults of the caller's workspace; ``archived`` ones only if asked for."""
+    acting.require(Permission.BUILD)
+    rows = Vault.objects.filter(workspace_id=acting.workspace_id)
+    return rows if archived else rows.filter(archived_at=None)
+
+
+def find_vault(vault_id: str, acting: Acting) -> Vault:
+    acting.require(Permission.BUILD)
+    return _found_vault(Vault.objects.filter(pk=vault_id, workspace_id=acting.workspace_id).first(), vault_id)
+
+
+def create_vault(body: Mapping[str, Any], acting: Acting) -> Vault:
+    acting.require(Permission.ADMINISTER)
+    now = timezone.now()
+    return Vault.objects.create(
+        workspace_id=acting.workspace_id,
+        display_name=_name(body["display_name"]),
+        metadata=metadata.check(body.get("metadata") or {}),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def update_vault(vault_id: str, body: Mapping[str, Any], acting: Acting) -> Vault:
+    """Null keeps the name: a vault always has one."""
+    acting.require(Permission.ADMINISTER)
+    with transaction.atomic():
+        vault = _lock_vault(vault_id, acting)
+        _refuse_archived(vault)
+        if body.get("display_name") is not None:
+            vault.display_name = _name(body["display_name"])
+        vault.metadata = metadata.merge(vault.metadata, body.get("metadata"))
+        vault.updated_at = timezone.now()
+        vault.save(update_fields=["display_name", "metadata", "updated_at"])
+    return vault
+
+
+def archive_vault(vault_id: str, acting: Acting) -> Vault:
+    """Close a vault and forget all its secrets; a second time changes nothing."""
+    acting.require(Permission.ADMINISTER)
+    with transaction.atomic():
+        vault = _lock_vault(vault_id, acting)
+        if vault.archived_at is None:
+            vault.archived_at = vault.updated_at = now = timezone.now()
+            vault.save(update_fields=["archived_at", "updated_at"])
+            active = vault.credentials.filter(archived_at=None)
+            active.update(archived_at=now, updated_at=now, sealed=b"")
+    return vault
+
+
+def delete_vault(vault_id: str, acting: Acting) -> None:
+    """Delete a vault with its credentials."""
+    acting.require(Permission.ADMINISTER)
+    with transaction.atomic():
+        _lock_vault(vault_id, acting).delete()
+
+
+def credentials(vault_id: str, acting: Acting, *, archived: bool) -> QuerySet[Credential]:
+    """The credentials of a vault; ``archived`` ones only if asked for."""
+    rows = Credential.objects.filter(vault=find_vault(vault_id, acting)).defer("sealed")
+    return rows if archived else rows.filter(archived_at=None)
+
+
+def find_credential(vault_id: str, credential_id: str, acting: Acting) -> Credential:
+    acting.require(Permission.BUILD)
+    return _found(_rows(vault_id, acting).filter(pk=credential_id).first(), vault_id, credential_id)
+
+
+def create_credential(vault_id: str, body: Mapping[str, Any], acting: Acting) -> Credential:
+    """A new credential. ``Conflict`` if the vault has an active one for the same server or variable."""
+    acting.require(Permission.ADMINISTER)
+    now = timezone.now()
+    auth = auths.made(body["auth"], now)
+    credential = Credential(
+        display_name=_name(body.get("display_name"), shortest=0),
+        slot=matching.slot(auth.shown),
+        metadata=metadata.check(body.get("metadata") or {}),
+        created_at=now,
+        updated_at=now,
+    )
+    put_auth(credential, auth)
+    with transaction.atomic():
+        credential.vault = _lock_vault(vault_id, acting)
+        _refuse_archived(credential.vault)
+        _insert(credential)
+    return credential
+
+
+def update_credential(vault_id: str, credential_id: str, body: Mapping[str, Any], acting: Acting) -> Credential:
+    """Rename or rotate (spec advanced 1.4); what was left out or null stays."""
+    acting.require(Permission.ADMINISTER)
+    with transaction.atomic():
+        credential = lock_credential(vault_id, credential_id, acting)
+        if credential.archived_at is not None:
+            raise InvalidRequest(f"Credential {credential.pk} is archived and can't be changed.")
+        if body.get("display_name") is not None:
+            credential.display_name = _name(body["display_name"])
+        if "auth" in body:
+            put_auth(credential, auths.changed(auth_of(credential), body["auth"], timezone.now()))
+        credential.metadata = metadata.merge(credential.metadata, body.get("metadata"))
+        credential.updated_at = timezone.now()
+        credential.save(update_fields=["display_name", "auth", "sealed", "metadata", "updated_at"])
+    return credential
+
+
+def archive_credential(vault_id: str, credential_id: str, acting: Acting) -> Credential:
+    """Forget the secrets and free the slot for a new credential; a second time changes nothing."""
+    acting.require(Permission.ADMINISTER)
+    with transaction.atomic():
+        credential = lock_credential(vault_id, credential_id, acting)
+        if credential.archived_at is None:
+            credential.archived_at = credential.updated_at = timezone.now()
+            credential.sealed = b""
+            credential.save(update_fields=["archived_at", "updated_at", "sealed"])
+    return credential
+
+
+def delete_credential(vault_id: str, credential_id: str, acting: Acting) -> None:
+    acting.require(Permission.ADMINISTER)
+    with transaction.atomic():
+        lock_credential(vault_id, credential_id, acting).delete()
+
+
+def lock_credential(vault_id: str, credential_id: str, acting: Acting) -> Credential:
+    """The row, locked until the transaction ends. Rotation, refresh and archiving take turns on it."""
+    rows = _rows(vault_id, acting).select_for_update(of=("self",))
+    return _found(rows.filter(pk=credential_id).first(), vault_id, credential_id)
+
+
+def secrets_of(credential: Credential) -> dict[str, Secret]:
+    """The secrets by name, none for an archived credential. Raises ``crypto.CannotOpen``."""
+    if not credential.sealed:
+        return {}
+    opened = crypto.unseal(bytes(credential.sealed), credential.pk).reveal()
+    return {name: Secret(value) for name, value in json.loads(opened).items()}
+
+
+def auth_of(credential: Credential) -> Auth:
+    """The whole auth with its secrets. Raises ``crypto.CannotOpen``."""
+    return Auth(credential.auth, secrets_of(credential))
+
+
+def put_auth(credential: Credential, auth: Auth) -> None:
+    """Lay an auth into a row that the caller saves."""
+    plain = json.dumps({name: secret.reveal() for name, secret in auth.secrets.items()})
+    credential.auth, credential.sealed = auth.shown, crypto.seal(Secret(plain), credential.pk)
+
+
+def _insert(credential: Credential) -> None:
+    active = credential.vault.credentials.filter(archived_at=None)
+    try:
+        if active.filter(slot=credential.slot).exists():
+            raise IntegrityError
+        if active.count() >= MAX_CREDENTIALS:
+            raise InvalidRequest(f"A vault holds at most {MAX_CREDENTIALS} active credentials; archive one first.")
+        with transaction.atomic():
+            credential.save(force_insert=True)
+    except IntegrityError:
+        key = "secret_name" if "secret_name" in credential.auth else "mcp_server_url"
+        raise Conflict(f"auth.{key}: the vault has an active credential for it; change or archive that one") from None
+
+
+def _rows(vault_id: str, acting: Acting) -> QuerySet[Credential]:
+    return Credential.objects.filter(vault_id=vault_id, vault__workspace_id=acting.workspace_id)
+
+
+def _lock_vault(vault_id: str, acting: Acting) -> Vault:
+    rows = Vault.objects.select_for_update()
+    return _found_vault(rows.filter(pk=vault_id, workspace_id=acting.workspace_id).first(), vault_id)
+
+
+def _found_vault(vault: Vault | None, vault_id: str) -> Vault:
+    if vault is None:
+        raise NotFound(f"There is no vault {vault_id} in this workspace.")
+    return vault
+
+
+def _found(credential: Credential | None, vault_id: str, credential_id: str) -> Credential:
+    if credential is None:
+        raise NotFound(f"There is no credential {credential_id} in vault {vault_id} of this workspace.")
+    return credential
+
+
+def _refuse_archived(vault: Vault) -> None:
+    if vault.archived_at is not None:
+        raise InvalidRequest(f"Vault {vault.pk} is archived and can't be changed.")
+
+
+def _name(value: Any, *, shortest: int = 1) -> Any:
+    if value is not None and not shortest <= len(value) <= MAX_NAME:
+        raise InvalidRequest(f"display_name: must be {shortest} to {MAX_NAME} characters long")
+    return value
