@@ -1,11 +1,8 @@
 """``/v1/files`` (spec core 9.2)."""
 
 import io
-from collections.abc import AsyncIterator
-from typing import Annotated, Any, BinaryIO
-from urllib.parse import quote
+from typing import Annotated, Any
 
-from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q, QuerySet
 from django.http import StreamingHttpResponse
@@ -13,6 +10,7 @@ from django.utils import timezone
 from ninja import Query, Router
 from pydantic import Field
 
+from contract import pieces
 from contract.acting import Acting
 from contract.blobs import Readable
 from contract.errors import InvalidRequest
@@ -32,7 +30,6 @@ FilePage = Annotated[dict[str, Any], Answer(METADATA, page=True)]
 DeleteAnswer = Annotated[dict[str, Any], Answer("beta_deleted_file.BetaDeletedFile")]
 DEFAULT_LIMIT = 20
 MAX_IDS = 100
-CHUNK = 256 * 1024
 SESSION_PREFIX = "sesn_"
 MAX_DIGITS = 10
 UPLOAD_BODY = {
@@ -169,25 +166,4 @@ def delete(request: Request, file_id: str) -> dict[str, Any]:
 def download(request: Request, file_id: str) -> StreamingHttpResponse:
     """The bytes, in pieces."""
     file, stream = files.open_download(file_id, request.acting)
-    response = StreamingHttpResponse(Pieces(stream), content_type=file.mime_type)
-    response["content-length"] = str(file.size_bytes)
-    response["content-disposition"] = f"attachment; filename*=UTF-8''{quote(file.filename)}"
-    response["x-content-type-options"] = "nosniff"
-    return response
-
-
-class Pieces:
-    """A file as an async iterator: the server would gather a plain one in memory before it sends the first byte.
-
-    The response closes it, also when the client goes away before it asked for anything.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while chunk := await sync_to_async(self.stream.read, thread_sensitive=False)(CHUNK):
-            yield chunk
-
-    def close(self) -> None:
-        self.stream.close()
+    return pieces.download(stream, filename=file.filename, mime_type=file.mime_type)
