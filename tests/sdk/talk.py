@@ -45,9 +45,8 @@ class Talk:
 
     @classmethod
     def begin(cls, client: anthropic.Anthropic, *, tools: list[Any] | None = None, **session: Any) -> Talk:
-        agent = client.beta.agents.create(
-            name="Tester", model="demo", tools=[{"type": TOOLSET}] if tools is None else tools
-        )
+        offered: list[Any] = [{"type": TOOLSET}] if tools is None else tools
+        agent = client.beta.agents.create(name="Tester", model="demo", tools=offered)
         environment = client.beta.environments.create(name=f"env {time.time_ns()}", config={"type": "cloud"})
         created = client.beta.sessions.create(agent=agent.id, environment_id=environment.id, **session)
         return cls(client, created.id)

@@ -78,10 +78,11 @@ def test_a_file_added_to_a_running_session_is_there_for_the_next_turn(
     talk.says("run `true`")
     upload = client.beta.files.upload(file=("late.txt", b"better late\n", "text/plain"))
     added = client.beta.sessions.resources.add(talk.id, type="file", file_id=upload.id)
-    assert added.mount_path == f"{UPLOADS}/{added.file_id}"
+    assert added.mount_path.startswith(f"{UPLOADS}/file_")
     events = talk.says(f"run `cat {added.mount_path} || ls -R {UPLOADS}`")
     assert "better late" in said(only(events, "agent.tool_result"))
-    assert added.id in {resource.id for resource in client.beta.sessions.resources.list(talk.id)}
+    listed: list[Any] = list(client.beta.sessions.resources.list(talk.id))
+    assert [resource.id for resource in listed] == [added.id]
 
 
 def test_an_upload_itself_can_not_be_downloaded(client: anthropic.Anthropic) -> None:
