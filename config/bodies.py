@@ -33,7 +33,7 @@ class BodyParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         raw = request.body
         try:
-            value = json.loads(raw, parse_constant=_no_constant)
+            value = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
         except (ValueError, RecursionError):
             raise InvalidRequest(BROKEN_JSON) from None
         if b"\\u" in raw and not _storable(value):

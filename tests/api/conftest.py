@@ -20,6 +20,9 @@ from credentials.actions import issue_api_key
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Fields that some kinds of error have next to their message.
+BESIDE = {"memory_path_conflict_error": ("conflicting_memory_id", "conflicting_path")}
+
 
 @dataclass
 class Caller:
@@ -59,6 +62,7 @@ class Refusal:
     type: str
     message: str
     details: dict[str, Any]
+    beside: dict[str, Any]
 
 
 def refusal(response: Any) -> Refusal:
@@ -69,8 +73,9 @@ def refusal(response: Any) -> Refusal:
     assert body["request_id"].startswith("req_")
     assert response["request-id"] == body["request_id"]
     error = body["error"]
-    assert set(error) <= {"type", "message", "details"}
-    return Refusal(response.status_code, error["type"], error["message"], error.get("details", {}))
+    assert set(error) <= {"type", "message", "details", *BESIDE.get(error["type"], ())}
+    beside = {name: error[name] for name in BESIDE.get(error["type"], ())}
+    return Refusal(response.status_code, error["type"], error["message"], error.get("details", {}), beside)
 
 
 def fits(path: str, answer: Any) -> None:
