@@ -10,8 +10,7 @@ import io
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.sandboxes.base import (
     OUTPUTS,
@@ -25,6 +24,9 @@ from agents.sandboxes.base import (
     SandboxSpec,
     Upload,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WAIT_SECONDS = 30.0
 
@@ -110,10 +112,10 @@ def _no_stdin(b: Bench) -> None:
 
 def _timeout(b: Bench) -> None:
     b.open()
-    b.bash("x=kept; cd /tmp; sleep 300 & echo $! > /tmp/job")
+    b.bash("x=kept; cd /usr; sleep 300 & echo $! > /tmp/job")
     result = b.call("bash", command="echo begun; sleep 60; echo never", timeout_ms=500)
     expect(result.is_error and text(result) == "begun\nbash: bash command timed out after 0.5s", result)
-    expect(b.bash("pwd; echo $x; kill -0 $(cat /tmp/job) && echo job") == "/tmp\nkept\njob")
+    expect(b.bash("pwd; echo $x; kill -0 $(cat /tmp/job) && echo job") == "/usr\nkept\njob")
 
 
 def _stubborn(b: Bench) -> None:
@@ -379,7 +381,7 @@ def _discarded(b: Bench) -> None:
     b.bash("echo x > f; mkdir c; touch c/f; chmod 000 c")
     b.discard()
     _lost(lambda: b.call("bash", command="true"))
-    _lost(lambda: b.backend.snapshot(b.id) and list(b.backend.snapshot(b.id)))
+    _lost(lambda: list(b.backend.snapshot(b.id)))
     expect(b.open().origin == "fresh" and b.bash("ls") == "(no output)")
 
 

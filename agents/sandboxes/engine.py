@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
+import time
 from dataclasses import dataclass
 from queue import Empty
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from agents.sandboxes import archives
 from agents.sandboxes.base import (
+    MIB,
     CallResult,
     Limits,
     OnOutput,
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("holdfast.sandboxes")
 
 WATCH_SECONDS = 1.0
+SANDBOX_BYTES = 24 * MIB
+# A sandbox without a running call may still have background jobs: looked at, but less often.
+WATCH_IDLE_SECONDS = 15.0
 
 
 class Launcher(Protocol):
@@ -81,6 +87,12 @@ class Launcher(Protocol):
 
     def ended(self, sandbox_id: str) -> None:
         """The sandbox's processes are gone: give back what was reserved for them."""
+
+
+def sandboxes_that_fit() -> int:
+    """How many idle sandboxes this machine's memory holds with room to work: 16 to 1,000."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(16, min(1000, memory // SANDBOX_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +179,8 @@ class RunnerBackend:
             self._end(sandbox_id, "The sandbox was closed.")
             if discard:
                 self._launcher.remove(sandbox_id)
+        if discard:
+            self._opening.pop(sandbox_id, None)
 
     def sweep(self, alive: Sequence[str]) -> list[str]:
         gone = [sandbox_id for sandbox_id in self._launcher.ids() if sandbox_id not in set(alive)]
@@ -265,6 +279,10 @@ class RunnerBackend:
         if overdue is not None:
             link.end(f"The sandbox did not end {overdue.name} in time and was stopped.")
             return
+        now = time.monotonic()
+        if not link.busy and now - link.last_checked < WATCH_IDLE_SECONDS:
+            return
+        link.last_checked = now
         why = self._launcher.excess(sandbox_id, link.process, link.spec.limits)
         if why is not None:
             log.warning("sandbox %s ended: %s", sandbox_id, why)

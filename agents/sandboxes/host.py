@@ -12,7 +12,6 @@ import ctypes
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -20,10 +19,11 @@ from typing import TYPE_CHECKING
 
 from agents.sandboxes import registry
 from agents.sandboxes.base import Report, SandboxError
-from agents.sandboxes.engine import EngineSettings, RunnerBackend
+from agents.sandboxes.engine import EngineSettings, RunnerBackend, sandboxes_that_fit
 from agents.sandboxes.server import Server, listen
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping, Sequence
 
 log = logging.getLogger("holdfast.sandboxes")
@@ -92,7 +92,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--backend", default="local", help="kind of sandbox")
     parser.add_argument("--cgroup", type=Path, help="a cgroup directory delegated to this process")
     parser.add_argument("--idle-minutes", type=float, default=15.0, help="end unused processes after this")
-    parser.add_argument("--max-open", type=int, default=200, help="sandboxes with processes at one time")
+    cap = sandboxes_that_fit()
+    parser.add_argument("--max-open", type=int, default=cap, help=f"sandboxes with processes at one time ({cap})")
     parser.add_argument("--die-with-parent", action="store_true", help="be killed when the starter dies")
     parser.add_argument("--probe", action="store_true", help="say whether sandboxes work here, and end")
     parsed = parser.parse_args(argv)

@@ -16,6 +16,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agents.sandboxes.base import SandboxLost
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -83,7 +85,7 @@ class Journal:
             where = self._offsets.get(call_id)
             if where is None:
                 return None
-            line = os.pread(self._fd, where[1], where[0])
+            line = os.pread(self._file(), where[1], where[0])
         result: dict[str, Any] = json.loads(line)["result"]
         return result
 
@@ -100,11 +102,17 @@ class Journal:
 
     def _append(self, record: dict[str, Any]) -> tuple[int, int]:
         data = json.dumps(record, separators=(",", ":")).encode() + b"\n"
-        offset = os.fstat(self._fd).st_size
+        fd = self._file()
+        offset = os.fstat(fd).st_size
         written = 0
         while written < len(data):
-            written += os.write(self._fd, data[written:])
+            written += os.write(fd, data[written:])
         return offset, len(data)
+
+    def _file(self) -> int:
+        if self._fd < 0:
+            raise SandboxLost("The sandbox was closed; open it again.")
+        return self._fd
 
     def _learn(self, record: dict[str, Any], offset: int, length: int) -> None:
         call_id, state = record["call"], record["state"]

@@ -76,7 +76,7 @@ class Link:
         self.spec = spec
         self.process = process
         self.journal = journal
-        self.last_used = time.monotonic()
+        self.last_used = self.last_checked = time.monotonic()
         self.lost: str | None = None
         self.ended = threading.Event()
         self._lock = threading.RLock()

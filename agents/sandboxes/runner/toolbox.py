@@ -138,7 +138,8 @@ def _text(text: str) -> list[Block]:
 def _sanitised(blocks: list[Block]) -> list[Block]:
     for block in blocks:
         if block["type"] == "text":
-            block["text"] = clean(block["text"])
+            # The Messages API takes no empty text block.
+            block["text"] = clean(block["text"]) or "(no output)"
     return blocks
 
 

@@ -4,6 +4,8 @@ Prints one JSON object: ``errno`` (the name of the error that stopped the attemp
 (what it got hold of), or ``seen`` for attempts that are judged by their output.
 """
 
+# ruff: noqa: PTH101, PTH115, PTH123, PTH207, PTH208, PTH211, UP031
+
 from __future__ import annotations
 
 import ctypes
@@ -20,7 +22,10 @@ import socket
 import struct
 import subprocess
 import sys
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ARM = platform.machine() == "aarch64"
 libc = ctypes.CDLL(None, use_errno=True)

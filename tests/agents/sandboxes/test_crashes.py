@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -10,8 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agents.sandboxes import link
 from agents.sandboxes.base import CallResult, SandboxError, SandboxSpec, SandboxUnavailable
 from agents.sandboxes.conformance import until
+from agents.sandboxes.engine import EngineSettings, RunnerBackend
+from agents.sandboxes.local.launcher import LocalLauncher, LocalSettings
+from agents.sandboxes.server import listen
 from tests.agents.sandboxes.hosts import IDENTITIES, RunningHost
 
 if TYPE_CHECKING:
@@ -45,9 +51,7 @@ def call_until_killed(host: RunningHost, command: str) -> tuple[threading.Thread
 
     def work() -> None:
         try:
-            ended.append(
-                host.client.call("box", "cut-off", "bash", {"command": command}, on_output=pieces.append)
-            )
+            ended.append(host.client.call("box", "cut-off", "bash", {"command": command}, on_output=pieces.append))
         except SandboxError as error:
             ended.append(error)
 
@@ -103,27 +107,31 @@ def test_a_caller_that_goes_away_changes_nothing(host: RunningHost) -> None:
 def test_a_runner_killed_from_inside_loses_only_its_own_sandbox(host: RunningHost) -> None:
     host.client.open(SandboxSpec("box", first=True))
     host.client.open(SandboxSpec("other", first=True))
-    for signal in ("KILL", "STOP"):
-        given = {"command": f"kill -{signal} $PPID; sleep 60", "timeout_ms": 300}
-        if signal == "KILL":
-            assert host.client.call("box", signal, "bash", given).outcome == "unknown"
+    assert host.client.call("box", "kill", "bash", {"command": "kill -KILL $PPID; sleep 60"}).outcome == "unknown"
     assert host.client.open(SandboxSpec("box")).origin == "kept"
     assert not host.client.call("other", "fine", "bash", {"command": "true"}).is_error
 
 
-def test_a_second_host_on_the_same_data_is_refused(host: RunningHost) -> None:
-    second = RunningHost.__new__(RunningHost)
-    second.__dict__.update({**host.__dict__, "socket": host.directory / "run" / "t.sock", "identity": "root"})
-    second.options = ()
-    if host.identity == "root":
-        with pytest.raises(AssertionError, match="already serves"):
-            second.start()
-    second.socket = host.socket
-    with pytest.raises((AssertionError, SandboxUnavailable), match="stop it first"):
-        _start_directly(second)
+def test_a_runner_stopped_from_inside_is_ended_by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "GRACE_SECONDS", 0.3)
+    directory = Path(tempfile.mkdtemp(prefix="hfs-", dir="/tmp"))
+    directory.chmod(0o755)
+    launcher = LocalLauncher(LocalSettings(root=directory / "data"))
+    backend = RunnerBackend(launcher, EngineSettings(watch_seconds=0.1))
+    try:
+        backend.open(SandboxSpec("box", first=True))
+        result = backend.call("box", "stop", "bash", {"command": "kill -STOP $PPID; sleep 60", "timeout_ms": 200})
+        assert (result.outcome, result.is_error) == ("unknown", True)
+        assert "did not end bash in time" in result.content[0]["text"]
+        assert backend.open(SandboxSpec("box")).origin == "kept"
+    finally:
+        backend.shutdown()
+        launcher.release()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-def _start_directly(host: RunningHost) -> None:
-    from agents.sandboxes.server import listen
-
-    listen(host.socket)
+def test_a_second_host_on_the_same_data_or_socket_is_refused(host: RunningHost) -> None:
+    with pytest.raises(SandboxUnavailable, match="stop it first"):
+        listen(host.socket)
+    with pytest.raises(SandboxUnavailable, match="already serves"):
+        LocalLauncher(LocalSettings(root=host.data))

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import socket
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +176,7 @@ def test_another_sessions_files_are_out_of_reach(inside: Bench, bench: Bench, ho
 
 
 def test_processes_of_the_machine_cannot_be_signalled_or_seen(inside: Bench, host: RunningHost) -> None:
-    high = max(int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+    high = max(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     for pid in {os.getpid(), host.process.pid, high} - set(range(60)):
         assert attempt(inside, "kill", pid) == {"errno": "ESRCH"}
         assert attempt(inside, "read", f"/proc/{pid}/environ").get("errno") in GONE
@@ -195,7 +196,7 @@ def test_no_set_user_id_program_changes_the_user(inside: Bench) -> None:
 
 def test_no_capability_is_left_and_the_filter_is_in_force(inside: Bench) -> None:
     seen = attempt(inside, "status")["seen"].split()
-    values = {name.rstrip(":"): value for name, value in zip(seen, seen[1:], strict=False) if name.endswith(":")}
+    values = {name.rstrip(":"): value for name, value in pairwise(seen) if name.endswith(":")}
     assert {values[f"Cap{which}"] for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
     assert (values["Uid"], values["NoNewPrivs"], values["Seccomp"]) == ("1000", "1", "2")
 

