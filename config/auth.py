@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from config import rates
 from contract.acting import Acting
 from contract.errors import AuthenticationFailed, PermissionDenied
 from contract.roles import Permission, Role
@@ -18,7 +19,7 @@ BAD_KEY = "The API key is unknown, expired or revoked."
 
 
 def authenticate(request: HttpRequest) -> Acting:
-    """The caller of an API request, or ``AuthenticationFailed`` / ``PermissionDenied``. One query."""
+    """The caller of an API request, or ``AuthenticationFailed``, ``PermissionDenied``, ``RateLimited``. One query."""
     plain = _key(request)
     if not plain:
         raise AuthenticationFailed(NO_KEY)
@@ -30,6 +31,7 @@ def authenticate(request: HttpRequest) -> Acting:
         raise PermissionDenied("anthropic-workspace-id names another workspace than the API key's.")
     acting = Acting(workspace_id=key.workspace_id, role=Role(key.role), label=f"API key {key.name}", api_key_id=key.id)
     acting.require(Permission.READ)
+    rates.count(key.id)
     return acting
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -17,7 +17,7 @@ from agents.actions import find_agent, find_environment
 from agents.api.shapes import agent_snapshot
 from agents.notyet import refuse
 from contract import metadata
-from contract.errors import InvalidRequest
+from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from sessions import budgets, inbox, log, nudges, resources
 from sessions import events as ev
@@ -47,11 +47,14 @@ def create_session(body: Mapping[str, Any], acting: Acting) -> Session:
     environment = _environment(body["environment_id"], acting)
     events = list(body.get("initial_events") or ())
     _check_initial_events(events)
-    with transaction.atomic():
-        session = _insert(version, spec, environment, body, acting)
-        resources.mount(session, body.get("resources") or ())
-        if events:
-            _send_initial(session, events, acting)
+    try:
+        with transaction.atomic():
+            session = _insert(version, spec, environment, body, acting)
+            resources.mount(session, body.get("resources") or ())
+            if events:
+                _send_initial(session, events, acting)
+    except IntegrityError:  # foreign keys are checked at the commit
+        raise Conflict(f"Environment {environment.pk} was deleted meanwhile.") from None
     return find_session(session.pk, acting)
 
 

@@ -9,8 +9,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
+from agents.models import SkillVersion
 from contract import blobs
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
@@ -25,6 +27,7 @@ MIN_EXPIRY, MAX_EXPIRY = 3_600, 7_776_000
 UNKNOWN_TYPE = "application/octet-stream"
 MIME_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,150}")
 GARBAGE_AGE = timedelta(hours=1)
+EXPIRED_ROWS_STAY = timedelta(days=90)
 
 
 def upload(
@@ -143,20 +146,27 @@ def delete(file_id: str, acting: Acting) -> None:
 
 
 def collect_garbage(older_than: timedelta = GARBAGE_AGE) -> int:
-    """Drop expired files, then blobs that no row names; returns how many blobs went.
+    """Drop blobs that no living row names; returns how many went. An expired file keeps its row for a
+    while, so that asking for it says that it has expired.
 
     A blob stored less than ``older_than`` ago stays: its row may be about to be written.
     """
     now = timezone.now()
-    File.objects.filter(expires_at__lte=now, session=None).delete()
+    File.objects.filter(expires_at__lte=now - EXPIRED_ROWS_STAY, resources=None).delete()
     moment = (now - older_than).timestamp()
     blobs.drop_stale_incoming(moment)
     removed = 0
     for digest in blobs.untouched_since(moment):
-        if not (File.objects.filter(digest=digest).exists() or Session.objects.filter(snapshot=digest).exists()):
+        named = File.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), digest=digest)
+        if not (named.exists() or _is_named_elsewhere(digest)):
             blobs.delete(digest)
             removed += 1
     return removed
+
+
+def _is_named_elsewhere(digest: str) -> bool:
+    snapshots, skills = Session.objects.filter(snapshot=digest), SkillVersion.objects.filter(digest=digest)
+    return snapshots.exists() or skills.exists()
 
 
 def _mime_type(sent: str | None, filename: str) -> str:

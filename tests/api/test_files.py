@@ -260,6 +260,16 @@ def test_equal_bytes_are_stored_once_and_collected_when_nobody_names_them(alice:
     assert not blobs.exists(digest)
 
 
+def test_the_bytes_of_an_expired_file_go_but_it_is_still_known_as_expired(alice: Caller) -> None:
+    stored = upload(alice, expires_in_seconds="3600").json()
+    File.objects.update(expires_at=timezone.now() - timedelta(days=1))
+    assert files.collect_garbage(timedelta(0)) == 1
+    assert alice.refused("GET", f"/files/{stored['id']}").details == {"error_code": "file_expired"}
+    File.objects.update(expires_at=timezone.now() - timedelta(days=91))
+    files.collect_garbage(timedelta(0))
+    assert not File.objects.exists()
+
+
 def test_a_snapshot_keeps_its_blob(session: dict[str, Any]) -> None:
     digest, _ = blobs.put(io.BytesIO(b"workspace"), 100)
     Session.objects.filter(pk=session["id"]).update(snapshot=digest)
