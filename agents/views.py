@@ -16,7 +16,7 @@ from agents.forms import AgentForm, EnvironmentForm, listed_tools
 from agents.models import Agent, AgentVersion, Environment
 from agents.templatetags.calls import diff_html
 from contract.door import explain, page
-from contract.errors import ApiError, NotFound, PermissionDenied
+from contract.errors import ApiError, Conflict, NotFound, PermissionDenied
 from contract.roles import Permission, may
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def agent_edit(request: Request, agent_id: str) -> HttpResponse:
     if body is not None:
         try:
             saved = actions.update_agent(agent_id, body, request.acting)
+        except Conflict:
+            _let_overwrite(form, current.agent_id)
         except ApiError as error:
             _show(form, error)
         else:
@@ -187,6 +189,17 @@ def _environment_initial(found: Environment) -> dict[str, Any]:
 def _form(request: Request, template: str, context: dict[str, Any]) -> HttpResponse:
     wrong = request.method == "POST"
     return render(request, template, context, status=422 if wrong else 200)
+
+
+def _let_overwrite(form: AgentForm, agent_id: str) -> None:
+    """Someone saved meanwhile: say so, and let a second press put this form on top of it."""
+    latest = Agent.objects.get(pk=agent_id).version
+    form.data = {name: form.data[name] for name in form.data} | {"version": str(latest)}
+    form.add_error(
+        None,
+        f"Version {latest} was saved meanwhile. Look at it first (its page lists what changed); "
+        "saving again puts your text on top of it.",
+    )
 
 
 def _show(form: AgentForm | EnvironmentForm, error: ApiError) -> None:

@@ -99,7 +99,7 @@ def in_group(group: str) -> Q:
     if group == "failed":
         return alive & (reasons | Q(status="terminated"))
     if group == "idle":
-        return alive & Q(status="idle", stop_reason=None)
+        return alive & Q(status="idle", stop_reason__isnull=True)
     return alive & reasons
 
 

@@ -46,7 +46,7 @@ def page_with(request: Request, found: Session, form: MessageForm) -> HttpRespon
     """The transcript with a composer that was refused, for browsers without scripts."""
     shown = window.window(found)
     context = {"window": shown, "rows_html": html.rows_html(shown.rows), "latest": True}
-    around = _around(request, found, "transcript") | {"form": form}
+    around = _around(request, found, "transcript") | {"form": form, "closed": False}
     return render(request, "sessions/session.html", context | around, status=422)
 
 

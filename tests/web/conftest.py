@@ -12,11 +12,12 @@ from django.test import Client
 
 from agents.actions import create_agent, create_environment
 from agents.models import Agent, Environment, Membership, Workspace
+from contract import blobs
 from contract.acting import Acting
 from contract.roles import Role
 from credentials.actions import issue_api_key
-from sessions import blobs, files, log
 from sessions import events as ev
+from sessions import files, log
 from sessions.actions import create_session
 from sessions.events import Draft
 from sessions.models import Event, File, Session, Thread

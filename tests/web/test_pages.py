@@ -72,8 +72,11 @@ def test_an_agent_someone_else_changed_meanwhile_is_not_overwritten(world: World
     late = world.alice.post(address, {**AGENT_FORM, "name": "Late", "version": "1"})
     assert late.status_code == 422
     shown = late.content.decode()
-    assert "not the agent&#x27;s current version" in shown
+    assert "Version 2 was saved meanwhile" in shown
     assert 'value="Late"' in shown
+    again = world.alice.post(address, {**AGENT_FORM, "name": "Late", "version": "2"})
+    assert again.status_code == 302
+    assert 'name="version" value="2"' in shown
 
 
 @pytest.mark.parametrize(
@@ -116,6 +119,7 @@ def test_environments_are_made_changed_and_archived(world: World) -> None:
     taken = world.alice.post("/environments/new/", {**form, "name": "Default"})
     assert "is taken" in taken.content.decode()
     world.alice.post(f"/environments/{made.pk}/archive/")
+    assert "Locked is archived." in world.alice.get("/environments/").content.decode()
     assert "Locked" not in world.alice.get("/environments/").content.decode()
     assert "Locked" in world.alice.get("/environments/?archived=1").content.decode()
     assert world.alice.post(f"/environments/{made.pk}/", form).status_code == 403
@@ -156,11 +160,11 @@ def test_a_session_starts_with_its_task_and_files(world: World) -> None:
 
 def test_a_session_that_can_not_start_keeps_the_task(world: World) -> None:
     world.alice.post(f"/agents/{world.agent.pk}/archive/")
-    AgentForm = {"agent": world.agent.pk, "environment": world.environment.pk, "task": "Do it"}
+    form = {"agent": world.agent.pk, "environment": world.environment.pk, "task": "Do it"}
     page = world.alice.get("/sessions/new/").content.decode()
     assert "this workspace has none" in page
     before = Session.objects.count()
-    assert world.alice.post("/sessions/new/", AgentForm).status_code == 422
+    assert world.alice.post("/sessions/new/", form).status_code == 422
     assert Session.objects.count() == before
 
 
@@ -184,9 +188,10 @@ def test_a_message_is_sent_with_and_without_scripts(world: World) -> None:
     assert len(sent) == 2
 
 
-def test_a_message_to_an_archived_session_is_refused_and_kept(world: World) -> None:
+@pytest.mark.parametrize("headers", [{}, {"hx-request": "true"}], ids=["plain", "htmx"])
+def test_a_message_to_an_archived_session_is_refused_and_kept(world: World, headers: dict[str, str]) -> None:
     world.alice.post(f"/sessions/{world.session.pk}/archive/")
-    answer = world.alice.post(f"/sessions/{world.session.pk}/send/", {"text": "Too late"}, headers={"hx-request": "1"})
+    answer = world.alice.post(f"/sessions/{world.session.pk}/send/", {"text": "Too late"}, headers=headers)
     assert answer.status_code == 422
     assert "Too late" in answer.content.decode()
     assert "takes no more events" in answer.content.decode()
@@ -231,7 +236,7 @@ def test_an_approval_and_a_result_given_as_an_error(world: World) -> None:
     first, second = answers(world)
     assert first["result"] == "allow"
     assert second["is_error"] is True
-    assert "Press one of the buttons" in world.alice.post(address, headers={"hx-request": "1"}).content.decode()
+    assert "Press one of the buttons" in world.alice.post(address, headers={"hx-request": "true"}).content.decode()
 
 
 def test_an_interrupt_reaches_the_log(world: World) -> None:
