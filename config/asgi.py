@@ -13,12 +13,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 http = get_asgi_application()
 
 from config.bodies import LimitedBodies  # noqa: E402
+from config.fingerprints import DigestedBodies  # noqa: E402
 from config.warm import warm_up_aside  # noqa: E402
 from sessions.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": LimitedBodies(http),
+        "http": LimitedBodies(DigestedBodies(http)),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

@@ -37,8 +37,10 @@ def authenticate(request: HttpRequest) -> Acting:
 
 def api_key(request: HttpRequest) -> Acting:
     """Ninja's hook: whatever it returns allows the operation; it raises otherwise."""
-    request.acting = authenticate(request)  # type: ignore[attr-defined]  # contract.http.Request has it
-    return request.acting  # type: ignore[attr-defined,no-any-return]
+    acting: Acting | None = getattr(request, "acting", None)
+    if acting is None:
+        acting = request.acting = authenticate(request)  # type: ignore[attr-defined]  # contract.http.Request has it
+    return acting
 
 
 def _key(request: HttpRequest) -> str:

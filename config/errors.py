@@ -66,7 +66,7 @@ def respond(request: HttpRequest, error: ApiError) -> JsonResponse:
         body["details"] = error.details
     response = JsonResponse({"type": "error", "error": body, "request_id": request_id(request)}, status=error.status)
     if isinstance(error, Conflict):
-        response["x-should-retry"] = "false"
+        response["x-should-retry"] = "true" if error.retry else "false"
     if isinstance(error, RateLimited):
         response["retry-after"] = str(error.retry_after)
     return response

@@ -51,10 +51,14 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: the object changed meanwhile or the name is taken. Sent with ``x-should-retry: false``."""
+    """409: the object changed meanwhile or the name is taken. ``retry`` tells the client whether to ask again."""
 
     status = 409
     type = "conflict_error"
+
+    def __init__(self, message: str, *, retry: bool = False, error_code: str | None = None, **details: Any) -> None:
+        super().__init__(message, error_code=error_code, **details)
+        self.retry = retry
 
 
 class TooLarge(ApiError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from credentials import answers
 from sessions import files, workspaces
 from sessions.harness.lease import LIVENESS_CLASS, free_orphans
 from sessions.models import Session
@@ -100,11 +101,12 @@ class Sweeper:
         return freed + picked
 
     def _tidy(self) -> None:
-        """Now and then: expired files, blobs nobody names, and sandboxes whose sessions are gone or ended."""
+        """Now and then: what expired, blobs nobody names, and sandboxes whose sessions are gone or ended."""
         if time.monotonic() < self._tidy_at:
             return
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         files.collect_garbage()
+        answers.sweep()
         alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
         workspaces.sweep(list(alive))
 
