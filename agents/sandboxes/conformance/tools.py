@@ -1,87 +1,15 @@
-"""What every sandbox backend must do: named checks that run against a live one.
-
-``CHECKS`` maps a sentence to a function of a ``Bench``; a check raises ``Failed`` with what it
-saw. Backends run all of them in their tests: ``CHECKS[name](Bench(backend, limits))``.
-"""
+"""The tools: what a model sees of them."""
 
 from __future__ import annotations
 
 import io
-import threading
-import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
-from agents.sandboxes.base import (
-    OUTPUTS,
-    UPLOADS,
-    CallResult,
-    Limits,
-    Opened,
-    SandboxBackend,
-    SandboxError,
-    SandboxLost,
-    SandboxSpec,
-    Upload,
-)
+from agents.sandboxes.base import OUTPUTS, UPLOADS, Upload
+from agents.sandboxes.conformance.bench import WAIT_SECONDS, Bench, background, expect, refused, text, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-WAIT_SECONDS = 30.0
-
-
-class Failed(Exception):
-    """A backend does not behave as it must."""
-
-
-def expect(held: bool, *seen: object) -> None:
-    if not held:
-        raise Failed(" ".join(map(repr, seen)))
-
-
-class Bench:
-    """A fresh sandbox id on a backend, and short ways to use it."""
-
-    def __init__(self, backend: SandboxBackend, limits: Limits | None = None) -> None:
-        self.backend = backend
-        self.limits = limits or Limits()
-        self.id = f"conformance-{uuid.uuid4().hex[:12]}"
-
-    def open(self, snapshot: bytes | None = None, **spec: Any) -> Opened:
-        made = SandboxSpec(self.id, limits=self.limits, **{"first": True, **spec})
-        return self.backend.open(made, io.BytesIO(snapshot) if snapshot is not None else None)
-
-    def call(self, name: str, call_id: str | None = None, **tool_input: Any) -> CallResult:
-        return self.backend.call(self.id, call_id or uuid.uuid4().hex, name, tool_input)
-
-    def bash(self, command: str, **more: Any) -> str:
-        """Text of a command that must succeed."""
-        result = self.call("bash", command=command, **more)
-        expect(not result.is_error, command, result)
-        return text(result)
-
-    def discard(self) -> None:
-        self.backend.close(self.id, discard=True)
-
-
-def text(result: CallResult) -> str:
-    return "".join(block.get("text", "") for block in result.content)
-
-
-def background(work: Callable[[], CallResult]) -> tuple[threading.Thread, list[CallResult]]:
-    """Run a call in a thread; its result is the list's only item once the thread has ended."""
-    results: list[CallResult] = []
-    thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
-    thread.start()
-    return thread, results
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not true():
-        expect(time.monotonic() < deadline, "waited too long")
-        time.sleep(0.01)
 
 
 def _shell_persists(b: Bench) -> None:
@@ -262,15 +190,7 @@ def _outputs(b: Bench) -> None:
     expect([(o.path, o.size) for o in result.outputs] == [("d/f", 3)], result)
     expect(b"".join(b.backend.read_output(b.id, "d/f")) == b"hi\n")
     for path in ("link", "p", "d", "../workspace", "/etc/passwd", "missing", ""):
-        _refused(lambda path=path: list(b.backend.read_output(b.id, path)))  # type: ignore[misc]
-
-
-def _refused(work: Callable[[], object]) -> None:
-    try:
-        seen = work()
-    except SandboxError:
-        return
-    raise Failed(f"not refused: {seen!r}")
+        refused(lambda path=path: list(b.backend.read_output(b.id, path)))  # type: ignore[misc]
 
 
 def _uploads(b: Bench) -> None:
@@ -281,113 +201,12 @@ def _uploads(b: Bench) -> None:
     expect(b.bash(f"cat {UPLOADS}/a.txt {UPLOADS}/d/b.txt") == "onetwo")
     expect(b.call("bash", command=f"echo x > {UPLOADS}/a.txt").is_error)
     outside = Upload(f"{UPLOADS}/../x", 0, lambda: io.BytesIO(b""))
-    _refused(lambda: b.open(uploads=(outside,)))
+    refused(lambda: b.open(uploads=(outside,)))
 
 
 def _environment(b: Bench) -> None:
     b.open(environment={"GREETING": "hello there"})
     expect(b.bash("echo $GREETING") == "hello there")
-
-
-def _once(b: Bench) -> None:
-    b.open()
-    first = b.call("bash", call_id="once", command="echo x >> count; wc -l < count")
-    again = b.call("bash", call_id="once", command="echo x >> count; wc -l < count")
-    expect(first == again and b.bash("wc -l < count") == "1", first, again)
-
-
-def _joined(b: Bench) -> None:
-    b.open()
-    command = "while [ ! -e go ]; do sleep 0.02; done; echo x >> count"
-    one, first = background(lambda: b.call("bash", call_id="same", command=command))
-    two, second = background(lambda: b.call("bash", call_id="same", command=command))
-    b.call("write", file_path="go", content="")
-    one.join(WAIT_SECONDS)
-    two.join(WAIT_SECONDS)
-    expect(first == second and b.bash("wc -l < count") == "1", first, second)
-
-
-def _kept(b: Bench) -> None:
-    expect(b.open().origin == "fresh")
-    first = b.call("bash", call_id="before", command="echo x > f; echo done")
-    b.backend.close(b.id)
-    _lost(lambda: b.call("bash", command="true"))
-    expect(b.open().origin == "kept")
-    expect(b.call("bash", call_id="before", command="") == first)
-    expect(b.bash("cat f") == "x")
-
-
-def _lost(work: Callable[[], object]) -> None:
-    try:
-        seen = work()
-    except SandboxLost:
-        return
-    raise Failed(f"not lost: {seen!r}")
-
-
-def _lost_midway(b: Bench) -> None:
-    b.open()
-    pieces: list[str] = []
-    given = {"command": "echo begun; sleep 60"}
-    thread, results = background(lambda: b.backend.call(b.id, "cut", "bash", given, on_output=pieces.append))
-    until(lambda: bool(pieces))
-    b.backend.close(b.id)
-    thread.join(WAIT_SECONDS)
-    expect(results[0].outcome == "unknown" and results[0].is_error, results)
-    b.open()
-    again = b.backend.call(b.id, "cut", "bash", given, reattempt=True)
-    expect(again.outcome == "unknown", again)
-
-
-def _reattempts(b: Bench) -> None:
-    b.open(first=True)
-    known = b.backend.call(b.id, "new", "bash", {"command": "echo ran"}, reattempt=True)
-    expect(text(known) == "ran", known)
-    b.discard()
-    b.open(first=False)
-    lost = b.backend.call(b.id, "old", "bash", {"command": "echo ran"}, reattempt=True)
-    expect(lost.outcome == "unknown" and lost.is_error, lost)
-    fresh = b.backend.call(b.id, "next", "bash", {"command": "echo ran"})
-    expect(text(fresh) == "ran", fresh)
-
-
-def _snapshot(b: Bench) -> None:
-    b.open()
-    b.bash(f"echo w > w; ln -s w l; ln w h; mkdir -p d/e; touch -d @1 w; echo o > {OUTPUTS}/o; echo h > ~/h; mkfifo p")
-    b.bash("cp /usr/bin/env s; chmod 6755 s; mkdir closed; chmod 500 closed")
-    packed = b"".join(b.backend.snapshot(b.id))
-    b.discard()
-    expect(b.open(packed, first=False).origin == "restored")
-    seen = b.bash(f"cat w l h; stat -c '%Y %h' w; cat {OUTPUTS}/o ~/h; stat -c %a s; ls -d d/e; test -e p || echo none")
-    expect(seen == "w\nw\nw\n1 2\no\nh\n755\nd/e\nnone", seen)
-
-
-def _damaged(b: Bench) -> None:
-    _refused(lambda: b.open(b"this is no snapshot"))
-    expect(b.open().origin == "fresh")
-
-
-def _apart(b: Bench) -> None:
-    other = Bench(b.backend, b.limits)
-    b.open()
-    other.open()
-    b.bash("echo secret > mine; echo secret > /tmp/mine")
-    expect(other.bash("ls /workspace /tmp /home") == "/home:\nsandbox\n\n/tmp:\n\n/workspace:")
-    other.discard()
-
-
-def _discarded(b: Bench) -> None:
-    b.open()
-    b.bash("echo x > f; mkdir c; touch c/f; chmod 000 c")
-    b.discard()
-    _lost(lambda: b.call("bash", command="true"))
-    _lost(lambda: list(b.backend.snapshot(b.id)))
-    expect(b.open().origin == "fresh" and b.bash("ls") == "(no output)")
-
-
-def _bad_id(b: Bench) -> None:
-    for name in ("", "../x", "a/b", ".hidden", "x" * 200):
-        _refused(lambda name=name: b.backend.open(SandboxSpec(name)))  # type: ignore[misc]
 
 
 CHECKS: dict[str, Callable[[Bench], None]] = {
@@ -413,14 +232,4 @@ CHECKS: dict[str, Callable[[Bench], None]] = {
     "outputs are listed and read, links never followed": _outputs,
     "uploads are read-only and can be added": _uploads,
     "the session's variables are set": _environment,
-    "a call runs once for its id": _once,
-    "a second caller gets the running call's result": _joined,
-    "a closed sandbox keeps files and journal": _kept,
-    "a call cut off by its sandbox's end is unknown": _lost_midway,
-    "a reattempt is run only where the journal reaches back": _reattempts,
-    "a snapshot restores files, links and times without set-user-id": _snapshot,
-    "a damaged snapshot is refused": _damaged,
-    "sandboxes do not see each other": _apart,
-    "a discarded sandbox is gone": _discarded,
-    "a bad sandbox id is refused": _bad_id,
 }
