@@ -12,6 +12,7 @@ from contract.errors import InvalidRequest
 
 FILE = "SKILL.md"
 MAX_HEAD = 8 * 1024
+MAX_BRACKETS = 64  # the parser's work grows with the square of what is open
 MAX_NAME = 64
 MAX_DESCRIPTION = 1_024
 RESERVED = ("anthropic", "claude")
@@ -49,8 +50,9 @@ def _text(data: bytes) -> str:
 def _fields(text: str) -> dict[Any, Any]:
     head = HEAD.match(text[:MAX_HEAD])
     if head is None:
-        limit = f"of at most {MAX_HEAD // 1024} KB" if HEAD.match(text) else "between two lines of ---"
-        raise InvalidRequest(f"{FILE}: must begin with YAML frontmatter {limit}")
+        raise InvalidRequest(f"{FILE}: must begin with YAML frontmatter, two lines of --- and at most {MAX_HEAD} bytes")
+    if sum(head["yaml"].count(bracket) for bracket in "[{") > MAX_BRACKETS:
+        raise InvalidRequest(f"{FILE}: its frontmatter has too many brackets")
     try:
         # The base loader knows text, lists and mappings only, and follows no merge keys, whose expansion has no bound.
         fields = yaml.load(head["yaml"], Loader=yaml.BaseLoader)  # noqa: S506  safer than the safe loader
