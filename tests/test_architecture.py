@@ -73,6 +73,9 @@ def _imports(file: Path) -> list[Import]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found += [Import(file, node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "pathlib":
+            # PurePath and its kin reckon with names; Path reads the disk.
+            found += [Import(file, node.lineno, "pathlib") for name in node.names if not name.name.startswith("Pure")]
         elif isinstance(node, ast.ImportFrom):
             found.append(Import(file, node.lineno, _absolute(file, node)))
     return found
