@@ -131,12 +131,13 @@ def serve_backend(listener: socket.socket, path: Path, backend: RunnerBackend) -
         sys.stderr.write(report.reasons[0] + "\n")
         return 1
     server = Server(backend, listener)
-    stop = threading.Event()
+    # A pipe, not an Event: its lock could be held by the very thread the handler interrupts.
+    asked, ask = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: os.write(ask, b"x") and None)
     threading.Thread(target=server.serve, name="accept", daemon=True).start()
     log.info("serving %s sandboxes at %s, limits: %s", report.backend, path, ", ".join(report.layers))
-    stop.wait()
+    os.read(asked, 1)
     path.unlink(missing_ok=True)
     server.stop()
     backend.shutdown()
