@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -71,7 +70,6 @@ django.setup()  # models are imported while tests are collected
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SERVERS is not None:
         SERVERS.stop()
-        shutil.rmtree(SERVERS.directory, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -6,6 +6,7 @@ Durability is off: a test run that loses power starts again.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,7 @@ def main(directory: Path) -> None:
         return
     finally:
         supervisor.stop(["valkey", "postgres"])
+        shutil.rmtree(directory, ignore_errors=True)  # here, so that a killed test run leaves nothing either
 
 
 if __name__ == "__main__":
