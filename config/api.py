@@ -12,17 +12,22 @@ from agents.api.environments import router as environments
 from agents.api.memory import router as memory
 from agents.api.models import router as models
 from agents.api.skills import router as skills
+from agents.api.user_profiles import router as user_profiles
 from config import errors
 from config.auth import api_key
 from config.bodies import BodyParser
 from contract.errors import NotFound
 from credentials.api.vaults import router as vaults
 from sessions import sse
+from sessions.api.deployments import router as deployments
+from sessions.api.deployments import runs as deployment_runs
+from sessions.api.dreams import router as dreams
 from sessions.api.events import router as events
 from sessions.api.files import router as files
 from sessions.api.resources import router as resources
 from sessions.api.sessions import router as sessions
 from sessions.api.threads import router as threads
+from sessions.api.webhooks import router as webhooks
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 OUT_OF_SCOPE = ("organizations", "tunnels")
@@ -59,6 +64,11 @@ api.add_router("/models", models)
 api.add_router("/skills", skills)
 api.add_router("/vaults", vaults)
 api.add_router("/memory_stores", memory)
+api.add_router("/user_profiles", user_profiles)
+api.add_router("/deployments", deployments)
+api.add_router("/deployment_runs", deployment_runs)
+api.add_router("/dreams", dreams)
+api.add_router("/organizations/webhooks", webhooks)
 
 
 async def api_key_async(request: HttpRequest) -> Any:
