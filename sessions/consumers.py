@@ -104,7 +104,7 @@ class SessionSocket(LiveSocket):
         if streams.open_count(owner) >= getattr(settings, "HOLDFAST_SOCKETS_PER_PERSON", SOCKETS_PER_PERSON):
             raise Refused(TOO_MANY)
         after = _after(self.scope)
-        opening = streams.subscribe(session_id, after, deltas=streams.PREVIEWED, ops=True, owner=owner)
+        opening = streams.subscribe(session_id, after, deltas=streams.PREVIEWED, ops=True, midway=True, owner=owner)
         async with await opening as stream:
             async for frame in stream:
                 await presence.check()

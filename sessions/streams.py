@@ -36,6 +36,7 @@ async def subscribe(
     deltas: frozenset[str] = frozenset(),
     types: frozenset[str] | None = None,
     ops: bool = False,
+    midway: bool = False,
     owner: str = "",
 ) -> Stream:
     """Open a stream; when this returns, nothing appended from now on can be missed.
@@ -43,7 +44,9 @@ async def subscribe(
     ``after`` is the ``seq`` the caller has seen, None for "only what comes now". With a
     ``thread_id`` it is that thread's own view, else the session's. ``deltas`` names the event types
     to preview while they are written; ``types`` narrows the events. Operator events (``ops.*``) come
-    only if ``types`` names them or, without ``types``, with ``ops``.
+    only if ``types`` names them or, without ``types``, with ``ops``. A stream opened while a model
+    request is on its way shows no text of that request (spec core 14.3), unless it may join ``midway``:
+    then it shows texts that it sees from their start.
     ``owner`` is who it counts for in ``open_count``.
 
     Raises ``NotFound``. Close the stream with ``aclose()`` or ``async with``.
@@ -57,7 +60,7 @@ async def subscribe(
         raise
     start = standing.last_seq if after is None else min(max(after, 0), standing.last_seq)
     view = _View(thread_id, types, ops=ops)
-    previews = _Previews(thread_id or standing.primary, deltas, standing)
+    previews = _Previews(thread_id or standing.primary, deltas, standing, midway=midway)
     over = standing.status == "terminated" or thread_id in standing.over
     stream = Stream(reader, session_id, (start, queued_after), view, previews, over=over)
     _open_streams.setdefault(owner, WeakSet()).add(stream)
@@ -211,11 +214,13 @@ class _Previews:
     after a hole, nothing of a request that had begun before the stream was opened.
     """
 
-    def __init__(self, thread_id: str, wanted: frozenset[str], standing: reading.Standing) -> None:
+    def __init__(
+        self, thread_id: str, wanted: frozenset[str], standing: reading.Standing, *, midway: bool = False
+    ) -> None:
         self._thread_id = thread_id
         self._wanted = wanted
         self._opened_at = standing.last_seq
-        self._muted = thread_id in standing.open_requests
+        self._muted = not midway and thread_id in standing.open_requests
         self._next: dict[str, int] = {}
 
     def note(self, row: Row) -> None:

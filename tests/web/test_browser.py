@@ -93,9 +93,7 @@ def transcript(page: Page) -> str:
 
 def same_after_reload(page: Page) -> None:
     """What was pushed is what a reload shows: the last push may still be on its way when the state says done."""
-    page.wait_for_function(
-        "document.querySelector('#log > .row:last-child .line')?.textContent.includes('Turn finished')"
-    )
+    page.wait_for_selector("#log > .row.mark:last-child >> text=Turn finished")
     pushed = transcript(page)
     assert numbers(page) == sorted(set(numbers(page)))
     page.reload()
@@ -122,7 +120,9 @@ def test_a_session_is_watched_live_without_a_reload(page: Page, complaints: list
 
 
 def test_text_streams_and_an_interrupt_takes_it_back(page: Page, complaints: list[str]) -> None:
-    start(page, "[[demo: slow]] Tell me something long.")
+    start(page, "Run `echo ready`.")
+    settled(page)
+    say(page, "[[demo: slow]] Tell me something long.")
     page.wait_for_selector("#log .prose.streaming:not(:empty)")
     page.get_by_role("button", name="Interrupt").click()
     page.wait_for_selector("#log >> text=Interrupted")
@@ -151,8 +151,8 @@ def test_a_page_that_lost_its_server_catches_up_by_itself(page: Page, installati
 
 def test_a_person_approves_one_call_and_denies_the_next(page: Page, complaints: list[str]) -> None:
     page.goto("/agents/new/")
-    page.get_by_label("Name").fill("Careful")
-    page.get_by_label("bash").select_option(label="Ask a person")
+    page.get_by_label("Name", exact=True).fill("Careful")
+    page.locator("#id_tool_bash").select_option(label="Ask a person")
     page.get_by_role("button", name="Create agent").click()
     page.wait_for_url(re.compile(r"/agents/agent_\w+/$"))
     start(page, "Run `echo allowed-output`.", agent="Careful")

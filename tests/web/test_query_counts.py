@@ -57,6 +57,7 @@ def something_everywhere(world: World) -> None:
 def test_the_statements_of_each_page_are_as_committed(world: World) -> None:
     something_everywhere(world)
     found = counts(world)
+    print(json.dumps(found, indent=2))  # shown when they differ: the new baseline
     assert found == BASELINE
     assert max(found.values()) <= MOST
 
