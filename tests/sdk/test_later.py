@@ -1,0 +1,72 @@
+"""What this version can't run yet, through the SDK alone: empty lists, typed refusals, nothing pretended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Call = Any  # from the beta client to an answer
+
+LISTS: dict[str, Call] = {
+    "deployments": lambda beta: beta.deployments.list(status="active", limit=5),
+    "deployment_runs": lambda beta: beta.deployment_runs.list(deployment_id="depl_1", has_error=False),
+    "dreams": lambda beta: beta.dreams.list(statuses=["pending", "running"], include_archived=True),
+    "webhooks": lambda beta: beta.organization.webhooks.list(limit=20, order="asc"),
+}
+CREATES: dict[str, Call] = {
+    "deployments": lambda beta: beta.deployments.create(
+        name="Nightly",
+        agent="agent_1",
+        environment_id="env_1",
+        initial_events=[{"type": "user.message", "content": [{"type": "text", "text": "go"}]}],
+        schedule={"type": "cron", "expression": "0 3 * * *", "timezone": "UTC"},
+    ),
+    "dreams": lambda beta: beta.dreams.create(
+        model={"id": "demo", "speed": "standard"},
+        inputs=[
+            {"type": "memory_store", "memory_store_id": "memstore_1"},
+            {"type": "sessions", "session_ids": ["sesn_1"]},
+        ],
+    ),
+    "webhooks": lambda beta: beta.organization.webhooks.create(
+        url="https://example.com/hook", enabled_events=["external_key.failed"]
+    ),
+}
+MISSING: dict[str, Call] = {
+    "deployments.retrieve": lambda beta: beta.deployments.retrieve("depl_1"),
+    "deployments.update": lambda beta: beta.deployments.update("depl_1", name="x"),
+    "deployments.archive": lambda beta: beta.deployments.archive("depl_1"),
+    "deployments.pause": lambda beta: beta.deployments.pause("depl_1"),
+    "deployments.unpause": lambda beta: beta.deployments.unpause("depl_1"),
+    "deployments.run": lambda beta: beta.deployments.run("depl_1"),
+    "deployment_runs.retrieve": lambda beta: beta.deployment_runs.retrieve("drun_1"),
+    "dreams.retrieve": lambda beta: beta.dreams.retrieve("drm_1"),
+    "dreams.cancel": lambda beta: beta.dreams.cancel("drm_1"),
+    "dreams.archive": lambda beta: beta.dreams.archive("drm_1"),
+    "webhooks.retrieve": lambda beta: beta.organization.webhooks.retrieve("wh_1"),
+    "webhooks.update": lambda beta: beta.organization.webhooks.update("wh_1", state="disabled"),
+    "webhooks.delete": lambda beta: beta.organization.webhooks.delete("wh_1"),
+    "webhooks.secret": lambda beta: beta.organization.webhooks.regenerate_signing_secret("wh_1"),
+}
+
+
+@pytest.mark.parametrize("call", LISTS.values(), ids=LISTS)
+def test_a_list_is_empty(client: anthropic.Anthropic, call: Callable[[Any], Any]) -> None:
+    assert list(call(client.beta)) == []
+
+
+@pytest.mark.parametrize("call", CREATES.values(), ids=CREATES)
+def test_a_create_is_refused_in_a_clear_sentence(client: anthropic.Anthropic, call: Callable[[Any], Any]) -> None:
+    with pytest.raises(anthropic.BadRequestError, match="not supported by this version"):
+        call(client.beta)
+
+
+@pytest.mark.parametrize("call", MISSING.values(), ids=MISSING)
+def test_nothing_is_there(client: anthropic.Anthropic, call: Callable[[Any], Any]) -> None:
+    with pytest.raises(anthropic.NotFoundError, match="There is no"):
+        call(client.beta)
