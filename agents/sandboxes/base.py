@@ -59,8 +59,8 @@ class SandboxSpec:
     """How to open a sandbox. ``sandbox_id`` is the session's id; opening twice is a no-op, except
     that uploads not yet present are added.
 
-    ``first``: no sandbox was ever asked for in this session (to be noted durably *before* the
-    first ``open``). The journal of a fresh sandbox then reaches back to the session's beginning.
+    ``first``: no call of this session was ever sent to a sandbox (a mark must be committed between
+    the first ``open`` and the first ``call``). The journal of a fresh sandbox then reaches back to the session's beginning.
     """
 
     sandbox_id: str

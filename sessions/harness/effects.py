@@ -147,12 +147,16 @@ class Effects:
         return stored
 
     def _open_hands(self) -> list[Event]:
-        """Say on the log that a sandbox is opened before the first call can reach it."""
+        """Open the sandbox, then say so on the log: no call is sent before that mark is committed.
+
+        So a session without the mark has never had a call in any sandbox.
+        """
         if self.hands.is_open:
             return []
-        stored = [] if self.state.sandbox_opened else self._append([Draft(ev.OPS_SANDBOX_OPENED)])
-        self.hands.open()
-        return stored
+        opened = self.hands.open(first=not self.state.sandbox_opened)
+        if self.state.sandbox_opened:
+            return []
+        return self._append([Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})])
 
     def _run(self, calls: list[Call]) -> list[Event]:
         connection.close()

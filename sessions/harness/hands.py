@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,32 +49,30 @@ class Hands:
         self._session_id = session_id
         self._give_up = give_up
         self._backend = backend()
-        self.spec: SandboxSpec | None = None
+        self._spec = SandboxSpec(session_id)
         self._snapshot = ""
+        self.is_open = False
 
-    @property
-    def is_open(self) -> bool:
-        return self.spec is not None
-
-    def open(self) -> Opened:
+    def open(self, *, first: bool) -> Opened:
         """Make the sandbox ready; waits a while for a host that is starting.
 
-        Raises ``SandboxUnavailable``.
+        ``first``: no call of this session was ever sent to a sandbox. Raises ``SandboxUnavailable``.
         """
         session = Session.objects.only("id", "snapshot").get(pk=self._session_id)
-        self.spec = SandboxSpec(self._session_id, uploads=tuple(_uploads(session)))
+        self._spec = SandboxSpec(self._session_id, uploads=tuple(_uploads(session)), first=first)
         self._snapshot = session.snapshot
-        return self._open()
+        opened = self._open()
+        self.is_open = True
+        return opened
 
     def _open(self) -> Opened:
-        assert self.spec is not None
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
         while True:
             try:
                 if self._snapshot and blobs.exists(self._snapshot):
                     with blobs.open(self._snapshot) as stream:
-                        return self._backend.open(self.spec, stream)
-                return self._backend.open(self.spec)
+                        return self._backend.open(self._spec, stream)
+                return self._backend.open(self._spec)
             except SandboxUnavailable:
                 if time.monotonic() > deadline or self._give_up():
                     raise
@@ -91,6 +90,7 @@ class Hands:
                 if self._give_up():
                     raise
                 reattempt = True
+                self._spec = replace(self._spec, first=False)
                 self._open()
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
 
