@@ -60,7 +60,8 @@ class SandboxSpec:
     that uploads not yet present are added.
 
     ``first``: no call of this session was ever sent to a sandbox (a mark must be committed between
-    the first ``open`` and the first ``call``). The journal of a fresh sandbox then reaches back to the session's beginning.
+    the first ``open`` and the first ``call``). The journal of a fresh sandbox then reaches back to
+    the session's beginning.
     """
 
     sandbox_id: str
