@@ -12,8 +12,6 @@ from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-TURN_NEEDS = ("anthropic", "agents.providers.demo.app", "agents.providers.transport", "sessions.harness.runner")
-
 app = Celery("holdfast")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -29,5 +27,7 @@ def make_known(**details: Any) -> None:
 
 
 def _load_what_a_turn_needs() -> None:
-    for module in TURN_NEEDS:
-        import_module(module)
+    from agents.providers import registry
+
+    import_module("sessions.harness.runner")
+    registry.warm_up()

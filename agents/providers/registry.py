@@ -13,10 +13,9 @@ import logging
 import os
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import import_module
 
 from agents.providers.anthropic import AnthropicProvider
-from agents.providers.base import ModelInfo, Provider, ProviderError
+from agents.providers.base import ModelInfo, ModelRequest, Provider, ProviderError
 from agents.providers.demo.provider import demo_provider
 
 DEMO = "demo"
@@ -76,9 +75,12 @@ def list_models(*, base_url: str | None, api_key: str | None) -> list[ModelInfo]
 
 
 def warm_up() -> None:
-    """Import the SDK, which takes one to two seconds, before the first turn has to wait for it."""
-    for module in ("anthropic", "anthropic.types.beta", "agents.providers.transport", "agents.providers.faults"):
-        import_module(module)
+    """Load the SDK, which takes one to two seconds, before the first turn has to wait for it.
+
+    Asking the demo once also builds the models that the SDK only makes at their first use.
+    """
+    hello = ModelRequest(DEMO, [{"role": "user", "content": [{"type": "text", "text": "hello"}]}])
+    _provider("demo", None, None).stream(hello, lambda part: None, lambda: False)
 
 
 @lru_cache(maxsize=16)
