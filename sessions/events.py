@@ -24,6 +24,7 @@ AGENT_THINKING = "agent.thinking"
 TOOL_USE = "agent.tool_use"
 TOOL_RESULT = "agent.tool_result"
 CUSTOM_TOOL_USE = "agent.custom_tool_use"
+COMPACTED = "agent.thread_context_compacted"
 
 STATUS_RUNNING = "session.status_running"
 STATUS_IDLE = "session.status_idle"

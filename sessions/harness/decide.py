@@ -39,6 +39,11 @@ class CallModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Compact:
+    """Replace the conversation by a summary of it in the prompt; the log stays whole."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunTool:
     """Run a call that may run. Calls of one reply run in parallel."""
 
@@ -84,7 +89,7 @@ class Finish:
     dropped: tuple[str, ...] = field(default=())
 
 
-Action = CloseRequest | Interrupt | CallModel | RunTool | Refuse | TakeMessages | Retry | Wait | Finish
+Action = CloseRequest | Interrupt | CallModel | Compact | RunTool | Refuse | TakeMessages | Retry | Wait | Finish
 
 ERROR_TYPES = {
     "overloaded": "model_overloaded_error",
@@ -118,6 +123,8 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
         return [_give_up(state, "tool_use_limit_reached_error", limits.sentence())]
     if state.spent.reaches(budget_dollars(state.budget)):
         return [Finish(ev.BUDGET_REACHED)]
+    if state.context_tokens >= limits.compact_at:
+        return [_make_room(state, limits)]
     return [CallModel()]
 
 
@@ -133,9 +140,6 @@ def _calls(state: ThreadState) -> list[Action]:
 
 
 def _end_of_turn(state: ThreadState) -> list[Action]:
-    if state.stop_reason == "model_context_window_exceeded":
-        text = "The conversation no longer fits the model's context window."
-        return [_give_up(state, "model_request_failed_error", text)]
     if state.queue:
         return [TakeMessages(tuple(state.queue))]
     if state.stop_reason == "refusal":
@@ -143,7 +147,16 @@ def _end_of_turn(state: ThreadState) -> list[Action]:
     return [Finish(ev.END_TURN)]
 
 
+def _make_room(state: ThreadState, limits: Limits) -> Action:
+    if state.compactions < limits.compactions:
+        return Compact()
+    text = f"The conversation was summarised {limits.compactions} times in a row and is still too long for the model."
+    return _give_up(state, "compaction_limit_reached_error", text)
+
+
 def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action]:
+    if failure.kind == "context_exceeded":
+        return [_make_room(state, limits)]
     if failure.retryable and failure.attempt < limits.model_attempts:
         return [Retry(failure, retry_at(failure, limits, state.thread_id))]
     error_type = ERROR_TYPES.get(failure.kind, "model_request_failed_error")

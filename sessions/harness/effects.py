@@ -19,10 +19,11 @@ from contract import ids
 from sessions import events as ev
 from sessions import log, outputs
 from sessions.events import Draft
+from sessions.harness import compaction
 from sessions.harness import decide as do
 from sessions.harness.hands import Hands
 from sessions.harness.preview import Preview
-from sessions.harness.reply import Ids, Reply, failed_request, request_end
+from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
 from sessions.inbox import interrupted_result
 from sessions.models import Event
 
@@ -63,6 +64,8 @@ class Effects:
         match actions[0]:
             case do.CallModel(resume):
                 return self._call_model(resume=resume)
+            case do.Compact():
+                return self._compact()
             case do.RunTool() | do.Refuse():
                 return self._answer_calls(actions)
             case do.CloseRequest(request_id):
@@ -106,6 +109,28 @@ class Effects:
             drafts = [request_end(names.request, Usage(), self._speed, {}, is_error=True)]
         return stored + self._append(drafts)
 
+    def _compact(self) -> list[Event]:
+        """Ask for a summary in a request of its own, and log that the prompt now starts from it."""
+        start_id = ids.event_id()
+        stored = self._append([Draft(ev.MODEL_START, id=start_id)])
+        connection.close()
+        messages = compaction.request(self.prompt.messages, self.spec.limits.compact_at)
+        request = ModelRequest(model=self.spec.model["id"], messages=messages, speed=self._speed)
+        try:
+            reply = self.spec.provider.stream(request, lambda part: None, self._should_stop)
+            drafts = self._summary(start_id, reply)
+        except ProviderError as error:
+            drafts = [failed_request(start_id, error, self._speed)]
+        except TurnInterrupted:
+            drafts = [request_end(start_id, Usage(), self._speed, {}, is_error=True)]
+        return stored + self._append(drafts)
+
+    def _summary(self, start_id: str, reply: ModelReply) -> list[Draft]:
+        text = "\n".join(block["text"] for block in reply.content if block["type"] == "text").strip()
+        private = {"usage": spent(reply.usage), "cost": self._cost(reply)}
+        end = request_end(start_id, reply.usage, reply.speed, private)
+        return [end, Draft(ev.COMPACTED, private={"summary": text or "(The model gave no summary.)"})]
+
     def _request(self) -> ModelRequest:
         model = self.spec.model
         return ModelRequest(
@@ -119,9 +144,14 @@ class Effects:
         )
 
     def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
-        cost = pricing.price(reply.model, reply.usage, speed=reply.speed, geo=self.spec.model.get("inference_geo"))
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input)
-        return builder.drafts(reply, str(cost) if cost is not None else None)
+        return builder.drafts(reply, self._cost(reply))
+
+    def _cost(self, reply: ModelReply) -> str | None:
+        """Exact dollars as text; None if the model that served has no known price."""
+        geo = self.spec.model.get("inference_geo")
+        cost = pricing.price(reply.model, reply.usage, speed=reply.speed, geo=geo)
+        return str(cost) if cost is not None else None
 
     def _should_stop(self) -> bool:
         """True once the lease is lost or an interrupt is on the log."""

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Caps of one turn, and the pace of retries (seconds)."""
+    """Caps of one turn, the pace of retries (seconds), and when a conversation is too long."""
 
     tool_rounds: int = 1000
     model_attempts: int = 6
     retry_base: float = 1.0
     retry_ceiling: float = 60.0
+    compact_at: int = 160_000  # tokens of a prompt beyond which the conversation is summarised
+    compactions: int = 3  # in a row, without a reply between
 
     def sentence(self) -> str:
         return f"The turn reached its limit of {self.tool_rounds} tool rounds. Send a message to go on."

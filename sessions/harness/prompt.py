@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
+from sessions.harness.compaction import summary_block
 
 if TYPE_CHECKING:
     from sessions.events import Entry
@@ -40,6 +41,8 @@ class Prompt:
     resolve: Resolve
     messages: list[dict[str, Any]] = field(default_factory=list)
     _queued: dict[str, Entry] = field(default_factory=dict)
+    _said: list[Block] = field(default_factory=list)  # by the user since the reply before
+    _answered: bool = False
     _parts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _calls: dict[str, str] = field(default_factory=dict)  # call's event id -> the provider's id
     _results: dict[str, Block] = field(default_factory=dict)
@@ -57,6 +60,8 @@ class Prompt:
             self._parts[entry.id] = entry.payload
         elif entry.type == ev.MODEL_END:
             self._reply(entry)
+        elif entry.type == ev.COMPACTED:
+            self._compacted(entry)
         elif entry.type in ev.RESULTS:
             self._result(entry)
 
@@ -69,14 +74,24 @@ class Prompt:
     def _say(self, blocks: list[Block]) -> None:
         """Add blocks to the user's side; neighbouring user messages are one message."""
         blocks = [self.resolve(block) for block in blocks]
+        if self._answered:
+            self._said, self._answered = [], False
+        self._said += blocks
         if self.messages and self.messages[-1]["role"] == "user":
             self.messages[-1]["content"].extend(blocks)
         else:
             self.messages.append({"role": "user", "content": blocks})
 
+    def _compacted(self, entry: Entry) -> None:
+        """Start again from the summary; what the user said last is kept word for word."""
+        blocks = [summary_block((entry.private or {})["summary"]), *self._said]
+        self.messages = [{"role": "user", "content": blocks}]
+
     def _reply(self, entry: Entry) -> None:
         stored = (entry.private or {}).get("blocks")
         parts, self._parts = self._parts, {}
+        if stored is not None:
+            self._answered = True
         if stored:
             blocks = [self._restore(block, parts) for block in stored]
             self.messages.append({"role": "assistant", "content": blocks})

@@ -63,7 +63,7 @@ class Reply:
             "blocks": self.blocks,
             "stop_reason": reply.stop_reason,
             "stop_details": reply.stop_details,
-            "usage": _spent(reply.usage),
+            "usage": spent(reply.usage),
             "cost": cost,
             "model": reply.model,
             "request_id": reply.request_id,
@@ -130,8 +130,8 @@ def failed_request(start_id: str, error: ProviderError, speed: str) -> Draft:
     return request_end(start_id, Usage(), speed, {"failure": failure}, is_error=True)
 
 
-def _spent(usage: Usage) -> dict[str, int]:
-    """The keys of ``sessions.projections.columns.Usage``."""
+def spent(usage: Usage) -> dict[str, int]:
+    """One request's usage under the keys of ``sessions.projections.columns.Usage``."""
     return {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,

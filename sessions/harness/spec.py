@@ -72,6 +72,7 @@ def limits() -> Limits:
     return Limits(
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
+        compact_at=settings.HOLDFAST_COMPACT_AT_TOKENS,
     )
 
 

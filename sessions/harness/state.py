@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sessions.events import Entry
 
+CONTEXT_TOKENS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 Verdict = Literal["allow", "deny", "ask"]
 
 
@@ -70,6 +71,8 @@ class ThreadState:
     attempts: int = 0  # failed requests since the last reply
     wake_at: datetime | None = None
     rounds: int = 0  # replies with tool calls in this turn
+    context_tokens: int = 0  # size of the last prompt and its reply
+    compactions: int = 0  # since the last reply
     sandbox_opened: bool = False
     spent: Spent = field(default_factory=Spent)
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
@@ -149,11 +152,17 @@ class ThreadState:
             self.attempts += 1
             self.failure = Failure(**failure, attempt=self.attempts, at=entry.created_at)
         elif "blocks" in private:
-            self.attempts, self.failure = 0, None
+            self.attempts, self.failure, self.compactions = 0, None, 0
+            used = entry.payload.get("model_usage", {})
+            self.context_tokens = sum(used.get(kind, 0) for kind in CONTEXT_TOKENS)
             self.stop_reason = private["stop_reason"]
             self.stop_details = private.get("stop_details")
             self.rounds += bool(self.calls)
             self.asked = self.stop_reason == "pause_turn" and not self.calls
+
+    def _compacted(self, entry: Entry) -> None:
+        self.compactions += 1
+        self.context_tokens, self.failure = 0, None
 
     def _updated(self, entry: Entry) -> None:
         self.budget = entry.payload.get("budget", self.budget)
@@ -187,6 +196,7 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_CUSTOM_TOOL_RESULT: ThreadState._result,
     ev.MODEL_START: ThreadState._model_start,
     ev.MODEL_END: ThreadState._model_end,
+    ev.COMPACTED: ThreadState._compacted,
     ev.SESSION_UPDATED: ThreadState._updated,
     ev.OPS_SANDBOX_OPENED: ThreadState._sandbox_opened,
     ev.OPS_TAKEN_OVER: ThreadState._taken_over,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from agents.providers.demo import summaries
 from agents.providers.demo.answer import LABEL, Answer, Part, Redacted, Text, Thinking
 from agents.providers.demo.brain import Situation, follow_plan
 from agents.providers.demo.directives import BEHAVIOURS
@@ -28,6 +29,9 @@ def is_demo(model: str) -> bool:
 
 def think(body: dict[str, Any], turn: Turn, graded: int = 0) -> Answer:
     """The answer to a valid request body whose turn is ``turn``."""
+    conversation = summaries.asked_for(turn.text)
+    if conversation is not None:
+        return _within(summaries.summarise(conversation), body["max_tokens"] * CHARACTERS_PER_TOKEN)
     situation = Situation(turn, Toolbox(body.get("tools") or []), graded)
     rule = next((rule for name, rule in BEHAVIOURS.items() if name in turn.options), follow_plan)
     answer = _delivered(rule(situation), turn.options)

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.providers.demo import summaries
+
 _DIRECTIVE = re.compile(r"\[\[\s*demo:([^\]]*)\]\]", re.IGNORECASE)
 
 
@@ -43,17 +45,21 @@ class Turn:
     calls: tuple[PastCall, ...] = ()
 
 
+EARLIER = PastCall("call before the summary", {}, Result("done", is_error=False))
+
+
 def read_turn(messages: list[dict[str, Any]]) -> Turn:
     """The turn a list of Messages API messages is in the middle of."""
     start = _start(messages)
-    text = text_of(messages[start]) if start >= 0 else ""
+    whole = text_of(messages[start]) if start >= 0 else ""
+    text, earlier = summaries.without(whole), summaries.done_before(whole)
     since = messages[start + 1 :]
     return Turn(
         text=text,
         task=_DIRECTIVE.sub(" ", text).strip(),
-        options=_options(text),
-        replies=sum(message["role"] == "assistant" for message in since),
-        calls=_calls(since),
+        options={} if summaries.asked_for(text) else _options(text),
+        replies=sum(message["role"] == "assistant" for message in since) + earlier,
+        calls=(EARLIER,) * earlier + _calls(since),
     )
 
 

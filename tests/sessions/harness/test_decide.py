@@ -87,6 +87,10 @@ class World:
                 )
             case do.CloseRequest(request_id):
                 self.add(ev.MODEL_END, {"model_request_start_id": request_id}, private={"lost": True})
+            case do.Compact():
+                start = self.add(ev.MODEL_START)
+                self.add(ev.MODEL_END, {"model_request_start_id": start.id}, private={"usage": {}, "cost": "0"})
+                self.add(ev.COMPACTED, private={"summary": "what was said"})
             case do.Interrupt(interrupts, calls, messages):
                 for call in calls:
                     event_type = ev.USER_CUSTOM_TOOL_RESULT if call.custom else ev.TOOL_RESULT
@@ -110,8 +114,9 @@ class World:
     def reply(self, start_id: str) -> None:
         turn = self.script.pop(0) if self.script else "end"
         end = {"model_request_start_id": start_id}
-        if turn in ("fail", "fatal"):
-            failure = {"kind": "overloaded", "message": "busy", "retryable": turn == "fail", "retry_after": None}
+        if turn in ("fail", "fatal", "overflow"):
+            kind = "context_exceeded" if turn == "overflow" else "overloaded"
+            failure = {"kind": kind, "message": "busy", "retryable": turn == "fail", "retry_after": None}
             self.add(ev.MODEL_END, end, private={"failure": failure})
             return
         blocks = []
@@ -238,9 +243,21 @@ def test_a_retry_waits_longer_each_time_but_never_beyond_the_ceiling(attempt: in
     assert 0.5 * 2 ** (attempt - 1) <= wait.total_seconds() <= min(60, 2 ** (attempt - 1)) or attempt > 6
 
 
+def test_a_conversation_is_summarised_before_it_is_too_long_and_not_for_ever() -> None:
+    world = World(["overflow", "end"])
+    world.start()
+    world.run()
+    assert world.types().count(ev.COMPACTED) == 1
+    assert world.last_stop() == ev.END_TURN
+    world = World(["overflow"] * 9)
+    world.start()
+    world.run()
+    assert world.types().count(ev.COMPACTED) == LIMITS.compactions
+    assert world.last_stop() == ev.RETRIES_EXHAUSTED
+
+
 TURN = st.one_of(
-    st.just("end"),
-    st.just("fail"),
+    st.sampled_from(["end", "fail", "overflow"]),
     st.lists(st.sampled_from(["allow", "deny", "ask", "custom"]), min_size=1, max_size=4),
 )
 INPUT = st.sampled_from(["message", "queued", "interrupt", "answer", "crash", "step", "step", "step"])

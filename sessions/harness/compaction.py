@@ -1,0 +1,64 @@
+"""Making room: a long conversation becomes a summary from which the work can go on. Pure.
+
+The log keeps every event; only the prompt starts again from the summary (spec core 13.3).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+RESULT_CHARACTERS = 2_000
+CHARACTERS_PER_TOKEN = 3
+HEAD_SHARE = 5  # a conversation too long to show keeps one part of this many from its beginning
+
+INSTRUCTION = (
+    "The conversation below has grown too long to go on with. Write the summary that will replace it. Whoever reads it "
+    "knows nothing else, so keep: what was asked for, with every constraint and exact name; what was decided and why; "
+    "which files were made or changed and what they hold now; commands that mattered and what they showed; what "
+    "failed; and what is to be done next. Write plain text. Do not answer the conversation and do not use tools."
+)
+
+
+def request(messages: list[dict[str, Any]], window_tokens: int) -> list[dict[str, Any]]:
+    """The messages that ask for a summary of ``messages``; they fit into half of the window."""
+    text = _shorten(transcript(messages), window_tokens * CHARACTERS_PER_TOKEN // 2)
+    content = f"{INSTRUCTION}\n\n<conversation>\n{text}\n</conversation>"
+    return [{"role": "user", "content": [{"type": "text", "text": content}]}]
+
+
+def transcript(messages: list[dict[str, Any]]) -> str:
+    """The conversation in words; long tool results and everything that is not text are cut short."""
+    return "\n".join(
+        f"[{message['role']}] {_words(block)}" for message in messages for block in message["content"] if _words(block)
+    )
+
+
+def summary_block(summary: str) -> dict[str, Any]:
+    """The block that stands for everything before it."""
+    text = f"<conversation-summary>\n{summary}\n</conversation-summary>"
+    return {"type": "text", "text": text}
+
+
+def _words(block: dict[str, Any]) -> str:
+    match block["type"]:
+        case "text":
+            return str(block["text"])
+        case "tool_use":
+            return f"called {block['name']} with {_shorten(json.dumps(block['input']), RESULT_CHARACTERS)}"
+        case "tool_result":
+            outcome = "failed" if block.get("is_error") else "result"
+            inside = " ".join(_words(part) for part in block.get("content") or [])
+            return f"{outcome}: {_shorten(inside, RESULT_CHARACTERS)}"
+        case "thinking" | "redacted_thinking":
+            return ""
+        case other:
+            return f"({other})"
+
+
+def _shorten(text: str, limit: int) -> str:
+    """The beginning and the end of a text that is longer than ``limit`` characters."""
+    if len(text) <= limit:
+        return text
+    head = limit // HEAD_SHARE
+    return f"{text[:head]}\n[… {len(text) - limit} characters left out …]\n{text[-(limit - head) :]}"
