@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import connections
 from django.db.models import Q
 from django.http import StreamingHttpResponse
 from django.utils import timezone
@@ -50,6 +52,7 @@ async def thread_stream(request: HttpRequest, session_id: str, thread_id: str) -
 
 
 async def _open(request: Request, session_id: str, thread_id: str | None) -> StreamingHttpResponse:
+    await sync_to_async(_give_back_connections)()
     acting = request.acting
     acting.require(Permission.READ)
     deltas, types, after = _deltas(request), _types(request), _after(request)
@@ -72,6 +75,13 @@ async def _records(stream: streams.Stream, acting: Acting) -> AsyncGenerator[byt
                     return
                 checked = time.monotonic()
             yield frame.sse
+
+
+def _give_back_connections() -> None:
+    """Free what sign-in took from the pool: the request, and with it its thread's connection, lasts for hours."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 def _find(acting: Acting, session_id: str, thread_id: str | None) -> None:

@@ -301,7 +301,7 @@ def test_a_list_goes_by_prefix_and_depth_in_the_order_of_bytes(
     alice: Caller, tree: str, query: str, expected: list[str], limit: int
 ) -> None:
     found: list[str] = []
-    page = ""
+    page: str | None = ""
     while page is not None:
         answer = alice.get(f"{tree}/memories?limit={limit}&{query}{page and f'&page={page}'}")
         for item in answer["data"]:

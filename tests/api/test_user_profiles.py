@@ -219,7 +219,7 @@ def test_a_list_is_sorted_by_time_or_name_across_pages(
 ) -> None:
     made = [alice.post("/user_profiles", {"name": name})["id"] for name in NAMES]
     found: list[dict[str, Any]] = []
-    page = ""
+    page: str | None = ""
     while page is not None:
         answer = alice.get(f"/user_profiles?limit={limit}&{query}{page and f'&page={page}'}")
         found += answer["data"]

@@ -70,7 +70,7 @@ def test_the_tree_is_listed_by_levels(client: anthropic.Anthropic, store: BetaMa
     assert len(list(memories.list(store.id, limit=1))) == 4
     for query in ({"depth": 2}, {"path_prefix": "/a"}):
         with pytest.raises(anthropic.BadRequestError):
-            memories.list(store.id, **query)  # type: ignore[arg-type]
+            memories.list(store.id, **query)
 
 
 def test_an_occupied_path_names_the_memory_in_the_way(

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from agents.memory import paths
 from contract.errors import InvalidRequest
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SEGMENT = (
-    st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp"), exclude_characters="/"), min_size=1)
+    st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"], exclude_characters="/"), min_size=1)
     .map(lambda text: unicodedata.normalize("NFC", text)[:12])
     .filter(lambda text: text not in ("", ".", "..") and "/" not in text and unicodedata.is_normalized("NFC", text))
 )
