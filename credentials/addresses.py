@@ -16,8 +16,8 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 NAT64 = ip_network("64:ff9b::/96")
-# Public by their number, but only ever the cloud provider's own service.
-SERVICES = (ip_network("168.63.129.16/32"),)
+# Public by their number or in an older Python's tables, but only ever a provider's own service or somebody's inside.
+SERVICES = (ip_network("168.63.129.16/32"), ip_network("192.0.0.0/24"), ip_network("fec0::/10"))
 
 
 def networks(names: Iterable[str]) -> tuple[Network, ...]:

@@ -26,15 +26,20 @@ def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
 def excerpt(text: str, secrets: Iterable[Secret], limit: int, *, cut: bool) -> tuple[str, bool]:
     """The first ``limit`` characters of the scrubbed text, and whether something is missing at the end.
 
-    ``cut`` says that ``text`` itself ends in the middle: then as much of its end is left out as could hold the
-    beginning of a secret.
+    ``cut`` says that ``text`` itself ends in the middle: then an end that could begin a secret is left out too.
     """
     known = list(secrets)
-    if cut:
-        longest = max((len(form) for secret in known for form in _forms(secret.reveal())), default=0)
-        text = text[: max(len(text) - longest, 0)]
     clean = scrubbed(text, known)
+    if cut:
+        beginnings = (_beginning(clean, form) for secret in known for form in _forms(secret.reveal()))
+        clean = clean[: len(clean) - max(beginnings, default=0)]
     return clean[:limit], cut or len(clean) > limit
+
+
+def _beginning(text: str, form: str) -> int:
+    """How many characters at the end of ``text`` are the beginning of ``form``."""
+    sizes = range(min(len(form) - 1, len(text)), 0, -1)
+    return next((size for size in sizes if text.endswith(form[:size])), 0)
 
 
 def _forms(secret: str) -> set[str]:

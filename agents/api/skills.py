@@ -96,6 +96,7 @@ def delete(request: Request, skill_id: str) -> dict[str, Any]:
     "/{skill_id}/versions", response=VersionAnswer, operation_id="skills.versions.create", openapi_extra=upload_body()
 )
 def create_version(request: Request, skill_id: str) -> dict[str, Any]:
+    actions.find_skill(skill_id, request.acting, empty=True)  # told before the upload is read
     upload = uploads.read(request, ())
     return version_answer(request, actions.create_version(skill_id, upload.parts, request.acting))
 

@@ -132,3 +132,10 @@ def environment(alice: Caller) -> str:
 @pytest.fixture
 def session(alice: Caller, agent: str, environment: str) -> dict[str, Any]:
     return alice.post("/sessions", {"agent": agent, "environment_id": environment})
+
+
+@pytest.fixture
+def vault(alice: Caller) -> str:
+    made = alice.post("/vaults", {"display_name": "Ann", "metadata": {"user": "7"}})
+    vault_id: str = made["id"]
+    return vault_id

@@ -9,14 +9,26 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from agents.models import SkillVersion
 from config.api import api
 from contract import blobs
 from contract.roles import Role
 from sessions import files
 from sessions.models import Session, Thread
 from tests.api.conftest import Caller, caller, refusal
+from tests.api.test_skills import make as make_skill
 
-COLLECTIONS = {"/agents", "/environments", "/sessions", "/files", "/models", "/vaults"}
+COLLECTIONS = {
+    "/agents",
+    "/environments",
+    "/sessions",
+    "/files",
+    "/models",
+    "/vaults",
+    "/memory_stores",
+    "/skills",
+    "/user_profiles",
+}
 BEARER = {"type": "static_bearer", "mcp_server_url": "https://mcp.example", "token": "t"}
 BODIES: dict[str, Any] = {
     "POST /agents": {"name": "n", "model": "m"},
@@ -32,8 +44,18 @@ BODIES: dict[str, Any] = {
     "POST /vaults/{vault_id}": {"display_name": "n"},
     "POST /vaults/{vault_id}/credentials": {"auth": BEARER},
     "POST /vaults/{vault_id}/credentials/{credential_id}": {"display_name": "n"},
+    "POST /memory_stores": {"name": "n"},
+    "POST /memory_stores/{store_id}": {"description": "n"},
+    "POST /memory_stores/{store_id}/memories": {"path": "/b.md", "content": "n"},
+    "POST /memory_stores/{store_id}/memories/{memory_id}": {"content": "n"},
+    "POST /user_profiles": {"name": "n"},
+    "POST /user_profiles/{profile_id}": {"name": "n"},
+    "POST /user_profiles/{profile_id}/action_urls": {"action": {"type": "enroll_end_user"}},
 }
+# What no installation has yet: the same answer to everybody, wherever the id comes from.
+LATER = ("/deployments", "/deployment_runs", "/dreams", "/organizations/webhooks")
 VIEWERS_MAY = {"GET"}
+UPLOADS = {"/files": "file", "/skills": "files[]", "/skills/{skill_id}/versions": "files[]"}
 
 
 def operations() -> list[tuple[str, str]]:
@@ -42,6 +64,8 @@ def operations() -> list[tuple[str, str]]:
 
 
 OPERATIONS = operations()
+BUILT = [one for one in OPERATIONS if not one[1].startswith(LATER)]
+FOREIGN = [one for one in BUILT if "{" in one[1] and "model_id" not in one[1]]
 
 
 @pytest.fixture
@@ -52,9 +76,18 @@ def things(alice: Caller, agent: str, environment: str) -> dict[str, str]:
     row = Session.objects.get(pk=session)
     file = files.capture(row, path="a.txt", digest=digest, size=size, mtime_ns=1)
     resource = alice.post(f"/sessions/{session}/resources", {"type": "file", "file_id": file.pk})["id"]
+    store = alice.post("/memory_stores", {"name": "S"})["id"]
+    memory = alice.post(f"/memory_stores/{store}/memories", {"path": "/a.md", "content": "x"})
+    skill = make_skill(alice)
     vault = alice.post("/vaults", {"display_name": "V"})["id"]
     credential = alice.post(f"/vaults/{vault}/credentials", {"auth": BEARER})["id"]
     return {
+        "store_id": store,
+        "memory_id": memory["id"],
+        "version_id": memory["memory_version_id"],
+        "skill_id": skill["id"],
+        "version": SkillVersion.objects.get(skill_id=skill["id"]).pk,
+        "profile_id": alice.post("/user_profiles", {"name": "P"})["id"],
         "vault_id": vault,
         "credential_id": credential,
         "agent_id": agent,
@@ -85,7 +118,7 @@ def test_without_a_key_nothing_answers(db: None, method: str, path: str) -> None
     assert refusal(response).status == 401
 
 
-@pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if "{" in one[1] and "model_id" not in one[1]])
+@pytest.mark.parametrize(("method", "path"), FOREIGN)
 def test_another_workspaces_objects_are_as_good_as_unknown(
     charlie: Caller, things: dict[str, str], method: str, path: str
 ) -> None:
@@ -102,14 +135,15 @@ def test_lists_show_only_the_own_workspace(alice: Caller, charlie: Caller, thing
     assert charlie.get(path)["data"] == []
 
 
-@pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if one[0] not in VIEWERS_MAY])
+@pytest.mark.parametrize(("method", "path"), [one for one in BUILT if one[0] not in VIEWERS_MAY])
 def test_viewers_change_nothing(alice: Caller, things: dict[str, str], method: str, path: str) -> None:
     from agents.models import Workspace
 
     workspace = Workspace.objects.get(pk=alice.acting.workspace_id)
     viewer = caller("viewer", Role.VIEWER, workspace)
-    if path == "/files":
-        response = Client().post("/v1/files", {"file": io.BytesIO(b"x")}, headers={"x-api-key": viewer.key})
+    if path in UPLOADS:
+        form = {UPLOADS[path]: io.BytesIO(b"x")}
+        response = Client().post(f"/v1{address(path, things)}", form, headers={"x-api-key": viewer.key})
         assert refusal(response).status == 403
         return
     refused = viewer.refused(method, address(path, things), BODIES.get(f"{method} {path}"))
