@@ -96,33 +96,33 @@ def test_a_kept_conflict_is_not_to_be_repeated(alice: Caller, environment: str) 
 
 
 def test_a_failure_is_undone_and_not_kept(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agents.api import agents as api
+    from agents.api.shapes import agent_shape
 
-    shape = api.agent_shape
+    shape = agent_shape
 
     def broken(version: Any) -> Any:
         raise RuntimeError("after the write")
 
-    monkeypatch.setattr(api, "agent_shape", broken)
+    monkeypatch.setattr("agents.api.agents.agent_shape", broken)
     assert post(alice, "/agents", AGENT).status_code == 500
     assert (Agent.objects.count(), KeptAnswer.objects.count()) == (0, 0)
-    monkeypatch.setattr(api, "agent_shape", shape)
+    monkeypatch.setattr("agents.api.agents.agent_shape", shape)
     assert post(alice, "/agents", AGENT).status_code == 200
     assert Agent.objects.count() == 1
 
 
 def test_too_many_requests_is_not_kept(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agents.api import agents as api
+    from agents.api.shapes import agent_shape
     from contract.errors import RateLimited
 
-    shape = api.agent_shape
+    shape = agent_shape
 
     def busy(version: Any) -> Any:
         raise RateLimited("Slow down.", retry_after=1)
 
-    monkeypatch.setattr(api, "agent_shape", busy)
+    monkeypatch.setattr("agents.api.agents.agent_shape", busy)
     assert post(alice, "/agents", AGENT).status_code == 429
-    monkeypatch.setattr(api, "agent_shape", shape)
+    monkeypatch.setattr("agents.api.agents.agent_shape", shape)
     assert post(alice, "/agents", AGENT).status_code == 200
     assert Agent.objects.count() == 1
 
@@ -205,17 +205,17 @@ def test_an_upload_sent_again_with_a_new_boundary_is_the_same_upload(alice: Call
 @pytest.mark.django_db(transaction=True)
 def test_while_the_first_is_under_way_the_second_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two real requests on two connections: the first stands in the middle of its work."""
-    from agents.api import agents as api
+    from agents.api.shapes import agent_shape
 
     alice = caller("alice")
-    shape, inside, leave = api.agent_shape, threading.Event(), threading.Event()
+    shape, inside, leave = agent_shape, threading.Event(), threading.Event()
 
     def slow(version: Any) -> Any:
         inside.set()
         assert leave.wait(30)
         return shape(version)
 
-    monkeypatch.setattr(api, "agent_shape", slow)
+    monkeypatch.setattr("agents.api.agents.agent_shape", slow)
     first: list[Any] = []
 
     def run() -> None:
