@@ -1,0 +1,204 @@
+"""What is measured, one function a row or two of the table. Every figure is a median of its own run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from tests.bench import bare, readers
+from tests.bench.model import MODEL
+from tests.live import ROOT, wait_for
+from tests.sdk.talk import TOOLSET, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import anthropic
+
+    from tests.bench.model import TimedModel
+    from tests.live import Installation
+
+TOOLS: list[Any] = [{"type": TOOLSET}]
+PATIENCE_SECONDS = 300.0
+WARM_STEPS = 5
+WINDOW = 50
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row: what, how much, the bar of the design and whether more is better."""
+
+    name: str
+    value: float
+    unit: str
+    bar: str = ""
+    met: bool | None = None
+    note: str = ""
+
+
+@dataclass
+class Bench:
+    """An installation under measurement, and the model whose idle times are the overhead."""
+
+    installation: Installation
+    model: TimedModel
+    client: anthropic.Anthropic
+    environment_id: str
+
+    def session(self, model: str = MODEL) -> str:
+        agent = self.client.beta.agents.create(name="Bench", model=model, tools=TOOLS)
+        return self.client.beta.sessions.create(agent=agent.id, environment_id=self.environment_id).id
+
+    def send(self, session_id: str, message: str) -> None:
+        self.client.beta.sessions.events.send(session_id, events=[text(message)])  # type: ignore[list-item]
+
+    def finish(self, session_id: str) -> None:
+        """Wait until the session rests, looking seldom enough not to be felt."""
+
+        def rests() -> bool:
+            time.sleep(0.2)
+            return self.client.beta.sessions.retrieve(session_id).status == "idle"
+
+        wait_for(rests, PATIENCE_SECONDS, f"{session_id} did not come to rest")
+
+
+def steps(bench: Bench, count: int) -> list[Figure]:
+    """Overhead of a step beside the bare loop, and whether it grows with the conversation."""
+    task = f"[[demo: steps={count}]]"
+    plain = bare.converse(bench.model, task)
+    session = bench.session()
+    bench.model.forget()
+    bench.send(session, task)
+    bench.finish(session)
+    gaps = list(bench.model.gaps)
+    assert len(gaps) == len(plain) == count, "one gap a step"
+    ours, theirs = statistics.median(gaps[WARM_STEPS:]), statistics.median(plain[WARM_STEPS:])
+    grown, plain_grown = _growth(gaps), _growth(plain)
+    return [
+        Figure("overhead a step", ours, "ms", "≤ 30 ms", ours <= 30, f"p95 {_p95(gaps[WARM_STEPS:]):.1f}"),
+        Figure("  bare SDK loop, same model, same run", theirs, "ms"),
+        Figure("  ours less bare", ours - theirs, "ms", "≤ +15 ms", ours - theirs <= 15),
+        Figure(
+            f"overhead, last {WINDOW} of {count} steps to first", grown, "%", "± 10 %", abs(grown) <= 10,
+            f"bare loop {plain_grown:+.0f} %",
+        ),
+    ]  # fmt: skip
+
+
+def _growth(gaps: list[float]) -> float:
+    first = statistics.median(gaps[WARM_STEPS : WARM_STEPS + WINDOW])
+    last = statistics.median(gaps[-WINDOW:])
+    return (last / first - 1) * 100
+
+
+def creates(bench: Bench, count: int = 100) -> list[Figure]:
+    """Create a session, beside the cheapest request there is."""
+    agent = bench.client.beta.agents.create(name="Bench", model="demo", tools=TOOLS)
+    body = {"agent": agent.id, "environment_id": bench.environment_id}
+    with httpx2.Client(base_url=bench.installation.url, headers={"x-api-key": bench.installation.api_key}) as http:
+        made = _timed(lambda: http.post("/v1/sessions", json=body), count)
+        floor = _timed(lambda: http.get("/healthz"), count)
+    return [
+        Figure("session create", statistics.median(made), "ms", "≤ 15 ms", statistics.median(made) <= 15,
+               f"p95 {_p95(made):.1f}"),
+        Figure("  GET /healthz, same run", statistics.median(floor), "ms"),
+    ]  # fmt: skip
+
+
+def fan_out(bench: Bench, count: int = 50) -> list[Figure]:
+    """Commit to reader, for one and for many readers of a session."""
+    one = readers.fan_out(bench.installation, bench.session("demo"), 1, 60, 25)
+    many = readers.fan_out(bench.installation, bench.session("demo"), count, 60, 50)
+    middle = statistics.median(many)
+    return [
+        Figure(f"commit to {count} readers", middle, "ms", "≤ 15 ms", middle <= 15, f"p95 {_p95(many):.1f}"),
+        Figure("  to one reader", statistics.median(one), "ms", note=f"p95 {_p95(one):.1f}"),
+    ]
+
+
+def crowd(bench: Bench, sessions: int = 20, each: int = 5) -> list[Figure]:
+    """Sessions at once, sandboxes included: from the first message to the last rest, by the server's clock."""
+    ids = [bench.session("demo") for _ in range(sessions)]
+    task = f"[[demo: steps={each}]]"
+    with ThreadPoolExecutor(sessions) as pool:
+        begun = time.time()
+        list(pool.map(lambda session: bench.send(session, task), ids))
+        list(pool.map(bench.finish, ids))
+    ended = max(_rested_at(bench, session) for session in ids)
+    rate = sessions * each / (ended - begun)
+    return [Figure(f"{sessions} sessions × {each} steps", rate, "steps/s", "≥ 60", rate >= 60)]
+
+
+def _rested_at(bench: Bench, session_id: str) -> float:
+    newest = next(iter(bench.client.beta.sessions.events.list(session_id, order="desc", types=["session.status_idle"])))
+    moment: Any = newest.processed_at
+    return float(moment.timestamp())
+
+
+def pages(bench: Bench, sessions: int, events: int) -> list[Figure]:
+    """First byte of the overview, of the list and of a long session's page."""
+    like = bench.session("demo")
+    bench.send(like, "run `echo pattern`")
+    bench.finish(like)
+    seeded = subprocess.run(
+        [sys.executable, "-m", "tests.bench.inside", "seed", like, str(sessions), str(events)],
+        cwd=ROOT, env=bench.installation.environment, stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout.split()[-1]  # fmt: skip
+    with contextlib.closing(_signed_in(bench.installation)) as http:
+        places = [
+            (f"overview, {sessions:,} sessions", "/", 150),
+            (f"session list, {sessions:,} sessions", "/sessions/", 150),
+            (f"session page, {events:,} events", f"/sessions/{seeded}/", 300),
+        ]
+        return [_page(http, *place) for place in places]
+
+
+def _page(http: httpx2.Client, name: str, path: str, bar: int) -> Figure:
+    taken = _timed(lambda: _first_byte(http, path), 15)
+    middle = statistics.median(taken)
+    return Figure(f"first byte: {name}", middle, "ms", f"< {bar} ms", middle < bar, f"p95 {_p95(taken):.0f}")
+
+
+def _first_byte(http: httpx2.Client, path: str) -> httpx2.Response:
+    with http.stream("GET", path) as response:
+        next(response.iter_raw(1))
+        return response
+
+
+def _signed_in(installation: Installation) -> httpx2.Client:
+    http = httpx2.Client(base_url=installation.url, timeout=60, headers={"referer": installation.url})
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', http.get("/login").text)
+    assert token is not None, "no sign-in form"
+    form = {"username": installation.username, "password": installation.password, "csrfmiddlewaretoken": token[1]}
+    assert http.post("/login", data=form).status_code == 302, "the sign-in was refused"
+    return http
+
+
+def _timed(request: Callable[[], httpx2.Response], count: int) -> list[float]:
+    taken = []
+    for number in range(count + WARM_STEPS):
+        begun = time.perf_counter()
+        response = request()
+        spent = (time.perf_counter() - begun) * 1000
+        assert response.status_code == 200, f"{response.status_code} {response.url}"
+        if number >= WARM_STEPS:
+            taken.append(spent)
+    return taken
+
+
+def _p95(values: list[float]) -> float:
+    return sorted(values)[int(len(values) * 0.95)]
+
+
+def as_json(figures: list[Figure]) -> str:
+    return json.dumps([figure.__dict__ for figure in figures], indent=1)
