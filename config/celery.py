@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import worker_ready, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -31,3 +31,11 @@ def _load_what_a_turn_needs() -> None:
 
     import_module("sessions.harness.runner")
     registry.warm_up()
+
+
+@worker_shutting_down.connect
+def hand_over(**details: Any) -> None:
+    """SIGTERM: the turns under way stop at their next step, where another worker takes them up."""
+    from sessions.harness import lease
+
+    lease.keeper().drain()

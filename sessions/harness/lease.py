@@ -86,6 +86,7 @@ class Keeper:
         self.ttl = ttl
         self.number = secrets.randbelow(2**31 - 1) + 1
         self.owner = f"{socket.gethostname().replace(':', '-')[:40]}:{os.getpid()}:{self.number}"
+        self.draining = False
         self._leases: dict[str, Lease] = {}
         self._lock = threading.Lock()
         self._liveness: psycopg.Connection[Any] | None = None
@@ -120,6 +121,14 @@ class Keeper:
             cursor.execute(RELEASE, [clean, lease.thread_id, lease.fence])
             row = cursor.fetchone()
         return bool(row and row[0])
+
+    def drain(self) -> None:
+        """This process is to end: its turns hand over at their next step, and no new one starts here."""
+        self.draining = True
+        with self._lock:
+            leases = list(self._leases.values())
+        for lease in leases:
+            lease.changed.set()
 
     def interrupt(self, session_id: str, thread_id: str | None) -> None:
         """An interrupt is on the log of these threads: stop what is under way and look."""

@@ -8,17 +8,19 @@ from datetime import UTC, datetime
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
+from credentials.crypto import CannotOpen
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
-from sessions.harness.decide import Wait, decide
+from sessions.harness.decide import Wait, decide, session_error
 from sessions.harness.effects import Effects
 from sessions.harness.lease import Lease, keeper
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread
+from sessions.wake import wake
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ def run(thread_id: str) -> bool:
     """
     used_hands = False
     again = True
-    while again:
+    while again and not keeper().draining:
         lease = keeper().claim(thread_id)
         if lease is None:
             break
@@ -44,6 +46,8 @@ def run(thread_id: str) -> bool:
         finally:
             used_hands = used_hands or runner.used_hands
             again = keeper().release(lease, clean=clean) and clean
+    if again and keeper().draining:
+        wake(thread_id)  # for another worker
     return used_hands
 
 
@@ -63,7 +67,8 @@ class Runner:
         """Work until the thread rests; False if it was left in the middle of something."""
         try:
             effects = self._load()
-            self._work(effects)
+            if effects is not None:
+                self._work(effects)
         except log.LeaseLost:
             logger.warning("Thread %s was taken over by another worker.", self.lease.thread_id)
             return False
@@ -71,7 +76,28 @@ class Runner:
             return True
         return True
 
-    def _load(self) -> Effects:
+    def _load(self) -> Effects | None:
+        """What the turn needs; None if the session can't be run and was parked with the reason."""
+        try:
+            return self._prepare()
+        except (log.LeaseLost, log.UnknownThread, DatabaseFailure):
+            raise
+        except Exception as error:
+            logger.exception("Thread %s can't be run.", self.lease.thread_id)
+            self._park(error)
+            return None
+
+    def _park(self, error: Exception) -> None:
+        """Rest with the reason instead of failing for ever; the next message tries again."""
+        reason = str(error) if isinstance(error, CannotOpen) else "The server's log has the details."
+        told = session_error("unknown_error", f"This session can't be run at the moment. {reason}", "exhausted")
+        thread = Thread.objects.get(pk=self.lease.thread_id)
+        stop = {"stop_reason": ev.RETRIES_EXHAUSTED, "stop_details": None}
+        idle = {"session_thread_id": thread.id, "agent_name": thread.agent_name, **stop}
+        drafts = [Draft(ev.SESSION_ERROR, {"error": told}), Draft(ev.THREAD_IDLE, idle)]
+        log.append(self.lease.session_id, thread.id, drafts, lease=self.lease)
+
+    def _prepare(self) -> Effects:
         thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
         self.state.budget = thread.session.budget
         spec = specs.load(thread.session, thread)
@@ -87,6 +113,8 @@ class Runner:
         while True:
             if self.lease.lost:
                 raise log.LeaseLost(self.lease.thread_id)
+            if keeper().draining:
+                return
             if self.lease.interrupted:
                 self.lease.interrupted = False
                 self.lease.changed.clear()

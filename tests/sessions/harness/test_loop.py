@@ -10,6 +10,7 @@ from django.db import connection
 
 from agents.providers.base import ModelReply, ModelRequest, ProviderError, Usage
 from contract.errors import InvalidRequest
+from credentials.crypto import CannotOpen
 from sessions import budgets, inbox, log
 from sessions import events as ev
 from sessions.harness import lease as leases
@@ -353,4 +354,41 @@ def test_a_prompt_beyond_the_setting_is_summarised_before_it_is_refused(settings
     ask(session, thread, "hello")
     found = ask(session, thread, "again")
     assert found.count(ev.COMPACTED) == 1
+    assert session.stop_reason == ev.END_TURN
+
+
+def test_a_worker_that_is_to_end_hands_its_turn_over_between_two_steps(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr("sessions.harness.runner.wake", woken.append)
+    session, thread = make_session()
+    drained = Gossip(keeper.drain)
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: drained)
+    found = ask(session, thread, "hello")
+    assert found[-2:] == [ev.AGENT_MESSAGE, ev.MODEL_END], "the reply that was under way is kept"
+    assert session.status == "running"
+    assert woken == [thread.id]
+    monkeypatch.setattr(keeper, "draining", False)  # another worker, as far as the thread can tell
+    runner.run(thread.id)
+    assert len(drained.requests) == 1, "no finished request is asked again"
+    assert ev.OPS_TAKEN_OVER not in [event.type for event in log.read(session.id)]
+    session.refresh_from_db()
+    assert session.stop_reason == ev.END_TURN
+    assert verify(session) == []
+
+
+def test_a_session_that_cannot_be_prepared_rests_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, thread = make_session()
+
+    def fail(*details: Any) -> Any:
+        raise CannotOpen("The key 'k1' is not in HOLDFAST_KEYS; add it back to read what it sealed.")
+
+    monkeypatch.setattr("sessions.harness.spec.provider", fail)
+    ask(session, thread, "hello")
+    assert session.stop_reason == ev.RETRIES_EXHAUSTED
+    (error,) = [event.payload["error"] for event in log.read(session.id) if event.type == ev.SESSION_ERROR]
+    assert "HOLDFAST_KEYS" in error["message"]
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: Gossip(None))
+    ask(session, thread, "and now?")
     assert session.stop_reason == ev.END_TURN
