@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Required, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Discriminator, GetJsonSchemaHandler, Tag, TypeAdapter, create_model
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import is_typeddict
+
+from contract import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ def sdk_type(path: str) -> Any:
     A path that begins with ``anthropic.`` is a full one, for types outside of the beta.
     """
     module, _, name = path.rpartition(".")
-    return getattr(import_module(module if path.startswith("anthropic.") else f"{TYPES}.{module}"), name)
+    return getattr(sdk.part(module if path.startswith("anthropic.") else f"{TYPES}.{module}"), name)
 
 
 @cache

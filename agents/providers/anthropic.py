@@ -27,6 +27,7 @@ from agents.providers.base import (
     StreamPart,
 )
 from agents.providers.wire import FAST_MODE_BETA, Limits, body, narrowed
+from contract.sdk import load as load_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,6 +124,7 @@ class AnthropicProvider:
 
     def _with_limits(self, request: ModelRequest, turn: _Turn) -> ModelReply:
         """Ask, dropping what the server refuses. Each round drops one thing, so it ends."""
+        load_sdk()
         import anthropic
 
         limits = self._limits.get(request.model, Limits())
@@ -163,6 +165,7 @@ class AnthropicProvider:
             )
 
     def _ask_models(self) -> list[ModelInfo]:
+        load_sdk()
         import anthropic
 
         found: list[ModelInfo] = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from typing import Any, Literal, get_args, get_origin
+
+from contract import sdk
 
 Schema = Mapping[str, Any]
 
@@ -35,7 +36,7 @@ class ToolDefinition:
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of the input. The SDK is imported at first use: that takes over a second."""
-        module = import_module(_TYPES + self.name + "_input")
+        module = sdk.part(_TYPES + self.name + "_input")
         model = getattr(module, self.sdk_type)
         properties = {}
         for name, info in model.model_fields.items():
