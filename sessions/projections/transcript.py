@@ -259,6 +259,8 @@ def _mark(entry: Entry) -> Row | None:
     if mark is None:
         return None
     icon, sentence = mark
+    if entry.type == ev.OPS_SANDBOX_OPENED and entry.payload.get("layers"):
+        sentence = f"{sentence}; limits in force: {', '.join(entry.payload['layers'])}"
     return Row(entry.id, entry.seq, "mark", entry.created_at, Text(sentence), icon=icon)
 
 

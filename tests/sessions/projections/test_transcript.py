@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sessions import events as ev
+from sessions.projections import transcript
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Entry:
+    type: str
+    payload: dict[str, Any] = field(default_factory=dict)
+    id: str = "sevt_1"
+    seq: int = 1
+    thread_id: str = "sthr_1"
+    private: dict[str, Any] | None = None
+    processed_at: datetime | None = NOW
+    created_at: datetime = NOW
+
+
+def test_an_opened_sandbox_tells_which_limits_are_in_force() -> None:
+    row = transcript._mark(Entry(ev.OPS_SANDBOX_OPENED, {"origin": "fresh", "layers": ["rlimits", "watchdog"]}))
+    assert row is not None
+    assert row.text.body == "Sandbox opened; limits in force: rlimits, watchdog"
+
+
+def test_an_event_that_a_transcript_leaves_out_is_no_row() -> None:
+    assert transcript._mark(Entry(ev.SESSION_USAGE)) is None
