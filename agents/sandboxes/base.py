@@ -62,11 +62,15 @@ class SandboxSpec:
     ``first``: no call of this session was ever sent to a sandbox (a mark must be committed between
     the first ``open`` and the first ``call``). The journal of a fresh sandbox then reaches back to
     the session's beginning.
+
+    ``network``: ``none`` is a loopback interface and nothing else; ``proxy`` adds the machine's egress proxy on one
+    port of it, and ``trust`` is the certificate (PEM) to trust besides the system's.
     """
 
     sandbox_id: str
     limits: Limits = field(default_factory=Limits)
-    network: Literal["none"] = "none"
+    network: Literal["none", "proxy"] = "none"
+    trust: str = ""
     uploads: Sequence[Upload] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     first: bool = False

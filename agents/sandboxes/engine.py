@@ -11,11 +11,11 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from agents.sandboxes import archives
+from agents.sandboxes import archives, egress
 from agents.sandboxes.base import (
     MIB,
     CallResult,
@@ -70,8 +70,8 @@ class Launcher(Protocol):
     def add_uploads(self, spec: SandboxSpec) -> None:
         """Copy the uploads that are not there yet."""
 
-    def start(self, sandbox_id: str, limits: Limits) -> Process:
-        """Start the runner serving calls, under ``limits``."""
+    def start(self, spec: SandboxSpec) -> Process:
+        """Start the runner serving calls, with the spec's limits and network."""
 
     def run(self, sandbox_id: str, limits: Limits, *arguments: str) -> Process:
         """Start the runner for one errand (pack, unpack) with the same isolation."""
@@ -205,7 +205,9 @@ class RunnerBackend:
         return Opened(spec.sandbox_id, "restored" if snapshot else "fresh", self._launcher.layers)
 
     def _start(self, spec: SandboxSpec, journal: Journal) -> None:
-        process = self._launcher.start(spec.sandbox_id, spec.limits)
+        if spec.network == "proxy":
+            spec = replace(spec, environment={**egress.ENVIRONMENT, **spec.environment})
+        process = self._launcher.start(spec)
         link = Link(spec, process, journal)
         with self._lock:
             self._links[spec.sandbox_id] = link

@@ -91,6 +91,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("var/sandboxes"), help="where sandboxes are kept")
     parser.add_argument("--backend", default="local", help="kind of sandbox")
     parser.add_argument("--cgroup", type=Path, help="a cgroup directory delegated to this process")
+    parser.add_argument("--egress", type=Path, help="the egress proxy's unix socket; without it, no network")
     parser.add_argument("--idle-minutes", type=float, default=15.0, help="end unused processes after this")
     cap = sandboxes_that_fit()
     parser.add_argument("--max-open", type=int, default=cap, help=f"sandboxes with processes at one time ({cap})")
@@ -104,7 +105,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 def settings(options: argparse.Namespace) -> registry.HostSettings:
     engine = EngineSettings(idle_seconds=options.idle_minutes * 60, max_open=options.max_open)
-    return registry.HostSettings(options.data, options.cgroup, engine)
+    return registry.HostSettings(options.data, options.cgroup, options.egress, engine)
 
 
 def probe(options: argparse.Namespace) -> int:

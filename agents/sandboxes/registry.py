@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class HostSettings:
     """What the sandbox host is started with. ``data``: where sandboxes are kept, if every uid
-    can reach it; ``cgroup``: a delegated cgroup directory.
+    can reach it; ``cgroup``: a delegated cgroup directory; ``egress``: the egress proxy's unix socket.
     """
 
     data: Path
     cgroup: Path | None = None
+    egress: Path | None = None
     engine: EngineSettings = field(default_factory=EngineSettings)
 
 
@@ -34,7 +35,8 @@ def local(settings: HostSettings) -> RunnerBackend:
     why = unsupported()
     if why is not None:
         raise SandboxUnavailable(why)
-    launcher = LocalLauncher(LocalSettings(root=sandbox_root(settings.data), cgroup=settings.cgroup))
+    local = LocalSettings(root=sandbox_root(settings.data), cgroup=settings.cgroup, egress=settings.egress)
+    launcher = LocalLauncher(local)
     return RunnerBackend(launcher, settings.engine)
 
 

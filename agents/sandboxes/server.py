@@ -204,6 +204,7 @@ def _spec(connection: Connection, record: dict[str, Any]) -> SandboxSpec:
         sandbox_id=record["sandbox_id"],
         limits=Limits(**record["limits"]),
         network=record["network"],
+        trust=record["trust"],
         uploads=tuple(uploads),
         environment=record["environment"],
         first=record["first"],

@@ -163,6 +163,7 @@ def spec_to(spec: SandboxSpec) -> dict[str, Any]:
         "sandbox_id": spec.sandbox_id,
         "limits": {name: getattr(spec.limits, name) for name in Limits.__dataclass_fields__},
         "network": spec.network,
+        "trust": spec.trust,
         "uploads": [{"path": upload.path, "size": upload.size} for upload in spec.uploads],
         "environment": dict(spec.environment),
         "first": spec.first,

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import MIB, OUTPUTS, UPLOADS, WORKSPACE
+from agents.sandboxes.egress import BUNDLE
+from agents.sandboxes.local.trust import system_bundles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,15 +55,16 @@ _HOST_ETC = (
 _USR_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 
-def options(runtime: Runtime, box: Box) -> list[str]:
+def options(runtime: Runtime, box: Box, trust: Path | None = None) -> list[str]:
     """Options for ``bwrap --args``: they go through a descriptor, so that neither host paths nor
-    values show in a command line that the sandbox can read.
+    values show in a command line that the sandbox can read. ``trust``: the bundle of a sandbox with a network.
     """
     return [
         *_NAMESPACES,
         *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL"),
         *_system(),
         *_etc(runtime),
+        *_trust(trust),
         *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
         *("--dev", "/dev", "--size", str(SHM_BYTES), "--tmpfs", SHARED_MEMORY, "--remount-ro", "/dev"),
         *("--size", str(RUN_BYTES), "--tmpfs", RUN),
@@ -93,6 +96,13 @@ def _etc(runtime: Runtime) -> Iterator[str]:
         yield from ("--ro-bind", str(runtime.etc / name), f"/etc/{name}")
     for path in _HOST_ETC:
         yield from ("--ro-bind-try", path, path)
+
+
+def _trust(bundle: Path | None) -> Iterator[str]:
+    """In the place of the system's own bundle too, for programs that heed no variable."""
+    if bundle is not None:
+        for path in (BUNDLE, *system_bundles(below=_HOST_ETC)):
+            yield from ("--ro-bind", str(bundle), path)
 
 
 def _session(box: Box) -> Iterator[str]:

@@ -20,12 +20,14 @@ from agents.sandboxes.base import (
     SandboxSpec,
     SandboxUnavailable,
 )
+from agents.sandboxes.egress import Gate
 from agents.sandboxes.local import probe, usage
 from agents.sandboxes.local.beneath import open_beneath
 from agents.sandboxes.local.binary import Runtime, install
 from agents.sandboxes.local.cgroups import Cgroups
 from agents.sandboxes.local.layout import Box, Layout
 from agents.sandboxes.local.process import Process, Spawner, start_time
+from agents.sandboxes.local.trust import bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +40,13 @@ PIECE = 256 * 1024
 class LocalSettings:
     """``root``: the sandbox data directory. ``cgroup``: a delegated cgroup directory, or None.
     ``floor_bytes``: free disk space below which writers are ended and nothing is opened.
+    ``egress``: the egress proxy's unix socket, or None for sandboxes without a network only.
     """
 
     root: Path
     cgroup: Path | None = None
     floor_bytes: int = 512 * MIB
+    egress: Path | None = None
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class LocalLauncher:
         self._cgroups, self._cgroup_fault = _cgroups(settings.cgroup)
         self._watches: dict[str, _Watch] = {}
         self._unsealed: dict[str, Box] = {}
+        self._gate = Gate(settings.egress) if settings.egress else None
         self._kill_leftovers()
         layers = ["rlimits", "watchdog"]
         if self._cgroups is not None:
@@ -106,14 +111,29 @@ class LocalLauncher:
                 raise SandboxUnavailable(f"There is no room on the disk for the upload {upload.path}.")
             _copy_upload(upload.open(), target, upload.size)
 
-    def start(self, sandbox_id: str, limits: Limits) -> Process:
-        process = self.run(sandbox_id, limits, "serve")
+    def start(self, spec: SandboxSpec) -> Process:
+        sandbox_id, limits = spec.sandbox_id, spec.limits
+        process = self._start(spec)
         record = {"pid": process.init_pid, "start": start_time(process.init_pid)}
         (self._box(sandbox_id).path / "init.json").write_text(json.dumps(record))
         if self._cgroups is not None:
             # The runner waits for its first line, so nothing has been started in there yet.
             self._cgroups.create(sandbox_id, limits)
             self._cgroups.enter(sandbox_id, process.init_pid)
+        return process
+
+    def _start(self, spec: SandboxSpec) -> Process:
+        box = self._box(spec.sandbox_id)
+        if spec.network == "none":
+            return self._spawner.start(box, "serve")
+        if self._gate is None:
+            raise SandboxUnavailable("This sandbox host was started without an egress proxy (--egress).")
+        trust = box.path / "trust.pem"
+        trust.unlink(missing_ok=True)
+        trust.write_text(bundle(spec.trust))
+        trust.chmod(0o444)
+        process, listener = self._spawner.start_with_door(box, trust)
+        self._gate.attach(spec.sandbox_id, listener)
         return process
 
     def run(self, sandbox_id: str, limits: Limits, *arguments: str) -> Process:
@@ -157,11 +177,15 @@ class LocalLauncher:
 
     def ended(self, sandbox_id: str) -> None:
         self._watches.pop(sandbox_id, None)
+        if self._gate is not None:
+            self._gate.detach(sandbox_id)
         if self._cgroups is not None:
             self._cgroups.remove(sandbox_id)
 
     def release(self) -> None:
         """Give the root free for another host."""
+        if self._gate is not None:
+            self._gate.close()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1

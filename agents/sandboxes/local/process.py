@@ -11,6 +11,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import threading
 from concurrent.futures import Future
@@ -97,8 +98,25 @@ class Spawner:
 
     def start(self, box: Box, *runner_arguments: str) -> Process:
         """Start the runner in ``box``; raises ``SandboxError`` with bubblewrap's own words."""
+        return self._by_the_thread(lambda: self._start(box, runner_arguments))
+
+    def start_with_door(self, box: Box, trust: Path) -> tuple[Process, socket.socket]:
+        """Start the runner serving calls, and receive the socket on which the sandbox's programs ask for a proxy."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                given = ("serve", str(theirs.fileno()))
+                process = self._by_the_thread(lambda: self._start(box, given, trust, (theirs.fileno(),)))
+            try:
+                return process, _receive(ours)
+            except (OSError, ValueError):
+                said = process.errors()
+                process.close()
+                raise SandboxError(f"The sandbox handed no proxy port out: {said or 'no reason given'}") from None
+
+    def _by_the_thread(self, job: Callable[[], Process]) -> Process:
         future: Future[Process] = Future()
-        self._jobs.put((lambda: self._start(box, runner_arguments), future))
+        self._jobs.put((job, future))
         return future.result(START_SECONDS * 2)
 
     def _work(self) -> None:
@@ -109,9 +127,11 @@ class Spawner:
             except BaseException as error:
                 future.set_exception(error)
 
-    def _start(self, box: Box, runner_arguments: Sequence[str]) -> Process:
+    def _start(
+        self, box: Box, runner_arguments: Sequence[str], trust: Path | None = None, kept: tuple[int, ...] = ()
+    ) -> Process:
         runtime = self._runtime
-        options = "\0".join(arguments.options(runtime, box)).encode() + b"\0"
+        options = "\0".join(arguments.options(runtime, box, trust)).encode() + b"\0"
         status_read, status_write = os.pipe()
         held = [status_write, _memory(options), _memory(self._filter)]
         bwrap = ["bwrap", "--args", str(held[1]), "--seccomp", str(held[2])]
@@ -127,7 +147,7 @@ class Spawner:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=held,
+                pass_fds=(*held, *kept),
                 env={},
                 cwd="/",
                 start_new_session=True,
@@ -162,6 +182,19 @@ def _started(popen: subprocess.Popen[bytes], status: IO[bytes]) -> Process:
         for pipe in (popen.stdin, popen.stdout, popen.stderr, status):
             pipe.close()
         raise SandboxError(f"bubblewrap did not start: {text}") from None
+
+
+def _receive(sock: socket.socket) -> socket.socket:
+    """The listening socket that the runner sends; raises ``ValueError`` if it is anything else."""
+    sock.settimeout(START_SECONDS)
+    _, descriptors, _, _ = socket.recv_fds(sock, 16, 1)
+    if not descriptors:
+        raise ValueError("nothing was sent")
+    listener = socket.socket(fileno=descriptors[0])
+    if listener.family != socket.AF_INET or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listener.close()
+        raise ValueError("not a listening socket")
+    return listener
 
 
 def _memory(data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""``python3 -I -m runner serve | check | pack ROOT… | unpack ROOT…`` inside the sandbox."""
+"""``python3 -I -m runner serve [FD] | check | pack ROOT… | unpack ROOT…`` inside the sandbox."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ def main() -> None:
     if command == "serve":
         from .serve import main as serve
 
+        if roots:
+            from .door import hand_out
+
+            hand_out(int(roots[0]))
         serve()
         return
     if command == "check":

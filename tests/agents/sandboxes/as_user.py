@@ -1,4 +1,4 @@
-"""Start the sandbox host as another, ordinary user: ``as_user.py UID SOCKET ROOT``, run as root.
+"""Start the sandbox host as another, ordinary user: ``as_user.py UID SOCKET ROOT EGRESS``, run as root.
 
 Everything is imported and copied before the change of user, because interpreter, environment and
 checkout may lie where only root can read.
@@ -19,7 +19,7 @@ from agents.sandboxes.server import listen
 
 def main() -> int:
     parent = os.getppid()
-    uid, socket, root = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    uid, socket, root, egress = int(sys.argv[1]), *map(Path, sys.argv[2:5])
     (root / "runtime").mkdir(parents=True)
     runtime = binary.install(root / "runtime")
     for path in (root, root / "runtime", socket.parent):
@@ -28,7 +28,7 @@ def main() -> int:
     os.setgid(uid)
     os.setuid(uid)
     host.die_with(parent)
-    launcher = LocalLauncher(LocalSettings(root=root), runtime)
+    launcher = LocalLauncher(LocalSettings(root=root, egress=egress), runtime)
     return host.serve_backend(listen(socket), socket, RunnerBackend(launcher, EngineSettings(watch_seconds=0.1)))
 
 

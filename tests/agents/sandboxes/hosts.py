@@ -20,15 +20,16 @@ IDENTITIES = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
 
 
 class RunningHost:
-    """A host process with a data directory of its own."""
+    """A host process with a data directory of its own. ``egress``: the proxy's socket, which nobody need serve."""
 
-    def __init__(self, identity: str, *options: str, secret: str = "") -> None:
+    def __init__(self, identity: str, *options: str, secret: str = "", egress: Path | None = None) -> None:
         # Not pytest's own directory: that is closed to other users.
         self.directory = Path(tempfile.mkdtemp(prefix="hfs-", dir="/tmp"))
         self.directory.chmod(0o755)
         self.identity = identity
         self.socket = self.directory / "run" / "s.sock"
         self.data = self.directory / "data"
+        self.egress = egress or self.directory / "run" / "e.sock"
         self.options = options
         self.secret = secret
         self.socket.parent.mkdir()
@@ -76,6 +77,6 @@ class RunningHost:
         if self.identity == "ordinary" and os.geteuid() == 0:
             here = "tests.agents.sandboxes.as_user"
             shutil.rmtree(self.data / "runtime", ignore_errors=True)
-            return [sys.executable, "-m", here, str(ORDINARY_UID), str(self.socket), str(self.data)]
-        paths = ["--socket", str(self.socket), "--data", str(self.data)]
+            return [sys.executable, "-m", here, str(ORDINARY_UID), str(self.socket), str(self.data), str(self.egress)]
+        paths = ["--socket", str(self.socket), "--data", str(self.data), "--egress", str(self.egress)]
         return [sys.executable, "-m", "agents.sandboxes.host", *paths, "--die-with-parent", *self.options]

@@ -29,11 +29,11 @@ NO_FAMILY = {"EAFNOSUPPORT"}
 NO_ROUTE = {"ENETUNREACH", "ECONNREFUSED"}
 
 
-@pytest.fixture(scope="module")
-def inside(host: RunningHost) -> Iterator[Bench]:
-    """One sandbox for all attempts of one identity."""
+@pytest.fixture(scope="module", params=["none", "proxy"])
+def inside(host: RunningHost, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """One sandbox for all attempts of one identity and one kind of network."""
     bench = Bench(host.client)
-    bench.open()
+    bench.open(network=request.param)
     bench.call("write", file_path="attempts.py", content=ATTEMPTS)
     yield bench
     bench.discard()
@@ -153,6 +153,11 @@ def test_the_machines_loopback_is_not_the_sandboxs(inside: Bench) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert attempt(inside, "connect", ["127.0.0.1", listener.getsockname()[1]]).get("errno") in NO_ROUTE
     assert attempt(inside, "interfaces") == {"seen": "lo"}
+
+
+def test_the_proxys_port_is_the_only_one_open(inside: Bench, request: pytest.FixtureRequest) -> None:
+    ports = inside.bash("awk '$4 == \"0A\" {print $2}' /proc/net/tcp /proc/net/tcp6; echo end").split()
+    assert ports == {"none": ["end"], "proxy": ["0100007F:0C38", "end"]}[request.node.callspec.params["inside"]]
 
 
 def test_the_machines_unix_sockets_are_out_of_reach(inside: Bench, host: RunningHost) -> None:

@@ -1,0 +1,32 @@
+"""The certificates that a sandbox with a network trusts: this machine's own, and the session's authority."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Where distributions keep their bundle.
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
+def bundle(certificate: str) -> str:
+    """The machine's bundle with one certificate more, in PEM."""
+    places = [path for path in (ssl.get_default_verify_paths().openssl_cafile, *_BUNDLES) if Path(path).is_file()]
+    own = Path(places[0]).read_text(encoding="utf-8", errors="replace") if places else ""
+    return f"{own.rstrip()}\n{certificate.strip()}\n"
+
+
+def system_bundles(below: Sequence[str]) -> list[str]:
+    """The bundles that stand below the given directories, as files of their own."""
+    found = [Path(path) for path in _BUNDLES]
+    return [str(p) for p in found if p.is_file() and not p.is_symlink() and any(str(p.parent) == top for top in below)]

@@ -1,0 +1,126 @@
+"""A worker's side of the egress proxy: tell it a session's rules and secrets, take over what it recorded."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from contract.secret import Secret
+    from credentials.egress.rules import Networking
+
+SECONDS = 10.0
+ANSWER_BYTES = 16 * 1024 * 1024
+
+
+class EgressUnavailable(Exception):
+    """No egress proxy answers; the text is fit for an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A credential for a session. ``hosts`` None: wherever the environment lets it go."""
+
+    id: str
+    name: str
+    secret: Secret
+    hosts: tuple[str, ...] | None
+    header: bool
+    body: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """``trust`` is the certificate (PEM) a sandbox must trust; ``placeholders`` are by variable name; ``variables``
+    tell the sandbox's package managers where to look.
+    """
+
+    trust: str
+    placeholders: Mapping[str, str]
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``known`` false: the proxy was started anew and must be told again. ``last`` goes into the next question."""
+
+    known: bool
+    last: int = 0
+    omitted: int = 0
+    records: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+
+def register(path: Path, session_id: str, networking: Networking, grants: Sequence[Grant]) -> Registered:
+    """Tell the proxy what a session may; told again, it replaces what was told. Raises ``EgressUnavailable``."""
+    answer = _ask(
+        path,
+        {
+            "op": "register",
+            "session": session_id,
+            "networking": {
+                "kind": networking.kind,
+                "allowed_hosts": networking.allowed_hosts,
+                "mcp_hosts": networking.mcp_hosts,
+                "package_managers": networking.package_managers,
+            },
+            "credentials": [
+                {
+                    "id": grant.id,
+                    "name": grant.name,
+                    "secret": grant.secret.reveal(),
+                    "hosts": grant.hosts,
+                    "header": grant.header,
+                    "body": grant.body,
+                }
+                for grant in grants
+            ],
+        },
+    )
+    return Registered(answer["trust"], answer["placeholders"], answer["variables"])
+
+
+def report(path: Path, session_id: str, after: int) -> Report:
+    """The records after number ``after``; those up to it are forgotten. Raises ``EgressUnavailable``."""
+    answer = _ask(path, {"op": "report", "session": session_id, "after": after})
+    return Report(answer["known"], answer["last"], answer["omitted"], answer["records"])
+
+
+def forget(path: Path, session_id: str) -> None:
+    """End what a session has under way, and forget its secrets. Raises ``EgressUnavailable``."""
+    _ask(path, {"op": "forget", "session": session_id})
+
+
+def probe(path: Path) -> dict[str, Any]:
+    """Raises ``EgressUnavailable``."""
+    return _ask(path, {"op": "probe"})
+
+
+def _ask(path: Path, question: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(SECONDS)
+            sock.connect(str(path))
+            sock.sendall(json.dumps(question).encode() + b"\n")
+            answer = json.loads(_line(sock))
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "no proper answer"
+        raise EgressUnavailable(f"No egress proxy answers at {path} ({reason}); is it running?") from None
+    if "ok" not in answer:
+        raise EgressUnavailable(str(answer.get("error", "The egress proxy gave no proper answer.")))
+    found: dict[str, Any] = answer["ok"]
+    return found
+
+
+def _line(sock: socket.socket) -> bytes:
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        piece = sock.recv(256 * 1024)
+        if not piece or len(data) > ANSWER_BYTES:
+            raise ConnectionResetError
+        data += piece
+    return bytes(data)

@@ -1,0 +1,128 @@
+"""What the proxy knows of the sessions of this machine. Kept in memory only."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from contract.secret import Secret
+from credentials.egress import placeholders, rules
+from credentials.egress.records import Records
+from credentials.egress.tls import Authority
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+MAX_SESSIONS = 10_000
+MAX_CREDENTIALS = 200
+UNUSED_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One credential in a session. ``hosts`` None: every host the environment permits."""
+
+    id: str
+    name: str
+    secret: Secret
+    placeholder: bytes
+    hosts: tuple[str, ...] | None
+    header: bool
+    body: bool
+
+    def serves(self, host: str) -> bool:
+        return self.hosts is None or rules.first_match(self.hosts, host) is not None
+
+    @property
+    def value(self) -> bytes:
+        return self.secret.reveal().encode()
+
+
+@dataclass(slots=True)
+class Session:
+    """A session's rules and credentials. ``networking`` None: not told yet, nothing may pass."""
+
+    id: str
+    authority: Authority
+    networking: rules.Networking | None = None
+    credentials: tuple[Held, ...] = ()
+    records: Records = field(default_factory=Records)
+    connections: int = 0
+    attached: int = 0
+    used_at: float = field(default_factory=time.monotonic)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def holding(self, host: str) -> list[Held]:
+        """The credentials for a host. If there are any, connections to it are opened."""
+        return [held for held in self.credentials if held.serves(host)]
+
+
+class Sessions:
+    """All sessions by id."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._all: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def find(self, session_id: str) -> Session | None:
+        return self._all.get(session_id)
+
+    def get(self, session_id: str) -> Session:
+        """The session, made known if it is new. Raises ``ValueError`` at the limit."""
+        self.forget_unused()
+        session = self._all.get(session_id)
+        if session is None:
+            if len(self._all) >= MAX_SESSIONS:
+                raise ValueError(f"there are {MAX_SESSIONS} sessions already")
+            session = self._all[session_id] = Session(session_id, Authority(self._key, session_id))
+        session.used_at = time.monotonic()
+        return session
+
+    def register(self, session_id: str, told: Mapping[str, Any]) -> Session:
+        """Take over what a worker tells of a session: ``networking`` and ``credentials``."""
+        networking, given = told["networking"], told["credentials"]
+        if len(given) > MAX_CREDENTIALS:
+            raise ValueError(f"a session has at most {MAX_CREDENTIALS} credentials")
+        session = self.get(session_id)
+        known = {held.id: len(held.placeholder) for held in session.credentials}
+        if networking["kind"] not in ("limited", "unrestricted"):
+            raise ValueError("networking")
+        session.networking = rules.Networking(
+            kind=networking["kind"],
+            allowed_hosts=tuple(networking["allowed_hosts"]),
+            mcp_hosts=tuple(networking["mcp_hosts"]),
+            package_managers=bool(networking["package_managers"]),
+        )
+        session.credentials = tuple(self._held(session_id, entry, known.get(entry["id"])) for entry in given)
+        return session
+
+    def forget(self, session_id: str) -> None:
+        """Forget a session, end what it has under way."""
+        session = self._all.pop(session_id, None)
+        for task in list(session.tasks) if session else ():
+            task.cancel()
+
+    def forget_unused(self) -> None:
+        """Forget sessions without a sandbox that no worker has spoken of for a while, and with them their secrets."""
+        before = time.monotonic() - UNUSED_SECONDS
+        for session in [s for s in self._all.values() if not s.attached and s.used_at < before]:
+            self.forget(session.id)
+
+    def _held(self, session_id: str, told: Mapping[str, Any], length: int | None) -> Held:
+        """A placeholder keeps its length when its secret is replaced: running programs hold it already."""
+        secret = Secret(told["secret"])
+        wanted = length or len(secret.reveal().encode())
+        return Held(
+            id=told["id"],
+            name=told["name"],
+            secret=secret,
+            placeholder=placeholders.derive(self._key, session_id, told["id"], wanted),
+            hosts=None if told["hosts"] is None else tuple(told["hosts"]),
+            header=bool(told["header"]),
+            body=bool(told["body"]),
+        )
