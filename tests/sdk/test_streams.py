@@ -153,6 +153,30 @@ def test_many_readers_see_the_same_events(begin: Callable[..., Talk]) -> None:
     assert seen == [[event.id for event in talk.log()]] * 8
 
 
+def test_there_may_be_more_streams_than_database_connections(
+    installation: Installation, begin: Callable[..., Talk]
+) -> None:
+    talk = begin(tools=[])
+    raw, count = Raw(installation, talk), 60
+    opened = threading.Barrier(count + 1, timeout=PATIENCE_SECONDS)
+    first: list[str] = []
+
+    def read() -> None:
+        with httpx2.stream("GET", raw.url, headers=raw.headers, timeout=PATIENCE_SECONDS) as response:
+            assert response.status_code == 200
+            opened.wait()
+            first.extend(record["event"] for record in islice(_records(response.iter_lines()), 1))
+
+    readers = [threading.Thread(target=read) for _ in range(count)]
+    for reader in readers:
+        reader.start()
+    opened.wait()
+    talk.send(text("hello"))
+    for reader in readers:
+        reader.join(PATIENCE_SECONDS)
+    assert first == ["user.message"] * count
+
+
 def test_a_thread_stream_shows_the_primary_threads_turn(
     begin: Callable[..., Talk], client: anthropic.Anthropic
 ) -> None:
