@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 MAX_ANSWER = 4 * 1024 * 1024
+EVENT_STREAM = "text/event-stream"
 FAILURES = (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, ssl.SSLError, OSError)
 
 
@@ -70,29 +71,31 @@ class Line:
         headers: Mapping[str, str],
         body: bytes = b"",
         *,
-        enough: Callable[[bytes], bool] = lambda content: False,
+        enough: Callable[[bytes], bool] | None = None,
     ) -> Reply:
-        """The answer, read to its end or until ``enough`` says so, for streams that stay open.
+        """The answer, read to its end; a stream of events, which may stay open, until ``enough`` says so.
 
         Raises ``Unreachable`` or ``AddressRefused``.
         """
         sent = [(name.encode(), value.encode()) for name, value in headers.items()]
         try:
             with self._pool.stream(method, url, headers=sent, content=body) as response:
-                content, cut = _read(response.iter_stream(), enough)
                 found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+                # An answer that ends by itself is read to its end: then the connection serves the next request.
+                endless = found.get("content-type", "").startswith(EVENT_STREAM)
+                content, cut = _read(response.iter_stream(), enough if endless else None)
                 return Reply(response.status, found, content, cut)
         except FAILURES as error:
             raise Unreachable(type(error).__name__) from None
 
 
-def _read(chunks: Iterable[bytes], enough: Callable[[bytes], bool]) -> tuple[bytes, bool]:
+def _read(chunks: Iterable[bytes], enough: Callable[[bytes], bool] | None) -> tuple[bytes, bool]:
     content = b""
     for chunk in chunks:
         content += chunk
         if len(content) > MAX_ANSWER:
             return content[:MAX_ANSWER], True
-        if enough(content):
+        if enough is not None and enough(content):
             break
     return content, False
 

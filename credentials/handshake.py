@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from credentials.dialling import Line, Reply, Unreachable
+from credentials.dialling import EVENT_STREAM, Line, Reply, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 SECONDS = 15.0
 PROTOCOL = "2025-06-18"
 OPENING = {"protocolVersion": PROTOCOL, "capabilities": {}, "clientInfo": {"name": "holdfast", "version": "1"}}
-EVENT_STREAM = "text/event-stream"
 BLANK_LINE = re.compile(r"\r\n\r\n|\n\n|\r\r")
 
 
