@@ -132,10 +132,13 @@ def serve_backend(listener: socket.socket, path: Path, backend: RunnerBackend) -
         sys.stderr.write(report.reasons[0] + "\n")
         return 1
     server = Server(backend, listener)
-    # A pipe, not an Event: its lock could be held by the very thread the handler interrupts.
+    # The interpreter itself writes into the pipe when a signal comes. A handler in Python would only run after the
+    # read below returns, if the signal comes in the moment before it.
     asked, ask = os.pipe()
+    os.set_blocking(ask, False)
+    signal.set_wakeup_fd(ask)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os.write(ask, b"x") and None)
+        signal.signal(number, lambda *_: None)
     threading.Thread(target=server.serve, name="accept", daemon=True).start()
     log.info("serving %s sandboxes at %s, limits: %s", report.backend, path, ", ".join(report.layers))
     os.read(asked, 1)
