@@ -64,8 +64,13 @@ class Rig:
         self._stop: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        until(self.socket.exists)
+        until(self._answers)
         self.gate = Gate(self.socket)
+
+    def _answers(self) -> bool:
+        """The file is there a moment before anybody listens."""
+        with socket.socket(socket.AF_UNIX) as knock:
+            return knock.connect_ex(str(self.socket)) == 0
 
     def stop(self) -> None:
         self.gate.close()
