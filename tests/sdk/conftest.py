@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
-    with Installation.started(RETRY_BASE_SECONDS="0.05", RETRY_CEILING_SECONDS="0.2") as running:
+    waits = {"RETRY_BASE_SECONDS": "0.05", "RETRY_CEILING_SECONDS": "0.2"}
+    with Installation.started(ALLOW_NETWORKS="127.0.0.1", **waits) as running:
         yield running
 
 
