@@ -42,6 +42,7 @@ def test_a_break_after_the_tool_ran_does_not_run_it_again(begin: Callable[..., T
     assert events[-1].stop_reason.type == "end_turn"
 
 
+@pytest.mark.proves("session.error", "session.status_rescheduled")
 def test_errors_on_the_way_say_that_they_are_retried(begin: Callable[..., Talk]) -> None:
     events = begin(tools=[]).says("[[demo: fail=529x4]] hello")
     errors = all_of(events, "session.error")

@@ -28,6 +28,7 @@ def outputs_named(client: anthropic.Anthropic, talk: Talk, *names: str) -> dict[
     return outputs(client, talk)
 
 
+@pytest.mark.proves("beta.files.list", "beta.files.download", "beta.files.retrieve_metadata")
 def test_outputs_are_listed_and_downloaded_through_files(
     begin: Callable[..., Talk], client: anthropic.Anthropic
 ) -> None:
@@ -55,6 +56,7 @@ def test_an_output_that_is_written_again_is_captured_again(
     wait_for(lambda: newest() == b"two\n", 20, "the second version was not captured")
 
 
+@pytest.mark.proves("beta.files.upload")
 def test_an_upload_is_mounted_and_can_be_read_but_not_changed(
     begin: Callable[..., Talk], client: anthropic.Anthropic
 ) -> None:
@@ -71,6 +73,7 @@ def test_an_upload_is_mounted_and_can_be_read_but_not_changed(
     assert "\nno" not in result
 
 
+@pytest.mark.proves("beta.sessions.resources.add", "beta.sessions.resources.list")
 def test_a_file_added_to_a_running_session_is_there_for_the_next_turn(
     begin: Callable[..., Talk], client: anthropic.Anthropic
 ) -> None:

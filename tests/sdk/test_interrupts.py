@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.sdk.talk import TOOLSET, all_of, last_words, logged, only, said, text, types, until_idle
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Once:
             self.sent = self.talk.send(*self.events)
 
 
+@pytest.mark.proves("user.interrupt", "send user.interrupt")
 def test_text_in_progress_stops_at_once_and_is_not_logged(begin: Callable[..., Talk]) -> None:
     talk = begin(tools=[])
     stop = Once(talk, "event_delta", INTERRUPT)

@@ -21,6 +21,8 @@ def store(client: anthropic.Anthropic) -> BetaManagedAgentsMemoryStore:
     return client.beta.memory_stores.create(name="Notes", description="what we learned", metadata={"user": "u1"})
 
 
+@pytest.mark.proves("beta.memory_stores.create", "beta.memory_stores.retrieve", "beta.memory_stores.update")
+@pytest.mark.proves("beta.memory_stores.list", "beta.memory_stores.archive", "beta.memory_stores.delete")
 def test_a_store_lives_from_create_to_delete(client: anthropic.Anthropic, store: BetaManagedAgentsMemoryStore) -> None:
     stores = client.beta.memory_stores
     assert stores.retrieve(store.id) == store
@@ -37,6 +39,8 @@ def test_a_store_lives_from_create_to_delete(client: anthropic.Anthropic, store:
         stores.retrieve(store.id)
 
 
+@pytest.mark.proves("beta.memory_stores.memories.create", "beta.memory_stores.memories.retrieve")
+@pytest.mark.proves("beta.memory_stores.memories.update", "beta.memory_stores.memories.delete")
 def test_a_memory_lives_from_create_to_delete(client: anthropic.Anthropic, store: BetaManagedAgentsMemoryStore) -> None:
     memories = client.beta.memory_stores.memories
     made = memories.create(store.id, path="/notes/todo.md", content="buy tea")
@@ -59,6 +63,7 @@ def test_a_memory_lives_from_create_to_delete(client: anthropic.Anthropic, store
     assert (deleted.id, deleted.type) == (made.id, "memory_deleted")
 
 
+@pytest.mark.proves("beta.memory_stores.memories.list")
 def test_the_tree_is_listed_by_levels(client: anthropic.Anthropic, store: BetaManagedAgentsMemoryStore) -> None:
     memories = client.beta.memory_stores.memories
     for path in ("/readme", "/a/1", "/a/2", "/b/c/3"):
@@ -88,6 +93,8 @@ def test_an_occupied_path_names_the_memory_in_the_way(
     assert body["error"]["conflicting_path"] == "/a"
 
 
+@pytest.mark.proves("beta.memory_stores.memory_versions.list", "beta.memory_stores.memory_versions.retrieve")
+@pytest.mark.proves("beta.memory_stores.memory_versions.redact")
 def test_versions_tell_the_history_and_can_be_redacted(
     client: anthropic.Anthropic, store: BetaManagedAgentsMemoryStore
 ) -> None:

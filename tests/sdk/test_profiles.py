@@ -20,6 +20,8 @@ def profile(client: anthropic.Anthropic) -> UserProfile:
     return client.user_profiles.create(name="Ada", external_user_details=details, metadata={"plan": "pro"})  # type: ignore[arg-type]
 
 
+@pytest.mark.proves("user_profiles.create", "user_profiles.retrieve", "user_profiles.update")
+@pytest.mark.proves("user_profiles.list", "user_profiles.delete")
 def test_a_profile_lives_from_create_to_delete(client: anthropic.Anthropic, profile: UserProfile) -> None:
     profiles = client.user_profiles
     assert profiles.retrieve(profile.id) == profile
@@ -33,6 +35,8 @@ def test_a_profile_lives_from_create_to_delete(client: anthropic.Anthropic, prof
         profiles.retrieve(profile.id)
 
 
+@pytest.mark.proves("beta.user_profiles.create", "beta.user_profiles.retrieve", "beta.user_profiles.update")
+@pytest.mark.proves("beta.user_profiles.list", "beta.user_profiles.delete")
 def test_the_beta_client_sees_and_writes_its_own_form(client: anthropic.Anthropic, profile: UserProfile) -> None:
     profiles = client.beta.user_profiles
     seen = profiles.retrieve(profile.id)
@@ -46,6 +50,8 @@ def test_the_beta_client_sees_and_writes_its_own_form(client: anthropic.Anthropi
     assert profiles.delete(made.id).id == made.id
 
 
+@pytest.mark.proves("beta.user_profiles.create_enrollment_url")
+@pytest.mark.proves("user_profiles.action_urls.create", "beta.user_profiles.action_urls.create")
 def test_there_is_nothing_to_enroll_in(client: anthropic.Anthropic, profile: UserProfile) -> None:
     with pytest.raises(anthropic.BadRequestError, match="programs"):
         client.beta.user_profiles.create_enrollment_url(profile.id)

@@ -106,12 +106,14 @@ def test_a_stream_needs_a_key(installation: Installation, finished: Talk) -> Non
     assert Raw(installation, finished).get(**{"x-api-key": "sk-wrong"}).status_code == 401
 
 
+@pytest.mark.proves("beta.sessions.archive", "session.status_terminated")
 def test_archiving_ends_open_streams_with_terminated(client: anthropic.Anthropic, finished: Talk) -> None:
     with finished.watching() as stream:
         client.beta.sessions.archive(finished.id)
         assert types(stream)[-1] == "session.status_terminated"
 
 
+@pytest.mark.proves("beta.sessions.delete", "session.deleted")
 def test_deleting_ends_open_streams_with_deleted(client: anthropic.Anthropic, finished: Talk) -> None:
     with finished.watching() as stream:
         assert client.beta.sessions.delete(finished.id).type == "session_deleted"
@@ -177,6 +179,7 @@ def test_there_may_be_more_streams_than_database_connections(
     assert first == ["user.message"] * count
 
 
+@pytest.mark.proves("beta.sessions.threads.events.stream")
 def test_a_thread_stream_shows_the_primary_threads_turn(
     begin: Callable[..., Talk], client: anthropic.Anthropic
 ) -> None:

@@ -42,6 +42,7 @@ def waiting_for(events: list[Any]) -> list[str]:
     return list(idle.stop_reason.event_ids)
 
 
+@pytest.mark.proves("agent.custom_tool_use", "user.custom_tool_result", "send user.custom_tool_result")
 def test_a_custom_tool_waits_for_its_client_and_goes_on_with_the_answer(begin: Callable[..., Talk]) -> None:
     talk = begin(tools=[WEATHER])
     events = talk.says("[[demo: custom=get_weather]]")
@@ -90,6 +91,7 @@ def test_the_sdks_own_tool_runner_answers_custom_tools(installation: Installatio
     assert log[-1].stop_reason.type == "end_turn"
 
 
+@pytest.mark.proves("user.tool_confirmation", "send user.tool_confirmation")
 def test_a_call_that_is_allowed_runs(begin: Callable[..., Talk]) -> None:
     talk = begin(tools=[ASKING])
     events = talk.says("run `echo permitted`")
@@ -104,6 +106,7 @@ def test_a_call_that_is_allowed_runs(begin: Callable[..., Talk]) -> None:
     assert rest[-1].stop_reason.type == "end_turn"
 
 
+@pytest.mark.proves("send user.tool_confirmation")
 def test_a_call_that_is_denied_never_runs_and_the_model_hears_why(begin: Callable[..., Talk]) -> None:
     talk = begin(tools=[ASKING])
     use = only(talk.says("run `touch /workspace/denied; echo ran`"), "agent.tool_use")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.sdk.talk import all_of, last_words, logged, only, previews, said, text, types, until
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ ONE_TOOL_CALL = [
 ]
 
 
+@pytest.mark.proves("beta.sessions.events.send", "beta.sessions.events.list", "beta.sessions.events.stream")
+@pytest.mark.proves("user.message", "send user.message", "agent.message", "agent.tool_use", "agent.tool_result")
+@pytest.mark.proves("session.status_running", "session.thread_status_running", "span.model_request_start")
 def test_a_turn_with_a_tool_comes_in_the_canonical_order(begin: Callable[..., Talk]) -> None:
     talk = begin()
     events = talk.says("run `echo canonical`")
@@ -46,6 +51,7 @@ def test_a_turn_with_a_tool_comes_in_the_canonical_order(begin: Callable[..., Ta
     assert only(events, "session.status_idle").stop_reason.type == "end_turn"
 
 
+@pytest.mark.proves("event_start", "event_delta")
 def test_text_deltas_are_a_beginning_of_the_message_they_announce(begin: Callable[..., Talk]) -> None:
     events = begin(tools=[]).says("[[demo: slow=20 hugetext=300]]")
     message = only(events, "agent.message")
@@ -59,6 +65,7 @@ def test_text_deltas_are_a_beginning_of_the_message_they_announce(begin: Callabl
     assert previews(events) == {message.id: said(message)}
 
 
+@pytest.mark.proves("agent.thinking")
 def test_thinking_is_announced_and_logged_without_its_content(begin: Callable[..., Talk]) -> None:
     events = begin(tools=[]).says("[[demo: think]] hello")
     thought = only(events, "agent.thinking")
@@ -76,6 +83,7 @@ def test_without_asking_for_deltas_none_come(begin: Callable[..., Talk]) -> None
     assert events == logged(events)
 
 
+@pytest.mark.proves("session.usage", "session.status_idle", "span.model_request_end")
 def test_usage_comes_right_before_every_idle_and_adds_up(begin: Callable[..., Talk]) -> None:
     talk = begin()
     events = [*talk.says("run `true`"), *talk.says("run `true`")]
@@ -100,6 +108,8 @@ def test_every_request_span_is_closed_once(begin: Callable[..., Talk]) -> None:
     assert len(starts) == 5
 
 
+@pytest.mark.proves("session.thread_status_running", "session.thread_status_idle")
+@pytest.mark.proves("beta.sessions.threads.list", "beta.sessions.threads.events.list")
 def test_the_primary_thread_is_the_one_its_status_events_name(
     begin: Callable[..., Talk], client: anthropic.Anthropic
 ) -> None:
@@ -168,6 +178,7 @@ def _processed(events: list[object], ids: list[str]) -> bool:
     return set(ids) <= done
 
 
+@pytest.mark.proves("beta.sessions.create")
 def test_initial_events_start_the_session_at_once(begin: Callable[..., Talk]) -> None:
     talk = begin(initial_events=[text("run `echo from the start`")])
     with talk.watching() as stream:
@@ -178,6 +189,7 @@ def test_initial_events_start_the_session_at_once(begin: Callable[..., Talk]) ->
     assert "from the start" in said(only(log, "agent.tool_result"))
 
 
+@pytest.mark.proves("system.message", "send system.message")
 def test_a_system_message_reaches_the_model_with_the_message_it_follows(begin: Callable[..., Talk]) -> None:
     talk = begin(tools=[])
     note = {"type": "system.message", "content": [{"type": "text", "text": "Be brief."}]}

@@ -313,6 +313,7 @@ class Forgetful(Gossip):
         return ModelReply("demo", [{"type": "text", "text": text}], "end_turn", Usage(10, 5))
 
 
+@pytest.mark.proves("agent.thread_context_compacted")
 def test_a_conversation_that_grew_too_long_goes_on_from_a_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     session, thread = make_session()
     forgetful = Forgetful(longest=3)
