@@ -213,6 +213,9 @@ def test_the_pages_work_without_scripts(browser: Browser, page: Page, installati
 @pytest.mark.parametrize("width", [1400, 390])
 def test_no_page_scrolls_sideways(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
+    start(page, "Run `echo " + "a-long-line-without-end-" * 12 + "`.")
+    settled(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     for path in ("/", "/sessions/", "/sessions/new/", "/agents/", "/agents/new/", "/environments/", "/keys/"):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
