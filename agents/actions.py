@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from agents import environments, resolve
+from agents import environments, references, resolve, rosters
 from agents.models import Agent, AgentVersion, Environment
-from contract import metadata
+from agents.rosters import Owner
+from contract import ids, metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -38,11 +39,15 @@ def find_agent(agent_id: str, acting: Acting, *, version: int | None = None) -> 
 def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
     """Version 1 of a new agent (spec core 4.3)."""
     acting.require(Permission.BUILD)
+    agent_id = ids.agent_id()
     spec = resolve.agent(body) | {"metadata": metadata.check(body.get("metadata") or {})}
+    spec["skills"] = references.skills(body.get("skills"), acting)
+    spec["multiagent"] = rosters.resolve(body.get("multiagent"), None, Owner(agent_id), acting)
+    _check_whole(spec, acting)
     now = timezone.now()
     with transaction.atomic():
         agent = Agent.objects.create(
-            workspace_id=acting.workspace_id, name=spec["name"], version=1, created_at=now, updated_at=now
+            pk=agent_id, workspace_id=acting.workspace_id, name=spec["name"], version=1, created_at=now, updated_at=now
         )
         return AgentVersion.objects.create(
             agent=agent, version=1, spec=spec, created_at=now, created_by_id=acting.user_id
@@ -58,9 +63,15 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
         _check_version(agent, body)
         spec = resolve.changed_agent(current.spec, body)
         spec["metadata"] = metadata.merge(current.spec["metadata"], body.get("metadata"))
+        if "skills" in body:
+            spec["skills"] = references.skills(body["skills"], acting)
+        if "multiagent" in body:
+            owner = Owner(agent.pk, agent.version)
+            spec["multiagent"] = rosters.resolve(body["multiagent"], spec["multiagent"], owner, acting)
         if spec == current.spec:
             current.agent = agent
             return current
+        _check_whole(spec, acting)
         agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
         agent.save(update_fields=["name", "version", "updated_at"])
         return AgentVersion.objects.create(
@@ -70,6 +81,12 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
             created_at=agent.updated_at,
             created_by_id=acting.user_id,
         )
+
+
+def _check_whole(spec: Mapping[str, Any], acting: Acting) -> None:
+    """The rules between the fields of an agent that is being saved, and between it and those it calls on."""
+    resolve.check_whole(spec)
+    rosters.check(spec, rosters.members(spec["multiagent"], acting).values(), saved=True)
 
 
 def archive_agent(agent_id: str, acting: Acting) -> AgentVersion:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.conf import settings
 
+from agents import bodies
 from agents.policies import CUSTOM_TYPE, TOOLSET_TYPE
 from contract.door import explain
-from contract.schema import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
-PERMISSIONS = (("always_allow", "Allow"), ("always_ask", "Ask a person"), ("off", "Off"))
+PERMISSIONS = (("always_allow", "Allow"), ("always_ask", "Ask a person"), ("auto", "Judge each call"), ("off", "Off"))
 PERMISSION_LABELS = dict(PERMISSIONS)
 BUILT_IN = {
     "bash": "Runs commands in the sandbox's shell.",
@@ -112,7 +112,7 @@ class AgentForm(forms.Form):
         current: Mapping[str, Any] = stored or {"default_config": _DEFAULT, "configs": []}
         for name, permission in chosen.items():
             if permission != permission_of(name, current):
-                configs[name] = _config(name, permission)
+                configs[name] = {**configs.get(name, {}), **_config(name, permission)}
         return [{"type": TOOLSET_TYPE, "default_config": dict(default), "configs": list(configs.values())}]
 
     def _other_tools(self) -> list[Mapping[str, Any]]:
@@ -126,8 +126,7 @@ class AgentForm(forms.Form):
         from pydantic import ValidationError
 
         try:
-            kind = "agent_update_params.AgentUpdateParams" if self.spec else "agent_create_params.AgentCreateParams"
-            return parse(kind, self.body())
+            return (bodies.AGENT_UPDATE if self.spec else bodies.AGENT_CREATE).check(self.body())
         except ValidationError as error:
             explain(self, error)
             return None

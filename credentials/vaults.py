@@ -21,7 +21,7 @@ from credentials.auths import Auth
 from credentials.models import Credential, Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from django.db.models import QuerySet
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_NAME = 255
 MAX_CREDENTIALS = 20
+MAX_ATTACHED = 50
 
 
 def vaults(acting: Acting, *, archived: bool) -> QuerySet[Vault]:
@@ -41,6 +42,20 @@ def vaults(acting: Acting, *, archived: bool) -> QuerySet[Vault]:
 def find_vault(vault_id: str, acting: Acting) -> Vault:
     acting.require(Permission.BUILD)
     return _found_vault(Vault.objects.filter(pk=vault_id, workspace_id=acting.workspace_id).first(), vault_id)
+
+
+def check_attachable(vault_ids: Sequence[str], acting: Acting) -> list[str]:
+    """The vaults that a new session names, in order. Whoever may start a session may name any vault's id."""
+    if len(vault_ids) > MAX_ATTACHED:
+        raise InvalidRequest(f"vault_ids: at most {MAX_ATTACHED} vaults are allowed")
+    if len(set(vault_ids)) < len(vault_ids):
+        raise InvalidRequest("vault_ids: names a vault more than once")
+    rows = Vault.objects.filter(pk__in=vault_ids, workspace_id=acting.workspace_id) if vault_ids else ()
+    found = {vault.pk: vault for vault in rows}
+    for vault_id in vault_ids:
+        if _found_vault(found.get(vault_id), vault_id).archived_at is not None:
+            raise InvalidRequest(f"Vault {vault_id} is archived and can't be used by new sessions.")
+    return list(vault_ids)
 
 
 def create_vault(body: Mapping[str, Any], acting: Acting) -> Vault:
