@@ -149,7 +149,7 @@ class Inside:
         found: list[dict[str, Any]] = []
 
         def enough() -> bool:
-            found[:] = [dict(record) for record in client.report(self.rig.socket, self.name, 0).records]
+            found[:] = [dict(record) for record in client.report(self.rig.socket, self.name).records]
             return len(found) >= count and not self.rig.sessions.get(self.name).connections
 
         until(enough)
