@@ -9,7 +9,7 @@ from contract import blobs
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
-from sessions.harness.hands import backend
+from sessions.harness.hands.sandbox import backend
 from sessions.models import Session, Thread
 from sessions.outputs import Chunks
 

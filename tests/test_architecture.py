@@ -31,6 +31,7 @@ PURE = (
     "sessions/harness/limits.py",
     "sessions/harness/stuck.py",
     "sessions/harness/compaction.py",
+    "sessions/harness/spill.py",
     "credentials/scopes.py",
     "credentials/masking.py",
     "credentials/addresses.py",

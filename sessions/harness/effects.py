@@ -13,15 +13,15 @@ from django.db import connection
 
 from agents import policies, pricing
 from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnInterrupted, Usage
-from agents.sandboxes.base import CallResult, SandboxError
 from agents.tools import registry as tools
 from contract import ids
 from sessions import events as ev
-from sessions import log, outputs
+from sessions import log
 from sessions.events import Draft
 from sessions.harness import compaction
 from sessions.harness import decide as do
-from sessions.harness.hands import Hands
+from sessions.harness.hands.base import CannotCarryOut, Turn
+from sessions.harness.hands.registry import Hands
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
 from sessions.inbox import interrupted_result
@@ -30,6 +30,7 @@ from sessions.models import Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agents.sandboxes.base import CallResult
     from sessions.harness.lease import Lease
     from sessions.harness.prompt import Prompt
     from sessions.harness.spec import TurnSpec
@@ -53,7 +54,7 @@ class Effects:
 
     def __init__(self, lease: Lease, spec: TurnSpec, state: ThreadState, prompt: Prompt) -> None:
         self.lease, self.spec, self.state, self.prompt = lease, spec, state, prompt
-        self.hands = Hands(spec.session_id, lease.should_stop)
+        self.hands = Hands(Turn(spec, state, lease))
         self._looked_at = time.monotonic()
 
     def perform(self, actions: Sequence[do.Action]) -> list[Event]:
@@ -168,25 +169,15 @@ class Effects:
         refused = [action.call for action in actions if isinstance(action, do.Refuse)]
         ready = [action.call for action in actions if isinstance(action, do.RunTool)]
         stored = self._append([self._refusal(call) for call in refused]) if refused else []
-        if ready:
+        sendable: list[Call] = []
+        for hand, calls in self.hands.sort(ready):
             try:
-                stored += self._open_hands()
-            except SandboxError as error:
-                return stored + self._append([_error_result(call.id, str(error)) for call in ready])
-            stored += self._run(ready)
-        return stored
-
-    def _open_hands(self) -> list[Event]:
-        """Open the sandbox, then say so on the log: no call is sent before that mark is committed.
-
-        So a session without the mark has never had a call in any sandbox.
-        """
-        if self.hands.is_open:
-            return []
-        opened = self.hands.open(first=not self.state.sandbox_opened)
-        if self.state.sandbox_opened:
-            return []
-        return self._append([Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})])
+                if drafts := hand.open():
+                    stored += self._append(drafts)
+                sendable += calls
+            except CannotCarryOut as error:
+                stored += self._append([_error_result(call.id, str(error)) for call in calls])
+        return stored + self._run(sendable)
 
     def _run(self, calls: list[Call]) -> list[Event]:
         connection.close()
@@ -194,7 +185,7 @@ class Effects:
         running: dict[Future[CallResult], Call] = {}
         for call in calls:
             reattempt = self.state.may_have_started(call)
-            running[pool.submit(self.hands.call, call, reattempt=reattempt)] = call
+            running[pool.submit(self.hands.of(call).call, call, reattempt=reattempt)] = call
         stored: list[Event] = []
         told = False
         while running:
@@ -215,13 +206,12 @@ class Effects:
     def _finished(self, call: Call, future: Future[CallResult]) -> list[Event]:
         try:
             result = future.result()
-        except SandboxError as error:
+        except CannotCarryOut as error:
             return self._append([_error_result(call.id, str(error))])
         payload = {"tool_use_id": call.id, "content": result.content, "is_error": result.is_error}
         private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
-        if result.outputs:
-            outputs.capture(self.spec.session_id, result.outputs, self.hands.read_output)
-        return self._append([Draft(ev.TOOL_RESULT, payload, private=private)])
+        drafts = self.hands.of(call).finished(call, result)
+        return self._append([*drafts, Draft(ev.TOOL_RESULT, payload, private=private)])
 
     def _refusal(self, call: Call) -> Draft:
         return _error_result(call.id, call.refusal or policies.refusal(call.name))

@@ -1,7 +1,8 @@
-"""The hands of one turn: its session's sandbox, opened at the first call that needs it."""
+"""A session's sandbox as a place of calls: opened at the first one, opened again where it got lost."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from functools import partial
@@ -14,18 +15,24 @@ from agents.sandboxes.base import (
     CallResult,
     Opened,
     SandboxBackend,
+    SandboxError,
     SandboxLost,
     SandboxSpec,
     SandboxUnavailable,
     Upload,
 )
 from contract import blobs
+from sessions import events as ev
+from sessions import outputs
+from sessions.events import Draft
+from sessions.harness.hands.base import CannotCarryOut
 from sessions.models import Resource, Session
 from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
 
 REOPENINGS = 3
@@ -38,32 +45,37 @@ def backend() -> SandboxBackend:
     return sandboxes.client(settings.HOLDFAST_SANDBOX, settings.HOLDFAST_SANDBOX_SOCKET)
 
 
-class Hands:
-    """Calls tools in the session's sandbox and opens it again where it got lost.
+class SandboxHand:
+    """Calls tools in the session's sandbox. ``is_open``: it was opened in this turn."""
 
-    Not shared between turns. ``open`` touches the database and belongs to the turn's own thread;
-    ``call`` doesn't and may run in many threads side by side.
-    """
-
-    def __init__(self, session_id: str, give_up: Callable[[], bool]) -> None:
-        self._session_id = session_id
-        self._give_up = give_up
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._session_id = turn.spec.session_id
         self._backend = backend()
-        self._spec = SandboxSpec(session_id)
+        self._spec = SandboxSpec(self._session_id)
         self._snapshot = ""
         self.is_open = False
 
-    def open(self, *, first: bool) -> Opened:
+    def open(self) -> list[Draft]:
         """Make the sandbox ready; waits a while for a host that is starting.
 
-        ``first``: no call of this session was ever sent to a sandbox. Raises ``SandboxUnavailable``.
+        The mark that it was opened is committed before any call is sent, so a session without the mark has
+        never had a call in any sandbox.
         """
+        if self.is_open:
+            return []
+        first = not self._turn.state.sandbox_opened
         session = Session.objects.only("id", "snapshot").get(pk=self._session_id)
         self._spec = SandboxSpec(self._session_id, uploads=tuple(_uploads(session)), first=first)
         self._snapshot = session.snapshot
-        opened = self._open()
+        try:
+            opened = self._open()
+        except SandboxError as error:
+            raise CannotCarryOut(str(error)) from None
         self.is_open = True
-        return opened
+        if not first:
+            return []
+        return [Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})]
 
     def _open(self) -> Opened:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
@@ -74,35 +86,41 @@ class Hands:
                         return self._backend.open(self._spec, stream)
                 return self._backend.open(self._spec)
             except SandboxUnavailable:
-                if time.monotonic() > deadline or self._give_up():
+                if time.monotonic() > deadline or self._turn.give_up():
                     raise
                 time.sleep(RETRY_HOST_SECONDS)
 
     def call(self, call: Call, *, reattempt: bool) -> CallResult:
-        """Run a call once; a sandbox that gets lost meanwhile is opened again and asked what it knows.
+        """Run a call once; a sandbox that gets lost meanwhile is opened again and asked what it knows."""
+        try:
+            return self._call(call, reattempt=reattempt)
+        except SandboxError as error:
+            raise CannotCarryOut(str(error)) from None
 
-        Raises ``SandboxUnavailable`` if there is no host to ask.
-        """
+    def _call(self, call: Call, *, reattempt: bool) -> CallResult:
         for _ in range(REOPENINGS):
             try:
                 return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt)
             except (SandboxLost, SandboxUnavailable):
-                if self._give_up():
+                if self._turn.give_up():
                     raise
                 reattempt = True
                 self._spec = replace(self._spec, first=False)
                 self._open()
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
 
+    def finished(self, call: Call, result: CallResult) -> list[Draft]:
+        """Store what the call left among the outputs."""
+        if result.outputs:
+            outputs.capture(self._session_id, result.outputs, self._read_output)
+        return []
+
     def interrupt(self) -> None:
         """Stop whatever runs in the sandbox."""
-        try:
+        with contextlib.suppress(SandboxLost, SandboxUnavailable):
             self._backend.interrupt(self._session_id)
-        except (SandboxLost, SandboxUnavailable):
-            return
 
-    def read_output(self, path: str) -> Iterator[bytes]:
-        """Stream one output; see ``SandboxBackend.read_output``."""
+    def _read_output(self, path: str) -> Iterator[bytes]:
         return self._backend.read_output(self._session_id, path)
 
 
