@@ -90,9 +90,12 @@ def register(path: Path, session_id: str, networking: Networking, grants: Sequen
     return Registered(answer["trust"], answer["placeholders"], answer["variables"])
 
 
-def report(path: Path, session_id: str, seen: Iterable[str] = (), *, unfinished: bool = False) -> Report:
-    """The records of requests that are over, or of all; those ``seen`` are forgotten. Raises ``EgressUnavailable``."""
-    told = {"op": "report", "session": session_id, "seen": list(seen), "unfinished": unfinished}
+def report(path: Path, session_id: str, taker: str, seen: Iterable[str] = (), *, unfinished: bool = False) -> Report:
+    """The records of requests that are over, or of all; those ``seen`` are forgotten. Raises ``EgressUnavailable``.
+
+    A record goes to one ``taker``. ``again`` in it: another one had it before and may have stored it.
+    """
+    told = {"op": "report", "session": session_id, "taker": taker, "seen": list(seen), "unfinished": unfinished}
     answer = _ask(path, told)
     return Report(answer["known"], answer["omitted"], answer["records"])
 

@@ -98,9 +98,10 @@ class Control:
             if not session.records.under_way:
                 break
             await asyncio.sleep(SETTLE_SECONDS)
-        records = session.records.take(told["seen"], unfinished=told["unfinished"])
+        taken = session.records.take(told["taker"], told["seen"], unfinished=told["unfinished"])
         omitted, session.records.omitted = session.records.omitted, 0
-        return {"known": True, "omitted": omitted, "records": [_shown(record, session) for record in records]}
+        records = [{**_shown(record, session), "again": again} for record, again in taken]
+        return {"known": True, "omitted": omitted, "records": records}
 
     def forget(self, told: dict[str, Any]) -> dict[str, Any]:
         self._sessions.forget(_session_id(told))

@@ -29,13 +29,17 @@ TLS_PORT, HTTP_PORT = 443, 80
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Limits of one sandbox's connections. ``bytes``: what one connection may move, both ways together."""
+    """Limits of one sandbox's connections. ``bytes``: what one connection may move, both ways together.
+
+    ``patience_seconds``: how long a request waits for its session's rules, after this proxy was started anew.
+    """
 
     connections: int = 64
     request_seconds: float = 60.0
     idle_seconds: float = 300.0
     connection_seconds: float = 3600.0
     bytes: int = 4 * 1024**3
+    patience_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +268,9 @@ class _Visit:
 
     async def _allowed(self, client: Speaker, record: Record, request: h11.Request | None = None) -> bool:
         """Judge by the host, and within what is read (``request``) by the path too."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._proxy.caps.patience_seconds):
+                await self._session.told.wait()
         verdict = self._proxy.verdict(self._session, record.host)
         record.rule = verdict.rule
         if verdict.allowed and request is not None and verdict.paths is not None:

@@ -1,4 +1,4 @@
-"""What became of every request, without a value: kept until the session's worker has taken it over. Pure but for ids."""
+"""What became of every request, without a value: kept until the session's worker has taken it over."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 KEPT = 500
+TAKEN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -41,24 +42,42 @@ class Record:
 
 
 class Records:
-    """The newest records of a session that were not yet taken over; the others are counted."""
+    """The newest records of a session that were not yet taken over; the others are counted.
+
+    A record is handed to one taker at a time: a session may have several threads at work. One that isn't heard of
+    again is taken for dead after ``TAKEN_SECONDS``.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[str, Record] = {}
+        self._taken: dict[str, tuple[str, float]] = {}
         self.omitted = 0
 
     def add(self, record: Record) -> None:
         self._kept[record.id] = record
         if len(self._kept) > KEPT:
-            del self._kept[next(iter(self._kept))]
+            self._drop(next(iter(self._kept)))
             self.omitted += 1
 
     @property
     def under_way(self) -> bool:
         return any(not record.over for record in self._kept.values())
 
-    def take(self, seen: Iterable[str], *, unfinished: bool = False) -> list[Record]:
-        """Forget those ``seen``, which were stored; then everything that is over, or simply everything."""
+    def take(self, taker: str, seen: Iterable[str], *, unfinished: bool = False) -> list[tuple[Record, bool]]:
+        """Forget those ``seen``, which were stored; then everything that is over, or simply everything.
+
+        Beside each record: whether another taker had it before, and may have stored it.
+        """
         for record_id in seen:
-            self._kept.pop(record_id, None)
-        return [record for record in self._kept.values() if record.over or unfinished]
+            self._drop(record_id)
+        now, found = time.monotonic(), []
+        for record in self._kept.values():
+            other, at = self._taken.get(record.id, (taker, now))
+            if (record.over or unfinished) and (other == taker or now - at > TAKEN_SECONDS):
+                self._taken[record.id] = (taker, now)
+                found.append((record, other != taker))
+        return found
+
+    def _drop(self, record_id: str) -> None:
+        self._kept.pop(record_id, None)
+        self._taken.pop(record_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from credentials.egress.records import Records
 from credentials.egress.tls import Authority
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping
 
 MAX_SESSIONS = 10_000
@@ -23,7 +23,7 @@ LOAN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One credential in a session. ``hosts`` None: every host the environment permits; ``methods`` and ``paths`` alike."""
+    """One credential in a session. ``hosts`` None: every host the environment permits; others alike."""
 
     id: str
     name: str
@@ -68,6 +68,7 @@ class Session:
     attached: int = 0
     used_at: float = field(default_factory=time.monotonic)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def holding(self, host: str) -> list[Held]:
         """The credentials for a host. If there are any, connections to it are opened."""
@@ -117,6 +118,7 @@ class Sessions:
         )
         session.credentials = tuple(self._held(session, entry) for entry in given)
         session.lent_until = time.monotonic() + LOAN_SECONDS
+        session.told.set()
         return session
 
     def forget(self, session_id: str) -> None:
