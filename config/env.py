@@ -65,6 +65,7 @@ class Holdfast:
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     time_zone: str
+    missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
 
 @cache
@@ -119,6 +120,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_allowed_networks(reader),
         time_zone=reader.text("TIME_ZONE", "UTC"),
+        missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
 
 
