@@ -22,7 +22,7 @@ CUSTOM_TYPE = "custom"
 class Grant:
     """A tool the agent may name. ``policy`` is None for custom tools: their client decides.
 
-    ``config`` is the resolved entry of a built-in tool; ``mcp`` is an MCP server's tool, which the model knows as ``name``.
+    ``config``: the resolved entry of a built-in tool. ``mcp``: the MCP server's tool that the model knows as ``name``.
     """
 
     name: str
