@@ -105,7 +105,7 @@ def schedule_run(request: Request, deployment_id: str) -> HttpResponse:
     run = run_now(deployment_id, request.acting)
     if run.session_id:
         return redirect("sessions:session", run.session_id)
-    messages.error(request, f"No session was started. {run.error['message']}", "failed")
+    messages.error(request, f"No session was started. {(run.error or {}).get('message', '')}", "failed")
     return redirect("sessions:schedule", deployment_id)
 
 
