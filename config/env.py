@@ -77,6 +77,7 @@ class Holdfast:
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
     time_zone: str
+    missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
 
 @cache
@@ -132,6 +133,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
         time_zone=reader.text("TIME_ZONE", "UTC"),
+        missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
 
 

@@ -26,6 +26,9 @@ class Session(models.Model):
     agent_version = models.PositiveIntegerField()
     agent_snapshot = models.JSONField()  # the wire ``session.agent``, overrides applied
     environment = models.ForeignKey("agents.Environment", models.PROTECT, related_name="sessions")
+    deployment = models.ForeignKey(
+        "agent_sessions.Deployment", models.SET_NULL, null=True, blank=True, related_name="sessions"
+    )
     title = models.TextField(null=True, blank=True)  # noqa: DJ001  null and "" differ on the wire
     metadata = models.JSONField(default=dict, blank=True)
     vault_ids = models.JSONField(default=list, blank=True)
