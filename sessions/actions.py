@@ -38,8 +38,11 @@ MAX_INITIAL_EVENTS = 50
 MAX_TITLE = 500
 
 
-def create_session(body: Mapping[str, Any], acting: Acting) -> Session:
-    """A new session, idle, or running if ``initial_events`` start it (spec core 8.2). All or nothing."""
+def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: str | None = None) -> Session:
+    """A new session, idle, or running if ``initial_events`` start it (spec core 8.2). All or nothing.
+
+    ``deployment_id`` names the deployment that starts it, if one does.
+    """
     acting.require(Permission.OPERATE)
     version, snapshot = definitions.define(body["agent"], acting)
     environment = _environment(body["environment_id"], acting)
@@ -48,7 +51,7 @@ def create_session(body: Mapping[str, Any], acting: Acting) -> Session:
     _check_initial_events(events)
     try:
         with transaction.atomic():
-            session = _insert(version, snapshot, environment, body, acting)
+            session = _insert(version, snapshot, environment, body, acting, deployment_id)
             _mount(session, body.get("resources") or ())
             notyet.check(Wanted(snapshot, environment.config, session.vault_ids, body.get("resources") or ()))
             if events:
@@ -59,7 +62,12 @@ def create_session(body: Mapping[str, Any], acting: Acting) -> Session:
 
 
 def _insert(
-    version: AgentVersion, snapshot: dict[str, Any], environment: Environment, body: Mapping[str, Any], acting: Acting
+    version: AgentVersion,
+    snapshot: dict[str, Any],
+    environment: Environment,
+    body: Mapping[str, Any],
+    acting: Acting,
+    deployment_id: str | None,
 ) -> Session:
     now = timezone.now()
     budget = body.get("budget")
@@ -69,6 +77,7 @@ def _insert(
         agent_version=version.version,
         agent_snapshot=snapshot,
         environment=environment,
+        deployment_id=deployment_id,
         title=_title(body.get("title")),
         metadata=metadata.check(body.get("metadata") or {}),
         vault_ids=vaults.check_attachable(body.get("vault_ids") or (), acting),

@@ -35,10 +35,16 @@ def check(session: Session, events: Events, where: str) -> None:
         raise InvalidRequest(f"{where}: Send at least one event.")
     if len(events) > MAX_EVENTS:
         raise InvalidRequest(f"{where}: At most {MAX_EVENTS} events can be sent at once, got {len(events)}.")
+    check_alone(events, where)
+    _check_order(events, where)
+    _check_files(session, events, where)
+
+
+def check_alone(events: Events, where: str) -> None:
+    """The rules that need nothing but the events themselves."""
     for index, event in enumerate(events):
         _check_event(f"{where}.{index}", event)
     _check_list(events, where)
-    _check_files(session, events, where)
 
 
 def _check_event(where: str, event: Mapping[str, Any]) -> None:
@@ -81,6 +87,12 @@ def _check_list(events: Events, where: str) -> None:
     """The rules between events of one request."""
     if sum(event["type"] == ev.USER_DEFINE_OUTCOME for event in events) > 1:
         raise InvalidRequest(f"{where}: at most one {ev.USER_DEFINE_OUTCOME} is allowed")
+    blocks = [block for event in events for block in event.get("content") or ()]
+    if sum(block["type"] == "document" and block["source"]["type"] == "file" for block in blocks) > MAX_FILE_DOCUMENTS:
+        raise InvalidRequest(f"{where}: at most {MAX_FILE_DOCUMENTS} document blocks may name files")
+
+
+def _check_order(events: Events, where: str) -> None:
     for index, event in enumerate(events):
         if event["type"] != ev.SYSTEM_MESSAGE:
             continue
@@ -90,9 +102,6 @@ def _check_list(events: Events, where: str) -> None:
             raise InvalidRequest(
                 f"{where}.{index}: system.message must stand alone or directly follow {', '.join(ACCOMPANIED)}."
             )
-    blocks = [block for event in events for block in event.get("content") or ()]
-    if sum(block["type"] == "document" and block["source"]["type"] == "file" for block in blocks) > MAX_FILE_DOCUMENTS:
-        raise InvalidRequest(f"{where}: at most {MAX_FILE_DOCUMENTS} document blocks may name files")
 
 
 def _check_files(session: Session, events: Events, where: str) -> None:

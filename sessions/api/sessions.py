@@ -46,8 +46,6 @@ def list_sessions(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
     """Newest first unless ``order=asc``; pages forward and back."""
     bounds = query.bounds()
     rows = sessions_of(request.acting).filter(**_filters(query))
-    if query.deployment_id:
-        rows = rows.none()  # this version starts no sessions from deployments
     found = paginate(
         rows,
         kind="sessions",
@@ -68,6 +66,8 @@ def _filters(query: ListQuery) -> dict[str, Any]:
             wanted["agent_version"] = query.agent_version
     if query.memory_store_id is not None:
         wanted["resources__store_id"] = query.memory_store_id
+    if query.deployment_id is not None:
+        wanted["deployment_id"] = query.deployment_id
     if query.statuses:
         wanted["status__in"] = query.statuses
     if not query.include_archived:
