@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from agents import environments, resolve
 from agents.models import Agent, AgentVersion, Environment
+from agents.signals import agent_changed
 from contract import metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
@@ -63,6 +64,7 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
             return current
         agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
         agent.save(update_fields=["name", "version", "updated_at"])
+        agent_changed.send(Agent, agent_id=agent.pk)
         return AgentVersion.objects.create(
             agent=agent,
             version=agent.version,

@@ -7,3 +7,9 @@ class SessionsConfig(AppConfig):
     name = "sessions"
     label = "agent_sessions"
     verbose_name = "Sessions"
+
+    def ready(self) -> None:
+        from agents.signals import agent_changed
+        from sessions import caps
+
+        agent_changed.connect(caps.agent_changed)

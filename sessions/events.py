@@ -48,6 +48,10 @@ OPS_PROCESSED = "ops.event_processed"
 OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TAKEN_OVER = "ops.taken_over"
+OPS_LIMIT_REACHED = "ops.limit_reached"
+OPS_LIMITS_CHANGED = "ops.limits_changed"
+OPS_REMINDER = "ops.reminder"
+OPS_APPROVAL_EXPIRED = "ops.approval_expired"
 
 QUEUED = frozenset({USER_MESSAGE, SYSTEM_MESSAGE, USER_INTERRUPT})
 CALLS = frozenset({TOOL_USE, CUSTOM_TOOL_USE})
@@ -57,6 +61,7 @@ CALL_ID_FIELD = {TOOL_RESULT: "tool_use_id", USER_CUSTOM_TOOL_RESULT: "custom_to
 END_TURN: dict[str, Any] = {"type": "end_turn"}
 RETRIES_EXHAUSTED: dict[str, Any] = {"type": "retries_exhausted"}
 BUDGET_REACHED: dict[str, Any] = {"type": "budget_reached"}
+EXTENSION = "holdfast"  # the key of our own additions inside the API's objects
 PAUSES = frozenset({"requires_action", "budget_reached"})  # stop reasons after which the same turn goes on
 
 

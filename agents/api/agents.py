@@ -7,6 +7,7 @@ from pydantic import Field
 
 from agents import actions
 from agents.api.shapes import agent_shape
+from agents.extension import AgentExtension
 from agents.models import Agent, AgentVersion
 from contract.http import Request
 from contract.pages import paginate
@@ -19,8 +20,8 @@ router = Router(tags=["Agents"])
 AGENT = "beta_managed_agents_agent.BetaManagedAgentsAgent"
 AgentAnswer = Annotated[dict[str, Any], Answer(AGENT)]
 AgentPage = Annotated[dict[str, Any], Answer(AGENT, page=True)]
-CreateBody = Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams")]
-UpdateBody = Annotated[dict[str, Any], Params("agent_update_params.AgentUpdateParams")]
+CreateBody = Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams", ours=AgentExtension)]
+UpdateBody = Annotated[dict[str, Any], Params("agent_update_params.AgentUpdateParams", ours=AgentExtension)]
 
 
 class PageQuery(QueryModel):
