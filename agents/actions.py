@@ -13,8 +13,7 @@ from django.utils import timezone
 
 from agents import environments, resolve
 from agents.models import Agent, AgentVersion, Environment
-from agents.signals import agent_changed
-from contract import metadata
+from contract import happenings, metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -64,7 +63,7 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
             return current
         agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
         agent.save(update_fields=["name", "version", "updated_at"])
-        agent_changed.send(Agent, agent_id=agent.pk)
+        happenings.tell("agent.updated", agent.pk, workspace_id=agent.workspace_id)
         return AgentVersion.objects.create(
             agent=agent,
             version=agent.version,
@@ -82,6 +81,7 @@ def archive_agent(agent_id: str, acting: Acting) -> AgentVersion:
         if agent.archived_at is None:
             agent.archived_at = agent.updated_at = timezone.now()
             agent.save(update_fields=["archived_at", "updated_at"])
+            happenings.tell("agent.archived", agent.pk, workspace_id=agent.workspace_id)
         current = AgentVersion.objects.get(agent=agent, version=agent.version)
     current.agent = agent
     return current

@@ -9,7 +9,8 @@ class SessionsConfig(AppConfig):
     verbose_name = "Sessions"
 
     def ready(self) -> None:
-        from agents.signals import agent_changed
-        from sessions import caps
+        from contract import happenings
+        from sessions import listeners
 
-        agent_changed.connect(caps.agent_changed)
+        happenings.listen("deployments", listeners.follow_agents)
+        happenings.listen("caps", listeners.give_room)

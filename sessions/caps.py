@@ -122,11 +122,6 @@ def resume_all(**which: Any) -> int:
     return sum(resume(session_id) for session_id in ids)
 
 
-def agent_changed(sender: object, agent_id: str, **details: Any) -> None:
-    """Receives ``agents.signals.agent_changed``."""
-    transaction.on_commit(lambda: resume_all(agent_id=agent_id))
-
-
 def resume(session_id: str) -> bool:
     """Let the threads of a session go on that stopped at a cap, if there is room again."""
     with transaction.atomic():
