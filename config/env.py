@@ -65,6 +65,7 @@ class Holdfast:
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     time_zone: str
+    permission_judge: str  # "rules", or the model that judges calls whose policy is auto
 
 
 @cache
@@ -119,6 +120,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_allowed_networks(reader),
         time_zone=reader.text("TIME_ZONE", "UTC"),
+        permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
     )
 
 

@@ -48,10 +48,15 @@ OPS_PROCESSED = "ops.event_processed"
 OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TAKEN_OVER = "ops.taken_over"
+OPS_JUDGED = "ops.permission_judged"  # a model judged a call for the policy auto
+OPS_PERMISSIONS = "ops.permissions_changed"
+OPS_CALL_EDITED = "ops.call_edited"
+OPS_ASSIGNED = "ops.approval_assigned"
 
 QUEUED = frozenset({USER_MESSAGE, SYSTEM_MESSAGE, USER_INTERRUPT})
 CALLS = frozenset({TOOL_USE, CUSTOM_TOOL_USE})
 RESULTS = frozenset({TOOL_RESULT, USER_CUSTOM_TOOL_RESULT})
+SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
 CALL_ID_FIELD = {TOOL_RESULT: "tool_use_id", USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id"}
 
 END_TURN: dict[str, Any] = {"type": "end_turn"}

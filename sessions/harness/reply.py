@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agents import policies
+from agents.policies import NOT_ENABLED, Verdict
 from agents.providers.base import ModelReply, ProviderError, Usage
+from agents.rules import Request
 from sessions import events as ev
 from sessions.events import Draft
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 NewId = Callable[[], str]
 CheckInput = Callable[[str, Mapping[str, Any]], str | None]
+JudgeCall = Callable[[Request, "Grant"], Verdict]
 
 BROKEN = "The input of this call was not valid JSON; it was not run. Send the call again."
 CUT_OFF = "The reply was cut off by its output limit before this call was complete; it was not run."
@@ -42,6 +45,7 @@ class Reply:
     new_id: NewId
     grants: Mapping[str, Grant]
     check: CheckInput
+    judge: JudgeCall = policies.judge
     texts: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Draft] = field(default_factory=list)
     blocks: list[dict[str, Any]] = field(default_factory=list)
@@ -89,10 +93,10 @@ class Reply:
         grant = self.grants.get(name)
         if grant is not None and grant.custom is not None and fault is None:
             return Draft(ev.CUSTOM_TOOL_USE, {"name": name, "input": tool_input}, id=self.new_id())
-        refusal = policies.refusal(name) if grant is None else None
-        if refusal is None:
-            refusal = fault or self.check(name, tool_input)
-        verdict = policies.judge(grant) if refusal is None else policies.NOT_ENABLED
+        refusal = policies.refusal(name) if grant is None else fault or self.check(name, tool_input)
+        verdict = self.judge(Request(name, tool_input), grant) if grant and not refusal else NOT_ENABLED
+        if verdict.evaluated_permission == "deny" and not refusal:
+            refusal = policies.refusal(name, verdict.why)
         payload: dict[str, Any] = {
             "name": name,
             "input": tool_input,
@@ -100,7 +104,7 @@ class Reply:
         }
         if verdict.evaluation is not None:
             payload["evaluation"] = dict(verdict.evaluation)
-        private = {"refusal": refusal} if refusal else None
+        private = {"permission": dict(verdict.why)} | ({"refusal": refusal} if refusal else {})
         return Draft(ev.TOOL_USE, payload, private=private, id=self.new_id())
 
 
