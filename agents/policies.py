@@ -16,6 +16,7 @@ from contract.schema import OURS
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from agents.mcp.tools import McpTool
     from agents.rules import Found, Request, Rule
 
 TOOLSET_TYPE = "agent_toolset_20260401"
@@ -25,11 +26,16 @@ RULES = "permission_rules"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A tool the agent may name. ``policy`` is None for custom tools: their client decides."""
+    """A tool the agent may name. ``policy`` is None for custom tools: their client decides.
+
+    ``config``: the resolved entry of a built-in tool. ``mcp``: the MCP server's tool that the model knows as ``name``.
+    """
 
     name: str
     policy: str | None
     custom: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    mcp: McpTool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ def _toolset(tool: Mapping[str, Any], known: Collection[str]) -> dict[str, Grant
     for name in known:
         config = {**default, **configs.get(name, {})}
         if config["enabled"]:
-            found[name] = Grant(name, config["permission_policy"]["type"])
+            found[name] = Grant(name, config["permission_policy"]["type"], config=config)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 from agents import judges, policies
+from agents.mcp.tools import toolsets
 from agents.policies import Grant, Rulebook, Verdict
 from agents.rules import Request
 from agents.tools import registry as tools
@@ -16,7 +17,6 @@ from contract.schema import OURS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MCP = "mcp_toolset"
 # What a person types for a built-in tool, where it is not JSON.
 MAIN_ARGUMENT = {
     "bash": "command",
@@ -43,12 +43,12 @@ def grant_for(request: Request, agent: Mapping[str, Any]) -> Grant | None:
     """The grant of a built-in tool, or of a tool that an MCP server may have; None if it isn't enabled."""
     if request.mcp_server is None:
         return policies.grants(agent["tools"], tools.offered()).get(request.tool)
-    for toolset in agent["tools"]:
-        if toolset["type"] == MCP and toolset["mcp_server_name"] == request.mcp_server:
-            own = next((one for one in toolset.get("configs", ()) if one["name"] == request.tool), {})
-            config = {**toolset["default_config"], **own}
-            return Grant(request.tool, config["permission_policy"]["type"]) if config["enabled"] else None
-    return None
+    toolset = toolsets(agent["tools"]).get(request.mcp_server)
+    if toolset is None:
+        return None
+    configs = {config["name"]: config for config in toolset.get("configs", ())}
+    config = {**toolset["default_config"], **configs.get(request.tool, {})}
+    return Grant(request.tool, config["permission_policy"]["type"]) if config["enabled"] else None
 
 
 def tried(form: CallForm, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sessions import events as ev
 from sessions.events import Draft
 
 if TYPE_CHECKING:
+    from agents.mcp.tools import McpTool
     from agents.policies import Grant
 
 NewId = Callable[[], str]
@@ -83,7 +84,10 @@ class Reply:
         elif block["type"] == "tool_use":
             call = self._call(block, fault)
             self.calls.append(call)
-            self.blocks.append({"type": "tool_use", "event": call.id, "id": block["id"]})
+            reference = {"type": "tool_use", "event": call.id, "id": block["id"]}
+            if call.payload["name"] != block["name"]:  # the model knows tools of MCP servers by names of our making
+                reference["name"] = block["name"]
+            self.blocks.append(reference)
         else:
             self.thought = self.thought or block["type"] in ("thinking", "redacted_thinking")
             self.blocks.append(block)
@@ -93,19 +97,29 @@ class Reply:
         grant = self.grants.get(name)
         if grant is not None and grant.custom is not None and fault is None:
             return Draft(ev.CUSTOM_TOOL_USE, {"name": name, "input": tool_input}, id=self.new_id())
-        refusal = policies.refusal(name) if grant is None else fault or self.check(name, tool_input)
-        verdict = self.judge(Request(name, tool_input), grant) if grant and not refusal else NOT_ENABLED
+        tool = grant.mcp if grant is not None else None
+        refusal = policies.refusal(name) if grant is None else fault
+        if grant is not None and tool is None and not refusal:
+            refusal = self.check(name, tool_input)
+        verdict = self.judge(_request(name, tool, tool_input), grant) if grant and not refusal else NOT_ENABLED
         if verdict.evaluated_permission == "deny" and not refusal:
             refusal = policies.refusal(name, verdict.why)
+        about = {"name": name} if tool is None else {"mcp_server_name": tool.server, "name": tool.name}
         payload: dict[str, Any] = {
-            "name": name,
+            **about,
             "input": tool_input,
             "evaluated_permission": verdict.evaluated_permission,
         }
         if verdict.evaluation is not None:
             payload["evaluation"] = dict(verdict.evaluation)
         private = {"permission": dict(verdict.why)} | ({"refusal": refusal} if refusal else {})
-        return Draft(ev.TOOL_USE, payload, private=private, id=self.new_id())
+        call_type = ev.TOOL_USE if tool is None else ev.MCP_TOOL_USE
+        return Draft(call_type, payload, private=private, id=self.new_id())
+
+
+def _request(name: str, tool: McpTool | None, tool_input: Mapping[str, Any]) -> Request:
+    """What the rules judge: a server's tool goes by its own name, not by the one the model knows."""
+    return Request(name, tool_input) if tool is None else Request(tool.name, tool_input, tool.server)
 
 
 def request_end(

@@ -26,6 +26,9 @@ class Session(models.Model):
     agent_version = models.PositiveIntegerField()
     agent_snapshot = models.JSONField()  # the wire ``session.agent``, overrides applied
     environment = models.ForeignKey("agents.Environment", models.PROTECT, related_name="sessions")
+    deployment = models.ForeignKey(
+        "agent_sessions.Deployment", models.SET_NULL, null=True, blank=True, related_name="sessions"
+    )
     title = models.TextField(null=True, blank=True)  # noqa: DJ001  null and "" differ on the wire
     metadata = models.JSONField(default=dict, blank=True)
     vault_ids = models.JSONField(default=list, blank=True)
@@ -33,6 +36,7 @@ class Session(models.Model):
     budget = models.JSONField(null=True, blank=True)  # the wire ``budget``: a limit in cents (spec core 8.7)
     permission_rules = models.JSONField(default=list, blank=True)  # tighten the agent's: see agents.policies
     remembered_rules = models.JSONField(default=list, blank=True)  # what people allowed beforehand
+    sandbox_config = models.JSONField(null=True, blank=True)  # the environment's, when the sandbox was first made
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_by_key = models.CharField(max_length=40, blank=True, default="")  # id of the API key that started it
     created_at = models.DateTimeField()
