@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TYPES = "anthropic.types.beta"
+OURS = "holdfast"  # the key of our own fields in requests and answers
 HEADER_KEYS = frozenset({"betas", "workspace_id"})
-EXTENSION = "holdfast"  # the key of our own additions to a request's body
 SEQUENCES = frozenset({"Iterable", "SequenceNotStr", "Sequence", "list"})
 TAG = "\u2039"  # starts the tag of a union's branch, so that error paths can leave it out
 
@@ -43,27 +43,27 @@ def sdk_type(path: str) -> Any:
 
 @cache
 def request_model(
-    path: str, elsewhere: frozenset[str] = frozenset(), ours: type[BaseModel] | None = None
+    path: str, elsewhere: frozenset[str] = frozenset(), beside: type[BaseModel] | None = None
 ) -> type[BaseModel]:
     """The strict model of a params type, without the keys that travel elsewhere than in the body.
 
-    ``ours`` is the shape of what a body may hold besides, under the key ``holdfast``.
+    ``beside`` is the model of our own fields, sent under the key ``holdfast``.
     """
     model = _model(sdk_type(path), HEADER_KEYS | elsewhere)
-    if ours is None:
+    if beside is None:
         return model
-    field: Any = (ours, None)
-    return create_model(model.__name__, __base__=model, **{EXTENSION: field})
+    own: dict[str, Any] = {OURS: (beside | None, None)}
+    return create_model(model.__name__, __base__=model, **own)
 
 
 def parse(
-    path: str, value: Any, elsewhere: frozenset[str] = frozenset(), ours: type[BaseModel] | None = None
+    path: str, value: Any, elsewhere: frozenset[str] = frozenset(), beside: type[BaseModel] | None = None
 ) -> dict[str, Any]:
     """``value``, found to be of a params type; strict checking changes nothing in it.
 
     Raises pydantic's ``ValidationError``.
     """
-    request_model(path, elsewhere, ours).model_validate(value)
+    request_model(path, elsewhere, beside).model_validate(value)
     checked: dict[str, Any] = value
     return checked
 
@@ -73,23 +73,23 @@ class Params:
     """Marks a request body: ``Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams")]``.
 
     ``prepare`` may change the parsed JSON first, where the API accepts more than the types say.
-    ``elsewhere`` names keys of the type that the SDK sends in the path or the query. ``ours`` is the shape of our own
-    additions, which come under the body's key ``holdfast`` (the SDK's ``extra_body``).
+    ``elsewhere`` names keys of the type that the SDK sends in the path or the query. ``beside`` is the
+    model of the fields that only this server knows; they are sent under the key ``holdfast``.
     """
 
     path: str
     prepare: Callable[[Any], Any] | None = None
     elsewhere: frozenset[str] = frozenset()
-    ours: type[BaseModel] | None = None
+    beside: type[BaseModel] | None = None
 
     def check(self, value: Any) -> dict[str, Any]:
-        return parse(self.path, self.prepare(value) if self.prepare else value, self.elsewhere, self.ours)
+        return parse(self.path, self.prepare(value) if self.prepare else value, self.elsewhere, self.beside)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(request_model(self.path, self.elsewhere, self.ours).__pydantic_core_schema__)
+        return handler(request_model(self.path, self.elsewhere, self.beside).__pydantic_core_schema__)
 
 
 @dataclass(frozen=True)

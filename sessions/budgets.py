@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from agents.pricing import is_priced
 from contract.errors import InvalidRequest
+from contract.schema import OURS
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.projected import session_columns
@@ -58,7 +59,7 @@ def change(session: Session, sent: Mapping[str, Any] | None) -> dict[str, Any] |
 def resume(thread: Thread) -> list[Draft]:
     """What lets a thread that paused at its budget go on; nothing for any other, such as one at a cap of ours."""
     stop = thread.stop_reason or {}
-    if thread.status != "idle" or stop.get("type") != "budget_reached" or ev.EXTENSION in stop:
+    if thread.status != "idle" or stop.get("type") != "budget_reached" or OURS in stop:
         return []
     return [Draft(ev.THREAD_RUNNING, {"session_thread_id": thread.id, "agent_name": thread.agent_name})]
 

@@ -12,12 +12,12 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from agents.extension import check_priced
+from agents.additions import check_priced
 from agents.models import AgentVersion, Workspace
 from contract import limits
 from contract.errors import InvalidRequest
 from contract.roles import Permission
-from contract.schema import EXTENSION
+from contract.schema import OURS
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
@@ -50,7 +50,7 @@ def caps_of(session: Session) -> Caps:
 def _stored(agent_id: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The limits of an agent's current version and of its workspace."""
     versions = AgentVersion.objects.filter(agent_id=agent_id).order_by("-version")
-    found = versions.values_list(f"spec__{EXTENSION}__limits", "agent__workspace__limits").first()
+    found = versions.values_list(f"spec__{OURS}__limits", "agent__workspace__limits").first()
     return (found[0] or {}, found[1]) if found else ({}, {})
 
 
@@ -118,7 +118,7 @@ def change_workspace(sent: Mapping[str, Any] | None, acting: Acting) -> Workspac
 def resume_all(**which: Any) -> int:
     """Let every session go on that stopped at a cap and has room again; how many did."""
     stopped = Session.objects.filter(status="idle", stop_reason__type="budget_reached", **which)
-    ids = list(stopped.filter(stop_reason__has_key=EXTENSION).values_list("pk", flat=True)[:BATCH])
+    ids = list(stopped.filter(stop_reason__has_key=OURS).values_list("pk", flat=True)[:BATCH])
     return sum(resume(session_id) for session_id in ids)
 
 
@@ -131,7 +131,7 @@ def resume(session_id: str) -> bool:
         threads = Thread.objects.select_for_update().filter(
             session=session, status="idle", stop_reason__type="budget_reached"
         )
-        capped = [thread for thread in threads if EXTENSION in (thread.stop_reason or {})]
+        capped = [thread for thread in threads if OURS in (thread.stop_reason or {})]
         for thread in capped:
             about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
             log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about)])

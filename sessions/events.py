@@ -54,6 +54,10 @@ OPS_LIMIT_REACHED = "ops.limit_reached"
 OPS_LIMITS_CHANGED = "ops.limits_changed"
 OPS_REMINDER = "ops.reminder"
 OPS_APPROVAL_EXPIRED = "ops.approval_expired"
+OPS_JUDGED = "ops.permission_judged"  # a model judged a call for the policy auto
+OPS_PERMISSIONS = "ops.permissions_changed"
+OPS_CALL_EDITED = "ops.call_edited"
+OPS_ASSIGNED = "ops.approval_assigned"
 OPS_NETWORK_REQUEST = "ops.network_request"
 OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 
@@ -65,6 +69,7 @@ RESULT_OF = {
 }
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset(RESULT_OF.values())
+SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
@@ -74,7 +79,6 @@ CALL_ID_FIELD = {
 END_TURN: dict[str, Any] = {"type": "end_turn"}
 RETRIES_EXHAUSTED: dict[str, Any] = {"type": "retries_exhausted"}
 BUDGET_REACHED: dict[str, Any] = {"type": "budget_reached"}
-EXTENSION = "holdfast"  # the key of our own additions inside the API's objects
 PAUSES = frozenset({"requires_action", "budget_reached"})  # stop reasons after which the same turn goes on
 
 

@@ -6,8 +6,8 @@ from ninja import Body, Query, Router
 from pydantic import Field
 
 from agents import actions
+from agents.additions import AgentAdditions
 from agents.api.shapes import agent_shape
-from agents.extension import AgentExtension
 from agents.models import Agent, AgentVersion
 from contract.http import Request
 from contract.pages import paginate
@@ -20,8 +20,8 @@ router = Router(tags=["Agents"])
 AGENT = "beta_managed_agents_agent.BetaManagedAgentsAgent"
 AgentAnswer = Annotated[dict[str, Any], Answer(AGENT)]
 AgentPage = Annotated[dict[str, Any], Answer(AGENT, page=True)]
-CreateBody = Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams", ours=AgentExtension)]
-UpdateBody = Annotated[dict[str, Any], Params("agent_update_params.AgentUpdateParams", ours=AgentExtension)]
+CreateBody = Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams", beside=AgentAdditions)]
+UpdateBody = Annotated[dict[str, Any], Params("agent_update_params.AgentUpdateParams", beside=AgentAdditions)]
 
 
 class PageQuery(QueryModel):

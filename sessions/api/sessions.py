@@ -7,13 +7,13 @@ from pydantic import Field
 
 from contract.errors import InvalidRequest
 from contract.http import Request
-from contract.limits import Limits, Ours
 from contract.pages import paginate
 from contract.query import Range
 from contract.schema import Answer, Params
 from sessions import actions
 from sessions.api.shapes import session_shape
 from sessions.finding import find_session, sessions_of
+from sessions.permissions import SessionAdditions
 
 router = Router(tags=["Sessions"])
 
@@ -21,14 +21,6 @@ SESSION = "beta_managed_agents_session.BetaManagedAgentsSession"
 SessionAnswer = Annotated[dict[str, Any], Answer(SESSION)]
 SessionPage = Annotated[dict[str, Any], Answer(SESSION, page=True)]
 DeleteAnswer = Annotated[dict[str, Any], Answer("beta_managed_agents_deleted_session.BetaManagedAgentsDeletedSession")]
-
-
-class SessionExtension(Ours):
-    """What a session's body may hold besides, under ``holdfast``: caps of this session."""
-
-    limits: Limits | None = None
-
-
 CLEARABLE = ("tools", "mcp_servers", "skills")
 
 
@@ -43,9 +35,11 @@ def nulls_clear(body: Any) -> Any:
     return {**body, "agent": {**agent, **cleared}}
 
 
-CREATE = Params("session_create_params.SessionCreateParams", prepare=nulls_clear, ours=SessionExtension)
-CreateBody = Annotated[dict[str, Any], CREATE]
-UpdateBody = Annotated[dict[str, Any], Params("session_update_params.SessionUpdateParams", ours=SessionExtension)]
+CreateBody = Annotated[
+    dict[str, Any],
+    Params("session_create_params.SessionCreateParams", prepare=nulls_clear, beside=SessionAdditions),
+]
+UpdateBody = Annotated[dict[str, Any], Params("session_update_params.SessionUpdateParams", beside=SessionAdditions)]
 
 
 class ListQuery(Range):

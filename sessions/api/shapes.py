@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from contract.schema import EXTENSION
+from contract.schema import OURS
 from contract.times import timestamp, timestamp_or_none
+from sessions import permissions
 from sessions.projected import session_columns, spent
 from sessions.projections.columns import Clock
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def session_shape(session: Session) -> dict[str, Any]:
     """A session whose threads and resources are prefetched (``sessions.finding.sessions_of``)."""
     now = timezone.now()
-    ours = {EXTENSION: {"limits": session.limits}} if session.limits else {}
+    ours = permissions.shown(session) | ({"limits": session.limits} if session.limits else {})
     return {
         "id": session.pk,
         "type": "session",
@@ -42,7 +43,7 @@ def session_shape(session: Session) -> dict[str, Any]:
         "created_at": timestamp(session.created_at),
         "updated_at": timestamp(session.updated_at),
         "archived_at": timestamp_or_none(session.archived_at),
-        **ours,
+        **({OURS: ours} if ours else {}),
     }
 
 

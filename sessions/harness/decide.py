@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from contract.schema import OURS
 from sessions import events as ev
 from sessions.harness.limits import Limits, Reached, Used, retry_at
 
@@ -159,7 +160,7 @@ def _stopped(state: ThreadState, limits: Limits, now: datetime) -> Finish | None
     whole = Used.of(session.spent, session.cost(now), session.clock.active_at(now))
     own = Used.of(state.spent, state.spent.cost, 0.0)
     cap = limits.caps.reached(whole) or limits.own.reached(own)
-    return None if cap is None else Finish({**ev.BUDGET_REACHED, ev.EXTENSION: cap.note()}, cap=cap)
+    return None if cap is None else Finish({**ev.BUDGET_REACHED, OURS: cap.note()}, cap=cap)
 
 
 def _calls(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
@@ -202,7 +203,7 @@ def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action
 def _give_up(state: ThreadState, error_type: str, message: str, note: dict[str, Any] | None = None) -> Finish:
     """Spec core 13.1 ``exhausted``: the turn is dead and queued inputs are dropped."""
     error = session_error(error_type, message, "exhausted")
-    stop_reason = {**ev.RETRIES_EXHAUSTED, ev.EXTENSION: note} if note else ev.RETRIES_EXHAUSTED
+    stop_reason = {**ev.RETRIES_EXHAUSTED, OURS: note} if note else ev.RETRIES_EXHAUSTED
     return Finish(stop_reason, error=error, dropped=tuple(state.queue))
 
 
