@@ -45,6 +45,7 @@ class Key:
 
     credential: Credential
     token: Secret
+    was_renewed: bool = False  # just now, so that a server's refusal can't be mended by it
 
 
 def key_for(holder: Holder, url: str, purpose: str) -> Key | None:
@@ -77,7 +78,7 @@ def renewed(holder: Holder, key: Key) -> Key:
     if outcome.auth is None:
         _failures.add(key)
         raise Refused(REASONS[outcome.status])
-    return Key(key.credential, outcome.auth.secrets["access_token"])
+    return Key(key.credential, outcome.auth.secrets["access_token"], was_renewed=True)
 
 
 REASONS = {

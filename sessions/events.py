@@ -49,6 +49,7 @@ OPS_PREFIX = "ops."
 OPS_PROCESSED = "ops.event_processed"
 OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
+OPS_TOOLS_LEFT_OUT = "ops.tools_left_out"
 OPS_TAKEN_OVER = "ops.taken_over"
 
 QUEUED = frozenset({USER_MESSAGE, SYSTEM_MESSAGE, USER_INTERRUPT})

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
+from agents.mcp.tools import toolsets
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
+from credentials.servers import Holder
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
 
@@ -36,6 +38,9 @@ class TurnSpec:
     tool_params: list[dict[str, Any]]
     provider: Provider
     limits: Limits
+    holder: Holder
+    mcp_servers: Mapping[str, str]  # URLs by name
+    toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
 
     @property
     def effort(self) -> str | None:
@@ -59,6 +64,9 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
         limits=limits(),
+        holder=Holder(session.workspace_id, session.id, tuple(session.vault_ids)),
+        mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
+        toolsets=toolsets(agent["tools"]),
     )
 
 
