@@ -51,6 +51,8 @@ OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TOOLS_LEFT_OUT = "ops.tools_left_out"
 OPS_TAKEN_OVER = "ops.taken_over"
+OPS_NETWORK_REQUEST = "ops.network_request"
+OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 
 QUEUED = frozenset({USER_MESSAGE, SYSTEM_MESSAGE, USER_INTERRUPT})
 RESULT_OF = {
