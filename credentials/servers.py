@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 
 from django.utils import timezone
 
-from credentials import matching, renewal, vaults
-from credentials.models import AccessRecord, Credential
+from credentials import lending, matching, renewal, scopes, vaults
+from credentials.crypto import CannotOpen
+from credentials.lending import Use
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from contract.secret import Secret
     from credentials.auths import Auth
+    from credentials.lending import Borrower
+    from credentials.models import Credential
 
 EARLY = timedelta(seconds=30)  # a token that ends so soon is renewed before it is used
 PAUSE_SECONDS = 30.0  # between attempts to renew a token that could not be renewed
@@ -31,15 +32,6 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """The session that uses a credential; ``vault_ids`` in the order in which they are searched."""
-
-    workspace_id: str
-    session_id: str
-    vault_ids: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Key:
     """A credential and its token as it is now."""
 
@@ -48,23 +40,29 @@ class Key:
     was_renewed: bool = False  # just now, so that a server's refusal can't be mended by it
 
 
-def key_for(holder: Holder, url: str, purpose: str) -> Key | None:
-    """The first vault's credential for the server at ``url``, renewed if its token is over; None if there is none.
+def key_for(borrower: Borrower, url: str, tool: str | None = None) -> Key | None:
+    """The session's credential for the server at ``url``, renewed if its token is over; None if there is none.
 
-    ``purpose`` goes onto the access record. Raises ``Refused``.
+    ``tool`` None: only its tools are listed. The use goes on record. Raises ``Refused``.
     """
-    credential = _credential_for(holder, url)
+    try:
+        credential = lending.for_server(borrower, url, tool)
+    except matching.BadUrl:
+        return None
     if credential is None:
         return None
-    auth = vaults.auth_of(credential)
+    try:
+        auth = vaults.auth_of(credential)
+    except CannotOpen as error:
+        raise Refused(f"The credential {credential.pk} can't be used: {error}") from None
     key = Key(credential, auth.secrets["token" if auth.shown["type"] == "static_bearer" else "access_token"])
     if _is_over(auth):
-        key = renewed(holder, key)
-    _record(holder, credential, purpose, url)
+        key = renewed(borrower, key)
+    _note(borrower, credential, "mcp", url, tool or "")
     return key
 
 
-def renewed(holder: Holder, key: Key) -> Key:
+def renewed(borrower: Borrower, key: Key) -> Key:
     """The same credential with a newer token, after the server refused this one. Raises ``Refused``."""
     if key.credential.auth["type"] != "mcp_oauth":
         raise Refused("The server refused the credential's token; replace it in its vault.")
@@ -72,7 +70,7 @@ def renewed(holder: Holder, key: Key) -> Key:
         raise Refused("The credential's token could not be renewed a moment ago; it is tried again later.")
 
     def note(auth: Auth) -> None:
-        _record(holder, key.credential, "refresh", auth.shown["refresh"]["token_endpoint"])
+        _note(borrower, key.credential, "refresh", auth.shown["refresh"]["token_endpoint"])
 
     outcome = renewal.renew(key.credential, key.token, note)
     if outcome.auth is None:
@@ -88,33 +86,16 @@ REASONS = {
 }
 
 
-def _credential_for(holder: Holder, url: str) -> Credential | None:
-    try:
-        slot = matching.server_slot(url)
-    except matching.BadUrl:
-        return None
-    rows = Credential.objects.filter(
-        vault__workspace_id=holder.workspace_id, vault_id__in=list(holder.vault_ids), slot=slot, archived_at=None
-    )
-    by_vault = {row.vault_id: row for row in rows}
-    return next((by_vault[vault_id] for vault_id in holder.vault_ids if vault_id in by_vault), None)
-
-
 def _is_over(auth: Auth) -> bool:
     until = auth.shown.get("expires_at")
     return until is not None and datetime.fromisoformat(until) - EARLY <= timezone.now()
 
 
-def _record(holder: Holder, credential: Credential, purpose: str, url: str) -> None:
-    AccessRecord.objects.create(
-        workspace_id=holder.workspace_id,
-        vault_id=credential.vault_id,
-        credential_id=credential.pk,
-        by="session",
-        session_id=holder.session_id,
-        purpose=purpose[:64],
-        host=urlsplit(url).hostname or "",
-    )
+def _note(borrower: Borrower, credential: Credential, purpose: str, url: str, tool: str = "") -> None:
+    host = urlsplit(url).hostname or ""
+    rule = scopes.described(credential.scope)
+    use = Use(credential.vault_id, credential.pk, purpose, host, tool=tool[:128], method="POST", rule=rule)
+    lending.note_uses(borrower, "session", [use])
 
 
 class _Failures:

@@ -257,5 +257,7 @@ def _why(error: BaseException) -> str:
     """The innermost reason of a library's error, cut short."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, ValidationError):
+        return "its answer is not what the protocol says"
     text = str(error) if isinstance(error, (MCPError, httpx2.HTTPError)) else ""
     return text[:500] or type(error).__name__

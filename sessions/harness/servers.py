@@ -32,16 +32,17 @@ AUTHENTICATION_FAILED = "mcp_authentication_failed_error"
 FAILURES = (ServerFailed, Refused)
 
 
-def ask(spec: TurnSpec, server: str, purpose: str, request: Callable[[Access], Future[T]]) -> T:
-    """Do one request with the session's credential; once more with a renewed token if the server refuses the first.
+def ask(spec: TurnSpec, server: str, tool: str | None, request: Callable[[Access], Future[T]]) -> T:
+    """Do one request with the session's credential for ``tool`` (None: to list them).
 
-    Gives the database connection back before it waits. Raises ``FAILURES`` and what the request raises.
+    Once more with a renewed token if the server refuses the one it got. Gives the database connection back before it
+    waits. Raises ``FAILURES`` and what the request raises.
     """
     url = spec.mcp_servers.get(server)
     if url is None:
         raise ServerFailed("this session has no MCP server of that name")
     try:
-        key = credentials.key_for(spec.holder, url, purpose)
+        key = credentials.key_for(spec.borrower, url, tool)
         connection.close()
         while True:
             access = Access(spec.session_id, server, url, key.token if key else None, CheckedTransport)
@@ -50,7 +51,7 @@ def ask(spec: TurnSpec, server: str, purpose: str, request: Callable[[Access], F
             except NotAuthorised:
                 if key is None or key.was_renewed:
                     raise
-                key = credentials.renewed(spec.holder, key)
+                key = credentials.renewed(spec.borrower, key)
                 connection.close()
     finally:
         connection.close()
@@ -88,7 +89,7 @@ def _listings(spec: TurnSpec, wanted: list[str]) -> tuple[dict[str, Listing], li
     listed: dict[str, Listing] = {}
     drafts: list[Draft] = []
     with ThreadPoolExecutor(max_workers=len(wanted), thread_name_prefix="mcp-list") as threads:
-        asked = {server: threads.submit(ask, spec, server, "tools/list", pool().tools) for server in wanted}
+        asked = {server: threads.submit(ask, spec, server, None, pool().tools) for server in wanted}
     for server, future in asked.items():
         try:
             listed[server] = future.result()

@@ -12,7 +12,7 @@ from agents.mcp.tools import toolsets
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
-from credentials.servers import Holder
+from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from agents.policies import Grant
     from agents.providers.base import Provider
+    from credentials.lending import Borrower
     from sessions.models import Session, Thread
 
 
@@ -38,7 +39,7 @@ class TurnSpec:
     tool_params: list[dict[str, Any]]
     provider: Provider
     limits: Limits
-    holder: Holder
+    borrower: Borrower
     mcp_servers: Mapping[str, str]  # URLs by name
     toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
 
@@ -64,7 +65,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
         limits=limits(),
-        holder=Holder(session.workspace_id, session.id, tuple(session.vault_ids)),
+        borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
     )
