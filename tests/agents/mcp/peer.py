@@ -109,6 +109,16 @@ def build(port: int) -> Starlette:
             ),
         }
     server = MCPServer("peer", **auth)
+    _quick(server)
+    _slow(server)
+    tools = server._tool_manager._tools  # made one by one, ten thousand would take a minute
+    for number in range(int(os.environ.get("MANY", "0"))):
+        copied = tools["echo"].model_copy(update={"name": f"many_{number}"})
+        tools[copied.name] = copied
+    return server.sse_app() if os.environ.get("SSE") else server.streamable_http_app()
+
+
+def _quick(server: MCPServer) -> None:
     counted: dict[int, int] = {}
 
     @server.tool()
@@ -128,6 +138,8 @@ def build(port: int) -> Starlette:
         counted[key] = counted.get(key, 0) + 1
         return str(counted[key])
 
+
+def _slow(server: MCPServer) -> None:
     @server.tool()
     async def sleepy(seconds: float) -> str:
         """Take a while."""
@@ -157,12 +169,6 @@ def build(port: int) -> Starlette:
         """Ask the client's user."""
         answer = await ctx.elicit(message="Your name?", schema=Answer)
         return f"answer: {answer.action}"
-
-    tools = server._tool_manager._tools  # made one by one, ten thousand would take a minute
-    for number in range(int(os.environ.get("MANY", "0"))):
-        copied = tools["echo"].model_copy(update={"name": f"many_{number}"})
-        tools[copied.name] = copied
-    return server.sse_app() if os.environ.get("SSE") else server.streamable_http_app()
 
 
 def main() -> None:
