@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseFailure
 from django.db import connection
@@ -13,6 +14,7 @@ from credentials.crypto import CannotOpen
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
+from sessions.harness import servers
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide, session_error
@@ -23,6 +25,9 @@ from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread
 from sessions.wake import wake
+
+if TYPE_CHECKING:
+    from sessions.harness.spec import TurnSpec
 
 logger = logging.getLogger(__name__)
 
@@ -106,12 +111,22 @@ class Runner:
         thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
-        self.effects = Effects(self.lease, spec, self.state, self.prompt)
         if self.lease.previous:
             note = Draft(ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner})
             log.append(spec.session_id, spec.thread_id, [note], lease=self.lease)
         self._catch_up()
+        spec = self._with_servers(spec)
+        self.effects = Effects(self.lease, spec, self.state, self.prompt)
         return self.effects
+
+    def _with_servers(self, spec: TurnSpec) -> TurnSpec:
+        """Add the tools of the session's MCP servers, unless the thread rests and needs none."""
+        if not spec.toolsets or self.state.status in ("idle", "terminated"):
+            return spec
+        spec, drafts = servers.joined(spec, self.state.mcp_failed, self.state.tools_left_out)
+        if drafts:
+            self._advance(log.append(spec.session_id, spec.thread_id, drafts, lease=self.lease))
+        return spec
 
     def _work(self, effects: Effects) -> None:
         while True:

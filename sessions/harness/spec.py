@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
+from agents.mcp.tools import toolsets
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
 from sessions.caps import caps_of, own_caps
+from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
 from sessions.log import UnknownThread
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from agents.policies import Grant, Rulebook
     from agents.providers.base import Provider
+    from credentials.lending import Borrower
     from sessions.models import Session
 
 
@@ -39,6 +42,9 @@ class TurnSpec:
     rules: Rulebook
     tool_params: list[dict[str, Any]]
     provider: Provider
+    borrower: Borrower
+    mcp_servers: Mapping[str, str]  # URLs by name
+    toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
 
     @property
     def effort(self) -> str | None:
@@ -62,6 +68,9 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
+        borrower=borrower(session),
+        mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
+        toolsets=toolsets(agent["tools"]),
     )
 
 

@@ -80,6 +80,8 @@ class ThreadState:
     context_tokens: int = 0  # size of the last prompt and its reply
     compactions: int = 0  # since the last reply
     sandbox_opened: bool = False
+    mcp_failed: set[str] = field(default_factory=set)  # MCP servers, since the thread last started to run
+    tools_left_out: dict[str, int] = field(default_factory=dict)  # by MCP server
     spent: Spent = field(default_factory=Spent)
     watch: Watch = field(default_factory=Watch)
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
@@ -93,6 +95,8 @@ class ThreadState:
             handler(self, entry)
 
     def _enter(self, status: str, entry: Entry) -> None:
+        if status == "running" and self.status == "idle":
+            self.mcp_failed = set()
         self.status = status
         wake_at = (entry.private or {}).get("wake_at")
         self.wake_at = datetime.fromisoformat(wake_at) if wake_at else None
@@ -187,6 +191,13 @@ class ThreadState:
     def _reminded(self, entry: Entry) -> None:
         self.watch.remind()
 
+    def _error(self, entry: Entry) -> None:
+        if server := entry.payload["error"].get("mcp_server_name"):
+            self.mcp_failed.add(server)
+
+    def _left_out(self, entry: Entry) -> None:
+        self.tools_left_out[entry.payload["mcp_server_name"]] = entry.payload["count"]
+
     def _sandbox_opened(self, entry: Entry) -> None:
         self.sandbox_opened = True
 
@@ -222,6 +233,8 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.OPS_REMINDER: ThreadState._reminded,
     ev.OPS_JUDGED: ThreadState._judged,
     ev.OPS_CALL_EDITED: ThreadState._edited,
+    ev.SESSION_ERROR: ThreadState._error,
+    ev.OPS_TOOLS_LEFT_OUT: ThreadState._left_out,
     ev.OPS_SANDBOX_OPENED: ThreadState._sandbox_opened,
     ev.OPS_TAKEN_OVER: ThreadState._taken_over,
 }
