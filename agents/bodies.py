@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agents.additions import AgentAdditions
 from contract.errors import InvalidRequest
 from contract.schema import Params
 
@@ -42,7 +43,5 @@ def session_body(body: Any) -> Any:
     return {**body, "agent": null_domains_are_absent(agent)}
 
 
-AGENT_CREATE = Params("agent_create_params.AgentCreateParams", prepare=null_domains_are_absent)
-AGENT_UPDATE = Params("agent_update_params.AgentUpdateParams", prepare=null_domains_are_absent)
-SESSION_CREATE = Params("session_create_params.SessionCreateParams", prepare=session_body)
-SESSION_UPDATE = Params("session_update_params.SessionUpdateParams", prepare=session_body)
+AGENT_CREATE = Params("agent_create_params.AgentCreateParams", prepare=null_domains_are_absent, beside=AgentAdditions)
+AGENT_UPDATE = Params("agent_update_params.AgentUpdateParams", prepare=null_domains_are_absent, beside=AgentAdditions)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agents import toolsets
+from agents import additions, toolsets
 from agents.pricing import is_priced
 from contract.errors import InvalidRequest
+from contract.schema import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,7 +109,7 @@ def agent(body: Mapping[str, Any]) -> dict[str, Any]:
         "name": name("name", body["name"]),
         "model": model(body["model"]),
         **{field: resolver(body.get(field)) for field, resolver in RESOLVERS.items()},
-    }
+    } | _ours(additions.merged({}, body.get(OURS), _model_id(body)))
 
 
 def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +120,17 @@ def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str,
     if "model" in body:
         changed["model"] = model(body["model"], spec["model"])
     changed.update({field: resolver(body[field]) for field, resolver in RESOLVERS.items() if field in body})
-    return changed
+    ours = additions.merged(changed.pop(OURS, None), body.get(OURS), changed["model"]["id"])
+    return changed | _ours(ours)
+
+
+def _model_id(body: Mapping[str, Any]) -> str:
+    return str(model(body["model"])["id"])
+
+
+def _ours(fields: dict[str, Any]) -> dict[str, Any]:
+    """Our own fields, under their key if there are any."""
+    return {OURS: fields} if fields else {}
 
 
 def overridden_agent(spec: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,6 +138,7 @@ def overridden_agent(spec: Mapping[str, Any], override: Mapping[str, Any]) -> di
     changed = dict(spec)
     if "model" in override:
         changed["model"] = model(override["model"])
+        additions.merged(changed.get(OURS), None, changed["model"]["id"])  # its limits must fit the other model, too
     changed.update({field: RESOLVERS[field](override[field]) for field in OVERRIDABLE if field in override})
     return changed
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from agents import references, resolve, rosters
 from agents.actions import find_agent
+from agents.additions import additions
 from agents.api.shapes import agent_snapshot, thread_agent
 from contract.errors import ApiError, InvalidRequest
 from credentials.egress.rules import first_match
@@ -87,10 +88,12 @@ def everyone(snapshot: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def models(snapshot: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The model objects of everything that a session can run, its advisor's too."""
+    """The model objects of everything that a session can run: its agents, what they fall back on, its advisor."""
     found = [definition["model"] for definition in everyone(snapshot)]
+    plain = [name for definition in everyone(snapshot) for name in additions(definition).get("fallback_models", ())]
     adviser = rosters.advisor(snapshot["multiagent"])
-    return [*found, {"id": adviser, "speed": "standard", "inference_geo": None}] if adviser else found
+    plain += [adviser] if adviser else []
+    return found + [{"id": name, "speed": "standard", "inference_geo": None} for name in plain]
 
 
 def check_reachable(snapshot: Mapping[str, Any], environment: Environment) -> None:

@@ -14,7 +14,7 @@ from django.db import transaction
 from contract import ids
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import budgets, inbound, log, notyet, nudges
+from sessions import budgets, caps, inbound, log, notyet, nudges
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
@@ -43,7 +43,7 @@ def send(
     inbound.check(session, events, where)
     with transaction.atomic():
         thread = _lock(session)
-        intake = _Intake(session, thread, at_cap=thread.status == "idle" and budgets.is_used_up(thread.session))
+        intake = _Intake(session, thread, at_cap=_at_cap(thread))
         for index, event in enumerate(events):
             intake.take(f"{where}.{index}", event)
         drafts = intake.finish()
@@ -69,6 +69,11 @@ def _lock(session: Session) -> Thread:
     return thread
 
 
+def _at_cap(thread: Thread) -> bool:
+    """True if a session that rests has no room for another model request, by its budget or a cap of ours."""
+    return thread.status == "idle" and (budgets.is_used_up(thread.session) or caps.reached(thread.session) is not None)
+
+
 @dataclass(slots=True)
 class _Intake:
     """What one request appends, built event by event over the locked thread."""
@@ -92,10 +97,7 @@ class _Intake:
     def take(self, where: str, event: Mapping[str, Any]) -> None:
         """Check one event against the thread as the events before it leave it, and draft it."""
         if self.at_cap and event["type"] not in ACCEPTED_AT_CAP:
-            accepted = ", ".join(sorted(ACCEPTED_AT_CAP))
-            raise InvalidRequest(
-                f"{where}.type: The session's budget is used up; until that changes it takes only {accepted}."
-            )
+            raise caps.refuse_at_cap(self.session, where, ACCEPTED_AT_CAP)
         notyet.check_event(where, event["type"])
         payload = {key: value for key, value in event.items() if key != "type"}
         if event["type"] == ev.USER_TOOL_CONFIRMATION:
@@ -122,7 +124,10 @@ class _Intake:
         if self._answered and self._status == "idle":
             if self._pending:
                 stop = ev.requires_action(list(self._pending))
-                self.drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=stop, stop_details=None)))
+                until = self.thread.wake_at
+                private = {"wake_at": until.isoformat()} if until else None
+                about = self._about(stop_reason=stop, stop_details=None)
+                self.drafts.append(Draft(ev.THREAD_IDLE, about, private=private))
             else:
                 self._start()
         if self._starts:

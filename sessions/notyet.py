@@ -43,14 +43,6 @@ def web_tools(wanted: Wanted) -> Refusal:
     return None
 
 
-def auto_policy(wanted: Wanted) -> Refusal:
-    for tool in wanted.agent["tools"]:
-        judged = [tool.get("default_config", NOTHING), *tool.get("configs", ())]
-        if any(config.get("permission_policy", NOTHING).get("type") == "auto" for config in judged):
-            return "agent.tools", "the permission policy auto is"
-    return None
-
-
 def skills(wanted: Wanted) -> Refusal:
     return ("agent.skills", "skills are") if wanted.agent["skills"] else None
 
@@ -96,7 +88,6 @@ def _resource(wanted: Wanted, kind: str) -> Refusal:
 ENTRIES = (
     mcp_servers,
     web_tools,
-    auto_policy,
     skills,
     multiagent,
     execution_identity,

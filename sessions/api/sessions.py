@@ -9,10 +9,11 @@ from agents import bodies
 from contract.http import Request
 from contract.pages import paginate
 from contract.query import Range
-from contract.schema import Answer
+from contract.schema import Answer, Params
 from sessions import actions
 from sessions.api.shapes import session_shape
 from sessions.finding import find_session, sessions_of
+from sessions.permissions import SessionAdditions
 
 router = Router(tags=["Sessions"])
 
@@ -20,8 +21,14 @@ SESSION = "beta_managed_agents_session.BetaManagedAgentsSession"
 SessionAnswer = Annotated[dict[str, Any], Answer(SESSION)]
 SessionPage = Annotated[dict[str, Any], Answer(SESSION, page=True)]
 DeleteAnswer = Annotated[dict[str, Any], Answer("beta_managed_agents_deleted_session.BetaManagedAgentsDeletedSession")]
-CreateBody = Annotated[dict[str, Any], bodies.SESSION_CREATE]
-UpdateBody = Annotated[dict[str, Any], bodies.SESSION_UPDATE]
+CreateBody = Annotated[
+    dict[str, Any],
+    Params("session_create_params.SessionCreateParams", prepare=bodies.session_body, beside=SessionAdditions),
+]
+UpdateBody = Annotated[
+    dict[str, Any],
+    Params("session_update_params.SessionUpdateParams", prepare=bodies.session_body, beside=SessionAdditions),
+]
 
 
 class ListQuery(Range):

@@ -260,7 +260,6 @@ def test_what_cannot_run_yet_is_refused_once_all_else_is_right(
     wanted: dict[str, dict[str, Any]] = {
         "mcp_servers": {"agent": {"mcp_servers": [SERVER], "tools": [MCP]}},
         "web_tools": {"agent": {"tools": [{**TOOLSET, "configs": [{"name": "web_fetch"}]}]}},
-        "auto_policy": {"agent": {"tools": [{**TOOLSET, "default_config": {"permission_policy": {"type": "auto"}}}]}},
         "skills": {"agent": {"tools": [TOOLSET], "skills": [{"type": "anthropic", "skill_id": "pdf"}]}},
         "multiagent": {"agent": {"multiagent": {"type": "multiagent_20261001"}}},
         "execution_identity": {"agent": {"execution_identity": role}},
