@@ -276,7 +276,9 @@ def test_the_list_is_filtered_by_its_address(world: World) -> None:
 
 
 def test_raw_events_show_the_wire_and_page_both_ways(world: World) -> None:
-    world.append(*[Draft(ev.AGENT_MESSAGE, {"content": text(f"n{n}")}, private={"kept": "not on the wire"}) for n in range(130)])
+    world.append(
+        *[Draft(ev.AGENT_MESSAGE, {"content": text(f"n{n}")}, private={"kept": "not on the wire"}) for n in range(130)]
+    )
     address = f"/sessions/{world.session.pk}/events/"
     last = world.alice.get(address).content.decode()
     assert "Events 31 to 130 of 130" in last
