@@ -13,15 +13,15 @@ from django.db import connection
 
 from agents import policies, pricing
 from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnInterrupted, Usage
-from agents.sandboxes.base import CallResult, SandboxError
 from agents.tools import registry as tools
 from contract import ids
 from sessions import events as ev
-from sessions import log, outputs
+from sessions import log
 from sessions.events import Draft
 from sessions.harness import compaction
 from sessions.harness import decide as do
-from sessions.harness.hands import Hands
+from sessions.harness.hands.base import CannotCarryOut, Turn
+from sessions.harness.hands.registry import Hands
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
 from sessions.inbox import interrupted_result
@@ -30,6 +30,7 @@ from sessions.models import Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agents.sandboxes.base import CallResult
     from sessions.harness.lease import Lease
     from sessions.harness.prompt import Prompt
     from sessions.harness.spec import TurnSpec
@@ -53,7 +54,7 @@ class Effects:
 
     def __init__(self, lease: Lease, spec: TurnSpec, state: ThreadState, prompt: Prompt) -> None:
         self.lease, self.spec, self.state, self.prompt = lease, spec, state, prompt
-        self.hands = Hands(spec.session_id, lease.should_stop)
+        self.hands = Hands(Turn(spec, state, lease))
         self._looked_at = time.monotonic()
 
     def perform(self, actions: Sequence[do.Action]) -> list[Event]:
@@ -168,25 +169,15 @@ class Effects:
         refused = [action.call for action in actions if isinstance(action, do.Refuse)]
         ready = [action.call for action in actions if isinstance(action, do.RunTool)]
         stored = self._append([self._refusal(call) for call in refused]) if refused else []
-        if ready:
+        sendable: list[Call] = []
+        for hand, calls in self.hands.sort(ready):
             try:
-                stored += self._open_hands()
-            except SandboxError as error:
-                return stored + self._append([_error_result(call.id, str(error)) for call in ready])
-            stored += self._run(ready)
-        return stored
-
-    def _open_hands(self) -> list[Event]:
-        """Open the sandbox, then say so on the log: no call is sent before that mark is committed.
-
-        So a session without the mark has never had a call in any sandbox.
-        """
-        if self.hands.is_open:
-            return []
-        opened = self.hands.open(first=not self.state.sandbox_opened)
-        if self.state.sandbox_opened:
-            return []
-        return self._append([Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})])
+                if drafts := hand.open():
+                    stored += self._append(drafts)
+                sendable += calls
+            except CannotCarryOut as error:
+                stored += self._append([_error_result(call, str(error)) for call in calls])
+        return stored + self._run(sendable)
 
     def _run(self, calls: list[Call]) -> list[Event]:
         connection.close()
@@ -194,13 +185,15 @@ class Effects:
         running: dict[Future[CallResult], Call] = {}
         for call in calls:
             reattempt = self.state.may_have_started(call)
-            running[pool.submit(self.hands.call, call, reattempt=reattempt)] = call
+            running[pool.submit(self.hands.of(call).call, call, reattempt=reattempt)] = call
         stored: list[Event] = []
         told = False
         while running:
             done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 stored += self._finished(running.pop(future), future)
+            if drafts := self.hands.tend():
+                stored += self._append(drafts)
             if running and self._should_stop() and not told:
                 told = True
                 self._stop_hands()
@@ -215,22 +208,21 @@ class Effects:
     def _finished(self, call: Call, future: Future[CallResult]) -> list[Event]:
         try:
             result = future.result()
-        except SandboxError as error:
-            return self._append([_error_result(call.id, str(error))])
-        payload = {"tool_use_id": call.id, "content": result.content, "is_error": result.is_error}
+        except CannotCarryOut as error:
+            return self._append([_error_result(call, str(error))])
         private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
-        if result.outputs:
-            outputs.capture(self.spec.session_id, result.outputs, self.hands.read_output)
-        return self._append([Draft(ev.TOOL_RESULT, payload, private=private)])
+        drafts = self.hands.of(call).finished(call, result)
+        told = ev.result_draft(call.type, call.id, result.content, is_error=result.is_error, private=private)
+        return self._append([*drafts, told])
 
     def _refusal(self, call: Call) -> Draft:
-        return _error_result(call.id, call.refusal or policies.refusal(call.name))
+        return _error_result(call, call.refusal or policies.refusal(call.name))
 
     # The turn
 
     def _interrupt(self, interrupt: do.Interrupt) -> list[Event]:
         """Spec core 10.7: close the calls, tell of the interrupt, end the turn; then the next one."""
-        drafts = [interrupted_result(call.id, custom=call.custom) for call in interrupt.calls]
+        drafts = [interrupted_result(call.type, call.id) for call in interrupt.calls]
         drafts.append(_processed(interrupt.interrupts))
         drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=ev.END_TURN, stop_details=None)))
         if interrupt.messages:
@@ -260,7 +252,7 @@ class Effects:
         drafts: list[Draft] = []
         if self.state.open_request:
             drafts.append(request_end(self.state.open_request, Usage(), self._speed, {}, is_error=True))
-        drafts += [interrupted_result(call.id, custom=call.custom) for call in self.state.calls.values()]
+        drafts += [interrupted_result(call.type, call.id) for call in self.state.calls.values()]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
         return self._append([*drafts, Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)])
@@ -271,6 +263,5 @@ def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:
     return Draft(ev.OPS_PROCESSED, {**payload, "dropped": True} if dropped else payload)
 
 
-def _error_result(call_id: str, text: str) -> Draft:
-    content = [{"type": "text", "text": text}]
-    return Draft(ev.TOOL_RESULT, {"tool_use_id": call_id, "content": content, "is_error": True})
+def _error_result(call: Call, text: str) -> Draft:
+    return ev.error_draft(call.type, call.id, text)

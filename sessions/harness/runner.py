@@ -61,7 +61,7 @@ class Runner:
 
     @property
     def used_hands(self) -> bool:
-        return self.effects is not None and self.effects.hands.is_open
+        return self.effects is not None and self.effects.hands.sandbox_used
 
     def drive(self) -> bool:
         """Work until the thread rests; False if it was left in the middle of something."""

@@ -2,7 +2,7 @@
 
 const zone = () => (document.documentElement.dataset.zone === "utc" ? "UTC" : undefined);
 const format = (options) => new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone() });
-let clock, full;
+let clock, dated, full;
 const two = (number) => String(number).padStart(2, "0");
 
 function ago(seconds) {
@@ -28,13 +28,16 @@ function localise() {
   for (const time of document.querySelectorAll("time:not([data-local])")) {
     const moment = new Date(time.dateTime);
     if ("clock" in time.dataset) time.textContent = clock.format(moment);
+    if ("moment" in time.dataset) time.textContent = dated.format(moment);
     time.title = full.format(moment);
     time.dataset.local = "";
   }
 }
 
 function choose() {
-  clock = format({ hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  const hour = { hour: "2-digit", minute: "2-digit", hour12: false };
+  clock = format({ ...hour, second: "2-digit" });
+  dated = format({ ...hour, weekday: "short", day: "numeric", month: "short", year: "numeric" });
   full = format({ dateStyle: "medium", timeStyle: "long" });
   for (const time of document.querySelectorAll("time[data-local]")) delete time.dataset.local;
   localise();

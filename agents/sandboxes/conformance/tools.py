@@ -49,11 +49,12 @@ def _timeout(b: Bench) -> None:
 def _stubborn(b: Bench) -> None:
     b.open()
     b.bash("x=kept")
-    result = b.call("bash", command="(trap '' INT TERM; echo $BASHPID > /tmp/pid; sleep 60)", timeout_ms=500)
+    result = b.call("bash", command="(trap '' INT TERM; echo $BASHPID > /tmp/pid; sleep 60)", timeout_ms=1500)
     expect(result.is_error and "timed out" in text(result), result)
     # Killed, it is still to be seen until it is waited for.
     gone = "for _ in $(seq 50); do kill -0 $(cat /tmp/pid) 2>/dev/null || { echo gone; break; }; sleep 0.1; done"
-    expect(b.bash(f"echo $x; {gone}") == "kept\ngone")
+    seen = b.bash(f"echo $x; {gone}")
+    expect(seen == "kept\ngone", seen)
 
 
 def _stubborn_shell(b: Bench) -> None:

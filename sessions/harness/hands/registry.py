@@ -1,0 +1,64 @@
+"""The places where calls are carried out, by name, and those that one turn has opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.tools import registry as tools
+from sessions.harness.hands.sandbox import SandboxHand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sessions.events import Draft
+    from sessions.harness.hands.base import Hand, Turn
+    from sessions.harness.state import Call
+
+PLACES: dict[str, Callable[[Turn], Hand]] = {
+    "sandbox": SandboxHand,
+}
+
+
+def place_of(call: Call) -> str:
+    """Where a call that may run is carried out. Calls of unknown tools were refused before they got here."""
+    return tools.TOOLSET[call.name].runs
+
+
+class Hands:
+    """The places of one turn, each made when a call first needs it. Not shared between turns."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._made: dict[str, Hand] = {}
+
+    @property
+    def sandbox_used(self) -> bool:
+        """True once this turn has opened its session's sandbox, which should be kept when the turn ends."""
+        hand = self._made.get("sandbox")
+        return isinstance(hand, SandboxHand) and hand.is_open
+
+    def of(self, call: Call) -> Hand:
+        """The place of one call."""
+        return self._at(place_of(call))
+
+    def sort(self, calls: Sequence[Call]) -> list[tuple[Hand, list[Call]]]:
+        """The calls by their places, in the order in which the places first occur."""
+        found: dict[str, list[Call]] = {}
+        for call in calls:
+            found.setdefault(place_of(call), []).append(call)
+        return [(self._at(place), there) for place, there in found.items()]
+
+    def tend(self) -> list[Draft]:
+        """Asked again and again while calls run: what is to be committed meanwhile."""
+        hand = self._made.get("sandbox")
+        return hand.tend() if isinstance(hand, SandboxHand) else []
+
+    def interrupt(self) -> None:
+        """Stop what is under way anywhere."""
+        for hand in self._made.values():
+            hand.interrupt()
+
+    def _at(self, place: str) -> Hand:
+        if place not in self._made:
+            self._made[place] = PLACES[place](self._turn)
+        return self._made[place]

@@ -1,0 +1,15 @@
+"""What happens, one file a concern."""
+
+from sessions.models.core import STATUSES, Event, File, Resource, Session, Thread
+from sessions.models.deployments import Deployment, DeploymentRun
+
+__all__ = [
+    "STATUSES",
+    "Deployment",
+    "DeploymentRun",
+    "Event",
+    "File",
+    "Resource",
+    "Session",
+    "Thread",
+]
