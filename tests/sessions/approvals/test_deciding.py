@@ -14,7 +14,7 @@ from contract.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from contract.roles import Role
 from sessions import events as ev
 from sessions import inbox
-from sessions.approvals import actions, expiry, finding, remembering
+from sessions.approvals import actions, deadlines, finding, remembering
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Approval, Session
@@ -243,10 +243,10 @@ def test_what_nobody_answers_in_time_ends_as_its_rule_says(desk: Desk, outcome: 
     rule = {"effect": "ask", "expires_after_seconds": 1800, "on_expiry": outcome}
     (approval,) = desk.asks("make", rule=rule)
     assert approval.expires_at == approval.asked_at + timedelta(minutes=30)
-    assert expiry.expire_due() == 0
+    assert deadlines.expire_due() == 0
     Approval.objects.update(expires_at=timezone.now())
-    assert expiry.expire_due() == 1
-    assert expiry.expire_due() == 0
+    assert deadlines.expire_due() == 1
+    assert deadlines.expire_due() == 0
     approval.refresh_from_db()
     assert (approval.state, approval.via) == ("expired", "expiry")
     assert approval.decided_label.endswith("in time")
