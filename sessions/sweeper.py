@@ -14,6 +14,7 @@ from django.db import connection
 
 from credentials import answers
 from sessions import caps, expiry, files, workspaces
+from sessions.approvals import deadlines, notices
 from sessions.harness.lease import LIVENESS_CLASS, free_orphans
 from sessions.models import Session
 from sessions.schedules import runs
@@ -83,6 +84,8 @@ class Sweeper:
                 if leading:
                     self.sweep()
                     runs.fire_due()
+                    deadlines.expire_due()
+                    notices.send_due()
                     self._tidy()
             except Exception:
                 log.exception("A sweep failed; the next one tries again.")
