@@ -50,6 +50,8 @@ OPS_PROCESSED = "ops.event_processed"
 OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TAKEN_OVER = "ops.taken_over"
+OPS_NETWORK_REQUEST = "ops.network_request"
+OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 
 QUEUED = frozenset({USER_MESSAGE, SYSTEM_MESSAGE, USER_INTERRUPT})
 RESULT_OF = {

@@ -34,6 +34,7 @@ class Session(models.Model):
     vault_ids = models.JSONField(default=list, blank=True)
     limits = models.JSONField(default=dict, blank=True)  # our caps: see sessions.harness.limits
     budget = models.JSONField(null=True, blank=True)  # the wire ``budget``: a limit in cents (spec core 8.7)
+    sandbox_config = models.JSONField(null=True, blank=True)  # the environment's, when the sandbox was first made
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

@@ -22,16 +22,19 @@ from agents.sandboxes.base import (
     Upload,
 )
 from contract import blobs
+from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
 from sessions.events import Draft
 from sessions.harness.hands.base import CannotCarryOut
+from sessions.harness.hands.network import Network, denials
 from sessions.models import Resource, Session
 from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from credentials.egress.client import Registered
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
 
@@ -54,6 +57,7 @@ class SandboxHand:
         self._backend = backend()
         self._spec = SandboxSpec(self._session_id)
         self._snapshot = ""
+        self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
         self.is_open = False
 
     def open(self) -> list[Draft]:
@@ -65,17 +69,40 @@ class SandboxHand:
         if self.is_open:
             return []
         first = not self._turn.state.sandbox_opened
-        session = Session.objects.only("id", "snapshot").get(pk=self._session_id)
+        session = Session.objects.select_related("environment").get(pk=self._session_id)
+        if session.sandbox_config is None:
+            session.sandbox_config = session.environment.config
+            session.save(update_fields=["sandbox_config"])
         self._spec = SandboxSpec(self._session_id, uploads=tuple(_uploads(session)), first=first)
         self._snapshot = session.snapshot
         try:
+            self._spec = self._connected(session)
             opened = self._open()
-        except SandboxError as error:
+            problems = self._network.problems(session) if self._network and first else []
+        except (SandboxError, EgressUnavailable) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
         if not first:
             return []
-        return [Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})]
+        return [Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)}), *problems]
+
+    def _connected(self, session: Session) -> SandboxSpec:
+        """The spec with a network, if there is one; waits a while for a proxy that is starting."""
+        if self._network is None:
+            return self._spec
+        told = self._patiently(partial(self._network.tell, session))
+        environment = {**told.variables, **told.placeholders}
+        return replace(self._spec, network="proxy", trust=told.trust, environment=environment)
+
+    def _patiently(self, ask: Callable[[], Registered]) -> Registered:
+        deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
+        while True:
+            try:
+                return ask()
+            except EgressUnavailable:
+                if time.monotonic() > deadline or self._turn.give_up():
+                    raise
+                time.sleep(RETRY_HOST_SECONDS)
 
     def _open(self) -> Opened:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
@@ -93,9 +120,15 @@ class SandboxHand:
     def call(self, call: Call, *, reattempt: bool) -> CallResult:
         """Run a call once; a sandbox that gets lost meanwhile is opened again and asked what it knows."""
         try:
-            return self._call(call, reattempt=reattempt)
+            result = self._call(call, reattempt=reattempt)
         except SandboxError as error:
             raise CannotCarryOut(str(error)) from None
+        if self._network is None:
+            return result
+        with contextlib.suppress(EgressUnavailable):
+            refused = self._network.collect()
+            return replace(result, content=[*result.content, *denials(refused)])
+        return result
 
     def _call(self, call: Call, *, reattempt: bool) -> CallResult:
         for _ in range(REOPENINGS):
@@ -110,10 +143,14 @@ class SandboxHand:
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
-        """Store what the call left among the outputs."""
+        """Store what the call left among the outputs, and tell of its requests."""
         if result.outputs:
             outputs.capture(self._session_id, result.outputs, self._read_output)
-        return []
+        return self._network.drafts(call.name) if self._network else []
+
+    def tend(self) -> list[Draft]:
+        """While calls run: what is to be committed meanwhile."""
+        return self._network.tend() if self._network and self.is_open else []
 
     def interrupt(self) -> None:
         """Stop whatever runs in the sandbox."""
