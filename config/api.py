@@ -28,6 +28,7 @@ from sessions.api.resources import router as resources
 from sessions.api.sessions import router as sessions
 from sessions.api.threads import router as threads
 from sessions.api.webhooks import router as webhooks
+from sessions.api.workspace_webhooks import router as workspace_webhooks
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 OUT_OF_SCOPE = ("organizations", "tunnels")
@@ -69,6 +70,7 @@ api.add_router("/deployments", deployments)
 api.add_router("/deployment_runs", deployment_runs)
 api.add_router("/dreams", dreams)
 api.add_router("/organizations/webhooks", webhooks)
+api.add_router("/x/webhooks", workspace_webhooks)
 
 
 async def api_key_async(request: HttpRequest) -> Any:

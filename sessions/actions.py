@@ -16,7 +16,7 @@ from agents import resolve
 from agents.actions import find_agent, find_environment
 from agents.api.shapes import agent_snapshot
 from agents.notyet import refuse
-from contract import metadata
+from contract import happenings, metadata
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from sessions import budgets, inbox, log, nudges, resources
@@ -54,8 +54,11 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
         with transaction.atomic():
             session = _insert(version, spec, environment, body, acting, deployment_id)
             resources.mount(session, body.get("resources") or ())
+            happenings.tell("session.created", session.pk, workspace_id=session.workspace_id)
             if events:
                 _send_initial(session, events, acting)
+            else:
+                happenings.tell("session.pending", session.pk, workspace_id=session.workspace_id)
     except IntegrityError:  # foreign keys are checked at the commit
         raise Conflict(f"Environment {environment.pk} was deleted meanwhile.") from None
     return find_session(session.pk, acting)
@@ -231,6 +234,7 @@ def archive_session(session_id: str, acting: Acting) -> Session:
                 log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, _about(thread))])
             now = timezone.now()
             Session.objects.filter(pk=session.pk).update(archived_at=now, updated_at=now)
+            happenings.tell("session.archived", session.pk, workspace_id=session.workspace_id)
             transaction.on_commit(lambda: _discard_sandbox(session_id))
     return find_session(session_id, acting)
 
@@ -241,6 +245,7 @@ def delete_session(session_id: str, acting: Acting) -> None:
     with transaction.atomic():
         session = lock_session(session_id, acting)
         _check_rests(session, "deleted")
+        happenings.tell("session.deleted", session.pk, workspace_id=session.workspace_id)
         session.delete()
         transaction.on_commit(lambda: nudges.publish_deleted(session_id))
         transaction.on_commit(lambda: _discard_sandbox(session_id))

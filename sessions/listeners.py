@@ -14,3 +14,10 @@ def follow_agents(happening: Happening) -> None:
 
     if happening.type == "agent.archived":
         actions.follow_agent(happening.id)
+
+
+def tell_webhooks(happening: Happening) -> None:
+    """Every endpoint that wants to hear of it gets a delivery (spec advanced 15)."""
+    from sessions.webhooks import outbox
+
+    outbox.note(happening)

@@ -28,6 +28,7 @@ from sessions.projections.columns import (
     Usage,
     with_session_status,
 )
+from sessions.webhooks import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,6 +128,7 @@ def append(
         _insert(cursor, stored)
         _mark_processed(cursor, session_id, stored)
         _write_columns(cursor, ledger, session_id, thread_id, before)
+        outbox.note_log(session_id, stored)
         last_seq = ledger.last_seq
         transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
     return stored

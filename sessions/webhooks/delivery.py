@@ -95,7 +95,8 @@ def attempt(delivery: WebhookDelivery) -> Outcome:
     except crypto.CannotOpen as error:
         return Outcome(None, str(error))
     signed = signing.headers(secret, delivery.event_id, int(time.time()), delivery.body)
-    connection.close()  # none is held while the target takes its time
+    if not connection.in_atomic_block:
+        connection.close()  # none is held while the target takes its time
     try:
         with Line(SEND_SECONDS) as line:
             reply = line.send("POST", endpoint.url, _headers(endpoint.url, signed), delivery.body.encode())

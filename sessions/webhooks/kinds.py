@@ -21,10 +21,10 @@ ORGANIZATION = frozenset(
     }
 )
 FROM_LOG = {
-    ev.SESSION_RUNNING: ("session.status_run_started", "session.running"),
-    ev.SESSION_IDLE: ("session.status_idled", "session.idled"),
-    ev.SESSION_RESCHEDULED: ("session.status_rescheduled",),
-    ev.SESSION_TERMINATED: ("session.status_terminated",),
+    ev.STATUS_RUNNING: ("session.status_run_started", "session.running"),
+    ev.STATUS_IDLE: ("session.status_idled", "session.idled"),
+    ev.STATUS_RESCHEDULED: ("session.status_rescheduled",),
+    ev.STATUS_TERMINATED: ("session.status_terminated",),
     ev.SESSION_UPDATED: ("session.updated",),
     "span.outcome_evaluation_end": ("session.outcome_evaluation_ended",),
 }
@@ -67,7 +67,7 @@ def of_event(event: Event) -> list[str]:
     if event.type in OF_CHILDREN:
         return [OF_CHILDREN[event.type]]
     found = list(FROM_LOG.get(event.type, ()))
-    if event.type == ev.SESSION_IDLE:
+    if event.type == ev.STATUS_IDLE:
         reason = (event.payload.get("stop_reason") or {}).get("type", "")
         found += [BY_STOP_REASON[reason]] if reason in BY_STOP_REASON else []
     return found

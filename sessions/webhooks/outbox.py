@@ -17,7 +17,7 @@ from django.utils import timezone
 from contract import ids
 from contract.times import timestamp
 from sessions import events as ev
-from sessions.models import Event, Session, Thread, WebhookDelivery, WebhookEndpoint
+from sessions.models import Event, Thread, WebhookDelivery, WebhookEndpoint
 from sessions.models.webhooks import ENABLED, PENDING
 from sessions.webhooks import kinds
 from sessions.webhooks.wake import wake
@@ -76,7 +76,7 @@ def _told_of_budget(session_id: str, event: Event) -> bool:
     before = Event.objects.filter(session_id=session_id, seq__lt=event.seq)
     changed = before.filter(type=ev.SESSION_UPDATED, payload__has_key="budget").order_by("-seq").first()
     since = before.filter(seq__gt=changed.seq) if changed else before
-    return since.filter(type=ev.SESSION_IDLE, payload__stop_reason__type="budget_reached").exists()
+    return since.filter(type=ev.STATUS_IDLE, payload__stop_reason__type="budget_reached").exists()
 
 
 def _beside(event: Event, kind: str) -> dict[str, str]:
@@ -106,9 +106,3 @@ def _write(endpoint: WebhookEndpoint, kind: str, object_id: str, beside: Mapping
         created_at=now,
     )
     transaction.on_commit(lambda: wake(endpoint.pk))
-
-
-def note_session(kind: str, session: Session) -> None:
-    """A session was created, archived or deleted."""
-    for endpoint in _subscribed([kind], workspace_id=session.workspace_id):
-        _write(endpoint, kind, session.pk, {})
