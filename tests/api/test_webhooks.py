@@ -67,7 +67,8 @@ def test_the_sdk_verifies_and_reads_a_delivery(
     (seen,) = receiver.seen
     client = anthropic.Anthropic(api_key="unused", webhook_key=hook["signing_secret"])
     event = client.beta.webhooks.unwrap(seen.body, headers=seen.headers)
-    assert (event.data.type, event.data.id) == ("agent.created", agent)
+    assert event.data.type == "agent.created"
+    assert event.data.id == agent
     assert event.id == seen.headers["webhook-id"] == one().event_id
     assert event.data.workspace_id == alice.acting.workspace_id
     assert (one().state, one().log[0]["status"]) == ("delivered", 204)
