@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.shortcuts import get_object_or_404, render
+from django.urls import path
+from pydantic import ValidationError as PydanticError
 
 from agents import actions
 from agents.models import Agent, AgentVersion, Environment, Membership, Workspace
+from agents.trying import CallForm, tried
 from contract.acting import Acting
+from contract.limits import Limits, merged
 from contract.roles import Role
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
+    ModelForm = forms.ModelForm[Any]
 else:  # generic to the type checker only
     ModelAdmin = admin.ModelAdmin
     TabularInline = admin.TabularInline
+    ModelForm = forms.ModelForm
 
 admin.site.site_header = "Holdfast"
 admin.site.site_title = "Holdfast admin"
@@ -48,12 +57,27 @@ class MembershipInline(TabularInline):
     autocomplete_fields = ("user",)
 
 
+class WorkspaceForm(ModelForm):
+    """``limits`` are checked as the API checks them."""
+
+    def clean_limits(self) -> dict[str, Any]:
+        try:
+            return merged({}, Limits.model_validate(self.cleaned_data["limits"] or {}).model_dump())
+        except PydanticError as error:
+            first = error.errors()[0]
+            raise ValidationError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
 @admin.register(Workspace)
 class WorkspaceAdmin(ModelAdmin):
     list_display = ("name", "id", "created_at")
     readonly_fields = ("id", "created_at")
     search_fields = ("name", "id")
+    fields = ("name", "limits", "id", "created_at")
     inlines = (MembershipInline,)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, form=WorkspaceForm, **kwargs)
 
 
 @admin.register(Membership)
@@ -91,6 +115,20 @@ class AgentAdmin(ReadOnly):
     search_fields = ("name", "id")
     inlines = (VersionInline,)
     actions = ("archive",)
+
+    def get_urls(self) -> list[Any]:
+        address = path("<str:agent_id>/try/", self.admin_site.admin_view(self.try_call), name="agents_agent_try")
+        return [address, *super().get_urls()]
+
+    def try_call(self, request: HttpRequest, agent_id: str) -> HttpResponse:
+        """The policy tester, for an agent of any workspace."""
+        agent = get_object_or_404(Agent, pk=agent_id)
+        if not self.has_view_permission(request, agent):
+            raise PermissionDenied
+        form = CallForm(request.POST or None, initial={"tool": "bash"})
+        spec = AgentVersion.objects.get(agent=agent, version=agent.version).spec
+        context = {**self.admin_site.each_context(request), "agent": agent, "form": form, **tried(form, spec)}
+        return render(request, "admin/agents/agent/try.html", context)
 
     @admin.action(description="Archive the chosen agents")
     def archive(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:

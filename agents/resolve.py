@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from agents import notyet
+from agents import additions, notyet
 from agents.pricing import is_priced
 from contract.errors import InvalidRequest
+from contract.schema import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +165,7 @@ def agent(body: Mapping[str, Any]) -> dict[str, Any]:
         "skills": [],
         "multiagent": None,
         "execution_identity": dict(DEFAULT_IDENTITY),
-    }
+    } | _ours(additions.merged({}, body.get(OURS), _model_id(body)))
 
 
 def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +179,17 @@ def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str,
     for field, resolver in (("description", description), ("system", system), ("tools", tools)):
         if field in body:
             changed[field] = resolver(body[field])
-    return changed
+    ours = additions.merged(changed.pop(OURS, None), body.get(OURS), changed["model"]["id"])
+    return changed | _ours(ours)
+
+
+def _model_id(body: Mapping[str, Any]) -> str:
+    return str(model(body["model"])["id"])
+
+
+def _ours(fields: dict[str, Any]) -> dict[str, Any]:
+    """Our own fields, under their key if there are any."""
+    return {OURS: fields} if fields else {}
 
 
 def overridden_agent(spec: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,6 +198,7 @@ def overridden_agent(spec: Mapping[str, Any], override: Mapping[str, Any]) -> di
     changed = dict(spec)
     if "model" in override:
         changed["model"] = model(override["model"])
+        additions.merged(changed.get(OURS), None, changed["model"]["id"])  # its limits must fit the other model, too
     if "system" in override:
         changed["system"] = system(override["system"])
     if "tools" in override:

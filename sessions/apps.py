@@ -14,3 +14,4 @@ class SessionsConfig(AppConfig):
 
         happenings.listen("deployments", listeners.follow_agents)
         happenings.listen("webhooks", listeners.tell_webhooks)
+        happenings.listen("caps", listeners.give_room)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db import transaction
+
 if TYPE_CHECKING:
     from contract.happenings import Happening
 
@@ -21,3 +23,11 @@ def tell_webhooks(happening: Happening) -> None:
     from sessions.webhooks import outbox
 
     outbox.note(happening)
+
+
+def give_room(happening: Happening) -> None:
+    """Sessions that stopped at their agent's limits go on where a new version leaves them room."""
+    from sessions import caps
+
+    if happening.type == "agent.updated":
+        transaction.on_commit(lambda: caps.resume_all(agent_id=happening.id))

@@ -33,6 +33,8 @@ class Door:
 
 DOORS = [
     Door("sessions:overview"),
+    Door("sessions:shortcuts"),
+    Door("sessions:palette"),
     Door("sessions:list"),
     Door("sessions:new", viewer=False),
     Door("sessions:session", ("session",)),
@@ -63,6 +65,7 @@ DOORS = [
     Door("agents:agent", ("agent",)),
     Door("agents:version", ("agent", "one")),
     Door("agents:edit", ("agent",), viewer=False),
+    Door("agents:try", ("agent",), viewer=False),
     Door("agents:archive", ("agent",), "POST", viewer=False, owner=302),
     Door("agents:environments"),
     Door("agents:environment_new", viewer=False),
