@@ -14,6 +14,7 @@ from django.db import connection
 
 from credentials import answers
 from sessions import caps, expiry, files, workspaces
+from sessions.approvals import deadlines, notices
 from sessions.harness.lease import LIVENESS_CLASS, free_orphans
 from sessions.models import Session
 from sessions.schedules import runs
@@ -111,6 +112,8 @@ class Sweeper:
     def _errands(self) -> None:
         """What is due by the clock: schedules, and deliveries that wait for their next attempt."""
         runs.fire_due()
+        deadlines.expire_due()
+        notices.send_due()
         for endpoint in self._endpoints.pick(delivery.due()):
             wake_webhooks(endpoint)
 
