@@ -18,14 +18,13 @@ from sessions import log
 from sessions.events import Draft
 from sessions.models import Thread, WebhookDelivery, WebhookEndpoint
 from sessions.webhooks import delivery, kinds, outbox
-from tests.api.conftest import Caller
 from tests.api.hooks import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ENDPOINT = "organization.beta_organization_webhook_endpoint.BetaOrganizationWebhookEndpoint"
-NEW = "organization.beta_new_organization_webhook_endpoint.BetaNewOrganizationWebhookEndpoint"
+    from tests.api.conftest import Caller
+
 HELLO = {"type": "user.message", "content": [{"type": "text", "text": "hello"}]}
 
 
