@@ -49,6 +49,7 @@ def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
         agent = Agent.objects.create(
             pk=agent_id, workspace_id=acting.workspace_id, name=spec["name"], version=1, created_at=now, updated_at=now
         )
+        happenings.tell("agent.created", agent.pk, workspace_id=agent.workspace_id)
         return AgentVersion.objects.create(
             agent=agent, version=1, spec=spec, created_at=now, created_by_id=acting.user_id
         )
@@ -140,7 +141,9 @@ def create_environment(body: Mapping[str, Any], acting: Acting) -> Environment:
         created_at=now,
         updated_at=now,
     )
-    _save_environment(environment)
+    with transaction.atomic():
+        _save_environment(environment)
+        _tell("environment.created", environment)
     return environment
 
 
@@ -155,6 +158,7 @@ def update_environment(environment_id: str, body: Mapping[str, Any], acting: Act
                 error_code="environment_archived",
             )
         _check_scope(body)
+        before = _written(environment)
         if body.get("name") is not None:
             environment.name = resolve.name("name", body["name"])
         if "description" in body:
@@ -164,6 +168,8 @@ def update_environment(environment_id: str, body: Mapping[str, Any], acting: Act
         environment.metadata = metadata.merge(environment.metadata, body.get("metadata"), empty_deletes=True)
         environment.updated_at = timezone.now()
         _save_environment(environment)
+        if _written(environment) != before:
+            _tell("environment.updated", environment)
     return environment
 
 
@@ -175,6 +181,7 @@ def archive_environment(environment_id: str, acting: Acting) -> Environment:
         if environment.archived_at is None:
             environment.archived_at = environment.updated_at = timezone.now()
             environment.save(update_fields=["archived_at", "updated_at"])
+            _tell("environment.archived", environment)
     return environment
 
 
@@ -185,7 +192,17 @@ def delete_environment(environment_id: str, acting: Acting) -> None:
         environment = _lock_environment(environment_id, acting)
         if environment.sessions.exists():
             raise Conflict(f"Environment {environment.pk} is used by sessions; archive it, or delete them first.")
+        _tell("environment.deleted", environment)
         environment.delete()
+
+
+def _written(environment: Environment) -> tuple[Any, ...]:
+    """What an update may change."""
+    return environment.name, environment.description, environment.config, environment.metadata
+
+
+def _tell(event_type: str, environment: Environment) -> None:
+    happenings.tell(event_type, environment.pk, workspace_id=environment.workspace_id)
 
 
 def _lock_environment(environment_id: str, acting: Acting) -> Environment:

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 
 from agents.actions import find_environment
 from agents.api.shapes import thread_agent
-from contract import limits, metadata
+from contract import happenings, limits, metadata
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
@@ -57,8 +57,11 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
             caps.check_new(session, [model["id"] for model in definitions.models(snapshot)])
             _mount(session, body.get("resources") or ())
             notyet.check(Wanted(snapshot, environment.config, session.vault_ids, body.get("resources") or ()))
+            happenings.tell("session.created", session.pk, workspace_id=session.workspace_id)
             if events:
                 inbox.send(session, events, acting, where="initial_events")
+            else:
+                happenings.tell("session.pending", session.pk, workspace_id=session.workspace_id)
     except IntegrityError:  # foreign keys are checked at the commit
         raise Conflict(f"Environment {environment.pk} was deleted meanwhile.") from None
     return find_session(session.pk, acting)
@@ -215,6 +218,7 @@ def archive_session(session_id: str, acting: Acting) -> Session:
                 log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, _about(thread))])
             now = timezone.now()
             Session.objects.filter(pk=session.pk).update(archived_at=now, updated_at=now)
+            happenings.tell("session.archived", session.pk, workspace_id=session.workspace_id)
             transaction.on_commit(lambda: _discard_sandbox(session_id))
     return find_session(session_id, acting)
 
@@ -225,6 +229,7 @@ def delete_session(session_id: str, acting: Acting) -> None:
     with transaction.atomic():
         session = lock_session(session_id, acting)
         _check_rests(session, "deleted")
+        happenings.tell("session.deleted", session.pk, workspace_id=session.workspace_id)
         session.delete()
         transaction.on_commit(lambda: nudges.publish_deleted(session_id))
         transaction.on_commit(lambda: _discard_sandbox(session_id))
