@@ -24,6 +24,8 @@ PURE = (
     "agents/policies.py",
     "agents/tools/web/domains.py",
     "agents/tools/web/seen.py",
+    "agents/rules.py",
+    "agents/commands.py",
     "agents/pricing.py",
     "agents/skills/frontmatter.py",
     "agents/skills/paths.py",

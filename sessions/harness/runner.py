@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide, session_error
 from sessions.harness.effects import Effects
 from sessions.harness.lease import Lease, keeper
+from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LIMITS_KEPT_SECONDS = 5.0
 WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no worker slot sleeps
 PAGE = 1000
 
@@ -63,6 +66,8 @@ class Runner:
         self.lease = lease
         self.state = ThreadState(lease.thread_id)
         self.effects: Effects | None = None
+        self._limits = Limits()
+        self._limits_read_at = -LIMITS_KEPT_SECONDS
 
     @property
     def used_hands(self) -> bool:
@@ -104,7 +109,6 @@ class Runner:
 
     def _prepare(self) -> Effects:
         thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
-        self.state.budget = thread.session.budget
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
         if self.lease.previous:
@@ -134,7 +138,7 @@ class Runner:
                 self.lease.interrupted = False
                 self.lease.changed.clear()
                 self._catch_up()
-            actions = decide(self.state, effects.spec.limits, datetime.now(UTC))
+            actions = decide(self.state, self._bounds(), datetime.now(UTC))
             if not actions:
                 return
             if isinstance(actions[0], Wait):
@@ -152,6 +156,13 @@ class Runner:
                 self._catch_up()
                 self._advance(effects.give_up("The server met an internal error. Its log has the details."))
 
+    def _bounds(self) -> Limits:
+        """The limits; read again every few seconds, so that what an operator changes is soon so."""
+        if time.monotonic() - self._limits_read_at > LIMITS_KEPT_SECONDS:
+            self._limits = specs.limits(self.lease.session_id, self.lease.thread_id)
+            self._limits_read_at = time.monotonic()
+        return self._limits
+
     def _wait(self, until: datetime) -> bool:
         """Wait here if it's short; False if somebody else will wake the thread."""
         seconds = (until - datetime.now(UTC)).total_seconds()
@@ -168,10 +179,12 @@ class Runner:
         if [event.seq for event in stored] != list(range(seq + 1, seq + 1 + len(stored))):
             self._catch_up()
             return
+        self.state.session = self.lease.seen
         for event in stored:
             self._fold(event)
 
     def _catch_up(self) -> None:
+        self.state.session = log.columns(self.lease.session_id)
         while True:
             page = log.read(self.lease.session_id, after=self.state.seq, limit=PAGE, thread_id=self.lease.thread_id)
             for event in page:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PAGE = b"""\
 <html><head><title>About ducks</title></head><body><nav><a href="/x">Menu entry</a></nav>
 <article>
-<h1>About ducks</h1><p>Ducks are birds that swim. They have been kept by people for a very long time, in many places.</p>
+<h1>About ducks</h1><p>Ducks are birds that swim. They have been kept by people for very long, in many places.</p>
 <p>See <a href="/more">more about ducks</a> for their food and their habits, which differ between kinds.</p>
 <table><tr><th>Kind</th><th>Colour</th></tr><tr><td>Mallard</td><td>Green</td></tr></table>
 </article><script>ignored()</script></body></html>"""
