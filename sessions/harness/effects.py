@@ -22,8 +22,8 @@ from sessions.harness import compaction
 from sessions.harness import decide as do
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands
-from sessions.harness.permissions import Permissions
 from sessions.harness.keeping import bounded
+from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
 from sessions.inbox import interrupted_result

@@ -8,6 +8,7 @@ from agents.tools import registry as tools
 from sessions import events as ev
 from sessions.harness import spill
 from sessions.harness.hands.base import CannotCarryOut
+from sessions.harness.hands.registry import place_of
 from sessions.harness.state import Call
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def bounded(
 
     ``commit`` puts on the log what opening the sandbox leaves to say. Belongs to the turn's own thread.
     """
+    if place_of(call) == "sandbox":  # it has done this by itself
+        return list(content)
 
     def write(path: str, text: str) -> str | None:
         if tools.SANDBOX_TOOLS.isdisjoint(spec.grants):
