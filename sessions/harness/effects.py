@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+COUNTED = {"web_search": "web_search_requests", "web_fetch": "web_fetch_requests"}  # in a session's usage
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 1.0  # how often a wait looks into the log for an interrupt whose nudge got lost
 
@@ -215,7 +216,9 @@ class Effects:
             result = future.result()
         except CannotCarryOut as error:
             return self._append([_error_result(call, str(error))])
-        private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
+        private: dict[str, Any] = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
+        if counter := COUNTED.get(call.name) if call.type == ev.TOOL_USE else None:
+            private |= {"usage": {counter: 1}, "cost": "0"}
         drafts = self.hands.of(call).finished(call, result)
         stored: list[Event] = []
         content = bounded(result.content, call, self.spec, self.hands, lambda news: stored.extend(self._told(news)))
