@@ -72,7 +72,7 @@ RESULT_OF = {
 }
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset(RESULT_OF.values())
-SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
+SPENDING = frozenset({MODEL_END, OPS_JUDGED, TOOL_RESULT})  # events whose private part may hold usage and cost
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
