@@ -46,8 +46,6 @@ LATER = {
     "agent.mcp_tool_*": "MCP servers in sessions",
     "agent.thread_message_*": "multi-agent sessions",
     "session.thread_created": "multi-agent sessions",
-    "session.thread_status_terminated": "multi-agent sessions",
-    "session.thread_status_rescheduled": "multi-agent sessions",
     "span.outcome_evaluation_*": "outcomes",
     "workflow_run.*": "workflows",
 }
