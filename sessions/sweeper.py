@@ -5,6 +5,7 @@ One process an installation is enough; a second one stands by on an advisory loc
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -14,7 +15,10 @@ from django.db import connection
 
 from credentials import answers
 from sessions import caps, expiry, files, workspaces
-from sessions.harness.lease import LIVENESS_CLASS, free_orphans
+from sessions import events as ev
+from sessions.events import Draft
+from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans
+from sessions.log import UnknownThread, append
 from sessions.models import Session
 from sessions.schedules import runs
 from sessions.wake import wake
@@ -92,10 +96,7 @@ class Sweeper:
 
     def sweep(self) -> list[str]:
         """One look: free the leases of dead workers and wake every thread that nobody runs."""
-        freed = free_orphans()
-        for thread in freed:
-            log.warning("Thread %s lost its worker; waking another.", thread)
-            wake(thread)
+        freed = [self._tell_of_loss(orphan) for orphan in free_orphans()]
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
@@ -104,6 +105,13 @@ class Sweeper:
         for thread in picked:
             wake(thread)
         return freed + picked
+
+    def _tell_of_loss(self, orphan: Orphan) -> str:
+        log.warning("Thread %s lost its worker; waking another.", orphan.thread_id)
+        with contextlib.suppress(UnknownThread):
+            append(orphan.session_id, orphan.thread_id, [Draft(ev.OPS_WORKER_LOST, {"worker": orphan.worker})])
+        wake(orphan.thread_id)
+        return orphan.thread_id
 
     def _tidy(self) -> None:
         """Now and then: what expired, blobs nobody names, and sandboxes whose sessions are gone or ended."""

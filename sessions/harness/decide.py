@@ -75,10 +75,26 @@ class TakeMessages:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Tell of a failed request and wait until ``at`` before the next."""
+    """Tell of a failed request and wait until ``at`` before the next; ``of``: attempts in all."""
 
     failure: Failure
     at: datetime
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class FallBack:
+    """Go on with another model, for this one has failed for good."""
+
+    failure: Failure
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Close what is open and rest with this reason, for going on does harm."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +120,25 @@ class Finish:
 
 
 Action = (
-    CloseRequest | Interrupt | CallModel | Remind | Compact | RunTool | Refuse | TakeMessages | Retry | Wait | Finish
+    CloseRequest
+    | Interrupt
+    | CallModel
+    | Remind
+    | Compact
+    | RunTool
+    | Refuse
+    | TakeMessages
+    | Retry
+    | FallBack
+    | Park
+    | Wait
+    | Finish
 )
 
+PARKED = (
+    "{} workers in a row died while they worked on this session, and nothing got done between. It rests now, so that "
+    "it takes no more with it. Look at the server's log, then try again or send a message."
+)
 ERROR_TYPES = {
     "overloaded": "model_overloaded_error",
     "rate_limited": "model_rate_limited_error",
@@ -121,6 +153,8 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     """
     if state.status in ("idle", "terminated"):
         return []
+    if state.takeovers >= limits.takeovers:
+        return [Park(PARKED.format(state.takeovers))]
     if state.open_request is not None:
         return [CloseRequest(state.open_request)]
     if state.interrupts:
@@ -195,7 +229,9 @@ def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action
     if failure.kind == "context_exceeded":
         return [_make_room(state, limits)]
     if failure.retryable and failure.attempt < limits.model_attempts:
-        return [Retry(failure, retry_at(failure, limits, state.thread_id))]
+        return [Retry(failure, retry_at(failure, limits, state.thread_id), limits.model_attempts)]
+    if state.fallback < len(limits.fallbacks):
+        return [FallBack(failure, limits.fallbacks[state.fallback])]
     error_type = ERROR_TYPES.get(failure.kind, "model_request_failed_error")
     return [_give_up(state, error_type, failure.message)]
 
