@@ -19,6 +19,7 @@ from config.bodies import BodyParser
 from contract.errors import NotFound
 from credentials.api.vaults import router as vaults
 from sessions import sse
+from sessions.api.approvals import router as approvals
 from sessions.api.deployments import router as deployments
 from sessions.api.deployments import runs as deployment_runs
 from sessions.api.dreams import router as dreams
@@ -74,6 +75,7 @@ api.add_router("/organizations/webhooks", webhooks)
 api.add_router("/x", limits)
 
 api.add_router("/x/permissions", permissions)
+api.add_router("/x/approvals", approvals)
 
 
 async def api_key_async(request: HttpRequest) -> Any:

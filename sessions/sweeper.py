@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from credentials import answers
-from sessions import caps, expiry, files, workspaces
+from sessions import caps, files, workspaces
 from sessions import events as ev
+from sessions.approvals import deadlines, notices
 from sessions.events import Draft
 from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans
 from sessions.log import UnknownThread, append
@@ -87,6 +88,8 @@ class Sweeper:
                 if leading:
                     self.sweep()
                     runs.fire_due()
+                    deadlines.expire_due()
+                    notices.send_due()
                     self._tidy()
             except Exception:
                 log.exception("A sweep failed; the next one tries again.")
@@ -100,7 +103,6 @@ class Sweeper:
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
-        expiry.expire()
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:
             wake(thread)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from contract.schema import OURS
@@ -108,7 +107,7 @@ class Wait:
 class Finish:
     """Go idle with ``stop_reason``. ``error`` is told first; ``dropped`` queued messages with it.
 
-    ``cap``: what stopped the thread, told on an event of its own. ``until``: when a wait for a person ends.
+    ``cap``: what stopped the thread, told on an event of its own.
     """
 
     stop_reason: dict[str, Any]
@@ -116,7 +115,6 @@ class Finish:
     error: dict[str, Any] | None = None
     dropped: tuple[str, ...] = field(default=())
     cap: Reached | None = None
-    until: datetime | None = None
 
 
 Action = (
@@ -165,7 +163,7 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
             return [Wait(state.wake_at)]
         return [_stopped(state, limits, now) or CallModel(resume=True)]
     if state.calls:
-        return _calls(state, limits, now)
+        return _calls(state)
     if not state.asked:
         return _end_of_turn(state)
     if state.failure is not None:
@@ -197,7 +195,7 @@ def _stopped(state: ThreadState, limits: Limits, now: datetime) -> Finish | None
     return None if cap is None else Finish({**ev.BUDGET_REACHED, OURS: cap.note()}, cap=cap)
 
 
-def _calls(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
+def _calls(state: ThreadState) -> list[Action]:
     ready: list[Action] = []
     waiting: list[str] = []
     for call in state.calls.values():
@@ -205,9 +203,7 @@ def _calls(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
             waiting.append(call.id)
         else:
             ready.append(RunTool(call) if call.verdict == "allow" else Refuse(call))
-    patience = limits.caps.approval_seconds
-    until = None if patience is None else now + timedelta(seconds=patience)
-    return ready or [Finish(ev.requires_action(waiting), until=until)]
+    return ready or [Finish(ev.requires_action(waiting))]
 
 
 def _end_of_turn(state: ThreadState) -> list[Action]:

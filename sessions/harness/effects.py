@@ -276,8 +276,7 @@ class Effects:
         if finish.cap:
             drafts.append(Draft(ev.OPS_LIMIT_REACHED, {**finish.cap.note(), "message": finish.cap.sentence()}))
         about = self._about(stop_reason=finish.stop_reason, stop_details=finish.stop_details)
-        private = {"wake_at": finish.until.isoformat()} if finish.until else None
-        return self._append([*drafts, Draft(ev.THREAD_IDLE, about, private=private)], expect_seq=self.state.seq)
+        return self._append([*drafts, Draft(ev.THREAD_IDLE, about)], expect_seq=self.state.seq)
 
     def give_up(self, message: str) -> list[Event]:
         """After a fault of our own: close what is open and go idle, so that a person can decide."""

@@ -13,7 +13,7 @@ from agents.mcp.tools import toolsets
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
-from sessions.caps import caps_of, own_caps
+from sessions.bounds import caps_of, own_caps
 from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt

@@ -93,10 +93,8 @@ def test_a_retry_is_told_in_numbers_that_a_person_can_read(monkeypatch: pytest.M
     session, thread = make_session()
     ask(session, thread, "hello")
     told = noted(session, ev.OPS_RETRY)
-    assert [(note["attempt"], note["of"], note["kind"]) for note in told] == [
-        (2, 6, "overloaded"),
-        (3, 6, "overloaded"),
-    ]
+    assert [(note["attempt"], note["of"]) for note in told] == [(2, 6), (3, 6)]
+    assert {note["kind"] for note in told} == {"overloaded"}
     assert all(note["seconds"] >= 0 for note in told)
 
 
