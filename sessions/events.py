@@ -17,6 +17,8 @@ USER_MESSAGE = "user.message"
 USER_INTERRUPT = "user.interrupt"
 USER_TOOL_CONFIRMATION = "user.tool_confirmation"
 USER_CUSTOM_TOOL_RESULT = "user.custom_tool_result"
+USER_TOOL_RESULT = "user.tool_result"
+USER_DEFINE_OUTCOME = "user.define_outcome"
 SYSTEM_MESSAGE = "system.message"
 
 AGENT_MESSAGE = "agent.message"
@@ -76,7 +78,7 @@ RESULT_OF = {
 }
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset(RESULT_OF.values())
-SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
+SPENDING = frozenset({MODEL_END, OPS_JUDGED, TOOL_RESULT})  # events whose private part may hold usage and cost
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",

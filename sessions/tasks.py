@@ -43,3 +43,11 @@ def discard_sandbox(session_id: str) -> None:
     from sessions import workspaces
 
     workspaces.discard(session_id)
+
+
+@shared_task(name="sessions.deliver_webhooks")
+def deliver_webhooks(endpoint_id: str) -> None:
+    """Send what waits for a webhook endpoint."""
+    from sessions.webhooks import delivery
+
+    delivery.deliver(endpoint_id)
