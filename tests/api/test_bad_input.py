@@ -28,8 +28,9 @@ ORDERED = ("/sessions", "/sessions/{session_id}/events")
 
 
 @pytest.fixture
-def ids(alice: Caller, session: dict[str, Any]) -> dict[str, str]:
+def ids(alice: Caller, session: dict[str, Any], settings: Any) -> dict[str, str]:
     """Objects that lists lie below; what a write names is refused before anybody looks for it."""
+    settings.HOLDFAST_ALLOWED_NETWORKS = ("127.0.0.1",)
     return {
         "agent_id": session["agent"]["id"],
         "session_id": session["id"],

@@ -31,7 +31,7 @@ COLLECTIONS = {
     "/user_profiles",
 }
 BEARER = {"type": "static_bearer", "mcp_server_url": "https://mcp.example", "token": "t"}
-HOOK = "https://93.184.216.34/hook"
+HOOK = "https://127.0.0.1/hook"
 HELLO = {"type": "user.message", "content": [{"type": "text", "text": "hello"}]}
 BODIES: dict[str, Any] = {
     "POST /x/approvals/decide": {"ids": ["sevt_x"], "result": "deny"},
@@ -84,8 +84,9 @@ FOREIGN = [one for one in BUILT if "{" in one[1] and "model_id" not in one[1]]
 
 
 @pytest.fixture
-def things(alice: Caller, agent: str, environment: str) -> dict[str, str]:
+def things(alice: Caller, agent: str, environment: str, settings: Any) -> dict[str, str]:
     """One of each object, in alice's workspace."""
+    settings.HOLDFAST_ALLOWED_NETWORKS = ("127.0.0.1",)
     session = alice.post("/sessions", {"agent": agent, "environment_id": environment})["id"]
     digest, size = blobs.put(io.BytesIO(b"x"), 10)
     row = Session.objects.get(pk=session)

@@ -43,7 +43,6 @@ LATER = {
     "send user.define_outcome": "outcomes",
     "user.tool_result": "self-hosted environments",
     "send user.tool_result": "self-hosted environments",
-    "agent.mcp_tool_*": "MCP servers in sessions",
     "agent.thread_message_*": "multi-agent sessions",
     "session.thread_created": "multi-agent sessions",
     "span.outcome_evaluation_*": "outcomes",
