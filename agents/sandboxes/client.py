@@ -19,7 +19,17 @@ from agents.sandboxes.base import (
     SandboxUnavailable,
 )
 from agents.sandboxes.results import result_from
-from agents.sandboxes.wire import PIECE, Broken, Closed, Connection, opened_from, report_from, spec_to, state_from, update_to
+from agents.sandboxes.wire import (
+    PIECE,
+    Broken,
+    Closed,
+    Connection,
+    opened_from,
+    report_from,
+    spec_to,
+    state_from,
+    update_to,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
