@@ -6,11 +6,13 @@ Works on the resolved ``tools`` array of an agent snapshot, where every toolset 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+
+    from agents.mcp.tools import McpTool
 
 TOOLSET_TYPE = "agent_toolset_20260401"
 CUSTOM_TYPE = "custom"
@@ -18,11 +20,16 @@ CUSTOM_TYPE = "custom"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A tool the agent may name. ``policy`` is None for custom tools: their client decides."""
+    """A tool the agent may name. ``policy`` is None for custom tools: their client decides.
+
+    ``config``: the resolved entry of a built-in tool. ``mcp``: the MCP server's tool that the model knows as ``name``.
+    """
 
     name: str
     policy: str | None
     custom: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    mcp: McpTool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ def _toolset(tool: Mapping[str, Any], known: Collection[str]) -> dict[str, Grant
     for name in known:
         config = {**default, **configs.get(name, {})}
         if config["enabled"]:
-            found[name] = Grant(name, config["permission_policy"]["type"])
+            found[name] = Grant(name, config["permission_policy"]["type"], config=config)
     return found
 
 

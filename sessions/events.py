@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 USER_MESSAGE = "user.message"
 USER_INTERRUPT = "user.interrupt"
@@ -24,6 +24,8 @@ AGENT_THINKING = "agent.thinking"
 TOOL_USE = "agent.tool_use"
 TOOL_RESULT = "agent.tool_result"
 CUSTOM_TOOL_USE = "agent.custom_tool_use"
+MCP_TOOL_USE = "agent.mcp_tool_use"
+MCP_TOOL_RESULT = "agent.mcp_tool_result"
 COMPACTED = "agent.thread_context_compacted"
 
 STATUS_RUNNING = "session.status_running"
@@ -50,9 +52,18 @@ OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TAKEN_OVER = "ops.taken_over"
 
 QUEUED = frozenset({USER_MESSAGE, SYSTEM_MESSAGE, USER_INTERRUPT})
-CALLS = frozenset({TOOL_USE, CUSTOM_TOOL_USE})
-RESULTS = frozenset({TOOL_RESULT, USER_CUSTOM_TOOL_RESULT})
-CALL_ID_FIELD = {TOOL_RESULT: "tool_use_id", USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id"}
+RESULT_OF = {
+    TOOL_USE: TOOL_RESULT,
+    CUSTOM_TOOL_USE: USER_CUSTOM_TOOL_RESULT,
+    MCP_TOOL_USE: MCP_TOOL_RESULT,
+}
+CALLS = frozenset(RESULT_OF)
+RESULTS = frozenset(RESULT_OF.values())
+CALL_ID_FIELD = {
+    TOOL_RESULT: "tool_use_id",
+    USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
+    MCP_TOOL_RESULT: "mcp_tool_use_id",
+}
 
 END_TURN: dict[str, Any] = {"type": "end_turn"}
 RETRIES_EXHAUSTED: dict[str, Any] = {"type": "retries_exhausted"}
@@ -79,6 +90,25 @@ class Draft:
     processed: bool = True
     id: str | None = None
     on_session: bool = True
+
+
+def result_draft(
+    call_type: str,
+    call_id: str,
+    content: Sequence[Mapping[str, Any]],
+    *,
+    is_error: bool,
+    private: Mapping[str, Any] | None = None,
+) -> Draft:
+    """The result of a call, as the event that belongs to the call's own type."""
+    result_type = RESULT_OF[call_type]
+    payload = {CALL_ID_FIELD[result_type]: call_id, "content": list(content), "is_error": is_error}
+    return Draft(result_type, payload, private=private)
+
+
+def error_draft(call_type: str, call_id: str, text: str) -> Draft:
+    """An error result that is one sentence."""
+    return result_draft(call_type, call_id, [{"type": "text", "text": text}], is_error=True)
 
 
 class Entry(Protocol):

@@ -205,9 +205,9 @@ class _Intake:
             return f"There is no tool use {call_id} in this session."
         if call.type == ev.CUSTOM_TOOL_USE and kind == "confirmation":
             return f"{call_id} is a custom tool use; answer it with user.custom_tool_result."
-        if call.type == ev.TOOL_USE and kind == "custom":
+        if call.type != ev.CUSTOM_TOOL_USE and kind == "custom":
             return f"{call_id} is not a custom tool use; answer it with user.tool_confirmation."
-        if call.type == ev.TOOL_USE and call.payload.get("evaluated_permission") != "ask":
+        if call.type != ev.CUSTOM_TOOL_USE and call.payload.get("evaluated_permission") != "ask":
             return f"{call_id} doesn't wait for a confirmation: its evaluated_permission isn't ask."
         return f"{call_id} has already been answered."
 
@@ -228,8 +228,8 @@ class _Intake:
 
     def _close_pending(self) -> None:
         """Nobody will answer now: close the calls and end the turn, without asking the model."""
-        for call_id, kind in self._pending.items():
-            self.drafts.append(interrupted_result(call_id, custom=kind == "custom"))
+        types = dict(Event.objects.filter(pk__in=self._pending).values_list("pk", "type"))
+        self.drafts += [interrupted_result(types[call_id], call_id) for call_id in self._pending]
         self._pending = {}
         self._answered = False
         stop = Draft(ev.THREAD_IDLE, self._about(stop_reason=ev.END_TURN, stop_details=None))
@@ -247,8 +247,6 @@ class _Intake:
             self.drafts.append(Draft(ev.OPS_PROCESSED, {"event_ids": waiting}))
 
 
-def interrupted_result(call_id: str, *, custom: bool) -> Draft:
+def interrupted_result(call_type: str, call_id: str) -> Draft:
     """The error result that closes a call whose turn was interrupted (spec core 10.7)."""
-    event_type = ev.USER_CUSTOM_TOOL_RESULT if custom else ev.TOOL_RESULT
-    content = [{"type": "text", "text": INTERRUPTED}]
-    return Draft(event_type, {ev.CALL_ID_FIELD[event_type]: call_id, "content": content, "is_error": True})
+    return ev.error_draft(call_type, call_id, INTERRUPTED)

@@ -7,6 +7,8 @@ for a person, are fetched besides, so that no answer hangs in the air and nothin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
@@ -80,12 +82,13 @@ def current_action(session: Session) -> Action | None:
             KeyTextTransform("name", "payload"),
             KeyTextTransform("tool_use_id", "payload"),
             KeyTextTransform("custom_tool_use_id", "payload"),
+            KeyTextTransform("mcp_tool_use_id", "payload"),
             "created_at",
         )[:STEPS]
     )
     return transcript.current_action(
-        Step(event_id, kind, name or "", call or custom or "", at)
-        for event_id, kind, name, call, custom, at in reversed(rows)
+        Step(event_id, kind, name or "", call or custom or mcp or "", at)
+        for event_id, kind, name, call, custom, mcp, at in reversed(rows)
     )
 
 
@@ -127,5 +130,6 @@ def _besides(session: Session, entries: Sequence[Event]) -> list[Event]:
 
 def _answers_of(call_ids: Iterable[str]) -> Q:
     wanted = list(call_ids)
-    named = Q(payload__tool_use_id__in=wanted) | Q(payload__custom_tool_use_id__in=wanted)
-    return Q(type__in=ANSWER_TYPES) & named
+    fields = dict.fromkeys(ev.CALL_ID_FIELD.values())
+    named = [Q((f"payload__{field}__in", wanted)) for field in fields]
+    return Q(type__in=ANSWER_TYPES) & reduce(or_, named)

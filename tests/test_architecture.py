@@ -19,6 +19,8 @@ ALLOWED = {
 }
 # Modules that decide and must be the same on every run: no framework, no client, no clock, no input or output.
 PURE = (
+    "agents/mcp/content.py",
+    "agents/mcp/tools.py",
     "agents/policies.py",
     "agents/pricing.py",
     "agents/skills/frontmatter.py",

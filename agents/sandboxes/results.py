@@ -56,16 +56,17 @@ def answer_from(message: dict[str, Any]) -> CallResult:
 
 def _block(block: dict[str, Any]) -> dict[str, Any]:
     if block["type"] == "text":
-        return {"type": "text", "text": _text(block["text"])}
+        return {"type": "text", "text": clean(block["text"])}
     source = block["source"]
     if source["media_type"] not in _MEDIA[block["type"]]:
         raise ValueError("media type")
-    data = _text(source["data"])
+    data = clean(source["data"])
     source = {"type": "base64", "media_type": source["media_type"], "data": data}
     return {"type": block["type"], "source": source}
 
 
-def _text(value: object) -> str:
+def clean(value: object) -> str:
+    """Text that the database and every client can hold. Raises ``TypeError`` for anything else."""
     if not isinstance(value, str):
         raise TypeError("text")
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
@@ -73,7 +74,7 @@ def _text(value: object) -> str:
 
 def _output(entry: list[Any]) -> OutputFile:
     path, size, mtime_ns = entry
-    parts = _text(path).split("/")
+    parts = clean(path).split("/")
     if not path or "" in parts or "." in parts or ".." in parts:
         raise ValueError("output path")
-    return OutputFile(_text(path), int(size), int(mtime_ns))
+    return OutputFile(clean(path), int(size), int(mtime_ns))

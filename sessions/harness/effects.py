@@ -176,7 +176,7 @@ class Effects:
                     stored += self._append(drafts)
                 sendable += calls
             except CannotCarryOut as error:
-                stored += self._append([_error_result(call.id, str(error)) for call in calls])
+                stored += self._append([_error_result(call, str(error)) for call in calls])
         return stored + self._run(sendable)
 
     def _run(self, calls: list[Call]) -> list[Event]:
@@ -207,20 +207,20 @@ class Effects:
         try:
             result = future.result()
         except CannotCarryOut as error:
-            return self._append([_error_result(call.id, str(error))])
-        payload = {"tool_use_id": call.id, "content": result.content, "is_error": result.is_error}
+            return self._append([_error_result(call, str(error))])
         private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
         drafts = self.hands.of(call).finished(call, result)
-        return self._append([*drafts, Draft(ev.TOOL_RESULT, payload, private=private)])
+        told = ev.result_draft(call.type, call.id, result.content, is_error=result.is_error, private=private)
+        return self._append([*drafts, told])
 
     def _refusal(self, call: Call) -> Draft:
-        return _error_result(call.id, call.refusal or policies.refusal(call.name))
+        return _error_result(call, call.refusal or policies.refusal(call.name))
 
     # The turn
 
     def _interrupt(self, interrupt: do.Interrupt) -> list[Event]:
         """Spec core 10.7: close the calls, tell of the interrupt, end the turn; then the next one."""
-        drafts = [interrupted_result(call.id, custom=call.custom) for call in interrupt.calls]
+        drafts = [interrupted_result(call.type, call.id) for call in interrupt.calls]
         drafts.append(_processed(interrupt.interrupts))
         drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=ev.END_TURN, stop_details=None)))
         if interrupt.messages:
@@ -250,7 +250,7 @@ class Effects:
         drafts: list[Draft] = []
         if self.state.open_request:
             drafts.append(request_end(self.state.open_request, Usage(), self._speed, {}, is_error=True))
-        drafts += [interrupted_result(call.id, custom=call.custom) for call in self.state.calls.values()]
+        drafts += [interrupted_result(call.type, call.id) for call in self.state.calls.values()]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
         return self._append([*drafts, Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)])
@@ -261,6 +261,5 @@ def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:
     return Draft(ev.OPS_PROCESSED, {**payload, "dropped": True} if dropped else payload)
 
 
-def _error_result(call_id: str, text: str) -> Draft:
-    content = [{"type": "text", "text": text}]
-    return Draft(ev.TOOL_RESULT, {"tool_use_id": call_id, "content": content, "is_error": True})
+def _error_result(call: Call, text: str) -> Draft:
+    return ev.error_draft(call.type, call.id, text)

@@ -56,7 +56,7 @@ class Prompt:
                 self._say(_blocks(entry))
         elif entry.type == ev.OPS_PROCESSED:
             self._take(entry)
-        elif entry.type in (ev.AGENT_MESSAGE, ev.TOOL_USE, ev.CUSTOM_TOOL_USE):
+        elif entry.type == ev.AGENT_MESSAGE or entry.type in ev.CALLS:
             self._parts[entry.id] = entry.payload
         elif entry.type == ev.MODEL_END:
             self._reply(entry)
@@ -104,7 +104,8 @@ class Prompt:
         if block["type"] == "text":
             return {"type": "text", "text": payload["content"][block["index"]]["text"]}
         self._calls[block["event"]] = block["id"]
-        return {"type": "tool_use", "id": block["id"], "name": payload["name"], "input": payload["input"]}
+        name = block.get("name", payload["name"])
+        return {"type": "tool_use", "id": block["id"], "name": name, "input": payload["input"]}
 
     def _result(self, entry: Entry) -> None:
         call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]

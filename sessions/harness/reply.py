@@ -79,7 +79,10 @@ class Reply:
         elif block["type"] == "tool_use":
             call = self._call(block, fault)
             self.calls.append(call)
-            self.blocks.append({"type": "tool_use", "event": call.id, "id": block["id"]})
+            reference = {"type": "tool_use", "event": call.id, "id": block["id"]}
+            if call.payload["name"] != block["name"]:  # the model knows tools of MCP servers by names of our making
+                reference["name"] = block["name"]
+            self.blocks.append(reference)
         else:
             self.thought = self.thought or block["type"] in ("thinking", "redacted_thinking")
             self.blocks.append(block)
@@ -90,18 +93,21 @@ class Reply:
         if grant is not None and grant.custom is not None and fault is None:
             return Draft(ev.CUSTOM_TOOL_USE, {"name": name, "input": tool_input}, id=self.new_id())
         refusal = policies.refusal(name) if grant is None else None
+        tool = grant.mcp if grant is not None else None
         if refusal is None:
-            refusal = fault or self.check(name, tool_input)
+            refusal = fault or (self.check(name, tool_input) if tool is None else None)
         verdict = policies.judge(grant) if refusal is None else policies.NOT_ENABLED
+        about = {"name": name} if tool is None else {"mcp_server_name": tool.server, "name": tool.name}
         payload: dict[str, Any] = {
-            "name": name,
+            **about,
             "input": tool_input,
             "evaluated_permission": verdict.evaluated_permission,
         }
         if verdict.evaluation is not None:
             payload["evaluation"] = dict(verdict.evaluation)
         private = {"refusal": refusal} if refusal else None
-        return Draft(ev.TOOL_USE, payload, private=private, id=self.new_id())
+        call_type = ev.TOOL_USE if tool is None else ev.MCP_TOOL_USE
+        return Draft(call_type, payload, private=private, id=self.new_id())
 
 
 def request_end(

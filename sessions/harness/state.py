@@ -26,18 +26,20 @@ Verdict = Literal["allow", "deny", "ask"]
 class Call:
     """A tool call without a result yet.
 
+    ``type`` is that of its event; ``server`` names the MCP server of an MCP call, whose ``name`` is the server's own.
     ``seq`` is where the log says that it may run. ``verdict``: may run, must be refused, or waits for
     a person or for its client's answer (custom tools always wait). ``refusal`` is the text of the
     error result.
     """
 
     id: str
+    type: str
     name: str
     input: dict[str, Any]
     seq: int
-    custom: bool
     verdict: Verdict
     refusal: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +122,13 @@ class ThreadState:
         refusal = (entry.private or {}).get("refusal", "")
         self.calls[entry.id] = Call(
             entry.id,
+            entry.type,
             entry.payload["name"],
             entry.payload["input"],
             entry.seq,
-            custom=entry.type == ev.CUSTOM_TOOL_USE,
             verdict=permission,
             refusal=refusal,
+            server=entry.payload.get("mcp_server_name", ""),
         )
 
     def _confirmation(self, entry: Entry) -> None:
@@ -191,9 +194,11 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.OPS_PROCESSED: ThreadState._processed,
     ev.TOOL_USE: ThreadState._tool_use,
     ev.CUSTOM_TOOL_USE: ThreadState._tool_use,
+    ev.MCP_TOOL_USE: ThreadState._tool_use,
     ev.USER_TOOL_CONFIRMATION: ThreadState._confirmation,
     ev.TOOL_RESULT: ThreadState._result,
     ev.USER_CUSTOM_TOOL_RESULT: ThreadState._result,
+    ev.MCP_TOOL_RESULT: ThreadState._result,
     ev.MODEL_START: ThreadState._model_start,
     ev.MODEL_END: ThreadState._model_end,
     ev.COMPACTED: ThreadState._compacted,

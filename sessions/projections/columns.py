@@ -128,12 +128,8 @@ SESSION_STATUS = {
     ev.STATUS_RESCHEDULED: "rescheduling",
     ev.STATUS_TERMINATED: "terminated",
 }
-PENDING_KIND = {ev.TOOL_USE: "confirmation", ev.CUSTOM_TOOL_USE: "custom"}
-ANSWER_FIELD = {
-    ev.USER_TOOL_CONFIRMATION: "tool_use_id",
-    ev.TOOL_RESULT: "tool_use_id",
-    ev.USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
-}
+PENDING_KIND = {ev.TOOL_USE: "confirmation", ev.MCP_TOOL_USE: "confirmation", ev.CUSTOM_TOOL_USE: "custom"}
+ANSWER_FIELD = {ev.USER_TOOL_CONFIRMATION: "tool_use_id", **ev.CALL_ID_FIELD}
 
 
 @dataclass(frozen=True, slots=True)

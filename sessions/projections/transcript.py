@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sessions.events import Entry
 
 COMPACTED = "agent.thread_context_compacted"
-ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, ev.TOOL_RESULT, ev.USER_CUSTOM_TOOL_RESULT})
+ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, *ev.RESULTS})
 SHOWN_CHARACTERS = 20_000
 
 MARKS = {
@@ -130,7 +130,7 @@ def answered_call(entry: Entry) -> str | None:
     """The id of the call that this event answers, None if it answers none."""
     if entry.type not in ANSWER_TYPES:
         return None
-    return str(entry.payload.get("tool_use_id") or entry.payload.get("custom_tool_use_id") or "")
+    return str(entry.payload.get(ev.CALL_ID_FIELD.get(entry.type, "tool_use_id"), ""))
 
 
 def row_of(entry: Entry) -> Row | None:

@@ -93,7 +93,7 @@ class World:
                 self.add(ev.COMPACTED, private={"summary": "what was said"})
             case do.Interrupt(interrupts, calls, messages):
                 for call in calls:
-                    event_type = ev.USER_CUSTOM_TOOL_RESULT if call.custom else ev.TOOL_RESULT
+                    event_type = ev.RESULT_OF[call.type]
                     self.add(event_type, {ev.CALL_ID_FIELD[event_type]: call.id, "is_error": True})
                 self.add(ev.OPS_PROCESSED, {"event_ids": list(interrupts)})
                 self.idle(ev.END_TURN)
@@ -300,7 +300,7 @@ def happen(world: World, kind: str) -> None:
 def answer_all(world: World) -> bool:
     waiting = [call for call in world.state.calls.values() if call.verdict == "ask"]
     for call in waiting:
-        if call.custom:
+        if call.type == ev.CUSTOM_TOOL_USE:
             world.add(ev.USER_CUSTOM_TOOL_RESULT, {"custom_tool_use_id": call.id, "content": []})
         else:
             world.add(ev.USER_TOOL_CONFIRMATION, {"tool_use_id": call.id, "result": "allow"})
