@@ -15,6 +15,7 @@ WORKSPACE = "/workspace"
 UPLOADS = "/mnt/session/uploads"
 OUTPUTS = "/mnt/session/outputs"
 MEMORY = "/mnt/memory"
+NOT_SAVED = "/tmp/not-saved"  # noqa: S108  a name inside the sandbox
 SKILLS = "/workspace/skills"
 
 MIB = 1024 * 1024
@@ -70,7 +71,7 @@ class FolderUpdate:
     """What to do to one file of a shared folder, if its digest still is ``seen`` (None: there is none).
 
     ``put`` writes ``content``, ``drop`` removes the file, ``note`` takes note that it is stored as it is,
-    ``aside`` moves it to ``/tmp/not-saved``, out of the folder.
+    ``aside`` moves it to ``NOT_SAVED``, out of the folder.
     """
 
     path: str

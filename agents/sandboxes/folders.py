@@ -64,11 +64,11 @@ class Folder:
         return FolderState({path: one.sha for path, one in known.items()}, tuple(found), more)
 
     def _apply(self, update: FolderUpdate, known: dict[str, _Known]) -> None:
-        data, sha = self._read(update.path)
+        _, sha = self._read(update.path)
         if sha != update.seen:
             return
-        if update.kind == "aside" and data is not None and self.aside is not None:
-            _write(self.aside, f"/not-saved/{self.root.name}{update.path}", data, self.uid)
+        if update.kind == "aside" and self.aside is not None:
+            _move(self.root, update.path, self.aside, f"/not-saved/{self.root.name}{update.path}", self.uid)
         if update.kind == "put":
             assert update.content is not None
             _write(self.root, update.path, update.content, self.uid)
@@ -222,6 +222,14 @@ def _write(root: Path, path: str, data: bytes, uid: int | None) -> None:
                 raise
     except OSError as error:
         raise SandboxError(f"{path[:200]} can't be written: {error.strerror}.") from None
+
+
+def _move(root: Path, path: str, target: Path, name: str, uid: int | None) -> None:
+    """Move a regular file elsewhere on the same disk; anything else stays where it is."""
+    with contextlib.suppress(OSError), _parent(root, path) as (source, old):
+        if stat.S_ISREG(os.stat(old, dir_fd=source, follow_symlinks=False).st_mode):
+            with _parent(target, name, make_for=uid, make=True) as (directory, new):
+                os.rename(old, new, src_dir_fd=source, dst_dir_fd=directory)
 
 
 def _remove(root: Path, path: str) -> None:

@@ -5,7 +5,7 @@ The list only ever grows at its end, so that the provider's prompt cache keeps i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,9 @@ WORKING_NOTE = (
 )
 
 
-def system_prompt(system: str | None, *, sandboxed: bool) -> str | None:
-    """The agent's own system prompt, then a note on the sandbox if it has tools that run there."""
-    parts = [part for part in (system, WORKING_NOTE if sandboxed else None) if part]
+def system_prompt(system: str | None, *, sandboxed: bool, notes: Iterable[str | None] = ()) -> str | None:
+    """The agent's own system prompt, then a note on the sandbox if it has tools that run there, then other notes."""
+    parts = [part for part in (system, WORKING_NOTE if sandboxed else None, *notes) if part]
     return "\n\n".join(parts) or None
 
 

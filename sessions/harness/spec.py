@@ -11,6 +11,8 @@ from agents import policies
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
+from sessions.harness import notes
+from sessions.harness.hands import skills
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
 
@@ -54,12 +56,23 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         workspace_id=session.workspace_id,
         agent_name=thread.agent_name,
         model=agent["model"],
-        system=system_prompt(agent["system"], sandboxed=sandboxed),
+        system=system_prompt(agent["system"], sandboxed=sandboxed, notes=_notes(session, agent) if sandboxed else ()),
         grants=grants,
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
         limits=limits(),
     )
+
+
+def _notes(session: Session, agent: Mapping[str, Any]) -> list[str | None]:
+    """What is in the sandbox for this agent: memory stores, which its session shares, and skills of its own."""
+    stores = session.resources.filter(kind="memory_store").order_by("created_at", "id")
+    own = [skill["version"] for skill in agent["skills"]]
+    shown = skills.mounted(session.agent_snapshot) if own else {}
+    return [
+        notes.memory_note([(store.mount_path, store.details) for store in stores]),
+        notes.skills_note([shown[version] for version in own if version in shown]),
+    ]
 
 
 def provider(model_id: str, workspace_id: str) -> Provider:

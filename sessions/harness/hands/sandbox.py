@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db import connection
 
 from agents.sandboxes import registry as sandboxes
 from agents.sandboxes.base import (
@@ -25,7 +27,9 @@ from contract import blobs
 from sessions import events as ev
 from sessions import outputs
 from sessions.events import Draft
+from sessions.harness.hands import memory, skills
 from sessions.harness.hands.base import CannotCarryOut
+from sessions.harness.hands.memory import Memories
 from sessions.models import Resource, Session
 from sessions.mounts import in_sandbox
 
@@ -54,6 +58,9 @@ class SandboxHand:
         self._backend = backend()
         self._spec = SandboxSpec(self._session_id)
         self._snapshot = ""
+        self._memories = Memories([], partial(self._backend.exchange, self._session_id))
+        self._running: set[str] = set()
+        self._running_lock = threading.Lock()
         self.is_open = False
 
     def open(self) -> list[Draft]:
@@ -63,13 +70,22 @@ class SandboxHand:
         never had a call in any sandbox.
         """
         if self.is_open:
+            self._bring_in()
             return []
         first = not self._turn.state.sandbox_opened
-        session = Session.objects.only("id", "snapshot").get(pk=self._session_id)
-        self._spec = SandboxSpec(self._session_id, uploads=tuple(_uploads(session)), first=first)
+        session = Session.objects.only("id", "snapshot", "workspace_id", "agent_snapshot").get(pk=self._session_id)
+        mounted = memory.mounts(session.id, session.workspace_id)
+        self._memories = Memories(mounted, partial(self._backend.exchange, session.id))
+        self._spec = SandboxSpec(
+            self._session_id,
+            uploads=(*_uploads(session), *skills.uploads(session)),
+            folders=tuple(mount.folder for mount in mounted),
+            first=first,
+        )
         self._snapshot = session.snapshot
         try:
             opened = self._open()
+            self._memories.bring_in()
         except SandboxError as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
@@ -96,17 +112,49 @@ class SandboxHand:
             return self._call(call, reattempt=reattempt)
         except SandboxError as error:
             raise CannotCarryOut(str(error)) from None
+        finally:
+            if self._memories.any:
+                connection.close()
+
+    def _bring_in(self) -> None:
+        try:
+            self._memories.bring_in()
+        except SandboxError as error:
+            raise CannotCarryOut(str(error)) from None
+
+    def _send(self, call: Call, *, reattempt: bool) -> CallResult:
+        with self._running_lock:
+            self._running.add(call.id)
+        try:
+            lane = self._turn.spec.thread_id
+            return self._backend.call(
+                self._session_id, call.id, call.name, call.input, reattempt=reattempt, lane=lane
+            )
+        finally:
+            with self._running_lock:
+                self._running.discard(call.id)
+
+    def _with_notices(self, result: CallResult) -> CallResult:
+        """Store what the call wrote into memory; what could not be stored makes the result an error."""
+        notices = self._memories.send_out()
+        if not notices:
+            return result
+        told = {"type": "text", "text": "[memory] " + "\n[memory] ".join(notices)}
+        return replace(result, content=[*result.content, told], is_error=True)
 
     def _call(self, call: Call, *, reattempt: bool) -> CallResult:
         for _ in range(REOPENINGS):
             try:
-                return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt)
+                result = self._send(call, reattempt=reattempt)
+                return self._with_notices(result)
             except (SandboxLost, SandboxUnavailable):
                 if self._turn.give_up():
                     raise
                 reattempt = True
                 self._spec = replace(self._spec, first=False)
                 self._open()
+                self._memories.forget()
+                self._memories.bring_in()
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
@@ -116,9 +164,12 @@ class SandboxHand:
         return []
 
     def interrupt(self) -> None:
-        """Stop whatever runs in the sandbox."""
-        with contextlib.suppress(SandboxLost, SandboxUnavailable):
-            self._backend.interrupt(self._session_id)
+        """Stop this turn's calls; other threads of the session use the same sandbox."""
+        with self._running_lock:
+            running = list(self._running)
+        for call_id in running:
+            with contextlib.suppress(SandboxLost, SandboxUnavailable):
+                self._backend.interrupt(self._session_id, call_id)
 
     def _read_output(self, path: str) -> Iterator[bytes]:
         return self._backend.read_output(self._session_id, path)
