@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from agents.mcp.tools import McpTool
+    from agents.tools.coordination import TeamTool
 
 TOOLSET_TYPE = "agent_toolset_20260401"
 CUSTOM_TYPE = "custom"
@@ -22,6 +23,7 @@ CUSTOM_TYPE = "custom"
 class Grant:
     """A tool the agent may name. ``policy`` is None for custom tools: their client decides.
 
+    ``team``: the coordination tool that it is; those have no policy.
     ``config``: the resolved entry of a built-in tool. ``mcp``: the MCP server's tool that the model knows as ``name``.
     """
 
@@ -30,6 +32,7 @@ class Grant:
     custom: Mapping[str, Any] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     mcp: McpTool | None = None
+    team: TeamTool | None = None
 
 
 @dataclass(frozen=True, slots=True)

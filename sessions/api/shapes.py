@@ -60,7 +60,7 @@ def thread_shape(thread: Thread) -> dict[str, Any]:
         "parent_thread_id": thread.parent_id,
         "agent": thread.agent,
         "status": thread.status,
-        "workflow_run_id": None,
+        "workflow_run_id": thread.workflow_run_id or None,
         "stats": stats if ran else None,
         "usage": _spent(thread).wire(active) if rested else None,
         "created_at": timestamp(thread.created_at),

@@ -59,7 +59,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class TakeMessages:
-    """Take the queued messages into the running turn's successor, without going idle between."""
+    """Take queued messages in without going idle: other agents' before the next request, people's after the turn."""
 
     messages: tuple[str, ...]
 
@@ -121,10 +121,12 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
         return _failed(state, state.failure, limits)
     if state.rounds >= limits.tool_rounds:
         return [_give_up(state, "tool_use_limit_reached_error", limits.sentence())]
-    if state.spent.reaches(budget_dollars(state.budget)):
+    if state.spent.plus(state.elsewhere).reaches(budget_dollars(state.budget)):
         return [Finish(ev.BUDGET_REACHED)]
     if state.context_tokens >= limits.compact_at:
         return [_make_room(state, limits)]
+    if state.mail:
+        return [TakeMessages(tuple(state.mail))]
     return [CallModel()]
 
 
@@ -140,8 +142,8 @@ def _calls(state: ThreadState) -> list[Action]:
 
 
 def _end_of_turn(state: ThreadState) -> list[Action]:
-    if state.queue:
-        return [TakeMessages(tuple(state.queue))]
+    if state.queue or state.mail:
+        return [TakeMessages((*state.queue, *state.mail))]
     if state.stop_reason == "refusal":
         return [Finish({"type": "refusal"}, stop_details=state.stop_details)]
     return [Finish(ev.END_TURN)]

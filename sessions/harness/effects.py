@@ -16,14 +16,16 @@ from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnI
 from agents.tools import registry as tools
 from contract import ids
 from sessions import events as ev
-from sessions import log
+from sessions import log, threads
 from sessions.events import Draft
 from sessions.harness import compaction
 from sessions.harness import decide as do
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands
 from sessions.harness.preview import Preview
+from sessions.harness import reports
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
+from sessions.harness.team import TeamWork
 from sessions.inbox import interrupted_result
 from sessions.models import Event
 
@@ -55,6 +57,7 @@ class Effects:
     def __init__(self, lease: Lease, spec: TurnSpec, state: ThreadState, prompt: Prompt) -> None:
         self.lease, self.spec, self.state, self.prompt = lease, spec, state, prompt
         self.hands = Hands(Turn(spec, state, lease))
+        self.team = TeamWork(spec, lease)
         self._looked_at = time.monotonic()
 
     def perform(self, actions: Sequence[do.Action]) -> list[Event]:
@@ -169,6 +172,10 @@ class Effects:
         refused = [action.call for action in actions if isinstance(action, do.Refuse)]
         ready = [action.call for action in actions if isinstance(action, do.RunTool)]
         stored = self._append([self._refusal(call) for call in refused]) if refused else []
+        for call in ready:
+            if call.type == ev.OPS_TEAM_USE:
+                stored += self.team.perform(call)
+        ready = [call for call in ready if call.type != ev.OPS_TEAM_USE]
         sendable: list[Call] = []
         for hand, calls in self.hands.sort(ready):
             try:
@@ -243,7 +250,17 @@ class Effects:
         if finish.dropped:
             drafts.append(_processed(finish.dropped, dropped=True))
         about = self._about(stop_reason=finish.stop_reason, stop_details=finish.stop_details)
-        return self._append([*drafts, Draft(ev.THREAD_IDLE, about)], expect_seq=self.state.seq)
+        drafts.append(Draft(ev.THREAD_IDLE, about))
+        if self.spec.leads:
+            return self._append(drafts, expect_seq=self.state.seq)
+        return self._rest(drafts, finish, expect_seq=self.state.seq)
+
+    def _rest(self, drafts: list[Draft], finish: do.Finish, *, expect_seq: int | None) -> list[Event]:
+        """The end of a child's turn: it reports to the thread that started it; one that failed ends (advanced 8.7)."""
+        report = reports.report(finish.stop_reason, finish.error, self.prompt.last_reply())
+        if report is not None and report.failed:
+            drafts.append(Draft(ev.THREAD_TERMINATED, self._about()))
+        return threads.rest(self.lease, drafts, report, expect_seq=expect_seq)
 
     def give_up(self, message: str) -> list[Event]:
         """After a fault of our own: close what is open and go idle, so that a person can decide."""
@@ -253,7 +270,10 @@ class Effects:
         drafts += [interrupted_result(call.type, call.id) for call in self.state.calls.values()]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
-        return self._append([*drafts, Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)])
+        drafts += [Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)]
+        if self.spec.leads:
+            return self._append(drafts)
+        return self._rest(drafts, do.Finish(ev.RETRIES_EXHAUSTED, error=error), expect_seq=None)
 
 
 def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:

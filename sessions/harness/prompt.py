@@ -49,7 +49,9 @@ class Prompt:
 
     def advance(self, entry: Entry) -> None:
         """Take the next entry of the thread into account."""
-        if entry.type in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE):
+        if entry.type == ev.MESSAGE_RECEIVED:
+            self._queued[entry.id] = entry
+        elif entry.type in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE):
             if entry.processed_at is None:
                 self._queued[entry.id] = entry
             else:
@@ -64,6 +66,13 @@ class Prompt:
             self._compacted(entry)
         elif entry.type in ev.RESULTS:
             self._result(entry)
+
+    def last_reply(self) -> str:
+        """The text of the model's last reply; "" if it gave none."""
+        said = next((message for message in reversed(self.messages) if message["role"] == "assistant"), None)
+        if said is None:
+            return ""
+        return "\n".join(block["text"] for block in said["content"] if block["type"] == "text")
 
     def _take(self, entry: Entry) -> None:
         for event_id in entry.payload["event_ids"]:
@@ -127,5 +136,9 @@ def _blocks(entry: Entry) -> list[Block]:
     content: list[Block] = entry.payload["content"]
     if entry.type == ev.USER_MESSAGE:
         return content
+    if entry.type == ev.MESSAGE_RECEIVED:
+        private = entry.private or {}
+        opening = f'<agent-message from="{private["name"]}" kind="{private["kind"]}">'
+        return [{"type": "text", "text": opening}, *content, {"type": "text", "text": "</agent-message>"}]
     text = "\n".join(block["text"] for block in content)
     return [{"type": "text", "text": f"<system-message>\n{text}\n</system-message>"}]

@@ -10,8 +10,9 @@ from django.db import connection
 
 from credentials.crypto import CannotOpen
 from sessions import events as ev
-from sessions import log
+from sessions import log, threads
 from sessions.events import Draft
+from sessions.harness import reports
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide, session_error
@@ -20,12 +21,14 @@ from sessions.harness.lease import Lease, keeper
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread
+from sessions.projections.columns import Spent
 from sessions.wake import wake
 
 logger = logging.getLogger(__name__)
 
 WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no worker slot sleeps
 PAGE = 1000
+AROUND = ("cost", "cost_known", "session__budget", "session__cost", "session__cost_known")
 
 
 def run(thread_id: str) -> bool:
@@ -95,7 +98,11 @@ class Runner:
         stop = {"stop_reason": ev.RETRIES_EXHAUSTED, "stop_details": None}
         idle = {"session_thread_id": thread.id, "agent_name": thread.agent_name, **stop}
         drafts = [Draft(ev.SESSION_ERROR, {"error": told}), Draft(ev.THREAD_IDLE, idle)]
-        log.append(self.lease.session_id, thread.id, drafts, lease=self.lease)
+        if thread.parent_id is None:
+            log.append(self.lease.session_id, thread.id, drafts, lease=self.lease)
+            return
+        drafts.append(Draft(ev.THREAD_TERMINATED, threads.about(thread)))
+        threads.rest(self.lease, drafts, reports.report(ev.RETRIES_EXHAUSTED, told, ""))
 
     def _prepare(self) -> Effects:
         thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
@@ -119,6 +126,8 @@ class Runner:
                 self.lease.interrupted = False
                 self.lease.changed.clear()
                 self._catch_up()
+            if effects.spec.shared:
+                self._look_around()
             actions = decide(self.state, effects.spec.limits, datetime.now(UTC))
             if not actions:
                 return
@@ -137,6 +146,13 @@ class Runner:
                 self._catch_up()
                 self._advance(effects.give_up("The server met an internal error. Its log has the details."))
 
+    def _look_around(self) -> None:
+        """What other threads of the session have spent, and its budget: their entries are not on this thread's log."""
+        row = Thread.objects.select_related("session").only(*AROUND).get(pk=self.lease.thread_id)
+        self.state.budget = row.session.budget
+        cost, known = row.session.cost - row.cost, row.session.cost_known or not row.cost_known
+        self.state.elsewhere = Spent(cost=cost, cost_known=known)
+
     def _wait(self, until: datetime) -> bool:
         """Wait here if it's short; False if somebody else will wake the thread."""
         seconds = (until - datetime.now(UTC)).total_seconds()
@@ -149,11 +165,12 @@ class Runner:
 
     def _advance(self, stored: list[Event]) -> None:
         """Fold what was just appended, or read the log if others appended in between."""
-        seq = self.state.seq
-        if [event.seq for event in stored] != list(range(seq + 1, seq + 1 + len(stored))):
-            self._catch_up()
-            return
         for event in stored:
+            if event.thread_id != self.lease.thread_id:
+                continue  # the session's own status, which concerns no child
+            if event.prior > self.state.seq:
+                self._catch_up()
+                return
             self._fold(event)
 
     def _catch_up(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
+from agents.policies import Grant
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
@@ -15,11 +16,11 @@ from sessions.harness import notes
 from sessions.harness.hands import skills
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
+from sessions.teams import MEMBER_NOTE, Team, lead_note, team_of, tools_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agents.policies import Grant
     from agents.providers.base import Provider
     from sessions.models import Session, Thread
 
@@ -38,6 +39,9 @@ class TurnSpec:
     tool_params: list[dict[str, Any]]
     provider: Provider
     limits: Limits
+    team: Team
+    leads: bool  # it is the session's primary thread
+    shared: bool  # other threads work in this session, or may
 
     @property
     def effort(self) -> str | None:
@@ -48,30 +52,42 @@ class TurnSpec:
 def load(session: Session, thread: Thread) -> TurnSpec:
     """Put together what the next turns of ``thread`` run with."""
     agent = thread.agent
+    team = team_of(session.agent_snapshot)
+    leads = thread.parent_id is None
     grants = policies.grants(agent["tools"], tools.offered())
     sandboxed = any(name in tools.SANDBOX_TOOLS for name in grants)
+    teaming = tools_of(team, leads=leads) if not thread.workflow_run_id else []
+    grants |= {tool.name: Grant(tool.name, None, team=tool) for tool in teaming}
     return TurnSpec(
         session_id=session.id,
         thread_id=thread.id,
         workspace_id=session.workspace_id,
         agent_name=thread.agent_name,
         model=agent["model"],
-        system=system_prompt(agent["system"], sandboxed=sandboxed, notes=_notes(session, agent) if sandboxed else ()),
+        system=system_prompt(agent["system"], sandboxed=sandboxed, notes=_notes(session, thread, team, sandboxed)),
         grants=grants,
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
         limits=limits(),
+        team=team,
+        leads=leads,
+        shared=not leads or session.agent_snapshot.get("multiagent") is not None,
     )
 
 
-def _notes(session: Session, agent: Mapping[str, Any]) -> list[str | None]:
-    """What is in the sandbox for this agent: memory stores, which its session shares, and skills of its own."""
+def _notes(session: Session, thread: Thread, team: Team, sandboxed: bool) -> list[str | None]:
+    """What is in the sandbox for this agent: memory stores, which its session shares, and skills; and its team."""
+    teaming = lead_note(team) if thread.parent_id is None else None if thread.workflow_run_id else MEMBER_NOTE
+    if not sandboxed:
+        return [teaming]
+    agent = thread.agent
     stores = session.resources.filter(kind="memory_store").order_by("created_at", "id")
     own = [skill["version"] for skill in agent["skills"]]
     shown = skills.mounted(session.agent_snapshot) if own else {}
     return [
         notes.memory_note([(store.mount_path, store.details) for store in stores]),
         notes.skills_note([shown[version] for version in own if version in shown]),
+        teaming,
     ]
 
 
@@ -90,6 +106,8 @@ def limits() -> Limits:
 
 
 def _params(grant: Grant) -> dict[str, Any]:
+    if grant.team is not None:
+        return grant.team.params()
     if grant.custom is not None:
         return {key: grant.custom[key] for key in ("name", "description", "input_schema")}
     return tools.TOOLSET[grant.name].params()

@@ -63,6 +63,7 @@ class ThreadState:
     seq: int = 0
     status: str = "idle"
     queue: list[str] = field(default_factory=list)  # messages not yet taken into a turn
+    mail: list[str] = field(default_factory=list)  # messages of other agents not yet taken in
     interrupts: list[str] = field(default_factory=list)  # interrupts not yet applied
     open_request: str | None = None  # a model request without its end
     calls: dict[str, Call] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class ThreadState:
     compactions: int = 0  # since the last reply
     sandbox_opened: bool = False
     spent: Spent = field(default_factory=Spent)
+    elsewhere: Spent = field(default_factory=Spent)  # what the session's other threads have spent by now
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
 
     def advance(self, entry: Entry) -> None:
@@ -105,17 +107,21 @@ class ThreadState:
     def _taken(self) -> None:
         self.asked, self.attempts, self.rounds = True, 0, 0
 
+    def _received(self, entry: Entry) -> None:
+        self.mail.append(entry.id)
+
     def _interrupt(self, entry: Entry) -> None:
         if entry.processed_at is None:
             self.interrupts.append(entry.id)
 
     def _processed(self, entry: Entry) -> None:
         done = set(entry.payload["event_ids"])
-        taken = [event_id for event_id in self.queue if event_id in done]
+        taken = [event_id for event_id in (*self.queue, *self.mail) if event_id in done]
+        self.mail = [event_id for event_id in self.mail if event_id not in done]
         self.queue = [event_id for event_id in self.queue if event_id not in done]
         self.interrupts = [event_id for event_id in self.interrupts if event_id not in done]
-        if taken and not entry.payload.get("dropped"):
-            self._taken()
+        if taken and not entry.payload.get("dropped") and not self.asked:
+            self._taken()  # messages of other agents also come in the middle of a turn, which goes on
 
     def _tool_use(self, entry: Entry) -> None:
         permission = entry.payload.get("evaluated_permission", "ask")
@@ -190,11 +196,14 @@ def denied(tool_name: str, message: str | None) -> str:
 HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_MESSAGE: ThreadState._message,
     ev.SYSTEM_MESSAGE: ThreadState._message,
+    ev.MESSAGE_RECEIVED: ThreadState._received,
     ev.USER_INTERRUPT: ThreadState._interrupt,
     ev.OPS_PROCESSED: ThreadState._processed,
     ev.TOOL_USE: ThreadState._tool_use,
     ev.CUSTOM_TOOL_USE: ThreadState._tool_use,
     ev.MCP_TOOL_USE: ThreadState._tool_use,
+    ev.OPS_TEAM_USE: ThreadState._tool_use,
+    ev.OPS_TEAM_RESULT: ThreadState._result,
     ev.USER_TOOL_CONFIRMATION: ThreadState._confirmation,
     ev.TOOL_RESULT: ThreadState._result,
     ev.USER_CUSTOM_TOOL_RESULT: ThreadState._result,

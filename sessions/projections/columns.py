@@ -90,6 +90,10 @@ class Spent:
             cost_known=self.cost_known and cost is not None,
         )
 
+    def plus(self, other: Spent) -> Spent:
+        known = self.cost_known and other.cost_known
+        return Spent(self.usage.plus(other.usage), self.cost + other.cost, known)
+
     def reaches(self, limit: Decimal | None) -> bool:
         """True if the limit (dollars) is used up; a cost that isn't known can't be limited, so it is too."""
         return limit is not None and (not self.cost_known or self.cost >= limit)
