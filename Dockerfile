@@ -10,5 +10,5 @@ RUN install -d -o holdfast -g holdfast /var/lib/holdfast /run/holdfast
 # The sandboxes' runner is started by this name.
 RUN test -x /usr/bin/python3 || ln -s "$(command -v python3)" /usr/bin/python3
 USER holdfast
-ENV PYTHONUNBUFFERED=1 DATA_DIR=/var/lib/holdfast SANDBOX_SOCKET=/run/holdfast/sandbox.sock
+ENV PYTHONUNBUFFERED=1 DATA_DIR=/var/lib/holdfast SANDBOX_SOCKET=/run/holdfast/sandbox.sock EGRESS_SOCKET=/run/holdfast/egress.sock
 EXPOSE 8400

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from agents import environments, resolve
 from agents.models import Agent, AgentVersion, Environment
-from contract import metadata
+from contract import happenings, metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -80,6 +80,7 @@ def archive_agent(agent_id: str, acting: Acting) -> AgentVersion:
         if agent.archived_at is None:
             agent.archived_at = agent.updated_at = timezone.now()
             agent.save(update_fields=["archived_at", "updated_at"])
+            happenings.tell("agent.archived", agent.pk, workspace_id=agent.workspace_id)
         current = AgentVersion.objects.get(agent=agent, version=agent.version)
     current.agent = agent
     return current

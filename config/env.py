@@ -18,7 +18,8 @@ from urllib.parse import quote, urlsplit
 
 from config import places
 from config.endpoints import refuse_own_address
-from config.readers import Reader, SettingError
+from config.readers import FALSE, Reader, SettingError
+from contract.hosts import WANTED, is_host
 from contract.secret import Secret
 from credentials import addresses
 
@@ -29,6 +30,16 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO_MODEL = "demo"
 CLAUDE_MODEL = "claude-sonnet-4-5"
 KEY_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Egress:
+    """The way out of sandboxes. ``socket`` None: sandboxes have no network, whatever their environment says."""
+
+    socket: Path | None
+    networks: tuple[str, ...]  # not public, but sandboxes may reach them
+    package_hosts: tuple[str, ...]  # besides those this machine's package managers are configured with
+    plain_credentials: bool  # secrets may go over plain http
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +75,9 @@ class Holdfast:
     sandbox: str
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
+    egress: Egress
     time_zone: str
+    missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
 
 @cache
@@ -117,18 +130,34 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
         sandbox=reader.choice("SANDBOX", "local", ("local", "docker")),
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
-        allowed_networks=_allowed_networks(reader),
+        allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
+        egress=_egress(reader, run),
         time_zone=reader.text("TIME_ZONE", "UTC"),
+        missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
 
 
-def _allowed_networks(reader: Reader) -> tuple[str, ...]:
-    names = reader.names("ALLOW_NETWORKS")
+def _networks(reader: Reader, name: str) -> tuple[str, ...]:
+    names = reader.names(name)
     try:
         addresses.networks(names)
     except ValueError as error:
-        raise SettingError(f"ALLOW_NETWORKS: {error}; write networks such as 10.0.0.0/8 or 127.0.0.1.") from None
+        raise SettingError(f"{name}: {error}; write networks such as 10.0.0.0/8 or 127.0.0.1.") from None
     return names
+
+
+def _egress(reader: Reader, run: Path) -> Egress:
+    hosts = reader.names("EGRESS_PACKAGE_HOSTS")
+    for host in hosts:
+        if not is_host(host):
+            raise SettingError(f"EGRESS_PACKAGE_HOSTS: {host!r}: {WANTED}.")
+    place = reader.text("EGRESS_SOCKET", str(run / "egress.sock"))
+    return Egress(
+        socket=None if place.lower() in FALSE else Path(place),
+        networks=_networks(reader, "EGRESS_ALLOW_NETWORKS"),
+        package_hosts=hosts,
+        plain_credentials=reader.flag("EGRESS_PLAIN_CREDENTIALS"),
+    )
 
 
 def _instance(reader: Reader) -> str:

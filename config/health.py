@@ -83,6 +83,20 @@ def sandbox_host() -> str:
     return "ok"
 
 
+def egress() -> str:
+    """Not asked where the operator turned the network of sandboxes off."""
+    path = settings.HOLDFAST_EGRESS_SOCKET
+    if path is None:
+        return "ok"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(TIMEOUT_SECONDS)
+        try:
+            probe.connect(str(path))
+        except OSError as error:
+            return f"no egress proxy behind its socket ({error.strerror})"
+    return "ok"
+
+
 def workers() -> str:
     from sessions.harness import lease
 
@@ -97,5 +111,6 @@ CHECKS: dict[str, Callable[[], str]] = {
     "nudges": nudges,
     "broker": broker,
     "sandbox_host": sandbox_host,
+    "egress": egress,
     "workers": workers,
 }

@@ -94,3 +94,31 @@ def skill_id() -> str:
 
 def skill_version_id() -> str:
     return new_id("skver")
+
+
+def deployment_id() -> str:
+    return new_id("depl")
+
+
+def deployment_run_id() -> str:
+    return new_id("drun")
+
+
+def webhook_endpoint_id() -> str:
+    return new_id("whep")
+
+
+def webhook_event_id() -> str:
+    return new_id("whe")
+
+
+def webhook_delivery_id() -> str:
+    return new_id("whd")
+
+
+def work_id() -> str:
+    return new_id("work")
+
+
+def environment_key_id() -> str:
+    return new_id("ekey")

@@ -39,8 +39,11 @@ MAX_FILE_DOCUMENTS = 100
 THREAD_LEAVES_OUT = frozenset({"multiagent"})
 
 
-def create_session(body: Mapping[str, Any], acting: Acting) -> Session:
-    """A new session, idle, or running if ``initial_events`` start it (spec core 8.2). All or nothing."""
+def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: str | None = None) -> Session:
+    """A new session, idle, or running if ``initial_events`` start it (spec core 8.2). All or nothing.
+
+    ``deployment_id`` names the deployment that starts it, if one does.
+    """
     acting.require(Permission.OPERATE)
     _refuse_unsupported(body)
     version, spec = _agent(body["agent"], acting)
@@ -49,7 +52,7 @@ def create_session(body: Mapping[str, Any], acting: Acting) -> Session:
     _check_initial_events(events)
     try:
         with transaction.atomic():
-            session = _insert(version, spec, environment, body, acting)
+            session = _insert(version, spec, environment, body, acting, deployment_id)
             resources.mount(session, body.get("resources") or ())
             if events:
                 _send_initial(session, events, acting)
@@ -59,7 +62,12 @@ def create_session(body: Mapping[str, Any], acting: Acting) -> Session:
 
 
 def _insert(
-    version: AgentVersion, spec: dict[str, Any], environment: Environment, body: Mapping[str, Any], acting: Acting
+    version: AgentVersion,
+    spec: dict[str, Any],
+    environment: Environment,
+    body: Mapping[str, Any],
+    acting: Acting,
+    deployment_id: str | None,
 ) -> Session:
     now = timezone.now()
     snapshot = agent_snapshot(version, spec)
@@ -70,6 +78,7 @@ def _insert(
         agent_version=version.version,
         agent_snapshot=snapshot,
         environment=environment,
+        deployment_id=deployment_id,
         title=body.get("title"),
         metadata=metadata.check(body.get("metadata") or {}),
         budget=budgets.check(budget, [snapshot["model"]]) if budget else None,

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from agents.admin import ReadOnly
-from sessions.models import Event, File, Session
+from sessions.models import Deployment, DeploymentRun, Event, File, Session
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -58,3 +58,19 @@ class FileAdmin(ReadOnly):
     list_filter = ("workspace", "downloadable")
     list_select_related = ("workspace",)
     search_fields = ("filename", "=id", "=session__id")
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(ReadOnly):
+    list_display = ("name", "workspace", "agent", "expression", "time_zone", "next_run_at", "status", "archived_at")
+    list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
+    list_select_related = ("workspace", "agent")
+    search_fields = ("name", "=id")
+
+
+@admin.register(DeploymentRun)
+class DeploymentRunAdmin(ReadOnly):
+    list_display = ("id", "deployment", "scheduled_at", "session_id", "error", "created_at")
+    list_filter = (("error", admin.EmptyFieldListFilter),)
+    list_select_related = ("deployment",)
+    search_fields = ("=id", "=deployment__id", "=session_id")

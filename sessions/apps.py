@@ -7,3 +7,9 @@ class SessionsConfig(AppConfig):
     name = "sessions"
     label = "agent_sessions"
     verbose_name = "Sessions"
+
+    def ready(self) -> None:
+        from contract import happenings
+        from sessions import listeners
+
+        happenings.listen("deployments", listeners.follow_agents)

@@ -59,6 +59,8 @@ OPS_TASK_CREATED = "ops.task_created"
 OPS_TASK_CLAIMED = "ops.task_claimed"
 OPS_TASK_RELEASED = "ops.task_released"
 OPS_TASK_FINISHED = "ops.task_finished"
+OPS_NETWORK_REQUEST = "ops.network_request"
+OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 
 QUEUED = frozenset({USER_MESSAGE, SYSTEM_MESSAGE, USER_INTERRUPT})
 RESULT_OF = {

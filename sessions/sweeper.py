@@ -1,4 +1,4 @@
-"""Find what got lost: leases of dead workers, wake-ups nobody took, waits that are over.
+"""Find what got lost: leases of dead workers, wake-ups nobody took, waits that are over; start what is due.
 
 One process an installation is enough; a second one stands by on an advisory lock.
 """
@@ -16,6 +16,7 @@ from credentials import answers
 from sessions import files, workspaces
 from sessions.harness.lease import LIVENESS_CLASS, free_orphans
 from sessions.models import Session
+from sessions.schedules import runs
 from sessions.wake import wake
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Sweeper:
                     leading = _lead()
                 if leading:
                     self.sweep()
+                    runs.fire_due()
                     self._tidy()
             except Exception:
                 log.exception("A sweep failed; the next one tries again.")

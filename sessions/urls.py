@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions.views import act, lists, show
+from sessions.views import act, lists, schedules, show
 
 app_name = "sessions"
 urlpatterns = [
@@ -17,4 +17,11 @@ urlpatterns = [
     path("sessions/<str:session_id>/answer/", act.answer, name="answer"),
     path("sessions/<str:session_id>/interrupt/", act.interrupt, name="interrupt"),
     path("sessions/<str:session_id>/archive/", act.archive, name="archive"),
+    path("schedules/", schedules.schedule_list, name="schedules"),
+    path("schedules/new/", schedules.schedule_new, name="schedule_new"),
+    path("schedules/<str:deployment_id>/", schedules.schedule, name="schedule"),
+    path("schedules/<str:deployment_id>/edit/", schedules.schedule_edit, name="schedule_edit"),
+    path("schedules/<str:deployment_id>/run/", schedules.schedule_run, name="schedule_run"),
+    path("schedules/<str:deployment_id>/pause/", schedules.schedule_pause, name="schedule_pause"),
+    path("schedules/<str:deployment_id>/archive/", schedules.schedule_archive, name="schedule_archive"),
 ]

@@ -6,9 +6,11 @@ import logging
 
 from agents.sandboxes.base import SandboxLost, SandboxUnavailable
 from contract import blobs
+from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
+from sessions.harness.hands.network import Network
 from sessions.harness.hands.sandbox import backend
 from sessions.models import Session, Thread
 from sessions.outputs import Chunks
@@ -26,6 +28,8 @@ def keep(session_id: str) -> str | None:
     session = Session.objects.filter(pk=session_id).only("status", "snapshot").first()
     if session is None or session.status != "idle":
         return None
+    thread = Thread.objects.only("id", "agent_name").get(session_id=session_id, parent=None)
+    _tell_of_requests(session_id, thread)
     try:
         digest, size = blobs.put(Chunks(backend().snapshot(session_id)), MAX_SNAPSHOT_BYTES)
     except (SandboxLost, SandboxUnavailable) as error:
@@ -33,9 +37,22 @@ def keep(session_id: str) -> str | None:
         return None
     if digest == session.snapshot:
         return digest
-    thread = Thread.objects.only("id").get(session_id=session_id, parent=None)
     log.append(session_id, thread.id, [Draft(ev.OPS_SNAPSHOT, {"digest": digest, "size": size})])
     return digest
+
+
+def _tell_of_requests(session_id: str, thread: Thread) -> None:
+    """Put on the log what the sandbox asked of the network and the turn that ended did not see end."""
+    if Network.path() is None:
+        return
+    network = Network(session_id, thread.agent_name)
+    try:
+        network.collect(unfinished=True)
+        if drafts := network.drafts():
+            log.append(session_id, thread.id, drafts)
+            network.acknowledge()
+    except EgressUnavailable as error:
+        logger.warning("The last requests of session %s are not on its log: %s", session_id, error)
 
 
 def discard(session_id: str) -> None:

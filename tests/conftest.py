@@ -28,7 +28,8 @@ WORKER_NUMBER = int(WORKER.removeprefix("gw") or 0)
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing answers there
 OPERATORS_OWN = (
     "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MODEL_API_KEY", "MODEL_BASE_URL", "MODEL_DEFAULT", "PORT", "BIND",
-    "PUBLIC_URL", "TASKS_URL", "DEBUG", "ALLOWED_HOSTS", "SANDBOX", "SANDBOX_SOCKET", "WORKERS", "WORKER_THREADS",
+    "PUBLIC_URL", "TASKS_URL", "DEBUG", "ALLOWED_HOSTS", "SANDBOX", "SANDBOX_SOCKET", "EGRESS_SOCKET",
+    "EGRESS_ALLOW_NETWORKS", "EGRESS_PACKAGE_HOSTS", "EGRESS_PLAIN_CREDENTIALS", "WORKERS", "WORKER_THREADS",
 )  # fmt: skip
 
 
@@ -57,6 +58,7 @@ def _set_environment() -> Path:
         SECRET_KEY="only-for-tests-" + "0" * 32,
         HOLDFAST_KEYS="test:" + base64.b64encode(bytes(32)).decode(),
         ANTHROPIC_BASE_URL=NOWHERE,
+        EGRESS_SOCKET="off",  # tests of the network start their own
         LOG_LEVEL="WARNING",
     )
     return data

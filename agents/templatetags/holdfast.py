@@ -174,6 +174,15 @@ def clock(moment: datetime) -> SafeString:
 
 
 @register.filter
+def moment(when: datetime) -> SafeString:
+    """A date and time in UTC, which a script turns to the reader's zone."""
+    exact = when.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-moment>{} UTC</time>', exact.isoformat(timespec="seconds"), f"{exact:%Y-%m-%d %H:%M}"
+    )
+
+
+@register.filter
 def words(values: Iterable[Any]) -> str:
     """Values as one comma-separated phrase."""
     return ", ".join(str(value) for value in values)

@@ -1,4 +1,4 @@
-"""The application's own processes: web, workers, sweeper, sandbox host, and the step that prepares the database."""
+"""The application's own processes: web, workers, sweeper, sandbox host, egress proxy, and the step before them all."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 from config.env import ROOT, Holdfast
 from config.services.service import Service
+from credentials.egress.packages import CONFIGURED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 # All the sandbox host may know. No database URL, no key, no model: what it holds, a sandbox might one day reach.
 SANDBOX_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "DOCKER_HOST", "XDG_RUNTIME_DIR", "LOG_LEVEL")
+# The egress proxy holds secrets that workers lend it; of the installation's own it knows none. Its settings, and what
+# this machine's package managers are configured with: sandboxes install from the same places.
+EGRESS_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LOG_LEVEL", "SSL_CERT_FILE", "SSL_CERT_DIR")
 MANAGE = ROOT / "manage.py"
 
 
@@ -67,6 +72,8 @@ def sweeper(holdfast: Holdfast) -> Service:
 
 def sandbox_host(holdfast: Holdfast) -> Service:
     options = ["--socket", str(holdfast.sandbox_socket), "--data", str(holdfast.data_dir / "sandboxes")]
+    if holdfast.egress.socket is not None:
+        options += ["--egress", str(holdfast.egress.socket)]
     kept = {name: os.environ[name] for name in SANDBOX_ENVIRONMENT if name in os.environ}
     return Service(
         name="sandbox",
@@ -74,6 +81,26 @@ def sandbox_host(holdfast: Holdfast) -> Service:
         cwd=ROOT,
         env={**kept, "PYTHONUNBUFFERED": "1"},
         ready=_answers(str(holdfast.sandbox_socket)),
+    )
+
+
+def egress(holdfast: Holdfast, path: Path) -> Service:
+    """The way out of sandboxes, serving at ``path``."""
+    settings = {
+        "EGRESS_ALLOW_NETWORKS": " ".join(holdfast.egress.networks),
+        "EGRESS_PACKAGE_HOSTS": " ".join(holdfast.egress.package_hosts),
+        "EGRESS_PLAIN_CREDENTIALS": str(holdfast.egress.plain_credentials),
+    }
+    kept = {k: v for k, v in os.environ.items() if k in EGRESS_ENVIRONMENT or k.startswith(CONFIGURED)}
+    return Service(
+        name="egress",
+        argv=[
+            *(sys.executable, "-m", "credentials.egress"),
+            *("--socket", str(path), "--data", str(holdfast.data_dir / "egress")),
+        ],
+        cwd=ROOT,
+        env={**kept, **settings, "PYTHONUNBUFFERED": "1"},
+        ready=_answers(str(path)),
     )
 
 

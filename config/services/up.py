@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from config.services.service import Service
 
 START_SECONDS = 120.0
-STOP_ORDER = (("sweeper", "web"), ("sandbox",), ("valkey",), ("postgres",))  # workers first
+STOP_ORDER = (("sweeper", "web"), ("sandbox",), ("egress",), ("valkey",), ("postgres",))  # workers first
 
 
 def main(argv: Sequence[str]) -> int:
@@ -115,6 +115,8 @@ def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -
     application.append(roles.sweeper(holdfast))
     if holdfast.sandbox == "local":
         application.append(roles.sandbox_host(holdfast))
+    if holdfast.egress.socket is not None:
+        application.append(roles.egress(holdfast, holdfast.egress.socket))
     supervisor.say(f"starting {', '.join(service.name for service in application)}")
     supervisor.start(*application)
     supervisor.wait_ready(application, START_SECONDS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from contract.secret import Secret
@@ -24,14 +24,18 @@ class EgressUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A credential for a session. ``hosts`` None: wherever the environment lets it go."""
+    """A credential for a session. ``hosts`` None: wherever the environment lets it go; ``methods`` (in capitals) None:
+    with any; ``paths`` None: below any.
+    """
 
     id: str
     name: str
     secret: Secret
     hosts: tuple[str, ...] | None
-    header: bool
-    body: bool
+    header: bool = True
+    body: bool = False
+    methods: tuple[str, ...] | None = None
+    paths: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,9 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``known`` false: the proxy was started anew and must be told again. ``last`` goes into the next question."""
+    """``known`` false: the proxy was started anew and must be told again. ``omitted``: requests too many to be kept."""
 
     known: bool
-    last: int = 0
     omitted: int = 0
     records: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
@@ -67,6 +70,7 @@ def register(path: Path, session_id: str, networking: Networking, grants: Sequen
                 "allowed_hosts": networking.allowed_hosts,
                 "mcp_hosts": networking.mcp_hosts,
                 "package_managers": networking.package_managers,
+                "places": [{"host": place.host, "paths": place.paths} for place in networking.places],
             },
             "credentials": [
                 {
@@ -76,6 +80,8 @@ def register(path: Path, session_id: str, networking: Networking, grants: Sequen
                     "hosts": grant.hosts,
                     "header": grant.header,
                     "body": grant.body,
+                    "methods": grant.methods,
+                    "paths": grant.paths,
                 }
                 for grant in grants
             ],
@@ -84,10 +90,14 @@ def register(path: Path, session_id: str, networking: Networking, grants: Sequen
     return Registered(answer["trust"], answer["placeholders"], answer["variables"])
 
 
-def report(path: Path, session_id: str, after: int) -> Report:
-    """The records after number ``after``; those up to it are forgotten. Raises ``EgressUnavailable``."""
-    answer = _ask(path, {"op": "report", "session": session_id, "after": after})
-    return Report(answer["known"], answer["last"], answer["omitted"], answer["records"])
+def report(path: Path, session_id: str, taker: str, seen: Iterable[str] = (), *, unfinished: bool = False) -> Report:
+    """The records of requests that are over, or of all; those ``seen`` are forgotten. Raises ``EgressUnavailable``.
+
+    A record goes to one ``taker``. ``again`` in it: another one had it before and may have stored it.
+    """
+    told = {"op": "report", "session": session_id, "taker": taker, "seen": list(seen), "unfinished": unfinished}
+    answer = _ask(path, told)
+    return Report(answer["known"], answer["omitted"], answer["records"])
 
 
 def forget(path: Path, session_id: str) -> None:

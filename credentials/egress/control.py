@@ -32,6 +32,7 @@ READ_BYTES = 64 * 1024
 CLIENTS = 1024
 BACKLOG = 128
 MAX_ID = 128
+SETTLE_SECONDS, SETTLE_STEPS = 0.01, 5
 
 
 class BadRequest(Exception):
@@ -88,13 +89,19 @@ class Control:
             "variables": self._packages.variables,
         }
 
-    def report(self, told: dict[str, Any]) -> dict[str, Any]:
+    async def report(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Waits a moment for requests that are about to end: their programs have ended already."""
         session = self._sessions.find(_session_id(told))
         if session is None or session.networking is None:
-            return {"known": False, "last": 0, "omitted": 0, "records": []}
-        last, records = session.records.take(int(told["after"]))
+            return {"known": False, "omitted": 0, "records": []}
+        for _ in range(SETTLE_STEPS):
+            if not session.records.under_way:
+                break
+            await asyncio.sleep(SETTLE_SECONDS)
+        taken = session.records.take(told["taker"], told["seen"], unfinished=told["unfinished"])
         omitted, session.records.omitted = session.records.omitted, 0
-        return {"known": True, "last": last, "omitted": omitted, "records": [_shown(r, session) for r in records]}
+        records = [{**_shown(record, session), "again": again} for record, again in taken]
+        return {"known": True, "omitted": omitted, "records": records}
 
     def forget(self, told: dict[str, Any]) -> dict[str, Any]:
         self._sessions.forget(_session_id(told))

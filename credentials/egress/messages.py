@@ -63,32 +63,34 @@ class Outgoing:
     held: Sequence[Held] = ()
 
     def note_body(self) -> None:
-        """After the body has passed: which credentials it took is not told apart, all for bodies count."""
-        if self.body.count:
-            self.used += [held.id for held in self.held if held.body and held.id not in self.used]
+        """After the body has passed."""
+        found = [held.id for held in self.held if held.placeholder in self.body.met]
+        self.used += [one for one in found if one not in self.used]
 
 
-def outgoing(request: h11.Request, authority: bytes, held: Sequence[Held], *, inject: bool) -> Outgoing:
-    """The request for the server called ``authority``; secrets are put in only if ``inject`` says so."""
+def outgoing(request: h11.Request, authority: bytes, held: Sequence[Held], *, inject: Sequence[Held]) -> Outgoing:
+    """The request for the server called ``authority``. ``held`` are the credentials of that host, which its answer is
+    cleaned of; the secrets of ``inject`` are put in.
+    """
     scrub = placeholders.all_scrubbing([(one.value, one.placeholder) for one in held])
     headers = [(name, value) for name, value in passed_on(request.headers) if name != b"host"]
     if held:
         headers = [(name, value) for name, value in headers if name not in UNREADABLE_ANSWERS]
         headers.append((b"accept-encoding", b"identity"))
     used: list[str] = []
-    for one in held if inject else ():
+    for one in inject:
         if one.header:
             headers, more, hit = _filled(headers, one)
             scrub += more
             used += [one.id] if hit else []
-    body = Replacer([(one.placeholder, one.value) for one in held if one.body] if inject else [])
+    body = Replacer([(one.placeholder, one.value) for one in inject if one.body])
     headers = _framed(headers, body)
     made = h11.Request(
         method=request.method,
-        target=_origin_form(request.target),
+        target=origin_form(request.target),
         headers=[(b"host", authority), *headers, (b"connection", b"close")],
     )
-    return Outgoing(made, body, scrub, used, held)
+    return Outgoing(made, body, scrub, used, inject)
 
 
 def _filled(headers: Headers, held: Held) -> tuple[Headers, list[Pair], bool]:
@@ -110,7 +112,8 @@ def _framed(headers: Headers, body: Replacer) -> Headers:
     return [*kept, (b"transfer-encoding", b"chunked")]
 
 
-def _origin_form(target: bytes) -> bytes:
+def origin_form(target: bytes) -> bytes:
+    """A target without scheme and host."""
     if target.startswith((b"http://", b"HTTP://")):
         slash = target.find(b"/", len(b"http://"))
         return b"/" if slash < 0 else target[slash:]

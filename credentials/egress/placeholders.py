@@ -41,6 +41,7 @@ class Replacer:
         self._longest = len(ordered[0]) if ordered else 0
         self._held = b""
         self.count = 0
+        self.met: set[bytes] = set()
 
     @property
     def keeps_length(self) -> bool:
@@ -56,9 +57,8 @@ class Replacer:
             found = self._pattern.search(data, place)
             if found is None or found.start() >= hold:
                 break
-            out += [data[place : found.start()], self._pairs[found.group()]]
+            out += [data[place : found.start()], self._put(found)]
             place = found.end()
-            self.count += 1
         self._held = data[hold:]
         return b"".join([*out, data[place:hold]])
 
@@ -71,9 +71,12 @@ class Replacer:
         """A complete value in one go."""
         if self._pattern is None:
             return data
-        data, count = self._pattern.subn(lambda found: self._pairs[found.group()], data)
-        self.count += count
-        return data
+        return self._pattern.sub(self._put, data)
+
+    def _put(self, found: re.Match[bytes]) -> bytes:
+        self.count += 1
+        self.met.add(found.group())
+        return self._pairs[found.group()]
 
     def _doubtful(self, data: bytes, place: int) -> int:
         """Where the longest end of ``data`` starts that is a proper beginning of something to replace."""

@@ -29,13 +29,17 @@ TLS_PORT, HTTP_PORT = 443, 80
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Limits of one sandbox's connections. ``bytes``: what one connection may move, both ways together."""
+    """Limits of one sandbox's connections. ``bytes``: what one connection may move, both ways together.
+
+    ``patience_seconds``: how long a request waits for its session's rules, after this proxy was started anew.
+    """
 
     connections: int = 64
     request_seconds: float = 60.0
     idle_seconds: float = 300.0
     connection_seconds: float = 3600.0
     bytes: int = 4 * 1024**3
+    patience_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +153,26 @@ class _Visit:
             await self._refuse(client, record, 400, "The request does not name a host in an http:// URL.")
             return False
         record = Record(target.host, target.port, method, "allowed", "")
-        if not await self._allowed(client, record):
+        if not await self._allowed(client, record, request):
             return False
         return await self._exchange(client, request, target.authority(HTTP_PORT), record)
 
     async def _exchange(self, client: Speaker, request: h11.Request, authority: bytes, record: Record) -> bool:
         """Carry one request out; ``record.opened`` says that it came inside TLS and goes on in TLS."""
         self._session.records.add(record)
-        held, tls = self._session.holding(record.host), record.opened
         try:
-            out = messages.outgoing(request, authority, held, inject=tls or self._proxy.plain_credentials)
+            return await self._carry_out(client, request, authority, record)
+        finally:
+            record.over = True
+
+    async def _carry_out(self, client: Speaker, request: h11.Request, authority: bytes, record: Record) -> bool:
+        held, tls = self._session.holding(record.host), record.opened
+        path = messages.origin_form(request.target).decode("latin-1")
+        fitting = [one for one in held if one.fits(record.method, path)]
+        try:
+            out = messages.outgoing(
+                request, authority, held, inject=fitting if tls or self._proxy.plain_credentials else ()
+            )
         except h11.LocalProtocolError:
             record.decision = "failed"
             await exchange.refuse(client, record, 502, "A header can't hold the credential's secret.", record.rule)
@@ -182,10 +196,17 @@ class _Visit:
         record = Record(target.host, target.port, "CONNECT", "allowed", "")
         if not await self._allowed(client, record):
             return
-        if self._session.holding(target.host):
+        if self._session.holding(target.host) or self._proxy.verdict(self._session, target.host).paths is not None:
             await self._open(client, target, record)
             return
         self._session.records.add(record)
+        try:
+            await self._tunnel(client, target, record)
+        finally:
+            record.over = True
+
+    async def _tunnel(self, client: Speaker, target: Target, record: Record) -> None:
+        """Carry what is said on, unread."""
         try:
             upstream = await self._proxy.dialler.connect(target.host, target.port, self._budget, tls=False)
         except (Refused, Unreachable) as error:
@@ -194,7 +215,7 @@ class _Visit:
         try:
             await self._accept(client)
             record.status = 200
-            await _tunnel(self._stream, upstream, target.host)
+            await _both_ways(self._stream, upstream, target.host)
         except Misnamed as error:
             record.decision, record.rule = "denied", str(error)
         finally:
@@ -207,6 +228,7 @@ class _Visit:
             await self._proxy.dialler.addresses(target.host, target.port)
         except (Refused, Unreachable) as error:
             self._session.records.add(record)
+            record.over = True
             await exchange.refuse_unreached(client, record, error)
             return
         await self._accept(client)
@@ -236,7 +258,7 @@ class _Visit:
                 record.decision, record.rule = "denied", wrong
                 await self._refuse(client, record, 421, f"{wrong}.")
                 return
-            if not await self._allowed(client, record):
+            if not await self._allowed(client, record, request):
                 return
             if not await self._exchange(client, request, target.authority(TLS_PORT), record):
                 return
@@ -244,9 +266,18 @@ class _Visit:
 
     # What all have in common
 
-    async def _allowed(self, client: Speaker, record: Record) -> bool:
+    async def _allowed(self, client: Speaker, record: Record, request: h11.Request | None = None) -> bool:
+        """Judge by the host, and within what is read (``request``) by the path too."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._proxy.caps.patience_seconds):
+                await self._session.told.wait()
         verdict = self._proxy.verdict(self._session, record.host)
         record.rule = verdict.rule
+        if verdict.allowed and request is not None and verdict.paths is not None:
+            path = messages.origin_form(request.target).decode("latin-1")
+            if not rules.within(path, verdict.paths):
+                verdict = rules.Verdict(False, "networking: limited, and of this host only the session's repositories")
+                record.rule = verdict.rule
         if verdict.allowed:
             return True
         record.decision = "denied"
@@ -256,10 +287,12 @@ class _Visit:
 
     async def _refuse(self, client: Speaker, record: Record, status: int, text: str) -> None:
         self._session.records.add(record)
+        record.over = True
         await exchange.refuse(client, record, status, text, record.rule)
 
     def _note_failed(self, record: Record, rule: str, decision: str = "denied") -> None:
         record.decision, record.rule = ("denied" if decision == "denied" else "failed"), rule
+        record.over = True
         self._session.records.add(record)
 
     async def _accept(self, client: Speaker) -> None:
@@ -302,7 +335,7 @@ def _same_name(named: str | None, host: str) -> None:
     raise Misnamed("the server's name inside TLS is not the host of CONNECT")
 
 
-async def _tunnel(client: SocketStream, upstream: SocketStream, host: str) -> None:
+async def _both_ways(client: SocketStream, upstream: SocketStream, host: str) -> None:
     """Carry bytes both ways until both sides are done."""
 
     async def outwards() -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections import deque
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-KEPT = 200
+from contract import ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+KEPT = 500
+TAKEN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Record:
     """One request. ``method`` is ``CONNECT`` where a tunnel was not opened. Sizes in bytes of content or tunnel.
 
-    ``credentials`` are the ids of those whose secret went out with it.
+    ``credentials`` are the ids of those whose secret went out with it. ``id`` is the one its event will have.
+    ``over``: nothing of it will change any more.
     """
 
     host: str
@@ -28,7 +33,8 @@ class Record:
     bytes_received: int = 0
     credentials: list[str] = field(default_factory=list)
     opened: bool = False
-    id: str = field(default_factory=lambda: f"egr_{uuid.uuid4().hex}")
+    over: bool = False
+    id: str = field(default_factory=ids.event_id)
     at: float = field(default_factory=time.time)
 
     def json(self) -> dict[str, Any]:
@@ -36,22 +42,42 @@ class Record:
 
 
 class Records:
-    """The newest records of a session that were not yet taken over; the others are counted."""
+    """The newest records of a session that were not yet taken over; the others are counted.
+
+    A record is handed to one taker at a time: a session may have several threads at work. One that isn't heard of
+    again is taken for dead after ``TAKEN_SECONDS``.
+    """
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[int, Record]] = deque()
-        self._number = 0
+        self._kept: dict[str, Record] = {}
+        self._taken: dict[str, tuple[str, float]] = {}
         self.omitted = 0
 
     def add(self, record: Record) -> None:
-        self._number += 1
-        self._kept.append((self._number, record))
+        self._kept[record.id] = record
         if len(self._kept) > KEPT:
-            self._kept.popleft()
+            self._drop(next(iter(self._kept)))
             self.omitted += 1
 
-    def take(self, after: int) -> tuple[int, list[Record]]:
-        """Everything after number ``after`` and the last number; what lies before was stored and is forgotten."""
-        while self._kept and self._kept[0][0] <= after:
-            self._kept.popleft()
-        return self._number, [record for _, record in self._kept]
+    @property
+    def under_way(self) -> bool:
+        return any(not record.over for record in self._kept.values())
+
+    def take(self, taker: str, seen: Iterable[str], *, unfinished: bool = False) -> list[tuple[Record, bool]]:
+        """Forget those ``seen``, which were stored; then everything that is over, or simply everything.
+
+        Beside each record: whether another taker had it before, and may have stored it.
+        """
+        for record_id in seen:
+            self._drop(record_id)
+        now, found = time.monotonic(), []
+        for record in self._kept.values():
+            other, at = self._taken.get(record.id, (taker, now))
+            if (record.over or unfinished) and (other == taker or now - at > TAKEN_SECONDS):
+                self._taken[record.id] = (taker, now)
+                found.append((record, other != taker))
+        return found
+
+    def _drop(self, record_id: str) -> None:
+        self._kept.pop(record_id, None)
+        self._taken.pop(record_id, None)

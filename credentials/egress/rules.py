@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,21 +21,34 @@ class BadHost(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A part of a host that is reached whatever the environment lists: a repository of the session's own."""
+
+    host: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Networking:
-    """What an environment allows. ``mcp_hosts`` are those of the agent's servers if the environment lets them in."""
+    """What a session may reach. ``mcp_hosts`` are those of the agent's servers if the environment lets them in."""
 
     kind: Literal["limited", "unrestricted"]
     allowed_hosts: tuple[str, ...] = ()
     mcp_hosts: tuple[str, ...] = ()
     package_managers: bool = False
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``rule`` names what allowed or refused it, in the words of the environment's fields."""
+    """``rule`` names what allowed or refused it, in the words of the environment's fields.
+
+    ``paths``: only what lies below one of these; None is every path.
+    """
 
     allowed: bool
     rule: str
+    paths: tuple[str, ...] | None = None
 
 
 def normalised(host: str) -> str:
@@ -82,4 +96,15 @@ def decide(networking: Networking, host: str, package_hosts: Collection[str]) ->
         return Verdict(True, "allow_mcp_servers")
     if networking.package_managers and first_match(package_hosts, host) is not None:
         return Verdict(True, "allow_package_managers")
+    paths = tuple(path for place in networking.places if place.host == host for path in place.paths)
+    if paths:
+        return Verdict(True, "a repository of the session", paths)
     return Verdict(False, "networking: limited, and the host is not in allowed_hosts")
+
+
+def within(target: str, paths: Collection[str]) -> bool:
+    """Whether a request's target lies below one of ``paths``. A target that could be read in two ways never does."""
+    path = unquote(target.partition("?")[0])
+    if "%" in path or "\\" in path or {".", ".."} & set(path.split("/")):
+        return False
+    return any(path == one or path.startswith(one.rstrip("/") + "/") for one in paths)

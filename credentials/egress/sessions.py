@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,17 @@ from credentials.egress.records import Records
 from credentials.egress.tls import Authority
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping
 
 MAX_SESSIONS = 10_000
 MAX_CREDENTIALS = 200
 UNUSED_SECONDS = 900.0
+LOAN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One credential in a session. ``hosts`` None: every host the environment permits."""
+    """One credential in a session. ``hosts`` None: every host the environment permits; others alike."""
 
     id: str
     name: str
@@ -31,9 +32,17 @@ class Held:
     hosts: tuple[str, ...] | None
     header: bool
     body: bool
+    methods: tuple[str, ...] | None = None
+    paths: tuple[str, ...] | None = None
 
     def serves(self, host: str) -> bool:
         return self.hosts is None or rules.first_match(self.hosts, host) is not None
+
+    def fits(self, method: str, target: str) -> bool:
+        """Whether its secret may go out with such a request to one of its hosts."""
+        if self.methods is not None and method not in self.methods:
+            return False
+        return self.paths is None or rules.within(target, self.paths)
 
     @property
     def value(self) -> bytes:
@@ -42,20 +51,29 @@ class Held:
 
 @dataclass(slots=True)
 class Session:
-    """A session's rules and credentials. ``networking`` None: not told yet, nothing may pass."""
+    """A session's rules and credentials. ``networking`` None: not told yet, nothing may pass.
+
+    Secrets are lent, not given: what no worker speaks of for ``LOAN_SECONDS`` is forgotten, so that a credential that
+    was archived meanwhile stops working. ``lengths`` outlive them: running programs hold the placeholders.
+    """
 
     id: str
     authority: Authority
     networking: rules.Networking | None = None
     credentials: tuple[Held, ...] = ()
+    lent_until: float = 0.0
+    lengths: dict[str, int] = field(default_factory=dict)
     records: Records = field(default_factory=Records)
     connections: int = 0
     attached: int = 0
     used_at: float = field(default_factory=time.monotonic)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def holding(self, host: str) -> list[Held]:
         """The credentials for a host. If there are any, connections to it are opened."""
+        if time.monotonic() > self.lent_until:
+            self.credentials = ()
         return [held for held in self.credentials if held.serves(host)]
 
 
@@ -89,7 +107,6 @@ class Sessions:
         if len(given) > MAX_CREDENTIALS:
             raise ValueError(f"a session has at most {MAX_CREDENTIALS} credentials")
         session = self.get(session_id)
-        known = {held.id: len(held.placeholder) for held in session.credentials}
         if networking["kind"] not in ("limited", "unrestricted"):
             raise ValueError("networking")
         session.networking = rules.Networking(
@@ -97,8 +114,11 @@ class Sessions:
             allowed_hosts=tuple(networking["allowed_hosts"]),
             mcp_hosts=tuple(networking["mcp_hosts"]),
             package_managers=bool(networking["package_managers"]),
+            places=tuple(rules.Place(place["host"], tuple(place["paths"])) for place in networking["places"]),
         )
-        session.credentials = tuple(self._held(session_id, entry, known.get(entry["id"])) for entry in given)
+        session.credentials = tuple(self._held(session, entry) for entry in given)
+        session.lent_until = time.monotonic() + LOAN_SECONDS
+        session.told.set()
         return session
 
     def forget(self, session_id: str) -> None:
@@ -112,17 +132,25 @@ class Sessions:
         before = time.monotonic() - UNUSED_SECONDS
         for session in [s for s in self._all.values() if not s.attached and s.used_at < before]:
             self.forget(session.id)
+        for session in self._all.values():
+            session.holding("")
 
-    def _held(self, session_id: str, told: Mapping[str, Any], length: int | None) -> Held:
+    def _held(self, session: Session, told: Mapping[str, Any]) -> Held:
         """A placeholder keeps its length when its secret is replaced: running programs hold it already."""
         secret = Secret(told["secret"])
-        wanted = length or len(secret.reveal().encode())
+        wanted = session.lengths.setdefault(told["id"], len(secret.reveal().encode()))
         return Held(
             id=told["id"],
             name=told["name"],
             secret=secret,
-            placeholder=placeholders.derive(self._key, session_id, told["id"], wanted),
-            hosts=None if told["hosts"] is None else tuple(told["hosts"]),
+            placeholder=placeholders.derive(self._key, session.id, told["id"], wanted),
+            hosts=_tuple(told["hosts"]),
             header=bool(told["header"]),
             body=bool(told["body"]),
+            methods=_tuple(told["methods"]),
+            paths=_tuple(told["paths"]),
         )
+
+
+def _tuple(told: list[str] | None) -> tuple[str, ...] | None:
+    return None if told is None else tuple(told)

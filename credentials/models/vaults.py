@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from contract import ids
@@ -39,6 +41,7 @@ class Credential(models.Model):
     auth = models.JSONField()
     slot = models.CharField(max_length=64, editable=False)
     sealed = models.BinaryField(default=b"", editable=False)
+    scope = models.JSONField(default=dict, blank=True)  # credentials.scopes
     metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -60,21 +63,42 @@ class Credential(models.Model):
 class AccessRecord(models.Model):
     """One use of a secret: who, for what, towards which host, when. Only ever added to; holds no value.
 
-    Ids are plain text, so that the record outlives what it names.
+    Ids are plain text, so that the record outlives what it names. ``event_id`` is the log's entry of the use, where
+    there is one; ``rule`` says what permitted it.
     """
 
     workspace = models.ForeignKey("agents.Workspace", models.CASCADE, related_name="+")
     vault_id = models.CharField(max_length=40)
-    credential_id = models.CharField(max_length=40, db_index=True)
+    credential_id = models.CharField(max_length=40)
     by = models.CharField(max_length=300)
     session_id = models.CharField(max_length=40, blank=True, default="")
     purpose = models.CharField(max_length=64)
+    tool = models.CharField(max_length=128, blank=True, default="")
     host = models.CharField(max_length=255)
+    method = models.CharField(max_length=16, blank=True, default="")
+    rule = models.CharField(max_length=512, blank=True, default="")
+    event_id = models.CharField(max_length=40, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ("-created_at", "-id")
-        indexes = [models.Index(fields=["workspace", "-created_at"], name="access_list")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event_id", "credential_id"], condition=~models.Q(event_id=""), name="one_record_per_use"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "-created_at"], name="access_list"),
+            models.Index(fields=["credential_id", "-created_at"], name="access_by_credential"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.by}: {self.credential_id} to {self.host} ({self.purpose})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("The record of uses is only ever added to.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("The record of uses is only ever added to.")

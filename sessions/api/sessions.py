@@ -60,8 +60,8 @@ def list_sessions(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
     """Newest first unless ``order=asc``; pages forward and back."""
     bounds = query.bounds()
     rows = sessions_of(request.acting).filter(**_filters(query))
-    if query.deployment_id or query.memory_store_id:
-        rows = rows.none()  # this version starts no sessions from deployments and mounts no memory stores
+    if query.memory_store_id:
+        rows = rows.none()  # this version mounts no memory stores
     found = paginate(
         rows,
         kind="sessions",
@@ -80,6 +80,8 @@ def _filters(query: ListQuery) -> dict[str, Any]:
         wanted["agent_id"] = query.agent_id
         if query.agent_version is not None:
             wanted["agent_version"] = query.agent_version
+    if query.deployment_id is not None:
+        wanted["deployment_id"] = query.deployment_id
     if query.statuses:
         wanted["status__in"] = query.statuses
     if not query.include_archived:

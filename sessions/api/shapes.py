@@ -35,7 +35,7 @@ def session_shape(session: Session) -> dict[str, Any]:
             "duration_seconds": _duration(session, now),
         },
         "usage": _spent(session).wire(_active(session, now)),
-        "deployment_id": None,
+        "deployment_id": session.deployment_id,
         "created_at": timestamp(session.created_at),
         "updated_at": timestamp(session.updated_at),
         "archived_at": timestamp_or_none(session.archived_at),

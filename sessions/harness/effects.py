@@ -199,6 +199,8 @@ class Effects:
             done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 stored += self._finished(running.pop(future), future)
+            if drafts := self.hands.tend():
+                stored += self._append(drafts)
             if running and self._should_stop() and not told:
                 told = True
                 self._stop_hands()

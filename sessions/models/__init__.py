@@ -1,9 +1,12 @@
 """What happens, one file a concern."""
 
 from sessions.models.core import STATUSES, Event, File, Resource, Session, Thread
+from sessions.models.deployments import Deployment, DeploymentRun
 
 __all__ = [
     "STATUSES",
+    "Deployment",
+    "DeploymentRun",
     "Event",
     "File",
     "Resource",

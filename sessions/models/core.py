@@ -26,11 +26,15 @@ class Session(models.Model):
     agent_version = models.PositiveIntegerField()
     agent_snapshot = models.JSONField()  # the wire ``session.agent``, overrides applied
     environment = models.ForeignKey("agents.Environment", models.PROTECT, related_name="sessions")
+    deployment = models.ForeignKey(
+        "agent_sessions.Deployment", models.SET_NULL, null=True, blank=True, related_name="sessions"
+    )
     title = models.TextField(null=True, blank=True)  # noqa: DJ001  null and "" differ on the wire
     metadata = models.JSONField(default=dict, blank=True)
     vault_ids = models.JSONField(default=list, blank=True)
     limits = models.JSONField(default=dict, blank=True)  # our caps: see sessions.harness.limits
     budget = models.JSONField(null=True, blank=True)  # the wire ``budget``: a limit in cents (spec core 8.7)
+    sandbox_config = models.JSONField(null=True, blank=True)  # the environment's, when the sandbox was first made
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

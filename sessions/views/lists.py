@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 50
 LISTED_AGENTS = 200
-FILTERS = ("q", "status", "agent")
+FILTERS = ("q", "status", "agent", "deployment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ def _chosen(request: Request, agents: list[Agent]) -> dict[str, str]:
 def _filtered(rows: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[Session]:
     if "agent" in chosen:
         rows = rows.filter(agent_id=chosen["agent"])
+    if "deployment" in chosen:
+        rows = rows.filter(deployment_id=chosen["deployment"])
     if "q" in chosen:
         rows = rows.filter(Q(title__icontains=chosen["q"]) | Q(pk=chosen["q"]))
     if chosen.get("status") == "archived":
@@ -111,7 +113,7 @@ def _line(session: Session) -> Line:
 
 
 def _chips(chosen: dict[str, str], agents: dict[str, str]) -> list[Chip]:
-    texts = {"q": "“{}”", "status": "Status: {}", "agent": "Agent: {}"}
+    texts = {"q": "“{}”", "status": "Status: {}", "agent": "Agent: {}", "deployment": "Deployment: {}"}
     names = {"status": GROUPS, "agent": agents}
     chips = []
     for name, value in chosen.items():

@@ -1,6 +1,7 @@
 // Turns times to the reader's zone and keeps "3 m ago" and running clocks moving.
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const dated = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const two = (number) => String(number).padStart(2, "0");
 
@@ -28,6 +29,16 @@ function localise(root) {
     const moment = new Date(time.dateTime);
     time.textContent = clock.format(moment);
     time.title = full.format(moment);
+    time.dataset.local = "";
+  }
+  date(root);
+}
+
+function date(root) {
+  for (const time of root.querySelectorAll("time[data-moment]:not([data-local])")) {
+    const moment = new Date(time.dateTime);
+    time.title = full.format(moment);
+    time.textContent = dated.format(moment);
     time.dataset.local = "";
   }
 }

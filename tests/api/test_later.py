@@ -9,14 +9,6 @@ import pytest
 from contract.roles import Role
 from tests.api.conftest import Caller, caller
 
-MESSAGE = {"type": "user.message", "content": [{"type": "text", "text": "go"}]}
-DEPLOYMENT: dict[str, Any] = {
-    "name": "Nightly",
-    "agent": "agent_1",
-    "environment_id": "env_1",
-    "initial_events": [MESSAGE],
-    "schedule": {"type": "cron", "expression": "0 3 * * *", "timezone": "Europe/Berlin"},
-}
 DREAM: dict[str, Any] = {
     "inputs": [
         {"type": "memory_store", "memory_store_id": "memstore_1"},
@@ -25,7 +17,7 @@ DREAM: dict[str, Any] = {
     "model": "demo",
 }
 WEBHOOK: dict[str, Any] = {"url": "https://example.com/hook", "enabled_events": ["external_key.failed"]}
-CREATES = [("/deployments", DEPLOYMENT), ("/dreams", DREAM), ("/organizations/webhooks", WEBHOOK)]
+CREATES = [("/dreams", DREAM), ("/organizations/webhooks", WEBHOOK)]
 
 
 @pytest.mark.parametrize(("path", "body"), CREATES)
@@ -47,15 +39,6 @@ def test_a_viewer_is_refused_for_being_one(alice: Caller, path: str, body: dict[
 @pytest.mark.parametrize(
     ("path", "body", "named"),
     [
-        ("/deployments", {**DEPLOYMENT, "bogus": 1}, "bogus"),
-        ("/deployments", {**DEPLOYMENT, "name": None}, "name"),
-        ("/deployments", {**DEPLOYMENT, "agent": {"type": "agent"}}, "agent.id"),
-        ("/deployments", {**DEPLOYMENT, "initial_events": [{"type": "user.interrupt"}]}, "initial_events.0"),
-        ("/deployments", {**DEPLOYMENT, "initial_events": {}}, "initial_events"),
-        ("/deployments", {**DEPLOYMENT, "schedule": {"type": "cron", "expression": "* * * * *"}}, "schedule.timezone"),
-        ("/deployments", {**DEPLOYMENT, "resources": [{"type": "disk"}]}, "resources.0"),
-        ("/deployments", {**DEPLOYMENT, "vault_ids": "vlt_1"}, "vault_ids"),
-        ("/deployments", {}, "agent"),
         ("/dreams", {**DREAM, "bogus": 1}, "bogus"),
         ("/dreams", {**DREAM, "inputs": [{"type": "files"}]}, "inputs.0"),
         ("/dreams", {**DREAM, "model": 7}, "model"),
@@ -75,13 +58,6 @@ def test_mistakes_are_told_before_anything_else(alice: Caller, path: str, body: 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("GET", "/deployments/depl_1", None),
-        ("POST", "/deployments/depl_1", {"name": "x"}),
-        ("POST", "/deployments/depl_1/archive", None),
-        ("POST", "/deployments/depl_1/pause", None),
-        ("POST", "/deployments/depl_1/unpause", None),
-        ("POST", "/deployments/depl_1/run", None),
-        ("GET", "/deployment_runs/drun_1", None),
         ("GET", "/dreams/drm_1", None),
         ("POST", "/dreams/drm_1/cancel", None),
         ("POST", "/dreams/drm_1/archive", None),
@@ -100,9 +76,6 @@ def test_no_such_object_exists(alice: Caller, method: str, path: str, body: Any)
 @pytest.mark.parametrize(
     "query",
     [
-        "/deployments?limit=100&agent_id=agent_1&status=paused",
-        "/deployments?include_archived=true&created_at[gte]=2026-01-01T00:00:00Z",
-        "/deployment_runs?limit=1000&deployment_id=depl_unknown&has_error=true&trigger_type=manual",
         "/dreams?statuses[]=pending&statuses[]=failed&include_archived=true&limit=100",
     ],
 )
@@ -113,12 +86,6 @@ def test_a_list_is_an_empty_page(alice: Caller, query: str) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "/deployments?limit=101",
-        "/deployments?status=active&include_archived=true",
-        "/deployments?status=archived",
-        "/deployments?page=page_x",
-        "/deployment_runs?limit=1001",
-        "/deployment_runs?trigger_type=cron",
         "/dreams?statuses[]=asleep",
         "/dreams?limit=0",
         "/dreams?page=",

@@ -13,19 +13,10 @@ if TYPE_CHECKING:
 Call = Any  # from the beta client to an answer
 
 LISTS: dict[str, Call] = {
-    "deployments": lambda beta: beta.deployments.list(status="active", limit=5),
-    "deployment_runs": lambda beta: beta.deployment_runs.list(deployment_id="depl_1", has_error=False),
     "dreams": lambda beta: beta.dreams.list(statuses=["pending", "running"], include_archived=True),
     "webhooks": lambda beta: beta.organization.webhooks.list(limit=20, order="asc"),
 }
 CREATES: dict[str, Call] = {
-    "deployments": lambda beta: beta.deployments.create(
-        name="Nightly",
-        agent="agent_1",
-        environment_id="env_1",
-        initial_events=[{"type": "user.message", "content": [{"type": "text", "text": "go"}]}],
-        schedule={"type": "cron", "expression": "0 3 * * *", "timezone": "UTC"},
-    ),
     "dreams": lambda beta: beta.dreams.create(
         model={"id": "demo", "speed": "standard"},
         inputs=[
@@ -38,13 +29,6 @@ CREATES: dict[str, Call] = {
     ),
 }
 MISSING: dict[str, Call] = {
-    "deployments.retrieve": lambda beta: beta.deployments.retrieve("depl_1"),
-    "deployments.update": lambda beta: beta.deployments.update("depl_1", name="x"),
-    "deployments.archive": lambda beta: beta.deployments.archive("depl_1"),
-    "deployments.pause": lambda beta: beta.deployments.pause("depl_1"),
-    "deployments.unpause": lambda beta: beta.deployments.unpause("depl_1"),
-    "deployments.run": lambda beta: beta.deployments.run("depl_1"),
-    "deployment_runs.retrieve": lambda beta: beta.deployment_runs.retrieve("drun_1"),
     "dreams.retrieve": lambda beta: beta.dreams.retrieve("drm_1"),
     "dreams.cancel": lambda beta: beta.dreams.cancel("drm_1"),
     "dreams.archive": lambda beta: beta.dreams.archive("drm_1"),

@@ -20,7 +20,8 @@ from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
 from sessions.events import Draft
-from sessions.models import Event, File, Session, Thread
+from sessions.models import Deployment, Event, File, Session, Thread
+from sessions.schedules import actions as schedules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,7 @@ class World:
     session: Session
     thread: Thread
     output: File
+    deployment: Deployment
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
@@ -111,6 +113,16 @@ def world(db: None) -> World:
     digest, size = blobs.put(io.BytesIO(b"hello\n"), 1000)
     output = files.capture(session, path="report.html", digest=digest, size=size, mtime_ns=1)
     thread = Thread.objects.get(session=session, parent=None)
+    deployment = schedules.create(
+        {
+            "name": "Morning round",
+            "agent": version.agent_id,
+            "environment_id": environment.pk,
+            "initial_events": [{"type": ev.USER_MESSAGE, "content": text("Look around")}],
+            "schedule": {"type": "cron", "expression": "0 9 * * 1-5", "timezone": "Europe/Berlin"},
+        },
+        acting,
+    )
     return World(
         workspace,
         acting,
@@ -124,4 +136,5 @@ def world(db: None) -> World:
         session,
         thread,
         output,
+        deployment,
     )

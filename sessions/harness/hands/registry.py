@@ -10,6 +10,7 @@ from sessions.harness.hands.sandbox import SandboxHand
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sessions.events import Draft
     from sessions.harness.hands.base import Hand, Turn
     from sessions.harness.state import Call
 
@@ -46,6 +47,11 @@ class Hands:
         for call in calls:
             found.setdefault(place_of(call), []).append(call)
         return [(self._at(place), there) for place, there in found.items()]
+
+    def tend(self) -> list[Draft]:
+        """Asked again and again while calls run: what is to be committed meanwhile."""
+        hand = self._made.get("sandbox")
+        return hand.tend() if isinstance(hand, SandboxHand) else []
 
     def interrupt(self) -> None:
         """Stop what is under way anywhere."""

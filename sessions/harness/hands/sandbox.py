@@ -24,18 +24,21 @@ from agents.sandboxes.base import (
     Upload,
 )
 from contract import blobs
+from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
 from sessions.events import Draft
 from sessions.harness.hands import memory, skills
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.hands.memory import Memories
-from sessions.models import Resource, Session
+from sessions.harness.hands.network import Network, denials
+from sessions.models import Resource, Session, Thread
 from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from credentials.egress.client import Registered
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
 
@@ -61,6 +64,7 @@ class SandboxHand:
         self._memories = Memories([], partial(self._backend.exchange, self._session_id))
         self._running: set[str] = set()
         self._running_lock = threading.Lock()
+        self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
         self.is_open = False
 
     def open(self) -> list[Draft]:
@@ -72,8 +76,12 @@ class SandboxHand:
         if self.is_open:
             self._bring_in()
             return []
-        first = not self._turn.state.sandbox_opened
-        session = Session.objects.only("id", "snapshot", "workspace_id", "agent_snapshot").get(pk=self._session_id)
+        seen = self._turn.state.sandbox_opened
+        first = not seen and self._alone()
+        session = Session.objects.select_related("environment").get(pk=self._session_id)
+        if session.sandbox_config is None:
+            session.sandbox_config = session.environment.config
+            session.save(update_fields=["sandbox_config"])
         mounted = memory.mounts(session.id, session.workspace_id)
         self._memories = Memories(mounted, partial(self._backend.exchange, session.id))
         self._spec = SandboxSpec(
@@ -84,14 +92,38 @@ class SandboxHand:
         )
         self._snapshot = session.snapshot
         try:
+            self._spec = self._connected(session)
             opened = self._open()
             self._memories.bring_in()
-        except SandboxError as error:
+            problems = self._network.problems(session) if self._network and first else []
+        except (SandboxError, EgressUnavailable) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
-        if not first:
+        if seen:
             return []
-        return [Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})]
+        return [Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)}), *problems]
+
+    def _alone(self) -> bool:
+        """Whether no other thread of the session can ever have used its sandbox."""
+        return not Thread.objects.filter(session_id=self._session_id).exclude(pk=self._turn.spec.thread_id).exists()
+
+    def _connected(self, session: Session) -> SandboxSpec:
+        """The spec with a network, if there is one; waits a while for a proxy that is starting."""
+        if self._network is None:
+            return self._spec
+        told = self._patiently(partial(self._network.tell, session))
+        environment = {**told.variables, **told.placeholders}
+        return replace(self._spec, network="proxy", trust=told.trust, environment=environment)
+
+    def _patiently(self, ask: Callable[[], Registered]) -> Registered:
+        deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
+        while True:
+            try:
+                return ask()
+            except EgressUnavailable:
+                if time.monotonic() > deadline or self._turn.give_up():
+                    raise
+                time.sleep(RETRY_HOST_SECONDS)
 
     def _open(self) -> Opened:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
@@ -109,12 +141,18 @@ class SandboxHand:
     def call(self, call: Call, *, reattempt: bool) -> CallResult:
         """Run a call once; a sandbox that gets lost meanwhile is opened again and asked what it knows."""
         try:
-            return self._call(call, reattempt=reattempt)
+            result = self._call(call, reattempt=reattempt)
         except SandboxError as error:
             raise CannotCarryOut(str(error)) from None
         finally:
             if self._memories.any:
                 connection.close()
+        if self._network is None:
+            return result
+        with contextlib.suppress(EgressUnavailable):
+            refused = self._network.collect()
+            return replace(result, content=[*result.content, *denials(refused)])
+        return result
 
     def _bring_in(self) -> None:
         try:
@@ -158,10 +196,14 @@ class SandboxHand:
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
-        """Store what the call left among the outputs."""
+        """Store what the call left among the outputs, and tell of its requests."""
         if result.outputs:
             outputs.capture(self._session_id, result.outputs, self._read_output)
-        return []
+        return self._network.drafts(call.name) if self._network else []
+
+    def tend(self) -> list[Draft]:
+        """While calls run: what is to be committed meanwhile."""
+        return self._network.tend() if self._network and self.is_open else []
 
     def interrupt(self) -> None:
         """Stop this turn's calls; other threads of the session use the same sandbox."""

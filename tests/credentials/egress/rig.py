@@ -58,7 +58,7 @@ class Rig:
         self.proxy = Proxy(
             self._dialler,
             package_hosts=lambda: self._packages.hosts,
-            caps=Caps(**{"request_seconds": 2.0, "idle_seconds": 4.0, **caps}),
+            caps=Caps(**{"request_seconds": 2.0, "idle_seconds": 4.0, "patience_seconds": 0.2, **caps}),
         )
         self._loop = asyncio.new_event_loop()
         self._stop: asyncio.Event | None = None
@@ -151,7 +151,7 @@ class Inside:
         def enough() -> bool:
             if self.rig.sessions.get(self.name).connections:  # asked first: the last one completes its record
                 return False
-            found[:] = [dict(record) for record in client.report(self.rig.socket, self.name, 0).records]
+            found[:] = [dict(record) for record in client.report(self.rig.socket, self.name, "test").records]
             return len(found) >= count
 
         until(enough)

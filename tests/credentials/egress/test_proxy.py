@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from credentials.egress import client, records
 from credentials.egress.packages import Packages
 from credentials.egress.rules import Networking
 from tests.credentials.egress.rig import API, OTHERS, UNRESTRICTED, Request, Rig, Server, drain, grant, until
@@ -240,11 +241,33 @@ def test_hosts_of_package_managers_come_from_the_machine(rig: Rig, api: Server) 
     other.stop()
 
 
-def test_a_great_number_of_requests_is_told_by_the_newest_and_a_count(rig: Rig) -> None:
+def test_a_great_number_of_requests_is_told_by_the_newest_and_a_count(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "KEPT", 10)
     session = rig.session(LIMITED)
-    for _ in range(205):
+    for _ in range(15):
         session.connect("evil.example.test", 443)
-    assert len(session.records(200)) == 200
+    report = client.report(rig.socket, session.name, "test")
+    assert (len(report.records), report.omitted) == (10, 5)
+
+
+def test_a_record_that_was_stored_is_not_told_again(rig: Rig) -> None:
+    session = rig.session(LIMITED)
+    session.connect("evil.example.test", 443)
+    (first,) = session.records()
+    session.connect("worse.example.test", 443)
+    (second,) = client.report(rig.socket, session.name, "test", [first["id"]]).records
+    assert (first["host"], second["host"]) == ("evil.example.test", "worse.example.test")
+
+
+def test_a_record_goes_to_one_taker_until_that_one_is_taken_for_dead(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = rig.session(LIMITED)
+    session.connect("evil.example.test", 443)
+    assert [record["again"] for record in client.report(rig.socket, session.name, "one").records] == [False]
+    assert client.report(rig.socket, session.name, "two").records == []
+    monkeypatch.setattr(records, "TAKEN_SECONDS", -1.0)
+    assert [record["again"] for record in client.report(rig.socket, session.name, "two").records] == [True]
 
 
 def test_an_unrestricted_session_reaches_any_name(rig: Rig, api: Server) -> None:

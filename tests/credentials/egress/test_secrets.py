@@ -216,7 +216,7 @@ def test_the_records_name_the_credential_and_hold_no_value(session: Inside, plac
 
 def test_a_session_that_is_forgotten_passes_nothing(rig: Rig, session: Inside, api: Server) -> None:
     client.forget(rig.socket, session.name)
-    assert not client.report(rig.socket, session.name, 0).known
+    assert not client.report(rig.socket, session.name, "test").known
 
 
 @pytest.fixture

@@ -1,0 +1,157 @@
+"""Pages of deployments: what runs by itself, when it runs next and how it went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from zoneinfo import available_timezones
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import OuterRef, Subquery
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from contract.door import explain, page
+from contract.errors import ApiError, NotFound, PermissionDenied
+from contract.roles import Permission
+from sessions.models import Deployment, DeploymentRun
+from sessions.schedules import actions
+from sessions.schedules.forms import DeploymentForm
+from sessions.schedules.runs import run_now
+from sessions.schedules.shapes import upcoming
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from contract.http import Request
+
+PAGE_SIZE = 50
+SHOWN_RUNS = 20
+REASONS = {
+    "manual": "Paused by a person.",
+    "agent_archived_error": "Paused: an agent it works with is archived.",
+    "environment_archived_error": "Paused: its environment is archived.",
+    "environment_not_found_error": "Paused: its environment was deleted.",
+    "vault_not_found_error": "Paused: a vault was deleted.",
+    "vault_archived_error": "Paused: a vault is archived.",
+    "file_not_found_error": "Paused: a file is gone.",
+    "session_resource_not_found_error": "Paused: something it mounts is gone.",
+    "memory_store_archived_error": "Paused: a memory store is archived.",
+    "skill_not_found_error": "Paused: a skill of its agent is gone.",
+    "self_hosted_resources_unsupported_error": "Paused: its environment's workers can't mount its files.",
+    "mcp_egress_blocked_error": "Paused: its environment's network blocks an MCP server of its agent.",
+}
+
+
+@page(Permission.READ)
+def schedule_list(request: Request) -> HttpResponse:
+    last = DeploymentRun.objects.filter(deployment=OuterRef("pk")).order_by("-created_at", "-pk")
+    rows = Deployment.objects.filter(workspace_id=request.acting.workspace_id).select_related("agent")
+    rows = rows.annotate(
+        last_error=Subquery(last.values("error__type")[:1]), last_at=Subquery(last.values("created_at")[:1])
+    )
+    archived = request.GET.get("archived") == "1"
+    rows = rows if archived else rows.filter(archived_at=None)
+    shown = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "schedules/list.html", {"page": shown, "archived": archived})
+
+
+@page(Permission.READ)
+def schedule(request: Request, deployment_id: str) -> HttpResponse:
+    """When it runs next, how it went, and the buttons."""
+    found = actions.find(deployment_id, request.acting)
+    runs = found.runs.order_by("-created_at", "-pk")[:SHOWN_RUNS]
+    context = {
+        "deployment": found,
+        "upcoming": upcoming(found, timezone.now()),
+        "runs": list(runs),
+        "reason": _reason(found),
+        "words": [block for event in found.initial_events for block in event.get("content") or ()],
+    }
+    return render(request, "schedules/schedule.html", context)
+
+
+@page(Permission.BUILD, "GET", "HEAD", "POST")
+def schedule_new(request: Request) -> HttpResponse:
+    form = DeploymentForm(request.POST or None, acting=request.acting)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = actions.create(form.deployment_body(), request.acting)
+        except ApiError as error:
+            _show(form, error)
+        else:
+            messages.success(request, f"{made.name} is ready.", "done")
+            return redirect("sessions:schedule", made.pk)
+    return _form(request, form)
+
+
+@page(Permission.BUILD, "GET", "HEAD", "POST")
+def schedule_edit(request: Request, deployment_id: str) -> HttpResponse:
+    found = actions.find(deployment_id, request.acting)
+    form = DeploymentForm(request.POST or None, acting=request.acting, deployment=found)
+    if request.method == "POST" and form.is_valid():
+        try:
+            actions.update(deployment_id, form.deployment_body(), request.acting)
+        except ApiError as error:
+            _show(form, error)
+        else:
+            messages.success(request, "Saved. Sessions that run keep what they started with.", "done")
+            return redirect("sessions:schedule", deployment_id)
+    return _form(request, form, deployment=found)
+
+
+@page(Permission.OPERATE, "POST")
+def schedule_run(request: Request, deployment_id: str) -> HttpResponse:
+    run = run_now(deployment_id, request.acting)
+    if run.session_id:
+        return redirect("sessions:session", run.session_id)
+    messages.error(request, f"No session was started. {(run.error or {}).get('message', '')}", "failed")
+    return redirect("sessions:schedule", deployment_id)
+
+
+@page(Permission.OPERATE, "POST")
+def schedule_pause(request: Request, deployment_id: str) -> HttpResponse:
+    """Pause it, or let it go on: ``resume`` in the form says which."""
+    if "resume" in request.POST:
+        actions.unpause(deployment_id, request.acting)
+        messages.success(request, "The schedule goes on from now. What it missed is not made up for.", "done")
+    else:
+        actions.pause_by_hand(deployment_id, request.acting)
+        messages.success(request, "Paused. Sessions that run go on, and it can still be run by hand.", "done")
+    return redirect("sessions:schedule", deployment_id)
+
+
+@page(Permission.BUILD, "POST")
+def schedule_archive(request: Request, deployment_id: str) -> HttpResponse:
+    actions.archive(deployment_id, request.acting)
+    messages.success(request, "The deployment is archived and starts nothing any more.", "done")
+    return redirect("sessions:schedule", deployment_id)
+
+
+def _reason(deployment: Deployment) -> str:
+    reason = deployment.paused_reason
+    if not reason:
+        return ""
+    kind = reason["error"]["type"] if reason["type"] == "error" else reason["type"]
+    return REASONS.get(kind, "Paused: a run failed.")
+
+
+def _show(form: DeploymentForm, error: ApiError) -> None:
+    if isinstance(error, PermissionDenied):
+        raise error
+    places = {"schedule.expression": "expression", "schedule.timezone": "time_zone", "initial_events": "task"}
+    path, separator, rest = error.message.partition(": ")
+    if separator and path in places:
+        form.add_error(places[path], rest[:1].upper() + rest[1:])
+    elif isinstance(error, NotFound):
+        form.add_error(None, error.message)
+    else:
+        explain(form, error)
+
+
+def _form(request: Request, form: DeploymentForm, **context: Any) -> HttpResponse:
+    zones = sorted(
+        name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix", "right"))
+    )
+    status = 422 if form.errors else 200
+    return render(request, "schedules/form.html", {"form": form, "zones": zones, **context}, status=status)
