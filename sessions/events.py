@@ -17,6 +17,7 @@ USER_MESSAGE = "user.message"
 USER_INTERRUPT = "user.interrupt"
 USER_TOOL_CONFIRMATION = "user.tool_confirmation"
 USER_CUSTOM_TOOL_RESULT = "user.custom_tool_result"
+USER_DEFINE_OUTCOME = "user.define_outcome"
 SYSTEM_MESSAGE = "system.message"
 
 AGENT_MESSAGE = "agent.message"
@@ -47,6 +48,9 @@ THREAD_TERMINATED = "session.thread_status_terminated"
 
 MODEL_START = "span.model_request_start"
 MODEL_END = "span.model_request_end"
+OUTCOME_START = "span.outcome_evaluation_start"
+OUTCOME_ONGOING = "span.outcome_evaluation_ongoing"
+OUTCOME_END = "span.outcome_evaluation_end"
 
 OPS_PREFIX = "ops."
 OPS_PROCESSED = "ops.event_processed"
@@ -59,6 +63,10 @@ OPS_TASK_CREATED = "ops.task_created"
 OPS_TASK_CLAIMED = "ops.task_claimed"
 OPS_TASK_RELEASED = "ops.task_released"
 OPS_TASK_FINISHED = "ops.task_finished"
+OPS_JUDGED = "ops.permission_judged"  # a model judged a call for the policy auto
+OPS_PERMISSIONS = "ops.permissions_changed"
+OPS_CALL_EDITED = "ops.call_edited"
+OPS_ASSIGNED = "ops.approval_assigned"
 OPS_NETWORK_REQUEST = "ops.network_request"
 OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 
@@ -72,6 +80,7 @@ RESULT_OF = {
 ANSWERS = frozenset({USER_TOOL_CONFIRMATION, USER_CUSTOM_TOOL_RESULT, "user.tool_result"})
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset(RESULT_OF.values())
+SPENDING = frozenset({MODEL_END, OUTCOME_END, OPS_JUDGED})  # events whose private part holds usage and cost
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",

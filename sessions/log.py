@@ -60,7 +60,7 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
        s.cost_known, s.active_seconds, s.running_since, s.ended_at, s.snapshot,
        t.fence, coalesce(t.lease_expires > clock_timestamp(), false), t.created_at, t.status, t.stop_reason,
        t.usage, t.cost, t.cost_known, t.active_seconds, t.running_since, t.ended_at, t.startup_seconds,
-       t.wake_at, t.pending, s.pending_count, s.budget, t.last_seq,
+       t.wake_at, t.pending, s.pending_count, s.budget, t.last_seq, s.outcomes,
        CASE WHEN t.parent_id IS NULL THEN t.id ELSE
          (SELECT p.id FROM agent_sessions_thread p WHERE p.session_id = s.id AND p.parent_id IS NULL) END
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
@@ -73,7 +73,7 @@ INSERT INTO agent_sessions_event
 ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
-  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, budget=%s,
+  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s,
   pending_count=%s WHERE id=%s
 """
 UPDATE_SEQ = """
@@ -157,6 +157,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         spent=Spent(Usage.load(_json(row[4]) or {}), Decimal(row[5]), row[6]),
         snapshot=row[10],
         budget=_json(row[26]),
+        outcomes=tuple(_json(row[28]) or ()),
     )
     thread = ThreadColumns(
         clock=Clock(row[14], _json(row[15]), row[19], row[20], row[21]),
@@ -165,7 +166,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         wake_at=row[23],
         pending=tuple(_json(row[24]) or ()),
     )
-    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25], row[27], row[28])
+    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25], row[27], row[29])
 
 
 def _json(value: Any) -> Any:
@@ -273,7 +274,8 @@ def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str
         cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id, ledger.thread_seq, thread_id])
     else:
         budget = Jsonb(session.budget) if session.budget is not None else None
-        values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot, budget, ledger.pending_count]
+        values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot]
+        values += [Jsonb(list(session.outcomes)), budget, ledger.pending_count]
         cursor.execute(UPDATE_SESSION, [*values, session_id])
     if thread != before[1] or (session, ledger.pending_count) != (before[0], before[2]):
         values = [ledger.thread_seq, ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]

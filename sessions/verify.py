@@ -88,7 +88,7 @@ def _spent(row: Session | Thread) -> Spent:
 
 
 def _session_columns(row: Session) -> SessionColumns:
-    return SessionColumns(_clock(row), _spent(row), row.snapshot, row.budget)
+    return SessionColumns(_clock(row), _spent(row), row.snapshot, tuple(row.outcomes), row.budget)
 
 
 def _thread_columns(row: Thread) -> ThreadColumns:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
+from contract.schema import OURS
 from contract.times import timestamp, timestamp_or_none
+from sessions import permissions
 from sessions.projections.columns import Clock, Spent, Usage
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def session_shape(session: Session) -> dict[str, Any]:
         "resources": [resource_shape(resource) for resource in session.resources.all()],
         "vault_ids": session.vault_ids,
         "budget": session.budget,
-        "outcome_evaluations": [],
+        "outcome_evaluations": session.outcomes,
         "stats": {
             "active_seconds": round(sum(_active(thread, now) for thread in session.threads.all()), 3),
             "duration_seconds": _duration(session, now),
@@ -39,6 +41,7 @@ def session_shape(session: Session) -> dict[str, Any]:
         "created_at": timestamp(session.created_at),
         "updated_at": timestamp(session.updated_at),
         "archived_at": timestamp_or_none(session.archived_at),
+        **({OURS: ours} if (ours := permissions.shown(session)) else {}),
     }
 
 

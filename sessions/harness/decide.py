@@ -12,6 +12,7 @@ from sessions.projections.columns import budget_dollars
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sessions.outcomes import Outcome
     from sessions.harness.state import Call, Failure, ThreadState
 
 
@@ -65,6 +66,13 @@ class TakeMessages:
 
 
 @dataclass(frozen=True, slots=True)
+class Grade:
+    """Evaluate the outcome that the thread works for."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
     """Tell of a failed request and wait until ``at`` before the next."""
 
@@ -89,7 +97,9 @@ class Finish:
     dropped: tuple[str, ...] = field(default=())
 
 
-Action = CloseRequest | Interrupt | CallModel | Compact | RunTool | Refuse | TakeMessages | Retry | Wait | Finish
+Action = (
+    CloseRequest | Interrupt | CallModel | Compact | RunTool | Refuse | TakeMessages | Grade | Retry | Wait | Finish
+)
 
 ERROR_TYPES = {
     "overloaded": "model_overloaded_error",
@@ -146,6 +156,8 @@ def _end_of_turn(state: ThreadState) -> list[Action]:
         return [TakeMessages((*state.queue, *state.mail))]
     if state.stop_reason == "refusal":
         return [Finish({"type": "refusal"}, stop_details=state.stop_details)]
+    if state.outcome is not None and not state.others_work:
+        return [Grade(state.outcome)]
     return [Finish(ev.END_TURN)]
 
 

@@ -22,8 +22,9 @@ from sessions.harness import compaction
 from sessions.harness import decide as do
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands
+from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
-from sessions.harness import reports
+from sessions.harness import grading, reports
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
 from sessions.harness.team import TeamWork
 from sessions.inbox import interrupted_result
@@ -73,11 +74,13 @@ class Effects:
             case do.RunTool() | do.Refuse():
                 return self._answer_calls(actions)
             case do.CloseRequest(request_id):
-                return self._append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
+                return self.append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
             case do.Interrupt() as interrupt:
                 return self._interrupt(interrupt)
             case do.TakeMessages(messages):
-                return self._append([_processed(messages)])
+                return self.append([_processed(messages)])
+            case do.Grade(wanted):
+                return grading.Grader(self, wanted).run()
             case do.Retry(failure, at):
                 return self._retry(failure, at.isoformat())
             case do.Finish() as finish:
@@ -85,7 +88,7 @@ class Effects:
             case do.Wait(until):
                 raise AssertionError(f"The runner waits by itself (until {until}).")
 
-    def _append(self, drafts: list[Draft], *, expect_seq: int | None = None) -> list[Event]:
+    def append(self, drafts: list[Draft], *, expect_seq: int | None = None) -> list[Event]:
         return log.append(self.spec.session_id, self.spec.thread_id, drafts, lease=self.lease, expect_seq=expect_seq)
 
     @property
@@ -100,38 +103,38 @@ class Effects:
     def _call_model(self, *, resume: bool) -> list[Event]:
         names = Ids(request=ids.event_id(), message=ids.event_id(), thinking=ids.event_id())
         opening = [Draft(ev.THREAD_RUNNING, self._about())] if resume else []
-        stored = self._append([*opening, Draft(ev.MODEL_START, id=names.request)])
+        stored = self.append([*opening, Draft(ev.MODEL_START, id=names.request)])
         connection.close()  # back to the pool: the model may take minutes
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
         try:
-            reply = self.spec.provider.stream(self._request(), preview.part, self._should_stop)
+            reply = self.spec.provider.stream(self._request(), preview.part, self.should_stop)
             preview.flush()
             drafts = self._reply(names, reply)
         except ProviderError as error:
             drafts = [failed_request(names.request, error, self._speed)]
         except TurnInterrupted:
             drafts = [request_end(names.request, Usage(), self._speed, {}, is_error=True)]
-        return stored + self._append(drafts)
+        return stored + self.append(drafts)
 
     def _compact(self) -> list[Event]:
         """Ask for a summary in a request of its own, and log that the prompt now starts from it."""
         start_id = ids.event_id()
-        stored = self._append([Draft(ev.MODEL_START, id=start_id)])
+        stored = self.append([Draft(ev.MODEL_START, id=start_id)])
         connection.close()
         messages = compaction.request(self.prompt.messages, self.spec.limits.compact_at)
         request = ModelRequest(model=self.spec.model["id"], messages=messages, speed=self._speed)
         try:
-            reply = self.spec.provider.stream(request, lambda part: None, self._should_stop)
+            reply = self.spec.provider.stream(request, lambda part: None, self.should_stop)
             drafts = self._summary(start_id, reply)
         except ProviderError as error:
             drafts = [failed_request(start_id, error, self._speed)]
         except TurnInterrupted:
             drafts = [request_end(start_id, Usage(), self._speed, {}, is_error=True)]
-        return stored + self._append(drafts)
+        return stored + self.append(drafts)
 
     def _summary(self, start_id: str, reply: ModelReply) -> list[Draft]:
         text = "\n".join(block["text"] for block in reply.content if block["type"] == "text").strip()
-        private = {"usage": spent(reply.usage), "cost": self._cost(reply)}
+        private = {"usage": spent(reply.usage), "cost": self.cost(reply)}
         end = request_end(start_id, reply.usage, reply.speed, private)
         return [end, Draft(ev.COMPACTED, private={"summary": text or "(The model gave no summary.)"})]
 
@@ -148,16 +151,17 @@ class Effects:
         )
 
     def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
-        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input)
-        return builder.drafts(reply, self._cost(reply))
+        judging = Permissions(self.spec, self.should_stop)
+        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge)
+        return [*builder.drafts(reply, self.cost(reply)), *judging.spent()]
 
-    def _cost(self, reply: ModelReply) -> str | None:
+    def cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""
         geo = self.spec.model.get("inference_geo")
         cost = pricing.price(reply.model, reply.usage, speed=reply.speed, geo=geo)
         return str(cost) if cost is not None else None
 
-    def _should_stop(self) -> bool:
+    def should_stop(self) -> bool:
         """True once the lease is lost or an interrupt is on the log."""
         if not self.lease.should_stop() and time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._looked_at = time.monotonic()
@@ -171,7 +175,7 @@ class Effects:
     def _answer_calls(self, actions: Sequence[do.Action]) -> list[Event]:
         refused = [action.call for action in actions if isinstance(action, do.Refuse)]
         ready = [action.call for action in actions if isinstance(action, do.RunTool)]
-        stored = self._append([self._refusal(call) for call in refused]) if refused else []
+        stored = self.append([self._refusal(call) for call in refused]) if refused else []
         for call in ready:
             if call.type == ev.OPS_TEAM_USE:
                 stored += self.team.perform(call)
@@ -180,10 +184,10 @@ class Effects:
         for hand, calls in self.hands.sort(ready):
             try:
                 if drafts := hand.open():
-                    stored += self._append(drafts)
+                    stored += self.append(drafts)
                 sendable += calls
             except CannotCarryOut as error:
-                stored += self._append([_error_result(call, str(error)) for call in calls])
+                stored += self.append([_error_result(call, str(error)) for call in calls])
         return stored + self._run(sendable)
 
     def _run(self, calls: list[Call]) -> list[Event]:
@@ -200,8 +204,8 @@ class Effects:
             for future in done:
                 stored += self._finished(running.pop(future), future)
             if drafts := self.hands.tend():
-                stored += self._append(drafts)
-            if running and self._should_stop() and not told:
+                stored += self.append(drafts)
+            if running and self.should_stop() and not told:
                 told = True
                 self._stop_hands()
         return stored
@@ -216,11 +220,11 @@ class Effects:
         try:
             result = future.result()
         except CannotCarryOut as error:
-            return self._append([_error_result(call, str(error))])
+            return self.append([_error_result(call, str(error))])
         private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
         drafts = self.hands.of(call).finished(call, result)
         told = ev.result_draft(call.type, call.id, result.content, is_error=result.is_error, private=private)
-        return self._append([*drafts, told])
+        return self.append([*drafts, told])
 
     def _refusal(self, call: Call) -> Draft:
         return _error_result(call, call.refusal or policies.refusal(call.name))
@@ -231,15 +235,17 @@ class Effects:
         """Spec core 10.7: close the calls, tell of the interrupt, end the turn; then the next one."""
         drafts = [interrupted_result(call.type, call.id) for call in interrupt.calls]
         drafts.append(_processed(interrupt.interrupts))
+        if self.state.outcome is not None:
+            drafts.append(grading.evaluation_end(self.state.outcome, "interrupted", "The work was interrupted."))
         drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=ev.END_TURN, stop_details=None)))
         if interrupt.messages:
             drafts += [_processed(interrupt.messages), Draft(ev.THREAD_RUNNING, self._about())]
-        return self._append(drafts)
+        return self.append(drafts)
 
     def _retry(self, failure: Failure, wake_at: str) -> list[Event]:
         error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
         error = do.session_error(error_type, failure.message, "retrying")
-        return self._append(
+        return self.append(
             [
                 Draft(ev.SESSION_ERROR, {"error": error}),
                 Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": wake_at}),
@@ -254,7 +260,7 @@ class Effects:
         about = self._about(stop_reason=finish.stop_reason, stop_details=finish.stop_details)
         drafts.append(Draft(ev.THREAD_IDLE, about))
         if self.spec.leads:
-            return self._append(drafts, expect_seq=self.state.seq)
+            return self.append(drafts, expect_seq=self.state.seq)
         return self._rest(drafts, finish, expect_seq=self.state.seq)
 
     def _rest(self, drafts: list[Draft], finish: do.Finish, *, expect_seq: int | None) -> list[Event]:
@@ -274,7 +280,7 @@ class Effects:
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
         drafts += [Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)]
         if self.spec.leads:
-            return self._append(drafts)
+            return self.append(drafts)
         return self._rest(drafts, do.Finish(ev.RETRIES_EXHAUSTED, error=error), expect_seq=None)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
+from sessions import outcomes
 from sessions.harness.compaction import summary_block
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ class Prompt:
 
     def advance(self, entry: Entry) -> None:
         """Take the next entry of the thread into account."""
-        if entry.type == ev.MESSAGE_RECEIVED:
+        if entry.type in (ev.MESSAGE_RECEIVED, ev.USER_DEFINE_OUTCOME):
             self._queued[entry.id] = entry
+        elif entry.type == ev.OUTCOME_END:
+            if entry.payload["result"] in ("needs_revision", "max_iterations_reached"):
+                self._say(outcomes.review(entry.payload))
         elif entry.type in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE):
             if entry.processed_at is None:
                 self._queued[entry.id] = entry
@@ -133,6 +137,8 @@ class Prompt:
 
 
 def _blocks(entry: Entry) -> list[Block]:
+    if entry.type == ev.USER_DEFINE_OUTCOME:
+        return outcomes.assignment(entry.payload)
     content: list[Block] = entry.payload["content"]
     if entry.type == ev.USER_MESSAGE:
         return content

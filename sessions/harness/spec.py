@@ -21,6 +21,7 @@ from sessions.teams import MEMBER_NOTE, Team, lead_note, team_of, tools_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agents.policies import Rulebook
     from agents.providers.base import Provider
     from sessions.models import Session, Thread
 
@@ -36,6 +37,7 @@ class TurnSpec:
     model: Mapping[str, Any]
     system: str | None
     grants: Mapping[str, Grant]
+    rules: Rulebook
     tool_params: list[dict[str, Any]]
     provider: Provider
     limits: Limits
@@ -66,6 +68,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         model=agent["model"],
         system=system_prompt(agent["system"], sandboxed=sandboxed, notes=_notes(session, thread, team, sandboxed)),
         grants=grants,
+        rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
         limits=limits(),

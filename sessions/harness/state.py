@@ -6,11 +6,12 @@ five-hundredth step as at its first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessions import events as ev
+from sessions.outcomes import Outcome, outcome
 from sessions.projections.columns import THREAD_STATUS, Spent
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class ThreadState:
     compactions: int = 0  # since the last reply
     sandbox_opened: bool = False
     spent: Spent = field(default_factory=Spent)
+    outcome: Outcome | None = None  # what the thread works for, until its last evaluation
+    others_work: bool = False  # other threads or workflow runs of the session are under way
     elsewhere: Spent = field(default_factory=Spent)  # what the session's other threads have spent by now
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
 
@@ -109,6 +112,23 @@ class ThreadState:
 
     def _received(self, entry: Entry) -> None:
         self.mail.append(entry.id)
+
+    def _define(self, entry: Entry) -> None:
+        self.mail.append(entry.id)
+        self.outcome = outcome(entry.payload)
+
+    def _evaluation(self, entry: Entry) -> None:
+        if self.outcome is not None:
+            self.outcome = replace(self.outcome, start=entry.id)
+
+    def _evaluated(self, entry: Entry) -> None:
+        self.spent = self.spent.after(entry.private)
+        again = entry.payload["result"] == "needs_revision"
+        if self.outcome is not None:
+            following = replace(self.outcome, iteration=self.outcome.iteration + 1, start="")
+            self.outcome = following if again else None
+        if again or entry.payload["result"] == "max_iterations_reached":
+            self._taken()
 
     def _interrupt(self, entry: Entry) -> None:
         if entry.processed_at is None:
@@ -169,6 +189,15 @@ class ThreadState:
             self.rounds += bool(self.calls)
             self.asked = self.stop_reason == "pause_turn" and not self.calls
 
+    def _judged(self, entry: Entry) -> None:
+        self.spent = self.spent.after(entry.private)
+
+    def _edited(self, entry: Entry) -> None:
+        """A person changed the call's input; that is what runs."""
+        call = self.calls.get(entry.payload["tool_use_id"])
+        if call is not None:
+            call.input = entry.payload["input"]
+
     def _compacted(self, entry: Entry) -> None:
         self.compactions += 1
         self.context_tokens, self.failure = 0, None
@@ -197,6 +226,9 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_MESSAGE: ThreadState._message,
     ev.SYSTEM_MESSAGE: ThreadState._message,
     ev.MESSAGE_RECEIVED: ThreadState._received,
+    ev.USER_DEFINE_OUTCOME: ThreadState._define,
+    ev.OUTCOME_START: ThreadState._evaluation,
+    ev.OUTCOME_END: ThreadState._evaluated,
     ev.USER_INTERRUPT: ThreadState._interrupt,
     ev.OPS_PROCESSED: ThreadState._processed,
     ev.TOOL_USE: ThreadState._tool_use,
@@ -211,6 +243,8 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.MODEL_START: ThreadState._model_start,
     ev.MODEL_END: ThreadState._model_end,
     ev.COMPACTED: ThreadState._compacted,
+    ev.OPS_JUDGED: ThreadState._judged,
+    ev.OPS_CALL_EDITED: ThreadState._edited,
     ev.SESSION_UPDATED: ThreadState._updated,
     ev.OPS_SANDBOX_OPENED: ThreadState._sandbox_opened,
     ev.OPS_TAKEN_OVER: ThreadState._taken_over,
