@@ -52,6 +52,14 @@ OUTCOME_START = "span.outcome_evaluation_start"
 OUTCOME_ONGOING = "span.outcome_evaluation_ongoing"
 OUTCOME_END = "span.outcome_evaluation_end"
 
+RUN_CREATED = "workflow_run.created"
+RUN_RUNNING = "workflow_run.status_running"
+RUN_IDLE = "workflow_run.status_idle"
+RUN_ENDED = "workflow_run.status_ended"
+RUN_ERROR = "workflow_run.error"
+PHASE_STARTED = "workflow_run.phase_started"
+PHASE_ENDED = "workflow_run.phase_ended"
+
 OPS_PREFIX = "ops."
 OPS_PROCESSED = "ops.event_processed"
 OPS_SANDBOX_OPENED = "ops.sandbox_opened"
@@ -59,6 +67,8 @@ OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TAKEN_OVER = "ops.taken_over"
 OPS_TEAM_USE = "ops.team_use"  # a call of a coordination tool, which clients don't see (spec advanced 7.4)
 OPS_TEAM_RESULT = "ops.team_result"
+OPS_WORKFLOW_REPORT = "ops.workflow_report"  # the results of a run, for the agent that wrote its plan
+OPS_WORKFLOW_RESULT = "ops.workflow_result"  # what an agent of a run returned to it
 OPS_TASK_CREATED = "ops.task_created"
 OPS_TASK_CLAIMED = "ops.task_claimed"
 OPS_TASK_RELEASED = "ops.task_released"

@@ -87,7 +87,11 @@ UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_rea
 MARK_PROCESSED = """
 UPDATE agent_sessions_event SET processed_at=%s WHERE session_id=%s AND id = ANY(%s) AND processed_at IS NULL
 """
-SIBLINGS = "SELECT status, pending FROM agent_sessions_thread WHERE session_id=%s AND id<>%s"
+SIBLINGS = """
+SELECT status, pending FROM agent_sessions_thread
+WHERE session_id=%s AND id<>%s AND (workflow_run_id = '' OR status <> 'terminated')
+UNION ALL SELECT 'running', '[]'::jsonb FROM agent_sessions_workflowrun WHERE session_id=%s AND status='running'
+"""
 
 
 @dataclass(slots=True)
@@ -238,7 +242,7 @@ def _placed(ledger: _Ledger, thread_id: str, draft: Draft) -> tuple[Draft, str]:
 def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Sibling]:
     if not any(draft.type in THREAD_STATUS for draft in drafts):
         return []
-    cursor.execute(SIBLINGS, [session_id, thread_id])
+    cursor.execute(SIBLINGS, [session_id, thread_id, session_id])
     return [
         Sibling(status, tuple(call["id"] for call in _json(pending) or ())) for status, pending in cursor.fetchall()
     ]

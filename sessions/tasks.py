@@ -35,3 +35,11 @@ def discard_sandbox(session_id: str) -> None:
     from sessions import workspaces
 
     workspaces.discard(session_id)
+
+
+@shared_task(name="sessions.drive_workflow")
+def drive_workflow(run_id: str) -> None:
+    """Take a workflow run's next steps."""
+    from sessions.workflows import runs
+
+    runs.drive(run_id)

@@ -95,6 +95,11 @@ MEMBER_NOTE = (
     "another agent only when it must know something now."
 )
 
+RUN_NOTE = (
+    "You are one of many agents that a plan has started, all in one sandbox. Do the task you are given; the last thing "
+    "that you write is handed to the plan as your result, so make it exactly what the task asks for."
+)
+
 
 def lead_note(team: Team) -> str | None:
     """What the primary thread's system prompt says of its team."""

@@ -21,7 +21,7 @@ from sessions.events import Draft
 from sessions.finding import find_thread, lock_session
 from sessions.models import Session, Thread
 from sessions.teams import COORDINATOR
-from sessions.wake import wake_on_commit
+from sessions.wake import drive_workflow, wake_on_commit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +36,14 @@ MAX_MESSAGE = 200_000  # characters of one message between threads
 
 
 class Refused(Exception):
-    """What an agent asked of its team can't be done; the text is the error result that it reads."""
+    """What an agent asked of its team can't be done; the text is the error result that it reads.
+
+    ``drafts`` go on the agent's log with it.
+    """
+
+    def __init__(self, text: str, drafts: Sequence[Draft] = ()) -> None:
+        super().__init__(text)
+        self.drafts = drafts
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +140,28 @@ def deliver(sender: Thread, receiver: Thread, content: Sequence[Mapping[str, Any
 def rest(
     lease: Lease, drafts: Sequence[Draft], report: Report | None, *, expect_seq: int | None = None
 ) -> list[Event]:
-    """Append the end of a child's turn, and bring its report to the thread that leads the session.
+    """Append the end of a child's turn, and bring its report to the thread that leads the session, or to its run.
 
     The report comes first, so that the session does not rest between the two. Raises as ``log.append`` does.
     """
     with transaction.atomic():
         held = hold(lease.session_id, lease.thread_id)
         own = held.threads[lease.thread_id]
-        if report is not None:
+        if report is not None and own.workflow_run_id:
+            drafts = [_returned(own, report), *drafts]
+            Thread.objects.filter(pk=own.pk).update(archived_at=timezone.now())
+            transaction.on_commit(lambda: drive_workflow(own.workflow_run_id))
+        elif report is not None:
             content = text(report.text)
             deliver(own, held.primary, content, report.kind)
             drafts = [sent(held.primary, content), *drafts]
         return log.append(own.session_id, own.pk, drafts, lease=lease, expect_seq=expect_seq)
+
+
+def _returned(own: Thread, report: Report) -> Draft:
+    """What an agent of a workflow run hands to its run."""
+    said = str(text(report.text)[0]["text"])
+    return Draft(ev.OPS_WORKFLOW_RESULT, {"key": own.workflow_key, "text": said, "failed": report.failed})
 
 
 def text(value: str) -> list[dict[str, Any]]:

@@ -266,7 +266,7 @@ class Effects:
     def _rest(self, drafts: list[Draft], finish: do.Finish, *, expect_seq: int | None) -> list[Event]:
         """The end of a child's turn: it reports to the thread that started it; one that failed ends (advanced 8.7)."""
         report = reports.report(finish.stop_reason, finish.error, self.prompt.last_reply())
-        if report is not None and report.failed:
+        if report is not None and (report.failed or self.spec.workflow):
             drafts.append(Draft(ev.THREAD_TERMINATED, self._about()))
         return threads.rest(self.lease, drafts, report, expect_seq=expect_seq)
 

@@ -50,7 +50,7 @@ class Prompt:
 
     def advance(self, entry: Entry) -> None:
         """Take the next entry of the thread into account."""
-        if entry.type in (ev.MESSAGE_RECEIVED, ev.USER_DEFINE_OUTCOME):
+        if entry.type in QUEUING:
             self._queued[entry.id] = entry
         elif entry.type == ev.OUTCOME_END:
             if entry.payload["result"] in ("needs_revision", "max_iterations_reached"):
@@ -136,14 +136,17 @@ class Prompt:
             self.messages.append({"role": "user", "content": results})
 
 
+QUEUING = frozenset({ev.MESSAGE_RECEIVED, ev.OPS_WORKFLOW_REPORT, ev.USER_DEFINE_OUTCOME})
+
+
 def _blocks(entry: Entry) -> list[Block]:
     if entry.type == ev.USER_DEFINE_OUTCOME:
         return outcomes.assignment(entry.payload)
     content: list[Block] = entry.payload["content"]
     if entry.type == ev.USER_MESSAGE:
         return content
-    if entry.type == ev.MESSAGE_RECEIVED:
-        private = entry.private or {}
+    if entry.type in (ev.MESSAGE_RECEIVED, ev.OPS_WORKFLOW_REPORT):
+        private = entry.private or {"name": "workflow", "kind": "results"}
         opening = f'<agent-message from="{private["name"]}" kind="{private["kind"]}">'
         return [{"type": "text", "text": opening}, *content, {"type": "text", "text": "</agent-message>"}]
     text = "\n".join(block["text"] for block in content)

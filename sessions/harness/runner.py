@@ -20,7 +20,7 @@ from sessions.harness.effects import Effects
 from sessions.harness.lease import Lease, keeper
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
-from sessions.models import Event, Thread
+from sessions.models import Event, Thread, WorkflowRun
 from sessions.projections.columns import Spent
 from sessions.wake import wake
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no worker slot sleeps
 PAGE = 1000
-AROUND = ("cost", "cost_known", "session__budget", "session__cost", "session__cost_known")
+AROUND = ("session_id", "cost", "cost_known", "session__budget", "session__cost", "session__cost_known")
 
 
 def run(thread_id: str) -> bool:
@@ -152,6 +152,9 @@ class Runner:
         self.state.budget = row.session.budget
         cost, known = row.session.cost - row.cost, row.session.cost_known or not row.cost_known
         self.state.elsewhere = Spent(cost=cost, cost_known=known)
+        others = Thread.objects.filter(session_id=row.session_id, status__in=("running", "rescheduling"))
+        runs = WorkflowRun.objects.filter(session_id=row.session_id).exclude(status="ended")
+        self.state.others_work = others.exclude(pk=row.pk).exists() or runs.exists()
 
     def _wait(self, until: datetime) -> bool:
         """Wait here if it's short; False if somebody else will wake the thread."""

@@ -16,7 +16,7 @@ from sessions.harness import notes
 from sessions.harness.hands import skills
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
-from sessions.teams import MEMBER_NOTE, Team, lead_note, team_of, tools_of
+from sessions.teams import MEMBER_NOTE, RUN_NOTE, Team, lead_note, team_of, tools_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +43,7 @@ class TurnSpec:
     limits: Limits
     team: Team
     leads: bool  # it is the session's primary thread
+    workflow: bool  # it is of a workflow run
     shared: bool  # other threads work in this session, or may
 
     @property
@@ -74,13 +75,14 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         limits=limits(),
         team=team,
         leads=leads,
+        workflow=bool(thread.workflow_run_id),
         shared=not leads or session.agent_snapshot.get("multiagent") is not None,
     )
 
 
 def _notes(session: Session, thread: Thread, team: Team, sandboxed: bool) -> list[str | None]:
     """What is in the sandbox for this agent: memory stores, which its session shares, and skills; and its team."""
-    teaming = lead_note(team) if thread.parent_id is None else None if thread.workflow_run_id else MEMBER_NOTE
+    teaming = lead_note(team) if thread.parent_id is None else RUN_NOTE if thread.workflow_run_id else MEMBER_NOTE
     if not sandboxed:
         return [teaming]
     agent = thread.agent

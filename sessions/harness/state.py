@@ -226,6 +226,7 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_MESSAGE: ThreadState._message,
     ev.SYSTEM_MESSAGE: ThreadState._message,
     ev.MESSAGE_RECEIVED: ThreadState._received,
+    ev.OPS_WORKFLOW_REPORT: ThreadState._received,
     ev.USER_DEFINE_OUTCOME: ThreadState._define,
     ev.OUTCOME_START: ThreadState._evaluation,
     ev.OUTCOME_END: ThreadState._evaluated,

@@ -16,13 +16,14 @@ from contract.errors import InvalidRequest
 from sessions import events as ev
 from sessions import log, teams, threads
 from sessions.events import Draft
-from sessions.harness.hands import skills
+from sessions.inline import inline_definition
 from sessions.models import Event
 from sessions.projections import talk
 from sessions.projections.tasks import TYPES as TASK_TYPES
 from sessions.projections.tasks import Task, TaskList, task_list
 from sessions.teams import COORDINATOR
 from sessions.threads import Held, Refused
+from sessions.workflows import runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ class TeamWork:
                     done = handler(self, held, own, call.input)
                     result = ev.result_draft(call.type, call.id, threads.text(done.said), is_error=False)
             except Refused as refusal:
-                done, result = Done(""), ev.error_draft(call.type, call.id, str(refusal))
+                done, result = Done("", refusal.drafts), ev.error_draft(call.type, call.id, str(refusal))
             stored = log.append(own.session_id, own.pk, [*done.drafts, result], lease=self._lease)
             for step in done.then:
                 step()
@@ -144,6 +145,15 @@ class TeamWork:
             raise Refused(f"A new agent needs a name of its own, of at most {MAX_NAME} characters.")
         return inline_definition(held.session.agent_snapshot, name, definition)
 
+    def _run_workflow(self, held: Held, own: Thread, given: Mapping[str, Any]) -> Done:
+        if told := runs.refuse_beyond_limit(held):
+            raise Refused(told.payload["error"]["message"], [told])
+        return Done(*runs.start(held, own, given))
+
+    def _stop_workflow(self, held: Held, own: Thread, given: Mapping[str, Any]) -> Done:
+        run = runs.find(held, given["run_id"])
+        return Done(f"Stopped {run.pk}.", then=[lambda: runs.stop(held, run)])
+
     def _archive(self, held: Held, own: Thread, given: Mapping[str, Any]) -> Done:
         thread = self._find(held, own, given["agent"])
         if thread is None:
@@ -166,20 +176,6 @@ class TeamWork:
         if task is None:
             raise Refused(f"{action} needs the task_id of a task on the list.\n{known.lines()}")
         return TASK_ACTIONS[action](known, task, own, given)
-
-
-def inline_definition(snapshot: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """An agent that is not saved, as its maker described it. Raises ``Refused``."""
-    shown = {skill.name: version for version, skill in skills.mounted(snapshot).items()}
-    wanted = given.get("skills")
-    unknown = [one for one in wanted or () if one not in shown]
-    if unknown:
-        raise Refused(f"You have no skill named {unknown[0]!r}.")
-    versions = None if wanted is None else {shown[one] for one in wanted}
-    try:
-        return teams.inline_agent(snapshot, name, given["system"], given.get("tools"), versions)
-    except ValueError as error:
-        raise Refused(str(error)) from None
 
 
 def _state(thread: Thread) -> str:
@@ -248,4 +244,6 @@ HANDLERS: dict[str, Callable[..., Done]] = {
     tools.START.name: TeamWork._start,
     tools.ARCHIVE.name: TeamWork._archive,
     tools.TASKS.name: TeamWork._tasks,
+    tools.RUN_WORKFLOW.name: TeamWork._run_workflow,
+    tools.STOP_WORKFLOW.name: TeamWork._stop_workflow,
 }

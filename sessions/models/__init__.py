@@ -2,6 +2,7 @@
 
 from sessions.models.core import STATUSES, Event, File, Resource, Session, Thread
 from sessions.models.deployments import Deployment, DeploymentRun
+from sessions.models.workflows import WorkflowRun
 
 __all__ = [
     "STATUSES",
@@ -12,4 +13,5 @@ __all__ = [
     "Resource",
     "Session",
     "Thread",
+    "WorkflowRun",
 ]
