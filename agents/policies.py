@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from agents.mcp.tools import McpTool
-    from agents.tools.coordination import TeamTool
     from agents.rules import Found, Request, Rule
+    from agents.tools.coordination import TeamTool
 
 TOOLSET_TYPE = "agent_toolset_20260401"
 CUSTOM_TYPE = "custom"

@@ -208,7 +208,6 @@ class _View:
             return False
         return frame.type in self._types if self._types is not None else self._ops or not events.is_ops(frame.type)
 
-
     def as_seen(self, frame: Frame) -> Frame:
         return frame if self.thread_id is None else frame.own
 

@@ -18,7 +18,7 @@ from sessions.harness.lease import LIVENESS_CLASS, free_orphans
 from sessions.models import Session
 from sessions.schedules import runs
 from sessions.wake import drive_workflow, wake
-from sessions.workflows import runs
+from sessions.workflows import runs as workflow_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ class Sweeper:
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
-        for run_id in runs.due():
+        for run_id in workflow_runs.due():
             drive_workflow(run_id)
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:

@@ -105,7 +105,9 @@ def lead_note(team: Team) -> str | None:
     """What the primary thread's system prompt says of its team."""
     if not team.subagents.open:
         return None
-    lines = [f"- {name}: {member.get('description') or 'no description'}" for name, member in team.subagents.members.items()]
+    lines = [
+        f"- {name}: {member.get('description') or 'no description'}" for name, member in team.subagents.members.items()
+    ]
     listed = ["Agents that you can start:", *lines] if lines else []
     own = ["You can also define agents of your own."] if team.subagents.inline else []
     return "\n".join([LEAD_NOTE, *listed, *own])
@@ -159,9 +161,7 @@ def _only(tool: Mapping[str, Any], wanted: Sequence[str] | None) -> dict[str, An
         return dict(tool) if _names(tool)[0] in wanted else None
     default = tool["default_config"]
     configs = {config["name"]: config for config in tool["configs"]}
-    chosen = [
-        {"type": name, "name": name, **default, **configs.get(name, {})} for name in BUILT_IN if name in wanted
-    ]
+    chosen = [{"type": name, "name": name, **default, **configs.get(name, {})} for name in BUILT_IN if name in wanted]
     if not chosen:
         return None
     return {**tool, "default_config": {**default, "enabled": False}, "configs": chosen}

@@ -137,9 +137,7 @@ def deliver(sender: Thread, receiver: Thread, content: Sequence[Mapping[str, Any
     log.append(receiver.session_id, receiver.pk, drafts)
 
 
-def rest(
-    lease: Lease, drafts: Sequence[Draft], report: Report | None, *, expect_seq: int | None = None
-) -> list[Event]:
+def rest(lease: Lease, drafts: Sequence[Draft], report: Report | None, *, expect_seq: int | None = None) -> list[Event]:
     """Append the end of a child's turn, and bring its report to the thread that leads the session, or to its run.
 
     The report comes first, so that the session does not rest between the two. Raises as ``log.append`` does.

@@ -12,8 +12,8 @@ from sessions.projections.columns import budget_dollars
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sessions.outcomes import Outcome
     from sessions.harness.state import Call, Failure, ThreadState
+    from sessions.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)

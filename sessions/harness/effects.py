@@ -18,13 +18,12 @@ from contract import ids
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import compaction
+from sessions.harness import compaction, grading, reports
 from sessions.harness import decide as do
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands
 from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
-from sessions.harness import grading, reports
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
 from sessions.harness.team import TeamWork
 from sessions.inbox import interrupted_result

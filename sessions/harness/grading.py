@@ -89,7 +89,9 @@ class Grader:
     def _ask(self, question: list[dict[str, Any]]) -> Verdict:
         for attempt in range(ATTEMPTS):
             try:
-                reply = self._effects.spec.provider.stream(self._request(question), lambda part: None, self._should_stop)
+                reply = self._effects.spec.provider.stream(
+                    self._request(question), lambda part: None, self._should_stop
+                )
             except ProviderError as error:
                 if not error.retryable or attempt == ATTEMPTS - 1:
                     return outcomes.Verdict("failed", f"The grader could not be asked: {error.message}")

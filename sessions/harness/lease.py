@@ -158,7 +158,10 @@ class Keeper:
         liveness = self._hold_liveness()
         threads = [lease.thread_id for lease in leases]
         fences = [lease.fence for lease in leases]
-        renewed = {row[0] for row in liveness.execute(RENEW, {"ttl": self.ttl, "threads": threads, "fences": fences}).fetchall()}
+        renewed = {
+            row[0]
+            for row in liveness.execute(RENEW, {"ttl": self.ttl, "threads": threads, "fences": fences}).fetchall()
+        }
         for lease in leases:
             if lease.thread_id not in renewed:
                 lease.lost = True

@@ -89,7 +89,9 @@ class TeamWork:
         said = f"Sent to {name}."
         if count + 1 >= talk.REMIND_AFTER:
             said += " " + talk.REMINDER.format(name=name, count=count + 1)
-        return Done(said, [threads.sent(receiver, content)], [lambda: threads.deliver(own, receiver, content, "message")])
+        return Done(
+            said, [threads.sent(receiver, content)], [lambda: threads.deliver(own, receiver, content, "message")]
+        )
 
     def _exchanged(self, own: Thread, other: Thread) -> int:
         rows = Event.objects.filter(thread_id__in=(own.pk, other.pk), type__in=talk.RELEVANT).order_by("-seq")
@@ -118,7 +120,10 @@ class TeamWork:
         said = ["Open threads:", *lines]
         if own.parent_id is None:
             members = self._spec.team.subagents.members.items()
-            said += ["Agents that you can start:", *(f"- {name}: {one.get('description') or ''}" for name, one in members)]
+            said += [
+                "Agents that you can start:",
+                *(f"- {name}: {one.get('description') or ''}" for name, one in members),
+            ]
             said.append(f"{len(held.children())} of {threads.MAX_CHILDREN} places are taken.")
         return Done("\n".join(said))
 

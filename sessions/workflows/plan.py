@@ -178,7 +178,9 @@ def summary(plan: Plan, results: Mapping[str, Sequence[Result]]) -> str:
     for phase in plan.phases:
         found = results.get(phase.name, ())
         failed = sum(result.failed for result in found)
-        lines.append(f"Phase {phase.name}: {len(found)} agents" + (f", {failed} of them failed" if failed else "") + ".")
+        lines.append(
+            f"Phase {phase.name}: {len(found)} agents" + (f", {failed} of them failed" if failed else "") + "."
+        )
     last = next((phase.name for phase in reversed(plan.phases) if results.get(phase.name)), None)
     if last is not None:
         lines.append(f"Results of phase {last}:")

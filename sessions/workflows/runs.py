@@ -22,6 +22,7 @@ from sessions.inline import inline_definition
 from sessions.models import Event, Thread, WorkflowRun
 from sessions.teams import team_of
 from sessions.threads import Held, Refused
+from sessions.wake import wake_on_commit
 from sessions.workflows import plan as plans
 from sessions.workflows.plan import Phase, PlanError, Result
 
@@ -63,7 +64,7 @@ def start(held: Held, own: Thread, given: Mapping[str, Any]) -> tuple[str, list[
 
 def refuse_beyond_limit(held: Held) -> Draft | None:
     """The event that tells of a run that may not begin, because so many are open; None if there is room."""
-    if held.session.workflow_runs.exclude(status="ended").count() < MAX_OPEN:
+    if WorkflowRun.objects.filter(session=held.session).exclude(status="ended").count() < MAX_OPEN:
         return None
     message = f"{MAX_OPEN} workflow runs are open already, which is the limit."
     return Draft(ev.RUN_ERROR, {"workflow_run_id": None, "error": _error("max_workflow_runs_error", message)})
@@ -203,9 +204,7 @@ class _Step:
         children = []
         drafts = []
         for key, prompt in prompts.items():
-            child, created = threads.open_thread(
-                self.held, agent, agent["name"], workflow_run_id=self.run.pk, key=key
-            )
+            child, created = threads.open_thread(self.held, agent, agent["name"], workflow_run_id=self.run.pk, key=key)
             children.append((child, prompt))
             drafts.append(created)
         self._tell(drafts)
@@ -266,7 +265,7 @@ class _Step:
         if primary.status == "idle" and not primary.pending:
             drafts += [Draft(ev.OPS_PROCESSED, {"event_ids": [event_id]})]
             drafts += [Draft(ev.THREAD_RUNNING, threads.about(primary))]
-            threads.wake_on_commit(primary.pk)
+            wake_on_commit(primary.pk)
         self._tell([*drafts, *([] if primary.status != "idle" or not primary.pending else self._rested())])
 
     def _rested(self) -> list[Draft]:
@@ -296,5 +295,3 @@ class _Step:
         for name, value in fields.items():
             setattr(self.run, name, value)
         self.run.save(update_fields=list(fields))
-
-

@@ -16,7 +16,7 @@ from django.db.models import Max
 
 from agents.memory import actors, memories
 from agents.memory.errors import PathConflict, PreconditionFailed
-from agents.models import Memory, MemoryStore, MemoryVersion
+from agents.models import Memory, MemoryVersion
 from agents.sandboxes.base import MEMORY, NOT_SAVED, FolderChange, FolderUpdate, SharedFolder
 from contract.acting import Acting
 from contract.errors import ApiError
@@ -69,7 +69,9 @@ def mounts(session_id: str, workspace_id: str) -> list[Mount]:
 class Memories:
     """The memory stores of one turn's sandbox. ``exchange`` reaches a folder of it. Thread-safe."""
 
-    def __init__(self, mounted: Sequence[Mount], exchange: Callable[[str, Sequence[FolderUpdate]], FolderState]) -> None:
+    def __init__(
+        self, mounted: Sequence[Mount], exchange: Callable[[str, Sequence[FolderUpdate]], FolderState]
+    ) -> None:
         self._mounted = mounted
         self._exchange = exchange
         self._seen: dict[str, str] = {}  # store -> its newest version when it last came in

@@ -165,9 +165,7 @@ class SandboxHand:
             self._running.add(call.id)
         try:
             lane = self._turn.spec.thread_id
-            return self._backend.call(
-                self._session_id, call.id, call.name, call.input, reattempt=reattempt, lane=lane
-            )
+            return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt, lane=lane)
         finally:
             with self._running_lock:
                 self._running.discard(call.id)
