@@ -31,8 +31,8 @@ VERDICT_TOOL = {
                 "type": "string",
                 "enum": list(RESULTS),
                 "description": (
-                    "satisfied: every criterion is met. needs_revision: some are not, and work can fix that. failed: the "
-                    "rubric does not apply to what was asked for, or contradicts it."
+                    "satisfied: every criterion is met. needs_revision: some are not, and work can fix that. failed: "
+                    "the rubric does not apply to what was asked for, or contradicts it."
                 ),
             },
             "explanation": {

@@ -195,7 +195,7 @@ def end_thread(thread: Thread) -> None:
         )
     if thread.status in ("running", "rescheduling"):
         raise InvalidRequest(
-            f"Thread {thread.pk} is {thread.status} and can't be archived; interrupt it first and wait until it is idle."
+            f"Thread {thread.pk} is {thread.status} and can't be archived; interrupt it and wait until it is idle."
         )
     if thread.status != "terminated":
         log.append(thread.session_id, thread.pk, [Draft(ev.THREAD_TERMINATED, about(thread))])

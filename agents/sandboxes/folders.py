@@ -44,7 +44,7 @@ class _Known:
 @dataclass(slots=True)
 class Folder:
     """One folder. ``root`` is its directory, ``state`` the file that remembers what is known of it,
-    ``aside`` below whose ``not-saved`` files go that can't be stored, ``uid`` the owner of what is written (None: our own).
+    ``aside`` below whose ``not-saved`` files go that can't be stored, ``uid`` the owner of what is written (None: us).
     """
 
     root: Path

@@ -70,9 +70,9 @@ LIST = TeamTool(
 )
 START = TeamTool(
     f"{PREFIX}start_agent",
-    "Start another agent in a thread of its own: it works beside you, in the same sandbox but with no knowledge of your "
-    "conversation, so tell it everything. Its report arrives as a message when it is done. Start several at once for "
-    "independent work. Use the name of an agent from your list, or a new name together with a definition.",
+    "Start another agent in a thread of its own: it works beside you, in the same sandbox but with no knowledge of "
+    "your conversation, so tell it everything. Its report arrives as a message when it is done. Start several at once "
+    "for independent work. Use the name of an agent from your list, or a new name together with a definition.",
     _schema(
         ("agent", "message"),
         agent=_text("The name of a listed agent, or a name for a new one."),
@@ -119,9 +119,9 @@ ADVISE = TeamTool(
 RUN_WORKFLOW = TeamTool(
     f"{PREFIX}run_workflow",
     "Run a plan in the background that starts many agents, up to 1,000, and combines their results. You get a message "
-    "with the results when it has ended. A plan has phases that run one after another; the agents of a phase run side by "
-    "side. In a prompt, {{item}} is the phase's current item, {{index}} its number from 0, and {{results.PHASE}} the "
-    "results of an earlier phase as a JSON list. items may be a list, or the name of an earlier phase: then each "
+    "with the results when it has ended. A plan has phases that run one after another; the agents of a phase run side "
+    "by side. In a prompt, {{item}} is the phase's current item, {{index}} its number from 0, and {{results.PHASE}} "
+    "the results of an earlier phase as a JSON list. items may be a list, or the name of an earlier phase: then each "
     "of its results is one item.",
     _schema(
         ("name", "phases"),

@@ -16,8 +16,8 @@ MEMORY_INTRODUCTION = (
     "after each call. Keep each file about one thing and under 100 kB."
 )
 SKILLS_INTRODUCTION = (
-    "Skills: each is a directory with instructions for one kind of task. When a task fits a description below, read the "
-    "SKILL.md named there first and follow it; read further files only when it tells you to."
+    "Skills: each is a directory with instructions for one kind of task. When a task fits a description below, read "
+    "the SKILL.md named there first and follow it; read further files only when it tells you to."
 )
 
 

@@ -5,7 +5,6 @@ So a worker that is killed has either done a call, with its result, or has done 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from sessions.threads import Held, Refused
 from sessions.workflows import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sessions.harness.lease import Lease
     from sessions.harness.spec import TurnSpec

@@ -18,8 +18,8 @@ WORK = frozenset({ev.TOOL_RESULT, ev.MCP_TOOL_RESULT, ev.USER_CUSTOM_TOOL_RESULT
 RELEVANT = (ev.MESSAGE_SENT, *sorted(WORK))
 
 REMINDER = (
-    "You and {name} have exchanged {count} messages in a row and neither of you has done anything else. Decide and act, "
-    "or end your turn."
+    "You and {name} have exchanged {count} messages in a row and neither of you has done anything else. Decide and "
+    "act, or end your turn."
 )
 PAUSED = (
     "The message was not sent: you and {name} have exchanged {count} messages in a row and neither of you has done "

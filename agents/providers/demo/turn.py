@@ -13,7 +13,8 @@ from typing import Any
 from agents.providers.demo import summaries
 
 _TOLD = re.compile(
-    r'<agent-message from="(?P<name>[^"]*)" kind="(?:report|failure|advice|results)">\s*(?P<text>.*?)\s*</agent-message>',
+    r'<agent-message from="(?P<name>[^"]*)" kind="(?:report|failure|advice|results)">\s*(?P<text>.*?)\s*'
+    r"</agent-message>",
     re.DOTALL,
 )
 _TAGS = re.compile(r'</?agent-message(?: from="[^"]*" kind="[^"]*")?>')
