@@ -82,7 +82,8 @@ UPDATE agent_sessions_thread SET last_seq=%s WHERE id=%s
 """
 UPDATE_THREAD = """
 UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
-  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s WHERE id=%s
+  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s
+WHERE id=%s
 """
 MARK_PROCESSED = """
 UPDATE agent_sessions_event SET processed_at=%s WHERE session_id=%s AND id = ANY(%s) AND processed_at IS NULL

@@ -93,7 +93,7 @@ class Toolbox:
         return search.grep(self.root, stop=stop, **values)
 
     def _shell(self, lane: str) -> Shell:
-        """The lane's shell. Beyond ``MAX_SHELLS`` the one that has rested longest is closed, until it is asked again."""
+        """The lane's shell. Beyond ``MAX_SHELLS`` the one that has rested longest is closed; asked again, it is new."""
         with self._shells_lock:
             shell = self._shells.pop(lane, None)
             if shell is None:
