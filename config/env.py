@@ -11,14 +11,16 @@ import os
 import re
 import secrets
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from config import places
 from config.endpoints import refuse_own_address
 from config.readers import FALSE, Reader, SettingError
+from contract import limits
 from contract.hosts import WANTED, is_host
 from contract.secret import Secret
 from credentials import addresses
@@ -30,6 +32,18 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO_MODEL = "demo"
 CLAUDE_MODEL = "claude-sonnet-4-5"
 KEY_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
+    """The server that takes our mail; without a host none is sent."""
+
+    host: str
+    port: int
+    user: str
+    password: Secret
+    security: str  # starttls, tls or none
+    sender: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +85,16 @@ class Holdfast:
     retry_base_seconds: float  # first wait before a broken model turn is asked again; doubles
     retry_ceiling_seconds: float  # the longest such wait
     instance: str  # names our queue and channels, so that installations can share one Redis
+    mcp_call_seconds: float  # one call of an MCP server's tool
     compact_at_tokens: int  # a prompt beyond it is summarised before the next request
+    limits: Mapping[str, Any]  # caps of every session: contract.limits.Limits as it is stored
+    running_hour_price: Decimal  # dollars that an hour of a session's running time costs
     sandbox: str
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
     time_zone: str
+    mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
@@ -128,15 +146,36 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         retry_base_seconds=reader.number("RETRY_BASE_SECONDS", 1.0, low=0.01, high=60.0),
         retry_ceiling_seconds=reader.number("RETRY_CEILING_SECONDS", 60.0, low=0.01, high=3600.0),
         instance=_instance(reader),
+        mcp_call_seconds=reader.number("MCP_CALL_SECONDS", 120.0, low=1.0, high=3600.0),
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
+        limits=_limits(reader),
+        running_hour_price=_price(reader, "RUNNING_HOUR_PRICE"),
         sandbox=reader.choice("SANDBOX", "local", ("local", "docker")),
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
         time_zone=reader.text("TIME_ZONE", "UTC"),
+        mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
         missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
+
+
+def _limits(reader: Reader) -> Mapping[str, Any]:
+    """Caps of every session; 0, the default, is none."""
+    names = ("steps", "model_requests", "tokens", "running_seconds", "approval_seconds")
+    counts = {name: reader.integer(f"LIMIT_{name.upper()}", 0, low=0, high=limits.MAX_COUNT) for name in names}
+    found: dict[str, Any] = {name: count for name, count in counts.items() if count}
+    if dollars := _price(reader, "LIMIT_DOLLARS"):
+        found["list_cost"] = {"amount": str(int(dollars * 100)), "currency": "USD"}
+    return found
+
+
+def _price(reader: Reader, name: str) -> Decimal:
+    text = reader.text(name, "0")
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise SettingError(f"{name} is {text!r}; write US dollars, such as 0.08.")
+    return Decimal(text)
 
 
 def _networks(reader: Reader, name: str) -> tuple[str, ...]:
@@ -160,6 +199,21 @@ def _egress(reader: Reader, run: Path) -> Egress:
         package_hosts=hosts,
         plain_credentials=reader.flag("EGRESS_PLAIN_CREDENTIALS"),
     )
+
+
+def _mail(reader: Reader) -> Mail:
+    security = reader.choice("SMTP_SECURITY", "starttls", ("starttls", "tls", "none"))
+    found = Mail(
+        host=reader.text("SMTP_HOST"),
+        port=reader.integer("SMTP_PORT", 465 if security == "tls" else 587, low=1, high=65535),
+        user=reader.text("SMTP_USER"),
+        password=reader.secret("SMTP_PASSWORD"),
+        security=security,
+        sender=reader.text("MAIL_FROM"),
+    )
+    if found.host and not found.sender:
+        raise SettingError("SMTP_HOST is set but MAIL_FROM is not; give the address that mail comes from.")
+    return found
 
 
 def _instance(reader: Reader) -> str:

@@ -15,14 +15,16 @@ from django.db import transaction
 from contract import ids
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import budgets, log, nudges
+from sessions import budgets, caps, log, nudges
 from sessions import events as ev
+from sessions.approvals import answers
 from sessions.events import Draft
-from sessions.models import Event, File, Session, Thread
+from sessions.models import Approval, Event, File, Session, Thread
 from sessions.wake import wake_on_commit
 
 if TYPE_CHECKING:
     from contract.acting import Acting
+    from sessions.approvals.answers import Aside
 
 MAX_EVENTS = 100
 SENDABLE = (
@@ -38,8 +40,15 @@ ACCEPTED_AT_CAP = frozenset(
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
 
 
-def send(session: Session, events: Sequence[Mapping[str, Any]], acting: Acting) -> list[Event]:
+def send(
+    session: Session,
+    events: Sequence[Mapping[str, Any]],
+    acting: Acting,
+    asides: Mapping[str, Aside] | None = None,
+) -> list[Event]:
     """Append inbound events, already of the right shape, and wake the loop; returns their entries.
+
+    ``asides``: what comes with confirmations besides the wire's fields, by the id of the call they answer.
 
     Raises ``InvalidRequest`` naming the event's place in the list, ``Conflict`` for a session that
     has ended, ``PermissionDenied`` for a role that may only read.
@@ -48,7 +57,7 @@ def send(session: Session, events: Sequence[Mapping[str, Any]], acting: Acting) 
     _check_list(session, events)
     with transaction.atomic():
         thread = _lock(session)
-        intake = _Intake(session, thread, at_cap=thread.status == "idle" and budgets.is_used_up(thread.session))
+        intake = _Intake(acting, thread.session, thread, asides or {}, at_cap=_at_cap(thread))
         for index, event in enumerate(events):
             intake.take(f"events.{index}", event)
         drafts = intake.finish()
@@ -72,6 +81,11 @@ def _lock(session: Session) -> Thread:
     thread = Thread.objects.select_for_update().get(session=locked, parent=None)
     thread.session = locked
     return thread
+
+
+def _at_cap(thread: Thread) -> bool:
+    """True if a session that rests has no room for another model request, by its budget or a cap of ours."""
+    return thread.status == "idle" and (budgets.is_used_up(thread.session) or caps.reached(thread.session) is not None)
 
 
 def _check_list(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
@@ -110,8 +124,10 @@ def _file_ids(events: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
 class _Intake:
     """What one request appends, built event by event over the locked thread."""
 
+    acting: Acting
     session: Session
     thread: Thread
+    asides: Mapping[str, Aside]
     drafts: list[Draft] = field(default_factory=list)
     echo: list[str] = field(default_factory=list)
     wakes: bool = False
@@ -129,13 +145,12 @@ class _Intake:
     def take(self, where: str, event: Mapping[str, Any]) -> None:
         """Check one event against the thread as the events before it leave it, and draft it."""
         if self.at_cap and event["type"] not in ACCEPTED_AT_CAP:
-            accepted = ", ".join(sorted(ACCEPTED_AT_CAP))
-            raise InvalidRequest(
-                f"{where}.type: The session's budget is used up; until that changes it takes only {accepted}."
-            )
+            raise caps.refuse_at_cap(self.session, where, ACCEPTED_AT_CAP)
         payload = {key: value for key, value in event.items() if key != "type"}
+        private: dict[str, Any] | None = None
         if event["type"] == ev.USER_TOOL_CONFIRMATION:
             self._answer(where, "tool_use_id", "confirmation", payload)
+            private = self._decide(payload)
             if payload.get("deny_message") is not None and payload["result"] != "deny":
                 raise InvalidRequest(f"{where}.deny_message: Only a confirmation with result deny takes a message.")
         elif event["type"] == ev.USER_CUSTOM_TOOL_RESULT:
@@ -150,14 +165,17 @@ class _Intake:
         elif event["type"] in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE):
             self._message(event["type"], payload)
         else:
-            self._draft(event["type"], payload)
+            self._draft(event["type"], payload, private=private)
 
     def finish(self) -> list[Draft]:
         """All drafts, with the thread's status after the answers (spec core 10.5)."""
         if self._answered and self._status == "idle":
             if self._pending:
                 stop = ev.requires_action(list(self._pending))
-                self.drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=stop, stop_details=None)))
+                until = self.thread.wake_at
+                private = {"wake_at": until.isoformat()} if until else None
+                about = self._about(stop_reason=stop, stop_details=None)
+                self.drafts.append(Draft(ev.THREAD_IDLE, about, private=private))
             else:
                 self._start()
         if self._starts:
@@ -170,9 +188,16 @@ class _Intake:
     def _about(self, **fields: Any) -> dict[str, Any]:
         return {"session_thread_id": self.thread.id, "agent_name": self.thread.agent_name, **fields}
 
-    def _draft(self, event_type: str, payload: Mapping[str, Any], *, processed: bool = True) -> str:
+    def _draft(
+        self,
+        event_type: str,
+        payload: Mapping[str, Any],
+        *,
+        processed: bool = True,
+        private: Mapping[str, Any] | None = None,
+    ) -> str:
         event_id = ids.event_id()
-        self.drafts.append(Draft(event_type, payload, processed=processed, id=event_id))
+        self.drafts.append(Draft(event_type, payload, private=private, processed=processed, id=event_id))
         self.echo.append(event_id)
         return event_id
 
@@ -199,6 +224,20 @@ class _Intake:
         del self._pending[call_id]
         self._answered = True
 
+    def _decide(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Check who decides; draft what they changed. Returns the private part of the confirmation."""
+        call_id = payload["tool_use_id"]
+        aside = self.asides.get(call_id, answers.PLAIN)
+        approval = Approval.objects.filter(pk=call_id).first()
+        if approval is not None:
+            answers.check(approval, self.session, self.acting, payload["result"], aside)
+        if aside.edited is not None:
+            before = Event.objects.values_list("payload", flat=True).get(pk=call_id)
+            edited = {"tool_use_id": call_id, "name": before["name"], "before": before["input"], "input": aside.edited}
+            self.drafts.append(Draft(ev.OPS_CALL_EDITED, {**edited, "by": self.acting.label}))
+        who = {"by": self.acting.label, "user_id": self.acting.user_id, "api_key_id": self.acting.api_key_id}
+        return {**who, "via": aside.via, "shown": aside.shown}
+
     def _why_not(self, call_id: str, kind: str) -> str:
         call = Event.objects.filter(pk=call_id, session_id=self.session.id).first()
         if call is None or call.type not in ev.CALLS:
@@ -209,7 +248,8 @@ class _Intake:
             return f"{call_id} is not a custom tool use; answer it with user.tool_confirmation."
         if call.type != ev.CUSTOM_TOOL_USE and call.payload.get("evaluated_permission") != "ask":
             return f"{call_id} doesn't wait for a confirmation: its evaluated_permission isn't ask."
-        return f"{call_id} has already been answered."
+        approval = Approval.objects.filter(pk=call_id).first()
+        return (approval and answers.answered(approval)) or f"{call_id} has already been answered."
 
     def _interrupt(self, where: str, payload: Mapping[str, Any]) -> None:
         """Apply an interrupt, or queue it for the worker; at the budget's cap there is nothing to stop."""

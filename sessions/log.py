@@ -17,7 +17,9 @@ from psycopg.types.json import Jsonb
 from contract import ids
 from sessions import events as ev
 from sessions import nudges
-from sessions.models import Event
+from sessions.approvals import book, notices
+from sessions.models import Event, Session
+from sessions.projected import session_columns
 from sessions.projections.columns import (
     THREAD_STATUS,
     Clock,
@@ -37,7 +39,12 @@ if TYPE_CHECKING:
 
 
 class Lease(Protocol):
-    """What an append needs of a lease: the thread's fence it was claimed with."""
+    """What an append needs of a lease: the thread's fence it was claimed with.
+
+    ``seen``: what the session's columns were after the lease's last append.
+    """
+
+    seen: SessionColumns
 
     @property
     def fence(self) -> int: ...
@@ -60,7 +67,7 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
        s.cost_known, s.active_seconds, s.running_since, s.ended_at, s.snapshot,
        t.fence, coalesce(t.lease_expires > clock_timestamp(), false), t.created_at, t.status, t.stop_reason,
        t.usage, t.cost, t.cost_known, t.active_seconds, t.running_since, t.ended_at, t.startup_seconds,
-       t.wake_at, t.pending, s.pending_count, s.budget, t.last_seq, s.outcomes,
+       t.wake_at, t.pending, s.pending_count, s.budget, s.hour_price, t.last_seq, s.outcomes,
        CASE WHEN t.parent_id IS NULL THEN t.id ELSE
          (SELECT p.id FROM agent_sessions_thread p WHERE p.session_id = s.id AND p.parent_id IS NULL) END
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
@@ -89,9 +96,10 @@ MARK_PROCESSED = """
 UPDATE agent_sessions_event SET processed_at=%s WHERE session_id=%s AND id = ANY(%s) AND processed_at IS NULL
 """
 SIBLINGS = """
-SELECT status, pending FROM agent_sessions_thread
+SELECT status, pending, stop_reason FROM agent_sessions_thread
 WHERE session_id=%s AND id<>%s AND (workflow_run_id = '' OR status <> 'terminated')
-UNION ALL SELECT 'running', '[]'::jsonb FROM agent_sessions_workflowrun WHERE session_id=%s AND status='running'
+UNION ALL SELECT 'running', '[]'::jsonb, NULL FROM agent_sessions_workflowrun
+WHERE session_id=%s AND status='running'
 """
 
 
@@ -133,14 +141,19 @@ def append(
         if lease is not None and (ledger.fence != lease.fence or not ledger.leased):
             raise LeaseLost(thread_id)
         if expect_seq is not None and ledger.thread_seq > expect_seq:
-            raise Stale(session_id)
+            raise Stale(thread_id)
         before = ledger.session, ledger.thread, ledger.pending_count
         stored = _fold(cursor, ledger, session_id, thread_id, drafts)
         _insert(cursor, stored)
         _mark_processed(cursor, session_id, stored)
         _write_columns(cursor, ledger, session_id, thread_id, before)
+        asked = book.keep(stored, [call["id"] for call in before[1].pending])
+        if asked:
+            notices.announce(asked)
         last_seq = ledger.last_seq
         transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
+    if lease is not None:
+        lease.seen = ledger.session
     return stored
 
 
@@ -150,6 +163,14 @@ def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str |
     if thread_id is not None:
         rows = rows.filter(thread_id=thread_id)
     return list(rows.order_by("seq")[:limit])
+
+
+def columns(session_id: str) -> SessionColumns:
+    """What the session's columns are now. Raises ``UnknownThread``."""
+    session = Session.objects.filter(pk=session_id).defer("agent_snapshot", "metadata").first()
+    if session is None:
+        raise UnknownThread(session_id)
+    return session_columns(session)
 
 
 def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
@@ -162,7 +183,8 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         spent=Spent(Usage.load(_json(row[4]) or {}), Decimal(row[5]), row[6]),
         snapshot=row[10],
         budget=_json(row[26]),
-        outcomes=tuple(_json(row[28]) or ()),
+        outcomes=tuple(_json(row[29]) or ()),
+        hour_price=Decimal(row[27]),
     )
     thread = ThreadColumns(
         clock=Clock(row[14], _json(row[15]), row[19], row[20], row[21]),
@@ -171,7 +193,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         wake_at=row[23],
         pending=tuple(_json(row[24]) or ()),
     )
-    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25], row[27], row[29])
+    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25], row[28], row[30])
 
 
 def _json(value: Any) -> Any:
@@ -189,7 +211,7 @@ def _fold(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts:
             own = [call["id"] for call in ledger.thread.pending]
             if draft.type == ev.THREAD_TERMINATED:
                 own = []
-            expanded = with_session_status(draft, ledger.session, own, others)
+            expanded = with_session_status(draft, ledger.session, own, others, ledger.now)
         stored += [_take(ledger, session_id, thread_id, one) for one in expanded]
     ledger.pending_count += len(ledger.thread.pending) - waiting_before
     return stored
@@ -198,8 +220,8 @@ def _fold(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts:
 def _take(ledger: _Ledger, session_id: str, thread_id: str, draft: Draft) -> Event:
     event_id = draft.id or ids.event_id()
     if draft.type == ev.SESSION_USAGE:
-        active = ledger.session.clock.active_at(ledger.now)
-        draft = replace(draft, payload={"usage": ledger.session.spent.wire(active), "budget": ledger.session.budget})
+        usage = ledger.session.usage(ledger.now)
+        draft = replace(draft, payload={"usage": usage, "budget": ledger.session.budget})
     ledger.last_seq += 1
     draft, owner = _placed(ledger, thread_id, draft)
     prior = ledger.thread_seq
@@ -245,7 +267,8 @@ def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Dra
         return []
     cursor.execute(SIBLINGS, [session_id, thread_id, session_id])
     return [
-        Sibling(status, tuple(call["id"] for call in _json(pending) or ())) for status, pending in cursor.fetchall()
+        Sibling(status, tuple(call["id"] for call in _json(pending) or ()), _json(stop_reason))
+        for status, pending, stop_reason in cursor.fetchall()
     ]
 
 

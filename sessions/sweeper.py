@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from credentials import answers
-from sessions import files, workspaces
+from sessions import caps, expiry, files, workspaces
+from sessions.approvals import deadlines, notices
 from sessions.harness.lease import LIVENESS_CLASS, free_orphans
 from sessions.models import Session
 from sessions.schedules import runs
@@ -79,9 +80,13 @@ class Sweeper:
                 if not leading:
                     connection.close()
                     leading = _lead()
+                    if leading:
+                        caps.resume_all()  # the installation's own may be higher since the last start
                 if leading:
                     self.sweep()
                     runs.fire_due()
+                    deadlines.expire_due()
+                    notices.send_due()
                     self._tidy()
             except Exception:
                 log.exception("A sweep failed; the next one tries again.")
@@ -100,6 +105,7 @@ class Sweeper:
             due = [row[0] for row in cursor.fetchall()]
         for run_id in workflow_runs.due():
             drive_workflow(run_id)
+        expiry.expire()
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:
             wake(thread)

@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from sessions.views import act, lists, schedules, show
+from sessions.views import act, lists, palette, schedules, show
 
 app_name = "sessions"
 urlpatterns = [
     path("", lists.home, name="overview"),
+    path("help/shortcuts/", palette.shortcuts, name="shortcuts"),
+    path("help/palette/", palette.palette, name="palette"),
     path("sessions/", lists.session_list, name="list"),
     path("sessions/new/", act.new, name="new"),
     path("sessions/<str:session_id>/", show.session, name="session"),

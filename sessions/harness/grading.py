@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sessions.outcomes import Outcome, Verdict
 
 HEARTBEAT_SECONDS = 20.0
-ATTEMPTS = 3  # of a request whose answer holds no verdict
+ATTEMPTS = 3  # of a request that fails or whose answer holds no verdict
+RETRY_SECONDS = 1.0
 MAX_FILES = 100
 MAX_TEXT = 60_000  # bytes of one file that the grader reads
 MAX_ALL_TEXT = 400_000
@@ -95,7 +96,7 @@ class Grader:
             except ProviderError as error:
                 if not error.retryable or attempt == ATTEMPTS - 1:
                     return outcomes.Verdict("failed", f"The grader could not be asked: {error.message}")
-                self._effects.lease.changed.wait(self._effects.spec.limits.retry_base * 2**attempt)
+                self._effects.lease.changed.wait(RETRY_SECONDS * 2**attempt)
                 continue
             self._bill.add(reply, self._effects.cost(reply))
             if given := outcomes.verdict(reply.content):

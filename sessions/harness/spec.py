@@ -1,4 +1,4 @@
-"""What a turn needs to know of its session besides the log: agent, tools, provider, limits."""
+"""What a turn needs to know of its session besides the log: agent, tools, provider; and its limits."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
+from agents.mcp.tools import toolsets
 from agents.policies import Grant
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
+from sessions.caps import caps_of, own_caps
 from sessions.harness import notes
 from sessions.harness.hands import skills
+from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
+from sessions.log import UnknownThread
+from sessions.models import Thread
 from sessions.teams import MEMBER_NOTE, RUN_NOTE, Team, lead_note, team_of, tools_of
 
 if TYPE_CHECKING:
@@ -23,7 +28,8 @@ if TYPE_CHECKING:
 
     from agents.policies import Rulebook
     from agents.providers.base import Provider
-    from sessions.models import Session, Thread
+    from credentials.lending import Borrower
+    from sessions.models import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +46,13 @@ class TurnSpec:
     rules: Rulebook
     tool_params: list[dict[str, Any]]
     provider: Provider
-    limits: Limits
     team: Team
     leads: bool  # it is the session's primary thread
     workflow: bool  # it is of a workflow run
     shared: bool  # other threads work in this session, or may
+    borrower: Borrower
+    mcp_servers: Mapping[str, str]  # URLs by name
+    toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
 
     @property
     def effort(self) -> str | None:
@@ -72,11 +80,13 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
-        limits=limits(),
         team=team,
         leads=leads,
         workflow=bool(thread.workflow_run_id),
         shared=not leads or session.agent_snapshot.get("multiagent") is not None,
+        borrower=borrower(session),
+        mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
+        toolsets=toolsets(agent["tools"]),
     )
 
 
@@ -101,9 +111,14 @@ def provider(model_id: str, workspace_id: str) -> Provider:
     return providers.provider_for(model_id, **connection_for(workspace_id).arguments())
 
 
-def limits() -> Limits:
-    """The installation's limits of a turn."""
+def limits(session_id: str, thread_id: str) -> Limits:
+    """What bounds the turns of a thread, as it is now. Raises ``sessions.log.UnknownThread``."""
+    thread = Thread.objects.select_related("session").filter(pk=thread_id, session_id=session_id).first()
+    if thread is None:
+        raise UnknownThread(thread_id)
     return Limits(
+        caps=caps_of(thread.session),
+        own=own_caps(thread.session, thread),
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
         compact_at=settings.HOLDFAST_COMPACT_AT_TOKENS,

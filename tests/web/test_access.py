@@ -33,6 +33,8 @@ class Door:
 
 DOORS = [
     Door("sessions:overview"),
+    Door("sessions:shortcuts"),
+    Door("sessions:palette"),
     Door("sessions:list"),
     Door("sessions:new", viewer=False),
     Door("sessions:session", ("session",)),

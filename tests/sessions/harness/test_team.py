@@ -113,7 +113,7 @@ def test_two_agents_that_only_talk_are_stopped() -> None:
         say(session, "[[demo: delegate=alpha]] say `hi`")
         settle(session)
     assert not [event for event in entries(session, ev.OPS_TEAM_RESULT) if event.payload["is_error"]]
-    messages = " ".join("ask alpha to say `hi`," for _ in range(20))
+    messages = " ".join(f"ask alpha to say `hi {number}`," for number in range(20))
     say(session, messages)
     settle(session)
     told = [texts(event) for event in entries(session, ev.OPS_TEAM_RESULT)]
