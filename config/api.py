@@ -31,6 +31,7 @@ from sessions.api.resources import router as resources
 from sessions.api.sessions import router as sessions
 from sessions.api.threads import router as threads
 from sessions.api.webhooks import router as webhooks
+from sessions.api.workspace_webhooks import router as workspace_webhooks
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 OUT_OF_SCOPE = ("organizations", "tunnels")
@@ -72,6 +73,7 @@ api.add_router("/deployments", deployments)
 api.add_router("/deployment_runs", deployment_runs)
 api.add_router("/dreams", dreams)
 api.add_router("/organizations/webhooks", webhooks)
+api.add_router("/x/webhooks", workspace_webhooks)
 api.add_router("/x", limits)
 
 api.add_router("/x/permissions", permissions)

@@ -17,6 +17,7 @@ USER_MESSAGE = "user.message"
 USER_INTERRUPT = "user.interrupt"
 USER_TOOL_CONFIRMATION = "user.tool_confirmation"
 USER_CUSTOM_TOOL_RESULT = "user.custom_tool_result"
+USER_TOOL_RESULT = "user.tool_result"
 USER_DEFINE_OUTCOME = "user.define_outcome"
 SYSTEM_MESSAGE = "system.message"
 
@@ -92,7 +93,7 @@ RESULT_OF = {
     MCP_TOOL_USE: MCP_TOOL_RESULT,
     OPS_TEAM_USE: OPS_TEAM_RESULT,
 }
-ANSWERS = frozenset({USER_TOOL_CONFIRMATION, USER_CUSTOM_TOOL_RESULT, "user.tool_result"})
+ANSWERS = frozenset({USER_TOOL_CONFIRMATION, USER_CUSTOM_TOOL_RESULT, USER_TOOL_RESULT})
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset(RESULT_OF.values())
 SPENDING = frozenset({MODEL_END, OUTCOME_END, OPS_JUDGED})  # events whose private part holds usage and cost

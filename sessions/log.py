@@ -30,6 +30,7 @@ from sessions.projections.columns import (
     Usage,
     with_session_status,
 )
+from sessions.webhooks import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,6 +148,7 @@ def append(
         _insert(cursor, stored)
         _mark_processed(cursor, session_id, stored)
         _write_columns(cursor, ledger, session_id, thread_id, before)
+        outbox.note_log(session_id, stored)
         asked = book.keep(stored, [call["id"] for call in before[1].pending])
         if asked:
             notices.announce(asked)

@@ -45,6 +45,14 @@ def discard_sandbox(session_id: str) -> None:
     workspaces.discard(session_id)
 
 
+@shared_task(name="sessions.deliver_webhooks")
+def deliver_webhooks(endpoint_id: str) -> None:
+    """Send what waits for a webhook endpoint."""
+    from sessions.webhooks import delivery
+
+    delivery.deliver(endpoint_id)
+
+
 @shared_task(name="sessions.drive_workflow")
 def drive_workflow(run_id: str) -> None:
     """Take a workflow run's next steps."""

@@ -3,6 +3,7 @@
 from sessions.models.approvals import Approval, Notice, NoticeTarget
 from sessions.models.core import STATUSES, Event, File, Resource, Session, Thread
 from sessions.models.deployments import Deployment, DeploymentRun
+from sessions.models.webhooks import WebhookDelivery, WebhookEndpoint
 from sessions.models.workflows import WorkflowRun
 
 __all__ = [
@@ -17,5 +18,7 @@ __all__ = [
     "Resource",
     "Session",
     "Thread",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "WorkflowRun",
 ]

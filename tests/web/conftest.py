@@ -20,7 +20,7 @@ from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
 from sessions.events import Draft
-from sessions.models import Deployment, Event, File, Session, Thread
+from sessions.models import Deployment, Event, File, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -57,6 +57,7 @@ class World:
     thread: Thread
     output: File
     deployment: Deployment
+    hook: WebhookEndpoint
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
@@ -128,6 +129,13 @@ def world(db: None) -> World:
         },
         acting,
     )
+    hook = WebhookEndpoint.objects.create(
+        workspace=workspace,
+        url="https://hooks.example/all",
+        enabled_events=["session.status_idled"],
+        created_at=deployment.created_at,
+        updated_at=deployment.created_at,
+    )
     return World(
         workspace,
         acting,
@@ -142,6 +150,7 @@ def world(db: None) -> World:
         thread,
         output,
         deployment,
+        hook,
     )
 
 
