@@ -136,7 +136,14 @@ def resume(session_id: str) -> bool:
             about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
             log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about)])
             wake_on_commit(thread.pk)
+        _resume_runs(session_id)
     return bool(capped)
+
+
+def _resume_runs(session_id: str) -> None:
+    from sessions.workflows import runs  # which asks this module for caps
+
+    runs.resume(session_id)
 
 
 def refuse_at_cap(session: Session, where: str, accepted: Iterable[str]) -> InvalidRequest:

@@ -179,7 +179,8 @@ def blocks(event_type: str, payload: Mapping[str, Any]) -> bool:
 
 def cross_posted(event_type: str, payload: Mapping[str, Any]) -> bool:
     """Whether an event of a child thread shows on its session's stream too (spec advanced 8.4)."""
-    return event_type in CROSS_POSTED or blocks(event_type, payload)
+    named = event_type == USER_INTERRUPT and "session_thread_id" in payload
+    return event_type in CROSS_POSTED or named or blocks(event_type, payload)
 
 
 def timestamp(moment: datetime | None) -> str | None:

@@ -43,14 +43,6 @@ def web_tools(wanted: Wanted) -> Refusal:
     return None
 
 
-def skills(wanted: Wanted) -> Refusal:
-    return ("agent.skills", "skills are") if wanted.agent["skills"] else None
-
-
-def multiagent(wanted: Wanted) -> Refusal:
-    return ("agent.multiagent", "agents with a multiagent are") if wanted.agent["multiagent"] else None
-
-
 def execution_identity(wanted: Wanted) -> Refusal:
     other = wanted.agent["execution_identity"]["type"] != "service_account"
     return ("agent.execution_identity", "execution identities other than service_account are") if other else None
@@ -74,10 +66,6 @@ def repositories(wanted: Wanted) -> Refusal:
     return _resource(wanted, "github_repository")
 
 
-def memory_stores(wanted: Wanted) -> Refusal:
-    return _resource(wanted, "memory_store")
-
-
 def _resource(wanted: Wanted, kind: str) -> Refusal:
     for index, one in enumerate(wanted.resources):
         if one["type"] == kind:
@@ -88,16 +76,12 @@ def _resource(wanted: Wanted, kind: str) -> Refusal:
 ENTRIES = (
     mcp_servers,
     web_tools,
-    skills,
-    multiagent,
     execution_identity,
     self_hosted,
     packages,
     vaults,
     repositories,
-    memory_stores,
 )
-EVENTS = {"user.define_outcome": "outcomes are"}
 
 
 def check(wanted: Wanted) -> None:
@@ -106,12 +90,6 @@ def check(wanted: Wanted) -> None:
         refused = entry(wanted)
         if refused is not None:
             raise refuse(*refused)
-
-
-def check_event(where: str, event_type: str) -> None:
-    """Refuse an event that nothing would act on."""
-    if event_type in EVENTS:
-        raise refuse(f"{where}.type", EVENTS[event_type])
 
 
 def refuse(name: str, what: str) -> InvalidRequest:

@@ -26,7 +26,7 @@ from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
 from sessions.harness.team import TeamWork
-from sessions.inbox import interrupted_result
+from sessions.intake import interrupted_result
 from sessions.models import Event
 
 if TYPE_CHECKING:

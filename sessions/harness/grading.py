@@ -20,7 +20,7 @@ from sessions.models import File
 from sessions.projections.columns import Usage as Used
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sessions.harness.effects import Effects
     from sessions.models import Event
@@ -143,6 +143,12 @@ def evaluation_end(wanted: Outcome, result: str, explanation: str, bill: Bill | 
         },
     }
     return Draft(ev.OUTCOME_END, payload, private=bill.private())
+
+
+def interrupted_outcome(entry: Mapping[str, Any]) -> Draft:
+    """The end of an outcome (its entry of ``outcome_evaluations``) that an interrupt ended while nobody worked."""
+    wanted = outcomes.Outcome(entry["outcome_id"], entry["description"], "", 0, entry["iteration"])
+    return evaluation_end(wanted, "interrupted", "The work was interrupted.")
 
 
 def delivered(effects: Effects) -> Sequence[outcomes.Deliverable]:

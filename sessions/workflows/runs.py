@@ -15,7 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from contract import ids
-from sessions import budgets, log, threads
+from sessions import budgets, caps, log, threads
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.inline import inline_definition
@@ -104,15 +104,17 @@ def due() -> list[str]:
     return list(rows.values_list("pk", flat=True)[:100])
 
 
-def resume(session_id: str) -> list[Draft]:
-    """Let the runs of a held session go on that had paused at its budget: what goes on its log."""
-    runs = WorkflowRun.objects.select_for_update().filter(session_id=session_id, status="idle")
+def resume(session_id: str) -> None:
+    """Let the runs of a locked session go on that had paused at its budget or at a cap."""
+    paused = WorkflowRun.objects.select_for_update().filter(session_id=session_id, status="idle")
     drafts = []
-    for run in runs:
+    for run in paused:
         WorkflowRun.objects.filter(pk=run.pk).update(status="running")
         drafts.append(Draft(ev.RUN_RUNNING, {"workflow_run_id": run.pk}))
         later(run.pk)
-    return drafts
+    if drafts:
+        primary = Thread.objects.only("id").get(session_id=session_id, parent=None)
+        log.append(session_id, primary.pk, drafts)
 
 
 def _step(run_id: str) -> bool:
@@ -147,7 +149,7 @@ class _Step:
             return self.fail("timeout_error", f"The run did not end within {plan.hours:g} hours.")
         if self.run.phase >= len(plan.phases):
             return self.end({"type": "completed"})
-        if budgets.is_used_up(self.held.session):
+        if budgets.is_used_up(self.held.session) or caps.reached(self.held.session):
             return self._pause()
         phase = plan.phases[self.run.phase]
         if not self.run.phase_start:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from contract.errors import InvalidRequest
 from sessions import events as ev
+from sessions import threads
 from sessions.models import Thread
-from tests.sessions.rows import CUSTOM
-from tests.sessions.teams import entries, member, say, settle, team_session, texts
+from tests.sessions.rows import CUSTOM, acting
+from tests.sessions.teams import entries, member, say, send, settle, team_session, texts
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
@@ -151,3 +153,54 @@ def test_a_childs_question_to_its_client_is_the_sessions_question() -> None:
     (call,) = entries(session, ev.CUSTOM_TOOL_USE)
     assert call.on_session and call.payload["session_thread_id"] == child.id
     assert session.stop_reason == ev.requires_action([call.id])
+
+
+def test_an_answer_goes_to_the_thread_that_asked() -> None:
+    session, primary = team_session(member("alpha", [CUSTOM]))
+    say(session, "[[demo: delegate=alpha child=custom=ask_caller]] please")
+    settle(session)
+    (call,) = entries(session, ev.CUSTOM_TOOL_USE)
+    answer = {"custom_tool_use_id": call.id, "content": [{"type": "text", "text": "forty-two"}]}
+    (echo,) = send(session, {"type": ev.USER_CUSTOM_TOOL_RESULT, **answer})
+    child = Thread.objects.get(parent=primary)
+    assert (echo.thread_id, echo.on_session, echo.payload["session_thread_id"]) == (child.id, True, child.id)
+    settle(session)
+    (report,) = [event for event in entries(session, ev.MESSAGE_RECEIVED) if event.thread_id == primary.id]
+    assert "forty-two" in texts(report)
+    assert session.stop_reason == ev.END_TURN
+
+
+def test_an_interrupt_of_one_thread_leaves_the_others() -> None:
+    session, primary = team_session(member("alpha", [CUSTOM]), member("beta", [CUSTOM]))
+    say(session, "[[demo: delegate=alpha child=custom=ask_caller]] please")
+    say(session, "[[demo: delegate=beta child=custom=ask_caller]] please")
+    settle(session)
+    alpha = Thread.objects.get(parent=primary, agent_name="alpha")
+    (echo,) = send(session, {"type": ev.USER_INTERRUPT, "session_thread_id": alpha.id})
+    assert echo.on_session and echo.thread_id == alpha.id
+    settle(session)
+    beta = Thread.objects.get(parent=primary, agent_name="beta")
+    assert session.stop_reason == ev.requires_action([beta.pending[0]["id"]])
+    assert not [event for event in entries(session, ev.MESSAGE_SENT) if event.thread_id == alpha.id]
+    send(session, {"type": ev.USER_INTERRUPT})
+    settle(session)
+    assert session.stop_reason == ev.END_TURN
+    assert not Thread.objects.exclude(pending=[]).exists()
+    with pytest.raises(InvalidRequest, match="no running thread"):
+        send(session, {"type": ev.USER_INTERRUPT, "session_thread_id": "sthr_none"})
+
+
+def test_a_thread_that_rests_can_be_archived_and_makes_room() -> None:
+    session, primary = team_session(member("alpha"))
+    say(session, "Ask alpha to say `one`.")
+    settle(session)
+    child = Thread.objects.get(parent=primary)
+    caller = acting(session.workspace)
+    archived = threads.archive_thread(session.id, child.id, caller)
+    assert (archived.status, archived.archived_at is not None) == ("terminated", True)
+    with pytest.raises(InvalidRequest, match="primary thread"):
+        threads.archive_thread(session.id, primary.id, caller)
+    settle(session)
+    say(session, use("archive_agent", agent="alpha"))
+    settle(session)
+    assert entries(session, ev.OPS_TEAM_RESULT)[-1].payload["is_error"]
