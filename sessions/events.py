@@ -96,7 +96,8 @@ RESULT_OF = {
 ANSWERS = frozenset({USER_TOOL_CONFIRMATION, USER_CUSTOM_TOOL_RESULT, USER_TOOL_RESULT})
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset(RESULT_OF.values())
-SPENDING = frozenset({MODEL_END, OUTCOME_END, OPS_JUDGED})  # events whose private part holds usage and cost
+# Events whose private part may hold usage and cost.
+SPENDING = frozenset({MODEL_END, OUTCOME_END, OPS_JUDGED, TOOL_RESULT, OPS_TEAM_RESULT})
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",

@@ -22,6 +22,7 @@ from sessions.harness import compaction, grading, reports
 from sessions.harness import decide as do
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands
+from sessions.harness.keeping import bounded
 from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+COUNTED = {"web_search": "web_search_requests", "web_fetch": "web_fetch_requests"}  # in a session's usage
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 1.0  # how often a wait looks into the log for an interrupt whose nudge got lost
 
@@ -222,10 +224,17 @@ class Effects:
             result = future.result()
         except CannotCarryOut as error:
             return self.append([_error_result(call, str(error))])
-        private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
+        private: dict[str, Any] = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
+        if counter := COUNTED.get(call.name) if call.type == ev.TOOL_USE else None:
+            private |= {"usage": {counter: 1}, "cost": "0"}
         drafts = self.hands.of(call).finished(call, result)
-        told = ev.result_draft(call.type, call.id, result.content, is_error=result.is_error, private=private)
-        return self.append([*drafts, told])
+        stored: list[Event] = []
+        content = bounded(result.content, call, self.spec, self.hands, lambda news: stored.extend(self._told(news)))
+        told = ev.result_draft(call.type, call.id, content, is_error=result.is_error, private=private)
+        return [*stored, *self.append([*drafts, told])]
+
+    def _told(self, drafts: list[Draft]) -> list[Event]:
+        return self.append(drafts) if drafts else []
 
     def _refusal(self, call: Call) -> Draft:
         return _error_result(call, call.refusal or policies.refusal(call.name))

@@ -175,6 +175,7 @@ class ThreadState:
             call.refusal = denied(call.name, entry.payload.get("deny_message"))
 
     def _result(self, entry: Entry) -> None:
+        self.spent = self.spent.after(entry.private)
         call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]
         self.calls.pop(call_id, None)
         self.watch.answered(call_id, entry.payload.get("content") or (), is_error=bool(entry.payload.get("is_error")))
