@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from agents import rosters
 from agents.models import SkillVersion
 from agents.sandboxes.base import SKILLS, Upload
+from agents.skills.actions import BUILT_IN
 from contract import blobs
 from contract.errors import InvalidRequest
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sessions.models import Session
 
 MAX_SKILLS = 500
+BUILT_IN_REFUSED = BUILT_IN  # no part of Holdfast
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def check(snapshot: Mapping[str, Any]) -> None:
     """Refuse what a session can't show: Anthropic's own skills, and more than 500."""
     for agent in (snapshot, *rosters.entries(snapshot.get("multiagent"))):
         for skill in agent.get("skills") or ():
-            if skill["type"] == "anthropic":
+            if skill["type"] == "anthropic" and skill["skill_id"] in BUILT_IN_REFUSED:
                 raise InvalidRequest(
                     f"agent.skills: {skill['skill_id']} is one of Anthropic's own skills, which are no part of "
                     "Holdfast; upload a skill of your own instead"
