@@ -13,7 +13,7 @@ from django.db import transaction
 
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import budgets, caps, inbound, log, nudges, threads
+from sessions import bounds, budgets, inbound, log, nudges, threads
 from sessions import events as ev
 from sessions.intake import Intake
 from sessions.models import Event, Session, Thread
@@ -127,7 +127,9 @@ class _Desk:
     def _intake(self, thread: Thread) -> Intake:
         if thread.pk not in self._intakes:
             rests = thread.status == "idle"
-            at_cap = rests and (budgets.is_used_up(self._held.session) or caps.reached(self._held.session) is not None)
+            at_cap = rests and (
+                budgets.is_used_up(self._held.session) or bounds.reached(self._held.session) is not None
+            )
             self._intakes[thread.pk] = Intake(self._acting, self._held.session, thread, self._asides, at_cap=at_cap)
         return self._intakes[thread.pk]
 

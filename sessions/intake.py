@@ -84,10 +84,7 @@ class Intake:
         if self._answered and self._status == "idle":
             if self._pending:
                 stop = ev.requires_action(list(self._pending))
-                until = self.thread.wake_at
-                private = {"wake_at": until.isoformat()} if until else None
-                about = self._about(stop_reason=stop, stop_details=None)
-                self.drafts.append(Draft(ev.THREAD_IDLE, about, private=private))
+                self.drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=stop, stop_details=None)))
             else:
                 self._start()
         if self._starts:

@@ -20,6 +20,7 @@ from sessions import log, threads
 from sessions.events import Draft
 from sessions.harness import compaction, grading, reports
 from sessions.harness import decide as do
+from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands
 from sessions.harness.keeping import bounded
@@ -31,13 +32,14 @@ from sessions.intake import interrupted_result
 from sessions.models import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from agents.providers.base import Provider
     from agents.sandboxes.base import CallResult
     from sessions.harness.lease import Lease
     from sessions.harness.prompt import Prompt
     from sessions.harness.spec import TurnSpec
-    from sessions.harness.state import Call, Failure, ThreadState
+    from sessions.harness.state import Call, ThreadState
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +72,6 @@ class Effects:
         match actions[0]:
             case do.CallModel(resume):
                 return self._call_model(resume=resume)
-            case do.Remind(kind, text):
-                return self.append([Draft(ev.OPS_REMINDER, {"kind": kind, "text": text})])
             case do.Compact():
                 return self._compact()
             case do.RunTool() | do.Refuse():
@@ -80,12 +80,14 @@ class Effects:
                 return self.append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
             case do.Interrupt() as interrupt:
                 return self._interrupt(interrupt)
-            case do.TakeMessages(messages):
-                return self.append([_processed(messages)])
+            case do.TakeMessages() | do.Remind() as note:
+                return self.append([_note(note)])
             case do.Grade(wanted):
                 return grading.Grader(self, wanted).run()
-            case do.Retry(failure, at):
-                return self._retry(failure, at.isoformat())
+            case do.Retry() | do.FallBack() as failed:
+                return self._retry(failed) if isinstance(failed, do.Retry) else self._fall_back(failed)
+            case do.Park(reason):
+                return self.give_up(reason)
             case do.Finish() as finish:
                 return self._finish(finish)
             case do.Wait(until):
@@ -96,7 +98,19 @@ class Effects:
 
     @property
     def _speed(self) -> str:
-        return str(self.spec.model.get("speed") or "standard")
+        return str(self.model.get("speed") or "standard")
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """The model to ask: the agent's own, or the one it fell back to, without the former's speed and place."""
+        if self.state.fallback == 0:
+            return self.spec.model
+        return {"id": self.spec.fallbacks[self.state.fallback - 1], "effort": self.spec.model.get("effort")}
+
+    def provider(self) -> Provider:
+        if self.state.fallback == 0:
+            return self.spec.provider
+        return specs.provider(self.model["id"], self.spec.workspace_id)
 
     def _about(self, **fields: Any) -> dict[str, Any]:
         return {"session_thread_id": self.spec.thread_id, "agent_name": self.spec.agent_name, **fields}
@@ -110,7 +124,7 @@ class Effects:
         connection.close()  # back to the pool: the model may take minutes
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
         try:
-            reply = self.spec.provider.stream(self._request(), preview.part, self.should_stop)
+            reply = self.provider().stream(self._request(), preview.part, self.should_stop)
             preview.flush()
             drafts = self._reply(names, reply)
         except ProviderError as error:
@@ -125,9 +139,9 @@ class Effects:
         stored = self.append([Draft(ev.MODEL_START, id=start_id)])
         connection.close()
         messages = compaction.request(self.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS)
-        request = ModelRequest(model=self.spec.model["id"], messages=messages, speed=self._speed)
+        request = ModelRequest(model=self.model["id"], messages=messages, speed=self._speed)
         try:
-            reply = self.spec.provider.stream(request, lambda part: None, self.should_stop)
+            reply = self.provider().stream(request, lambda part: None, self.should_stop)
             drafts = self._summary(start_id, reply)
         except ProviderError as error:
             drafts = [failed_request(start_id, error, self._speed)]
@@ -142,7 +156,7 @@ class Effects:
         return [end, Draft(ev.COMPACTED, private={"summary": text or "(The model gave no summary.)"})]
 
     def _request(self) -> ModelRequest:
-        model = self.spec.model
+        model = self.model
         return ModelRequest(
             model=model["id"],
             messages=list(self.prompt.messages),
@@ -160,7 +174,7 @@ class Effects:
 
     def cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""
-        geo = self.spec.model.get("inference_geo")
+        geo = self.model.get("inference_geo")
         cost = pricing.price(reply.model, reply.usage, speed=reply.speed, geo=geo)
         return str(cost) if cost is not None else None
 
@@ -252,15 +266,26 @@ class Effects:
             drafts += [_processed(interrupt.messages), Draft(ev.THREAD_RUNNING, self._about())]
         return self.append(drafts)
 
-    def _retry(self, failure: Failure, wake_at: str) -> list[Event]:
+    def _retry(self, retry: do.Retry) -> list[Event]:
+        failure = retry.failure
         error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
         error = do.session_error(error_type, failure.message, "retrying")
+        seconds = round((retry.at - self.lease.now()).total_seconds(), 1)
+        about = {"attempt": failure.attempt + 1, "of": retry.of, "seconds": max(0.0, seconds), "kind": failure.kind}
         return self.append(
             [
                 Draft(ev.SESSION_ERROR, {"error": error}),
-                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": wake_at}),
+                Draft(ev.OPS_RETRY, about),
+                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": retry.at.isoformat()}),
             ]
         )
+
+    def _fall_back(self, fall_back: do.FallBack) -> list[Event]:
+        failure = fall_back.failure
+        error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
+        error = do.session_error(error_type, failure.message, "retrying")
+        told = {"from": self.model["id"], "to": fall_back.model, "reason": failure.message}
+        return self.append([Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.OPS_FALLBACK, told)])
 
     def _finish(self, finish: do.Finish) -> list[Event]:
         """Go idle, unless something arrived since this was decided."""
@@ -270,8 +295,7 @@ class Effects:
         if finish.cap:
             drafts.append(Draft(ev.OPS_LIMIT_REACHED, {**finish.cap.note(), "message": finish.cap.sentence()}))
         about = self._about(stop_reason=finish.stop_reason, stop_details=finish.stop_details)
-        private = {"wake_at": finish.until.isoformat()} if finish.until else None
-        drafts.append(Draft(ev.THREAD_IDLE, about, private=private))
+        drafts.append(Draft(ev.THREAD_IDLE, about))
         if self.spec.leads:
             return self.append(drafts, expect_seq=self.state.seq)
         return self._rest(drafts, finish, expect_seq=self.state.seq)
@@ -291,7 +315,8 @@ class Effects:
         drafts += [interrupted_result(call.type, call.id) for call in self.state.calls.values()]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
-        drafts += [Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)]
+        drafts += [Draft(ev.OPS_PARKED, {"reason": message}), Draft(ev.SESSION_ERROR, {"error": error})]
+        drafts.append(Draft(ev.THREAD_IDLE, about))
         if self.spec.leads:
             return self.append(drafts)
         return self._rest(drafts, do.Finish(ev.RETRIES_EXHAUSTED, error=error), expect_seq=None)
@@ -300,6 +325,12 @@ class Effects:
 def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:
     payload: dict[str, Any] = {"event_ids": list(event_ids)}
     return Draft(ev.OPS_PROCESSED, {**payload, "dropped": True} if dropped else payload)
+
+
+def _note(action: do.TakeMessages | do.Remind) -> Draft:
+    if isinstance(action, do.Remind):
+        return Draft(ev.OPS_REMINDER, {"kind": action.kind, "text": action.text})
+    return _processed(action.messages)
 
 
 def _error_result(call: Call, text: str) -> Draft:

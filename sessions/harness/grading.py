@@ -90,9 +90,7 @@ class Grader:
     def _ask(self, question: list[dict[str, Any]]) -> Verdict:
         for attempt in range(ATTEMPTS):
             try:
-                reply = self._effects.spec.provider.stream(
-                    self._request(question), lambda part: None, self._should_stop
-                )
+                reply = self._effects.provider().stream(self._request(question), lambda part: None, self._should_stop)
             except ProviderError as error:
                 if not error.retryable or attempt == ATTEMPTS - 1:
                     return outcomes.Verdict("failed", f"The grader could not be asked: {error.message}")
@@ -104,7 +102,7 @@ class Grader:
         return outcomes.Verdict("failed", NONSENSE)
 
     def _request(self, question: list[dict[str, Any]]) -> ModelRequest:
-        model = self._effects.spec.model
+        model = self._effects.model
         return ModelRequest(
             model=model["id"],
             messages=question,

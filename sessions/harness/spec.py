@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
+from agents.additions import additions
 from agents.mcp.tools import toolsets
 from agents.policies import Grant
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
-from sessions.caps import caps_of, own_caps
+from sessions.bounds import caps_of, own_caps
 from sessions.harness import notes
 from sessions.harness.hands import skills
 from sessions.harness.hands.network import borrower
@@ -50,6 +51,7 @@ class TurnSpec:
     leads: bool  # it is the session's primary thread
     workflow: bool  # it is of a workflow run
     shared: bool  # other threads work in this session, or may
+    fallbacks: tuple[str, ...]
     borrower: Borrower
     mcp_servers: Mapping[str, str]  # URLs by name
     toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
@@ -84,6 +86,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         leads=leads,
         workflow=bool(thread.workflow_run_id),
         shared=not leads or session.agent_snapshot.get("multiagent") is not None,
+        fallbacks=tuple(additions(agent).get("fallback_models", ())),
         borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
@@ -122,6 +125,7 @@ def limits(session_id: str, thread_id: str) -> Limits:
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
         compact_at=settings.HOLDFAST_COMPACT_AT_TOKENS,
+        fallbacks=tuple(additions(thread.agent).get("fallback_models", ())),
     )
 
 

@@ -77,6 +77,7 @@ class ThreadState:
     stop_details: dict[str, Any] | None = None
     failure: Failure | None = None  # not yet acted upon
     attempts: int = 0  # failed requests since the last reply
+    fallback: int = 0  # how many models of this turn have failed for good
     wake_at: datetime | None = None
     rounds: int = 0  # replies with tool calls in this turn
     context_tokens: int = 0  # size of the last prompt and its reply
@@ -88,11 +89,14 @@ class ThreadState:
     outcome: Outcome | None = None  # what the thread works for, until its last evaluation
     others_work: bool = False  # other threads or workflow runs of the session are under way
     watch: Watch = field(default_factory=Watch)
+    takeovers: int = 0  # since something was last done
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
 
     def advance(self, entry: Entry) -> None:
         """Take the next entry of this thread into account."""
         self.seq = entry.seq
+        if entry.type in PROGRESS:
+            self.takeovers = 0
         if status := THREAD_STATUS.get(entry.type):
             self._enter(status, entry)
         elif handler := HANDLERS.get(entry.type):
@@ -116,7 +120,13 @@ class ThreadState:
             self._taken()
 
     def _taken(self) -> None:
-        self.asked, self.attempts, self.rounds, self.watch = True, 0, 0, Watch()
+        self.asked, self.attempts, self.rounds, self.fallback, self.watch = True, 0, 0, 0, Watch()
+
+    def _retried(self, entry: Entry) -> None:
+        self._taken()
+
+    def _fell_back(self, entry: Entry) -> None:
+        self.fallback, self.attempts, self.failure = self.fallback + 1, 0, None
 
     def _received(self, entry: Entry) -> None:
         self.mail.append(entry.id)
@@ -229,6 +239,7 @@ class ThreadState:
 
     def _taken_over(self, entry: Entry) -> None:
         self.taken_over_seq = entry.seq
+        self.takeovers += 1
 
     def may_have_started(self, call: Call) -> bool:
         """True if an earlier worker may have handed this call to a sandbox before it died."""
@@ -241,6 +252,7 @@ def denied(tool_name: str, message: str | None) -> str:
     return f"{text} They said: {message}" if message else text
 
 
+PROGRESS = frozenset({ev.USER_MESSAGE, ev.AGENT_MESSAGE, ev.OPS_RETRIED}) | ev.CALLS | ev.RESULTS
 HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_MESSAGE: ThreadState._message,
     ev.SYSTEM_MESSAGE: ThreadState._message,
@@ -264,6 +276,8 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.MODEL_END: ThreadState._model_end,
     ev.COMPACTED: ThreadState._compacted,
     ev.OPS_REMINDER: ThreadState._reminded,
+    ev.OPS_RETRIED: ThreadState._retried,
+    ev.OPS_FALLBACK: ThreadState._fell_back,
     ev.OPS_JUDGED: ThreadState._judged,
     ev.OPS_CALL_EDITED: ThreadState._edited,
     ev.SESSION_ERROR: ThreadState._error,

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from contract import ids
-from sessions import budgets, caps, log, threads
+from sessions import bounds, budgets, log, threads
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.inline import inline_definition
@@ -149,7 +149,7 @@ class _Step:
             return self.fail("timeout_error", f"The run did not end within {plan.hours:g} hours.")
         if self.run.phase >= len(plan.phases):
             return self.end({"type": "completed"})
-        if budgets.is_used_up(self.held.session) or caps.reached(self.held.session):
+        if budgets.is_used_up(self.held.session) or bounds.reached(self.held.session):
             return self._pause()
         phase = plan.phases[self.run.phase]
         if not self.run.phase_start:
