@@ -50,6 +50,7 @@ OPS_PROCESSED = "ops.event_processed"
 OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TAKEN_OVER = "ops.taken_over"
+OPS_PACKAGES_INSTALLED = "ops.packages_installed"
 OPS_NETWORK_REQUEST = "ops.network_request"
 OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 

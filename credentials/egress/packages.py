@@ -26,7 +26,9 @@ log = logging.getLogger("holdfast.egress")
 ASK_SECONDS = 20.0
 ANSWER_BYTES = 64 * 1024
 URL = re.compile(r"https?://[^\s'\",|<>\]]+")
-PIP_OWN = "from pip._internal.models.index import PyPI as i\nprint(i.simple_url)\nprint('https://' + i.file_storage_domain)\n"
+PIP_OWN = (
+    "from pip._internal.models.index import PyPI as i\nprint(i.simple_url)\nprint('https://' + i.file_storage_domain)\n"
+)
 # What to ask each manager, all of them without the network.
 QUESTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "pip": (("python3", "-m", "pip", "config", "list"), ("python3", "-c", PIP_OWN)),

@@ -24,10 +24,10 @@ class KeptAnswer(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["api_key", "key"], name="one_answer_per_idempotency_key")]
 
+    def __str__(self) -> str:
+        return f"{self.status} for {self.request_id}"
+
     @property
     def seal_owner(self) -> str:
         """What the body is bound to: known before the row is, and the same after it was replaced."""
         return f"{self.api_key_id} {self.key}"
-
-    def __str__(self) -> str:
-        return f"{self.status} for {self.request_id}"

@@ -86,5 +86,5 @@ def test_a_rotation_that_needs_what_is_lost_says_what_to_send(
     sealed: Credential, acting: Acting, settings: Any
 ) -> None:
     settings.HOLDFAST_KEYS = (NEW,)
-    with pytest.raises(InvalidRequest, match="token must be sent too.*'old' is not in HOLDFAST_KEYS"):
+    with pytest.raises(InvalidRequest, match=r"token must be sent too.*'old' is not in HOLDFAST_KEYS"):
         vaults.update_credential(sealed.vault_id, sealed.pk, {"auth": {"type": "static_bearer"}}, acting)

@@ -132,6 +132,14 @@ class Network:
         denied = {f"{one['host']}:{one['port']} ({one['rule']})": None for one in fresh if one["decision"] == "denied"}
         return list(denied)
 
+    def collect_errand(self, name: str) -> None:
+        """Take over all that another sandbox, named ``name``, did for this session, and forget that one."""
+        report = client.report(self._path, name, self._taker, unfinished=True)
+        client.forget(self._path, name)
+        with self._lock:
+            self._pending += report.records
+            self._omitted += report.omitted
+
     def drafts(self, tool: str = "bash") -> list[Draft]:
         """Events for what was collected, to be committed by the caller; uses of secrets go on record here."""
         with self._lock:

@@ -26,6 +26,7 @@ from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
 from sessions.events import Draft
+from sessions.harness.hands import environments
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.hands.network import Network, denials
 from sessions.models import Resource, Session
@@ -77,6 +78,7 @@ class SandboxHand:
         self._snapshot = session.snapshot
         try:
             self._spec = self._connected(session)
+            installed = self._furnish(session, first=first)
             opened = self._open()
             problems = self._network.problems(session) if self._network and first else []
         except (SandboxError, EgressUnavailable) as error:
@@ -84,7 +86,11 @@ class SandboxHand:
         self.is_open = True
         if not first:
             return []
-        return [Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)}), *problems]
+        return [
+            Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)}),
+            *installed,
+            *problems,
+        ]
 
     def _connected(self, session: Session) -> SandboxSpec:
         """The spec with a network, if there is one; waits a while for a proxy that is starting."""
@@ -93,6 +99,14 @@ class SandboxHand:
         told = self._patiently(partial(self._network.tell, session))
         environment = {**told.variables, **told.placeholders}
         return replace(self._spec, network="proxy", trust=told.trust, environment=environment)
+
+    def _furnish(self, session: Session, *, first: bool) -> list[Draft]:
+        """Show the environment's packages; before the first opening those are installed that nobody installed yet."""
+        wanted = environments.packages(session)
+        self._spec = replace(self._spec, packages=tuple(wanted))
+        if not first or not wanted:
+            return []
+        return environments.install(self._backend, self._network, wanted, self._turn.give_up)
 
     def _patiently(self, ask: Callable[[], Registered]) -> Registered:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
