@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.shortcuts import get_object_or_404, render
+from django.urls import path
 
 from agents import actions
 from agents.models import Agent, AgentVersion, Environment, Membership, Workspace
+from agents.trying import CallForm, tried
 from contract.acting import Acting
 from contract.roles import Role
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -91,6 +95,20 @@ class AgentAdmin(ReadOnly):
     search_fields = ("name", "id")
     inlines = (VersionInline,)
     actions = ("archive",)
+
+    def get_urls(self) -> list[Any]:
+        address = path("<str:agent_id>/try/", self.admin_site.admin_view(self.try_call), name="agents_agent_try")
+        return [address, *super().get_urls()]
+
+    def try_call(self, request: HttpRequest, agent_id: str) -> HttpResponse:
+        """The policy tester, for an agent of any workspace."""
+        agent = get_object_or_404(Agent, pk=agent_id)
+        if not self.has_view_permission(request, agent):
+            raise PermissionDenied
+        form = CallForm(request.POST or None, initial={"tool": "bash"})
+        spec = AgentVersion.objects.get(agent=agent, version=agent.version).spec
+        context = {**self.admin_site.each_context(request), "agent": agent, "form": form, **tried(form, spec)}
+        return render(request, "admin/agents/agent/try.html", context)
 
     @admin.action(description="Archive the chosen agents")
     def archive(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.conf import settings
 
+from agents.additions import AgentAdditions
 from agents.policies import CUSTOM_TYPE, TOOLSET_TYPE
 from contract.door import explain
-from contract.schema import parse
+from contract.schema import OURS, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
-PERMISSIONS = (("always_allow", "Allow"), ("always_ask", "Ask a person"), ("off", "Off"))
+PERMISSIONS = (
+    ("always_allow", "Allow"),
+    ("auto", "Judge each call"),
+    ("always_ask", "Ask a person"),
+    ("off", "Off"),
+)
 PERMISSION_LABELS = dict(PERMISSIONS)
 BUILT_IN = {
     "bash": "Runs commands in the sandbox's shell.",
@@ -55,6 +61,13 @@ class AgentForm(forms.Form):
         help_text="A JSON array of tools your own program (or a person on the session page) answers. "
         'Each has "type": "custom", "name", "description" and "input_schema".',
     )
+    permission_rules = forms.CharField(
+        label="Permission rules",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, "class": "source", "spellcheck": "false"}),
+        help_text="A JSON array; the first rule that matches a call decides, else the table above. For instance "
+        '{"effect": "ask", "tool": "bash", "command_prefix": "git push", "self_approval": false}.',
+    )
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, data: Any = None, *, spec: Mapping[str, Any] | None = None, version: int = 0) -> None:
@@ -70,16 +83,11 @@ class AgentForm(forms.Form):
         """The built-in tools' fields, for the table."""
         return [self[f"tool_{name}"] for name in BUILT_IN]
 
+    def clean_permission_rules(self) -> list[Any]:
+        return _objects(self.cleaned_data["permission_rules"])
+
     def clean_custom_tools(self) -> list[Any]:
-        text = self.cleaned_data["custom_tools"].strip()
-        if not text:
-            return []
-        try:
-            value = json.loads(text)
-        except ValueError as error:
-            raise forms.ValidationError(f"This is not valid JSON: {error}.") from error
-        if not isinstance(value, list) or not all(isinstance(tool, dict) for tool in value):
-            raise forms.ValidationError("This must be a JSON array of objects.")
+        value = _objects(self.cleaned_data["custom_tools"])
         if any(tool.get("type") != CUSTOM_TYPE for tool in value):
             raise forms.ValidationError('Each tool must have "type": "custom".')
         return value
@@ -94,6 +102,8 @@ class AgentForm(forms.Form):
             "system": data["system"].replace("\r\n", "\n") or None,
             "tools": [*self._toolset(), *self._other_tools(), *data["custom_tools"]],
         }
+        if data["permission_rules"] or (self.spec or {}).get(OURS):
+            body[OURS] = {"permission_rules": data["permission_rules"]}
         return body | ({"version": data["version"]} if self.spec and data["version"] else {})
 
     def _model(self) -> dict[str, Any]:
@@ -127,10 +137,23 @@ class AgentForm(forms.Form):
 
         try:
             kind = "agent_update_params.AgentUpdateParams" if self.spec else "agent_create_params.AgentCreateParams"
-            return parse(kind, self.body())
+            return parse(kind, self.body(), beside=AgentAdditions)
         except ValidationError as error:
             explain(self, error)
             return None
+
+
+def _objects(text: str) -> list[Any]:
+    """A JSON array of objects; nothing typed is none of them."""
+    if not text.strip():
+        return []
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise forms.ValidationError(f"This is not valid JSON: {error}.") from error
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise forms.ValidationError("This must be a JSON array of objects.")
+    return value
 
 
 class EnvironmentForm(forms.Form):
@@ -161,7 +184,7 @@ _DEFAULT: dict[str, Any] = {"enabled": True, "permission_policy": {"type": "alwa
 
 
 def permission_of(name: str, toolset: Mapping[str, Any] | None) -> str:
-    """What a toolset says about a tool: ``always_allow``, ``always_ask`` or ``off``."""
+    """What a toolset says about a tool: ``always_allow``, ``auto``, ``always_ask`` or ``off``."""
     if toolset is None:
         return "off"
     own: Mapping[str, Any] = next((config for config in toolset.get("configs", ()) if config["name"] == name), {})
@@ -201,6 +224,7 @@ def _initial(spec: Mapping[str, Any] | None, version: int) -> dict[str, Any]:
     if spec is None:
         return {"model": settings.HOLDFAST_MODEL_DEFAULT, "effort": "high"}
     custom = [tool for tool in spec["tools"] if tool["type"] == CUSTOM_TYPE]
+    rules = (spec.get(OURS) or {}).get("permission_rules")
     return {
         "name": spec["name"],
         "description": spec["description"] or "",
@@ -208,5 +232,6 @@ def _initial(spec: Mapping[str, Any] | None, version: int) -> dict[str, Any]:
         "effort": spec["model"]["effort"]["type"],
         "system": spec["system"] or "",
         "custom_tools": json.dumps(custom, indent=2, ensure_ascii=False) if custom else "",
+        "permission_rules": json.dumps(rules, indent=2, ensure_ascii=False) if rules else "",
         "version": version,
     }

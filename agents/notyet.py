@@ -38,8 +38,6 @@ def check_tool(where: str, tool: Mapping[str, Any]) -> None:
 
 def check_tool_config(where: str, config: Mapping[str, Any]) -> None:
     """Refuse a tool setting that can't be kept yet."""
-    if (config.get("permission_policy") or {}).get("type") == "auto":
-        raise refuse(f"{where}.permission_policy", "the policy auto is")
     if config.get("name") in WEB_TOOLS and config.get("enabled", True) is not False:
         raise refuse(where, f"the tool {config['name']} is")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from agents import notyet
+from agents import additions, notyet
 from agents.pricing import is_priced
 from contract.errors import InvalidRequest
+from contract.schema import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +165,7 @@ def agent(body: Mapping[str, Any]) -> dict[str, Any]:
         "skills": [],
         "multiagent": None,
         "execution_identity": dict(DEFAULT_IDENTITY),
-    }
+    } | _ours(additions.merged({}, body.get(OURS)))
 
 
 def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +179,13 @@ def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str,
     for field, resolver in (("description", description), ("system", system), ("tools", tools)):
         if field in body:
             changed[field] = resolver(body[field])
-    return changed
+    ours = additions.merged(changed.pop(OURS, None), body.get(OURS))
+    return changed | _ours(ours)
+
+
+def _ours(fields: dict[str, Any]) -> dict[str, Any]:
+    """Our own fields, under their key if there are any."""
+    return {OURS: fields} if fields else {}
 
 
 def overridden_agent(spec: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ urlpatterns = [
     path("agents/new/", views.agent_new, name="new"),
     path("agents/<str:agent_id>/", views.agent, name="agent"),
     path("agents/<str:agent_id>/edit/", views.agent_edit, name="edit"),
+    path("agents/<str:agent_id>/try/", views.agent_try, name="try"),
     path("agents/<str:agent_id>/archive/", views.agent_archive, name="archive"),
     path("agents/<str:agent_id>/versions/<int:version>/", views.agent, name="version"),
     path("environments/", views.environment_list, name="environments"),

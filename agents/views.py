@@ -15,6 +15,7 @@ from agents import actions
 from agents.forms import AgentForm, EnvironmentForm, listed_tools
 from agents.models import Agent, AgentVersion, Environment
 from agents.templatetags.calls import diff_html
+from agents.trying import CallForm, tried
 from contract.door import explain, page
 from contract.errors import ApiError, Conflict, NotFound, PermissionDenied
 from contract.roles import Permission, may
@@ -91,6 +92,15 @@ def agent_edit(request: Request, agent_id: str) -> HttpResponse:
             messages.success(request, text, "done")
             return redirect("agents:agent", agent_id)
     return _form(request, "agents/form.html", {"form": form, "agent": current.agent})
+
+
+@page(Permission.OPERATE, "GET", "HEAD", "POST")
+def agent_try(request: Request, agent_id: str) -> HttpResponse:
+    """The policy tester: a call in, the decision and its rule out."""
+    shown = actions.find_agent(agent_id, request.acting)
+    form = CallForm(request.POST or None, initial={"tool": "bash"})
+    context: dict[str, Any] = {"agent": shown.agent, "form": form, **tried(form, shown.spec)}
+    return render(request, "agents/try.html", context, status=422 if form.errors else 200)
 
 
 @page(Permission.BUILD, "POST")

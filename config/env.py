@@ -77,6 +77,7 @@ class Holdfast:
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
     time_zone: str
+    permission_judge: str  # "rules", or the model that judges calls whose policy is auto
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
 
@@ -133,6 +134,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
         time_zone=reader.text("TIME_ZONE", "UTC"),
+        permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
         missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TYPES = "anthropic.types.beta"
+OURS = "holdfast"  # the key of our own fields in requests and answers
 HEADER_KEYS = frozenset({"betas", "workspace_id"})
 SEQUENCES = frozenset({"Iterable", "SequenceNotStr", "Sequence", "list"})
 TAG = "\u2039"  # starts the tag of a union's branch, so that error paths can leave it out
@@ -41,17 +42,28 @@ def sdk_type(path: str) -> Any:
 
 
 @cache
-def request_model(path: str, elsewhere: frozenset[str] = frozenset()) -> type[BaseModel]:
-    """The strict model of a params type, without the keys that travel elsewhere than in the body."""
-    return _model(sdk_type(path), HEADER_KEYS | elsewhere)
+def request_model(
+    path: str, elsewhere: frozenset[str] = frozenset(), beside: type[BaseModel] | None = None
+) -> type[BaseModel]:
+    """The strict model of a params type, without the keys that travel elsewhere than in the body.
+
+    ``beside`` is the model of our own fields, sent under the key ``holdfast``.
+    """
+    model = _model(sdk_type(path), HEADER_KEYS | elsewhere)
+    if beside is None:
+        return model
+    own: dict[str, Any] = {OURS: (beside | None, None)}
+    return create_model(model.__name__, __base__=model, **own)
 
 
-def parse(path: str, value: Any, elsewhere: frozenset[str] = frozenset()) -> dict[str, Any]:
+def parse(
+    path: str, value: Any, elsewhere: frozenset[str] = frozenset(), beside: type[BaseModel] | None = None
+) -> dict[str, Any]:
     """``value``, found to be of a params type; strict checking changes nothing in it.
 
     Raises pydantic's ``ValidationError``.
     """
-    request_model(path, elsewhere).model_validate(value)
+    request_model(path, elsewhere, beside).model_validate(value)
     checked: dict[str, Any] = value
     return checked
 
@@ -61,21 +73,23 @@ class Params:
     """Marks a request body: ``Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams")]``.
 
     ``prepare`` may change the parsed JSON first, where the API accepts more than the types say.
-    ``elsewhere`` names keys of the type that the SDK sends in the path or the query.
+    ``elsewhere`` names keys of the type that the SDK sends in the path or the query. ``beside`` is the
+    model of the fields that only this server knows; they are sent under the key ``holdfast``.
     """
 
     path: str
     prepare: Callable[[Any], Any] | None = None
     elsewhere: frozenset[str] = frozenset()
+    beside: type[BaseModel] | None = None
 
     def check(self, value: Any) -> dict[str, Any]:
-        return parse(self.path, self.prepare(value) if self.prepare else value, self.elsewhere)
+        return parse(self.path, self.prepare(value) if self.prepare else value, self.elsewhere, self.beside)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(request_model(self.path, self.elsewhere).__pydantic_core_schema__)
+        return handler(request_model(self.path, self.elsewhere, self.beside).__pydantic_core_schema__)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from agents.notyet import refuse
 from contract import metadata
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
-from sessions import budgets, inbox, log, nudges, resources
+from contract.schema import OURS
+from sessions import budgets, inbox, log, nudges, permissions, resources
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.finding import find_session, lock_session
@@ -82,7 +83,9 @@ def _insert(
         title=body.get("title"),
         metadata=metadata.check(body.get("metadata") or {}),
         budget=budgets.check(budget, [snapshot["model"]]) if budget else None,
+        **permissions.at_start(body.get(OURS)),
         created_by_id=acting.user_id,
+        created_by_key=acting.api_key_id or "",
         created_at=now,
         updated_at=now,
     )
@@ -170,8 +173,11 @@ def update_session(session_id: str, body: Mapping[str, Any], acting: Acting) -> 
         if session.archived_at is not None or session.status == "terminated":
             raise InvalidRequest(f"Session {session_id} has ended and can't be changed.")
         changes = _changes(session, body)
+        rules = permissions.changes(session, body.get(OURS), acting)
         if changes:
             _apply(session, changes)
+        if rules:
+            change_rules(session, rules, acting)
     return find_session(session_id, acting)
 
 
@@ -214,6 +220,13 @@ def _apply(session: Session, changes: Mapping[str, Any]) -> None:
     log.append(session.pk, primary.pk, [Draft(ev.SESSION_UPDATED, payload), *resumed])
     if resumed:
         wake_on_commit(primary.pk)
+
+
+def change_rules(session: Session, rules: Mapping[str, Any], acting: Acting) -> None:
+    """Write a locked session's rules (``sessions.permissions``) and tell of them on the log."""
+    primary = Thread.objects.get(session=session, parent=None)
+    Session.objects.filter(pk=session.pk).update(**rules)
+    log.append(session.pk, primary.pk, [permissions.changed(rules, acting)])
 
 
 def _about(thread: Thread) -> dict[str, Any]:

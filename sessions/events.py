@@ -51,6 +51,10 @@ OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TAKEN_OVER = "ops.taken_over"
 OPS_PACKAGES_INSTALLED = "ops.packages_installed"
+OPS_JUDGED = "ops.permission_judged"  # a model judged a call for the policy auto
+OPS_PERMISSIONS = "ops.permissions_changed"
+OPS_CALL_EDITED = "ops.call_edited"
+OPS_ASSIGNED = "ops.approval_assigned"
 OPS_NETWORK_REQUEST = "ops.network_request"
 OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 
@@ -62,6 +66,7 @@ RESULT_OF = {
 }
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset(RESULT_OF.values())
+SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",

@@ -6,6 +6,7 @@ from ninja import Body, Query, Router
 from pydantic import Field
 
 from agents import actions
+from agents.additions import AgentAdditions
 from agents.api.shapes import agent_shape
 from agents.models import Agent, AgentVersion
 from contract.http import Request
@@ -19,8 +20,8 @@ router = Router(tags=["Agents"])
 AGENT = "beta_managed_agents_agent.BetaManagedAgentsAgent"
 AgentAnswer = Annotated[dict[str, Any], Answer(AGENT)]
 AgentPage = Annotated[dict[str, Any], Answer(AGENT, page=True)]
-CreateBody = Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams")]
-UpdateBody = Annotated[dict[str, Any], Params("agent_update_params.AgentUpdateParams")]
+CreateBody = Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams", beside=AgentAdditions)]
+UpdateBody = Annotated[dict[str, Any], Params("agent_update_params.AgentUpdateParams", beside=AgentAdditions)]
 
 
 class PageQuery(QueryModel):

@@ -11,6 +11,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from agents import rules
 from agents.templatetags.holdfast import coloured
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ def view_of(name: str, given: Mapping[str, Any]) -> CallView:
 def call_view(name: str, given: Mapping[str, Any]) -> CallView:
     """``{% call_view call.name call.input as view %}``."""
     return view_of(name, given)
+
+
+@register.filter
+def rule_words(rule: Mapping[str, Any]) -> str:
+    """A permission rule as a sentence."""
+    return rules.words(rule)
 
 
 @register.filter

@@ -13,6 +13,7 @@ from contract.schema import Answer, Params
 from sessions import actions
 from sessions.api.shapes import session_shape
 from sessions.finding import find_session, sessions_of
+from sessions.permissions import SessionAdditions
 
 router = Router(tags=["Sessions"])
 
@@ -34,8 +35,11 @@ def nulls_clear(body: Any) -> Any:
     return {**body, "agent": {**agent, **cleared}}
 
 
-CreateBody = Annotated[dict[str, Any], Params("session_create_params.SessionCreateParams", prepare=nulls_clear)]
-UpdateBody = Annotated[dict[str, Any], Params("session_update_params.SessionUpdateParams")]
+CreateBody = Annotated[
+    dict[str, Any],
+    Params("session_create_params.SessionCreateParams", prepare=nulls_clear, beside=SessionAdditions),
+]
+UpdateBody = Annotated[dict[str, Any], Params("session_update_params.SessionUpdateParams", beside=SessionAdditions)]
 
 
 class ListQuery(Range):

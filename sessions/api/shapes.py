@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
+from contract.schema import OURS
 from contract.times import timestamp, timestamp_or_none
+from sessions import permissions
 from sessions.projections.columns import Clock, Spent, Usage
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def session_shape(session: Session) -> dict[str, Any]:
         "created_at": timestamp(session.created_at),
         "updated_at": timestamp(session.updated_at),
         "archived_at": timestamp_or_none(session.archived_at),
+        **({OURS: ours} if (ours := permissions.shown(session)) else {}),
     }
 
 

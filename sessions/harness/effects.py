@@ -22,6 +22,7 @@ from sessions.harness import compaction
 from sessions.harness import decide as do
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands
+from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
 from sessions.inbox import interrupted_result
@@ -145,8 +146,9 @@ class Effects:
         )
 
     def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
-        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input)
-        return builder.drafts(reply, self._cost(reply))
+        judging = Permissions(self.spec, self._should_stop)
+        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge)
+        return [*builder.drafts(reply, self._cost(reply)), *judging.spent()]
 
     def _cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""

@@ -11,15 +11,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agents import policies
+from agents.policies import NOT_ENABLED, Verdict
 from agents.providers.base import ModelReply, ProviderError, Usage
+from agents.rules import Request
 from sessions import events as ev
 from sessions.events import Draft
 
 if TYPE_CHECKING:
+    from agents.mcp.tools import McpTool
     from agents.policies import Grant
 
 NewId = Callable[[], str]
 CheckInput = Callable[[str, Mapping[str, Any]], str | None]
+JudgeCall = Callable[[Request, "Grant"], Verdict]
 
 BROKEN = "The input of this call was not valid JSON; it was not run. Send the call again."
 CUT_OFF = "The reply was cut off by its output limit before this call was complete; it was not run."
@@ -42,6 +46,7 @@ class Reply:
     new_id: NewId
     grants: Mapping[str, Grant]
     check: CheckInput
+    judge: JudgeCall = policies.judge
     texts: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Draft] = field(default_factory=list)
     blocks: list[dict[str, Any]] = field(default_factory=list)
@@ -92,11 +97,13 @@ class Reply:
         grant = self.grants.get(name)
         if grant is not None and grant.custom is not None and fault is None:
             return Draft(ev.CUSTOM_TOOL_USE, {"name": name, "input": tool_input}, id=self.new_id())
-        refusal = policies.refusal(name) if grant is None else None
         tool = grant.mcp if grant is not None else None
-        if refusal is None:
-            refusal = fault or (self.check(name, tool_input) if tool is None else None)
-        verdict = policies.judge(grant) if refusal is None else policies.NOT_ENABLED
+        refusal = policies.refusal(name) if grant is None else fault
+        if grant is not None and tool is None and not refusal:
+            refusal = self.check(name, tool_input)
+        verdict = self.judge(_request(name, tool, tool_input), grant) if grant and not refusal else NOT_ENABLED
+        if verdict.evaluated_permission == "deny" and not refusal:
+            refusal = policies.refusal(name, verdict.why)
         about = {"name": name} if tool is None else {"mcp_server_name": tool.server, "name": tool.name}
         payload: dict[str, Any] = {
             **about,
@@ -105,9 +112,14 @@ class Reply:
         }
         if verdict.evaluation is not None:
             payload["evaluation"] = dict(verdict.evaluation)
-        private = {"refusal": refusal} if refusal else None
+        private = {"permission": dict(verdict.why)} | ({"refusal": refusal} if refusal else {})
         call_type = ev.TOOL_USE if tool is None else ev.MCP_TOOL_USE
         return Draft(call_type, payload, private=private, id=self.new_id())
+
+
+def _request(name: str, tool: McpTool | None, tool_input: Mapping[str, Any]) -> Request:
+    """What the rules judge: a server's tool goes by its own name, not by the one the model knows."""
+    return Request(name, tool_input) if tool is None else Request(tool.name, tool_input, tool.server)
 
 
 def request_end(

@@ -17,7 +17,7 @@ from sessions.harness.prompt import system_prompt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agents.policies import Grant
+    from agents.policies import Grant, Rulebook
     from agents.providers.base import Provider
     from sessions.models import Session, Thread
 
@@ -33,6 +33,7 @@ class TurnSpec:
     model: Mapping[str, Any]
     system: str | None
     grants: Mapping[str, Grant]
+    rules: Rulebook
     tool_params: list[dict[str, Any]]
     provider: Provider
     limits: Limits
@@ -56,6 +57,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         model=agent["model"],
         system=system_prompt(agent["system"], sandboxed=sandboxed),
         grants=grants,
+        rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
         limits=limits(),

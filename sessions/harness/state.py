@@ -163,6 +163,15 @@ class ThreadState:
             self.rounds += bool(self.calls)
             self.asked = self.stop_reason == "pause_turn" and not self.calls
 
+    def _judged(self, entry: Entry) -> None:
+        self.spent = self.spent.after(entry.private)
+
+    def _edited(self, entry: Entry) -> None:
+        """A person changed the call's input; that is what runs."""
+        call = self.calls.get(entry.payload["tool_use_id"])
+        if call is not None:
+            call.input = entry.payload["input"]
+
     def _compacted(self, entry: Entry) -> None:
         self.compactions += 1
         self.context_tokens, self.failure = 0, None
@@ -202,6 +211,8 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.MODEL_START: ThreadState._model_start,
     ev.MODEL_END: ThreadState._model_end,
     ev.COMPACTED: ThreadState._compacted,
+    ev.OPS_JUDGED: ThreadState._judged,
+    ev.OPS_CALL_EDITED: ThreadState._edited,
     ev.SESSION_UPDATED: ThreadState._updated,
     ev.OPS_SANDBOX_OPENED: ThreadState._sandbox_opened,
     ev.OPS_TAKEN_OVER: ThreadState._taken_over,

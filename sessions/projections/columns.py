@@ -153,7 +153,7 @@ class ThreadColumns:
                 wake_at=datetime.fromisoformat(wake_at) if wake_at else None,
                 pending=() if status == "terminated" else self.pending,
             )
-        if draft.type == ev.MODEL_END:
+        if draft.type in ev.SPENDING:
             return replace(self, spent=self.spent.after(draft.private))
         if kind := PENDING_KIND.get(draft.type):
             if kind == "custom" or draft.payload.get("evaluated_permission") == "ask":
@@ -187,7 +187,7 @@ class SessionColumns:
         """The columns once ``draft`` is on the log at ``now``."""
         if status := SESSION_STATUS.get(draft.type):
             return replace(self, clock=self.clock.enter(status, now, draft.payload.get("stop_reason")))
-        if draft.type == ev.MODEL_END:
+        if draft.type in ev.SPENDING:
             return replace(self, spent=self.spent.after(draft.private))
         if draft.type == ev.OPS_SNAPSHOT:
             return replace(self, snapshot=str(draft.payload["digest"]))

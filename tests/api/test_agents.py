@@ -103,7 +103,6 @@ def test_tool_settings_fall_back_to_the_toolsets_default(alice: Caller) -> None:
         ({"skills": [{"type": "anthropic", "skill_id": "xlsx"}]}, "skills"),
         ({"multiagent": {"type": "coordinator", "agents": ["agent_1"]}}, "multiagent"),
         ({"execution_identity": {"type": "aws_role", "role_arn": "arn"}}, "execution_identity"),
-        ({"tools": [{**TOOLSET, "default_config": {"permission_policy": {"type": "auto"}}}]}, "tools.0.default_config"),
         ({"tools": [{**TOOLSET, "configs": [{"name": "web_fetch", "enabled": True}]}]}, "tools.0.configs.0"),
     ],
 )

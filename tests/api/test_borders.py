@@ -31,6 +31,7 @@ COLLECTIONS = {
 }
 BEARER = {"type": "static_bearer", "mcp_server_url": "https://mcp.example", "token": "t"}
 BODIES: dict[str, Any] = {
+    "POST /x/permissions/test": {"session_id": "sesn_x", "tool": "bash"},
     "POST /agents": {"name": "n", "model": "m"},
     "POST /agents/{agent_id}": {"name": "n"},
     "POST /environments": {"name": "n"},

@@ -55,6 +55,7 @@ DOORS = [
     Door("agents:agent", ("agent",)),
     Door("agents:version", ("agent", "one")),
     Door("agents:edit", ("agent",), viewer=False),
+    Door("agents:try", ("agent",), viewer=False),
     Door("agents:archive", ("agent",), "POST", viewer=False, owner=302),
     Door("agents:environments"),
     Door("agents:environment_new", viewer=False),

@@ -85,3 +85,12 @@ def test_an_installation_can_not_be_its_own_model(world: World, root: Client, se
 
 def test_people_without_the_staff_mark_stay_outside(world: World) -> None:
     assert world.alice.get("/admin/").status_code == 302
+
+
+def test_a_call_is_tried_in_the_admin(world: World, root: Client) -> None:
+    assert "Try a call" in root.get(f"/admin/agents/agent/{world.agent.pk}/change/").content.decode()
+    address = f"/admin/agents/agent/{world.agent.pk}/try/"
+    assert root.get(address).status_code == 200
+    tried = root.post(address, {"tool": "bash", "argument": "ls"})
+    assert "the policy of bash is always_ask" in tried.content.decode()
+    assert world.alice.get(address).status_code == 302

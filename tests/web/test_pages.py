@@ -345,3 +345,30 @@ def test_every_state_has_words_an_icon_and_one_of_five_colours() -> None:
         assert state.colour in {"working", "needs", "done", "failed", "quiet"}
     assert state_of("idle", {"type": "brand_new"}, archived=False, started=True).key == "stopped"
     assert state_of("idle", None, archived=False, started=False).key == "ready"
+
+
+def test_the_policy_tester_names_the_rule_that_decides(world: World) -> None:
+    from agents.actions import update_agent
+
+    rule = {"effect": "deny", "tool": "bash", "command_prefix": "rm", "note": "Nobody deletes."}
+    update_agent(world.agent.pk, {"holdfast": {"permission_rules": [rule]}}, world.acting)
+    shown = world.alice.post(f"/agents/{world.agent.pk}/try/", {"tool": "bash", "argument": "ls; rm x"})
+    page = shown.content.decode()
+    assert "rule 1 of the agent says so" in page
+    assert "Deny calls of bash, commands that start with “rm”" in page
+    assert "Nobody deletes." in page
+    assert "Deny calls of bash" in world.alice.get(f"/agents/{world.agent.pk}/").content.decode()
+
+
+def test_rules_are_edited_on_the_agent_s_form_and_kept_by_it(world: World) -> None:
+    from agents.models import AgentVersion
+
+    address = f"/agents/{world.agent.pk}/edit/"
+    form = world.alice.get(address).context["form"]
+    sent = {name: form[name].value() or "" for name in form.fields}
+    sent["permission_rules"] = '[{"effect": "ask", "host": "*.example.com"}]'
+    assert world.alice.post(address, sent).status_code == 302
+    saved = AgentVersion.objects.get(agent=world.agent, version=2).spec
+    assert saved["holdfast"] == {"permission_rules": [{"effect": "ask", "host": "*.example.com"}]}
+    wrong = world.alice.post(address, sent | {"permission_rules": '[{"effect": "?"}]', "version": 2})
+    assert wrong.status_code == 422

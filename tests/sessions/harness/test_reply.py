@@ -63,7 +63,7 @@ def test_each_call_carries_the_policy_that_judged_it() -> None:
     assert asked.payload["evaluation"] == {"type": "always_ask"}
     assert unknown.payload["evaluated_permission"] == "deny"
     assert "evaluation" not in unknown.payload
-    assert unknown.private == {"refusal": policies.refusal("rm")}
+    assert unknown.private == {"permission": {"source": "not_enabled"}, "refusal": policies.refusal("rm")}
 
 
 def test_an_input_that_breaks_its_schema_is_refused_before_anybody_is_asked() -> None:
@@ -76,14 +76,14 @@ def test_a_call_cut_off_by_the_output_limit_is_not_run() -> None:
     first, last, _ = drafts(
         use("bash", command="true"), use("bash", "toolu_2", command="rm -rf"), stop_reason="max_tokens"
     )
-    assert first.private is None
-    assert last.private == {"refusal": CUT_OFF}
+    assert "refusal" not in (first.private or {})
+    assert last.private["refusal"] == CUT_OFF
 
 
 def test_a_call_whose_input_was_no_json_is_not_run_even_by_its_client() -> None:
     call, _ = drafts(use("ask_caller"), broken_inputs={"toolu_1": '{"quest'})
     assert call.type == ev.TOOL_USE
-    assert call.private == {"refusal": BROKEN}
+    assert call.private["refusal"] == BROKEN
 
 
 def test_blank_text_is_not_logged() -> None:
