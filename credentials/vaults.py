@@ -16,7 +16,7 @@ from contract import metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
-from credentials import auths, crypto, matching
+from credentials import auths, crypto, matching, scopes
 from credentials.auths import Auth
 from credentials.models import Credential, Vault
 
@@ -108,6 +108,7 @@ def create_credential(vault_id: str, body: Mapping[str, Any], acting: Acting) ->
     credential = Credential(
         display_name=_name(body.get("display_name"), shortest=0),
         slot=matching.slot(auth.shown),
+        scope=scopes.checked((body.get("holdfast") or {}).get("scope")),
         metadata=metadata.check(body.get("metadata") or {}),
         created_at=now,
         updated_at=now,
@@ -131,9 +132,11 @@ def update_credential(vault_id: str, credential_id: str, body: Mapping[str, Any]
             credential.display_name = _name(body["display_name"])
         if "auth" in body:
             put_auth(credential, _rotated(credential, body["auth"]))
+        if "scope" in (body.get("holdfast") or {}):
+            credential.scope = scopes.checked(body["holdfast"]["scope"])
         credential.metadata = metadata.merge(credential.metadata, body.get("metadata"))
         credential.updated_at = timezone.now()
-        credential.save(update_fields=["display_name", "auth", "sealed", "metadata", "updated_at"])
+        credential.save(update_fields=["display_name", "auth", "sealed", "scope", "metadata", "updated_at"])
     return credential
 
 
