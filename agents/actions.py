@@ -63,6 +63,7 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
             return current
         agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
         agent.save(update_fields=["name", "version", "updated_at"])
+        happenings.tell("agent.updated", agent.pk, workspace_id=agent.workspace_id)
         return AgentVersion.objects.create(
             agent=agent,
             version=agent.version,

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from agents.pricing import is_priced
 from agents.rules import Rule, Rules, load
+from contract import limits
+from contract.errors import InvalidRequest
+from contract.limits import Limits
+from contract.schema import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+
+MAX_FALLBACKS = 5
+
+ModelId = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class AgentAdditions(BaseModel):
-    """``permission_rules`` replaces the whole list; null or an empty list clears it."""
+    """``permission_rules`` replaces the whole list; null or an empty list clears it.
+
+    ``limits``: caps of each of its sessions, changed one by one; those of the current version apply to sessions that
+    run, too. ``fallback_models``: asked in this order once a model has failed for good; none unless given.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     permission_rules: Rules | None = None
+    limits: Limits | None = None
+    fallback_models: Annotated[list[ModelId], Field(max_length=MAX_FALLBACKS)] | None = None
+
+
+def additions(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An agent's additions, of a version's spec or a session's snapshot."""
+    found: Mapping[str, Any] = spec.get(OURS) or {}
+    return found
 
 
 def rules_json(sent: list[Any] | None) -> list[dict[str, Any]]:
@@ -25,12 +47,33 @@ def rules_json(sent: list[Any] | None) -> list[dict[str, Any]]:
     return [rule.stored() for rule in load(sent or [])]
 
 
-def merged(stored: Mapping[str, Any] | None, sent: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The stored additions of an agent with what was sent laid over them; what is empty is left out."""
+def merged(stored: Mapping[str, Any] | None, sent: Mapping[str, Any] | None, model_id: str) -> dict[str, Any]:
+    """The stored additions of an agent with what was sent laid over them; what is empty is left out.
+
+    Raises ``InvalidRequest`` for a cap on money that can't be kept because a model has no price.
+    """
     merged = dict(stored or {})
     if sent is not None and "permission_rules" in sent:
         merged["permission_rules"] = rules_json(sent["permission_rules"])
-    return {field: value for field, value in merged.items() if value}
+    if sent is not None and "limits" in sent:
+        merged["limits"] = limits.merged(merged.get("limits") or {}, sent["limits"])
+    if sent is not None and "fallback_models" in sent:
+        merged["fallback_models"] = list(dict.fromkeys(sent["fallback_models"] or ()))
+    merged = {field: value for field, value in merged.items() if value}
+    models = [model_id, *merged.get("fallback_models", ())]
+    check_priced(merged.get("limits") or {}, models, "holdfast.limits.list_cost")
+    return merged
 
 
-__all__ = ["AgentAdditions", "Rule", "merged", "rules_json"]
+def check_priced(caps: Mapping[str, Any], models: Iterable[str], where: str) -> None:
+    """Refuse a cap on money for models whose spending nobody can know."""
+    unknown = [model for model in models if not is_priced(model)]
+    if "list_cost" in caps and unknown:
+        raise InvalidRequest(
+            f"{where}: the model {unknown[0]} has no public list price, so its spending can't be limited; "
+            "limit tokens or steps instead",
+            error_code="model_not_budgetable",
+        )
+
+
+__all__ = ["AgentAdditions", "Rule", "additions", "check_priced", "merged", "rules_json"]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
+from pydantic import ValidationError as PydanticError
 
 from agents import actions
 from agents.models import Agent, AgentVersion, Environment, Membership, Workspace
 from agents.trying import CallForm, tried
 from contract.acting import Acting
+from contract.limits import Limits, merged
 from contract.roles import Role
 
 if TYPE_CHECKING:
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
+    ModelForm = forms.ModelForm[Any]
 else:  # generic to the type checker only
     ModelAdmin = admin.ModelAdmin
     TabularInline = admin.TabularInline
+    ModelForm = forms.ModelForm
 
 admin.site.site_header = "Holdfast"
 admin.site.site_title = "Holdfast admin"
@@ -52,12 +57,27 @@ class MembershipInline(TabularInline):
     autocomplete_fields = ("user",)
 
 
+class WorkspaceForm(ModelForm):
+    """``limits`` are checked as the API checks them."""
+
+    def clean_limits(self) -> dict[str, Any]:
+        try:
+            return merged({}, Limits.model_validate(self.cleaned_data["limits"] or {}).model_dump())
+        except PydanticError as error:
+            first = error.errors()[0]
+            raise ValidationError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
 @admin.register(Workspace)
 class WorkspaceAdmin(ModelAdmin):
     list_display = ("name", "id", "created_at")
     readonly_fields = ("id", "created_at")
     search_fields = ("name", "id")
+    fields = ("name", "limits", "id", "created_at")
     inlines = (MembershipInline,)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, form=WorkspaceForm, **kwargs)
 
 
 @admin.register(Membership)

@@ -165,7 +165,7 @@ def agent(body: Mapping[str, Any]) -> dict[str, Any]:
         "skills": [],
         "multiagent": None,
         "execution_identity": dict(DEFAULT_IDENTITY),
-    } | _ours(additions.merged({}, body.get(OURS)))
+    } | _ours(additions.merged({}, body.get(OURS), _model_id(body)))
 
 
 def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,8 +179,12 @@ def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str,
     for field, resolver in (("description", description), ("system", system), ("tools", tools)):
         if field in body:
             changed[field] = resolver(body[field])
-    ours = additions.merged(changed.pop(OURS, None), body.get(OURS))
+    ours = additions.merged(changed.pop(OURS, None), body.get(OURS), changed["model"]["id"])
     return changed | _ours(ours)
+
+
+def _model_id(body: Mapping[str, Any]) -> str:
+    return str(model(body["model"])["id"])
 
 
 def _ours(fields: dict[str, Any]) -> dict[str, Any]:
@@ -194,6 +198,7 @@ def overridden_agent(spec: Mapping[str, Any], override: Mapping[str, Any]) -> di
     changed = dict(spec)
     if "model" in override:
         changed["model"] = model(override["model"])
+        additions.merged(changed.get(OURS), None, changed["model"]["id"])  # its limits must fit the other model, too
     if "system" in override:
         changed["system"] = system(override["system"])
     if "tools" in override:

@@ -24,6 +24,7 @@ from sessions.api.deployments import runs as deployment_runs
 from sessions.api.dreams import router as dreams
 from sessions.api.events import router as events
 from sessions.api.files import router as files
+from sessions.api.limits import router as limits
 from sessions.api.permissions import router as permissions
 from sessions.api.resources import router as resources
 from sessions.api.sessions import router as sessions
@@ -70,6 +71,7 @@ api.add_router("/deployments", deployments)
 api.add_router("/deployment_runs", deployment_runs)
 api.add_router("/dreams", dreams)
 api.add_router("/organizations/webhooks", webhooks)
+api.add_router("/x", limits)
 
 api.add_router("/x/permissions", permissions)
 

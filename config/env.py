@@ -11,14 +11,16 @@ import os
 import re
 import secrets
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from config import places
 from config.endpoints import refuse_own_address
 from config.readers import FALSE, Reader, SettingError
+from contract import limits
 from contract.hosts import WANTED, is_host
 from contract.secret import Secret
 from credentials import addresses
@@ -71,7 +73,10 @@ class Holdfast:
     retry_base_seconds: float  # first wait before a broken model turn is asked again; doubles
     retry_ceiling_seconds: float  # the longest such wait
     instance: str  # names our queue and channels, so that installations can share one Redis
+    mcp_call_seconds: float  # one call of an MCP server's tool
     compact_at_tokens: int  # a prompt beyond it is summarised before the next request
+    limits: Mapping[str, Any]  # caps of every session: contract.limits.Limits as it is stored
+    running_hour_price: Decimal  # dollars that an hour of a session's running time costs
     sandbox: str
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
@@ -128,7 +133,10 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         retry_base_seconds=reader.number("RETRY_BASE_SECONDS", 1.0, low=0.01, high=60.0),
         retry_ceiling_seconds=reader.number("RETRY_CEILING_SECONDS", 60.0, low=0.01, high=3600.0),
         instance=_instance(reader),
+        mcp_call_seconds=reader.number("MCP_CALL_SECONDS", 120.0, low=1.0, high=3600.0),
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
+        limits=_limits(reader),
+        running_hour_price=_price(reader, "RUNNING_HOUR_PRICE"),
         sandbox=reader.choice("SANDBOX", "local", ("local", "docker")),
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
@@ -137,6 +145,23 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
         missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
+
+
+def _limits(reader: Reader) -> Mapping[str, Any]:
+    """Caps of every session; 0, the default, is none."""
+    names = ("steps", "model_requests", "tokens", "running_seconds", "approval_seconds")
+    counts = {name: reader.integer(f"LIMIT_{name.upper()}", 0, low=0, high=limits.MAX_COUNT) for name in names}
+    found: dict[str, Any] = {name: count for name, count in counts.items() if count}
+    if dollars := _price(reader, "LIMIT_DOLLARS"):
+        found["list_cost"] = {"amount": str(int(dollars * 100)), "currency": "USD"}
+    return found
+
+
+def _price(reader: Reader, name: str) -> Decimal:
+    text = reader.text(name, "0")
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise SettingError(f"{name} is {text!r}; write US dollars, such as 0.08.")
+    return Decimal(text)
 
 
 def _networks(reader: Reader, name: str) -> tuple[str, ...]:

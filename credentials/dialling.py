@@ -56,7 +56,7 @@ class Line:
 
     def __init__(self, seconds: float) -> None:
         backend = _Dialler(time.monotonic() + seconds)
-        self._pool = httpcore2.ConnectionPool(ssl_context=_trust(), max_connections=1, network_backend=backend)
+        self._pool = httpcore2.ConnectionPool(ssl_context=trust(), max_connections=1, network_backend=backend)
 
     def __enter__(self) -> Line:
         return self
@@ -101,7 +101,7 @@ def _read(chunks: Iterable[bytes], enough: Callable[[bytes], bool] | None) -> tu
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from django.db import transaction
 from django.utils import timezone
 
 from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.times import timestamp
-from credentials import crypto, handshake, masking, oauth, vaults
+from credentials import crypto, handshake, masking, oauth, renewal, vaults
 from credentials.dialling import AddressRefused, Reply
 from credentials.handshake import Failure
 from credentials.models import AccessRecord
@@ -107,21 +106,10 @@ def _shake(credential: Credential, auth: Auth, acting: Acting) -> Failure | None
 
 
 def _renew(credential: Credential, used: Auth, acting: Acting) -> oauth.Outcome:
-    """Renew under the row's lock, so that a refresh token is spent once, by one of us, and its successor kept."""
-    with transaction.atomic():
-        locked = vaults.lock_credential(credential.vault_id, credential.pk, acting)
-        _check(locked)
-        auth = vaults.auth_of(locked)
-        if auth.secrets["access_token"] != used.secrets["access_token"]:
-            return oauth.Outcome("succeeded", auth=auth)  # someone renewed it while we were trying
-        if auth.shown["refresh"]:
-            record(locked, acting, "refresh", auth.shown["refresh"]["token_endpoint"])
-        outcome = oauth.renewed(auth)
-        if outcome.auth is not None:
-            vaults.put_auth(locked, outcome.auth)
-            locked.updated_at = timezone.now()
-            locked.save(update_fields=["auth", "sealed", "updated_at"])
-        return outcome
+    def note(auth: Auth) -> None:
+        record(credential, acting, "refresh", auth.shown["refresh"]["token_endpoint"])
+
+    return renewal.renew(credential, used.secrets["access_token"], note)
 
 
 def record(credential: Credential, acting: Acting, purpose: str, url: str) -> None:

@@ -8,19 +8,21 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from agents import resolve
 from agents.actions import find_agent, find_environment
+from agents.additions import additions
 from agents.api.shapes import agent_snapshot
 from agents.notyet import refuse
-from contract import metadata
+from contract import limits, metadata
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
-from sessions import budgets, inbox, log, nudges, permissions, resources
+from sessions import budgets, caps, inbox, log, nudges, permissions, resources
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.finding import find_session, lock_session
@@ -54,6 +56,7 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
     try:
         with transaction.atomic():
             session = _insert(version, spec, environment, body, acting, deployment_id)
+            caps.check_new(session, [spec["model"]["id"], *additions(spec).get("fallback_models", ())])
             resources.mount(session, body.get("resources") or ())
             if events:
                 _send_initial(session, events, acting)
@@ -83,6 +86,8 @@ def _insert(
         title=body.get("title"),
         metadata=metadata.check(body.get("metadata") or {}),
         budget=budgets.check(budget, [snapshot["model"]]) if budget else None,
+        limits=limits.merged({}, (body.get(OURS) or {}).get("limits")),
+        hour_price=settings.HOLDFAST_RUNNING_HOUR_PRICE,
         **permissions.at_start(body.get(OURS)),
         created_by_id=acting.user_id,
         created_by_key=acting.api_key_id or "",
@@ -173,11 +178,15 @@ def update_session(session_id: str, body: Mapping[str, Any], acting: Acting) -> 
         if session.archived_at is not None or session.status == "terminated":
             raise InvalidRequest(f"Session {session_id} has ended and can't be changed.")
         changes = _changes(session, body)
-        rules = permissions.changes(session, body.get(OURS), acting)
-        if changes:
-            _apply(session, changes)
+        ours = body.get(OURS) or {}
+        notes = caps.change_session(session, ours["limits"], acting) if "limits" in ours else []
+        rules = permissions.changes(session, ours, acting)
+        if changes or notes:
+            _apply(session, changes, notes)
         if rules:
             change_rules(session, rules, acting)
+    if notes:
+        caps.resume(session_id)
     return find_session(session_id, acting)
 
 
@@ -201,7 +210,7 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
     return {column: value for column, value in wanted.items() if value != getattr(session, column)}
 
 
-def _apply(session: Session, changes: Mapping[str, Any]) -> None:
+def _apply(session: Session, changes: Mapping[str, Any], notes: Sequence[Draft] = ()) -> None:
     """Write the columns and the ``session.updated`` event, which holds only what changed.
 
     The log itself keeps the ``budget`` column, by that event.
@@ -209,7 +218,8 @@ def _apply(session: Session, changes: Mapping[str, Any]) -> None:
     columns = [column for column in changes if column != "budget"]
     for column in columns:
         setattr(session, column, changes[column])
-    session.save(update_fields=columns)
+    if columns:
+        session.save(update_fields=columns)
     primary = Thread.objects.get(session=session, parent=None)
     payload = {"agent" if column == "agent_snapshot" else column: value for column, value in changes.items()}
     if "agent" in payload:
@@ -217,7 +227,8 @@ def _apply(session: Session, changes: Mapping[str, Any]) -> None:
     if payload.get("metadata") == {}:
         del payload["metadata"]
     resumed = budgets.resume(primary) if "budget" in changes else []
-    log.append(session.pk, primary.pk, [Draft(ev.SESSION_UPDATED, payload), *resumed])
+    told = [Draft(ev.SESSION_UPDATED, payload)] if changes else []
+    log.append(session.pk, primary.pk, [*told, *notes, *resumed])
     if resumed:
         wake_on_commit(primary.pk)
 

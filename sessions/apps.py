@@ -13,3 +13,4 @@ class SessionsConfig(AppConfig):
         from sessions import listeners
 
         happenings.listen("deployments", listeners.follow_agents)
+        happenings.listen("caps", listeners.give_room)

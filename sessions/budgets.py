@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from django.utils import timezone
+
 from agents.pricing import is_priced
 from contract.errors import InvalidRequest
+from contract.schema import OURS
 from sessions import events as ev
 from sessions.events import Draft
-from sessions.projections.columns import Spent, Usage, budget_dollars
+from sessions.projected import session_columns
+from sessions.projections.columns import budget_dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +48,7 @@ def change(session: Session, sent: Mapping[str, Any] | None) -> dict[str, Any] |
         raise InvalidRequest("budget: can't be added to a session that has none", error_code="budget_create_only")
     wanted = check(sent, [session.agent_snapshot["model"]])
     limit = budget_dollars(wanted)
-    if limit is not None and limit <= session.cost:
+    if limit is not None and limit <= session_columns(session).cost(timezone.now()):
         raise InvalidRequest(
             "budget.max_list_cost must be greater than the session's consumed list cost",
             error_code="budget_not_raised",
@@ -53,13 +57,13 @@ def change(session: Session, sent: Mapping[str, Any] | None) -> dict[str, Any] |
 
 
 def resume(thread: Thread) -> list[Draft]:
-    """What lets a thread that paused at its budget go on; nothing for any other thread."""
-    if thread.status != "idle" or (thread.stop_reason or {}).get("type") != "budget_reached":
+    """What lets a thread that paused at its budget go on; nothing for any other, such as one at a cap of ours."""
+    stop = thread.stop_reason or {}
+    if thread.status != "idle" or stop.get("type") != "budget_reached" or OURS in stop:
         return []
     return [Draft(ev.THREAD_RUNNING, {"session_thread_id": thread.id, "agent_name": thread.agent_name})]
 
 
 def is_used_up(session: Session) -> bool:
     """True if the session's consumed list cost has reached its budget."""
-    spent = Spent(Usage.load(session.usage), session.cost, session.cost_known)
-    return spent.reaches(budget_dollars(session.budget))
+    return session_columns(session).over_budget(timezone.now())

@@ -15,7 +15,7 @@ from django.db import transaction
 from contract import ids
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import budgets, log, nudges
+from sessions import budgets, caps, log, nudges
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.models import Event, File, Session, Thread
@@ -48,7 +48,7 @@ def send(session: Session, events: Sequence[Mapping[str, Any]], acting: Acting) 
     _check_list(session, events)
     with transaction.atomic():
         thread = _lock(session)
-        intake = _Intake(session, thread, at_cap=thread.status == "idle" and budgets.is_used_up(thread.session))
+        intake = _Intake(session, thread, at_cap=_at_cap(thread))
         for index, event in enumerate(events):
             intake.take(f"events.{index}", event)
         drafts = intake.finish()
@@ -72,6 +72,11 @@ def _lock(session: Session) -> Thread:
     thread = Thread.objects.select_for_update().get(session=locked, parent=None)
     thread.session = locked
     return thread
+
+
+def _at_cap(thread: Thread) -> bool:
+    """True if a session that rests has no room for another model request, by its budget or a cap of ours."""
+    return thread.status == "idle" and (budgets.is_used_up(thread.session) or caps.reached(thread.session) is not None)
 
 
 def _check_list(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
@@ -129,10 +134,7 @@ class _Intake:
     def take(self, where: str, event: Mapping[str, Any]) -> None:
         """Check one event against the thread as the events before it leave it, and draft it."""
         if self.at_cap and event["type"] not in ACCEPTED_AT_CAP:
-            accepted = ", ".join(sorted(ACCEPTED_AT_CAP))
-            raise InvalidRequest(
-                f"{where}.type: The session's budget is used up; until that changes it takes only {accepted}."
-            )
+            raise caps.refuse_at_cap(self.session, where, ACCEPTED_AT_CAP)
         payload = {key: value for key, value in event.items() if key != "type"}
         if event["type"] == ev.USER_TOOL_CONFIRMATION:
             self._answer(where, "tool_use_id", "confirmation", payload)
@@ -157,7 +159,10 @@ class _Intake:
         if self._answered and self._status == "idle":
             if self._pending:
                 stop = ev.requires_action(list(self._pending))
-                self.drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=stop, stop_details=None)))
+                until = self.thread.wake_at
+                private = {"wake_at": until.isoformat()} if until else None
+                about = self._about(stop_reason=stop, stop_details=None)
+                self.drafts.append(Draft(ev.THREAD_IDLE, about, private=private))
             else:
                 self._start()
         if self._starts:

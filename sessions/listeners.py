@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db import transaction
+
 if TYPE_CHECKING:
     from contract.happenings import Happening
 
@@ -14,3 +16,11 @@ def follow_agents(happening: Happening) -> None:
 
     if happening.type == "agent.archived":
         actions.follow_agent(happening.id)
+
+
+def give_room(happening: Happening) -> None:
+    """Sessions that stopped at their agent's limits go on where a new version leaves them room."""
+    from sessions import caps
+
+    if happening.type == "agent.updated":
+        transaction.on_commit(lambda: caps.resume_all(agent_id=happening.id))

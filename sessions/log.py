@@ -17,7 +17,8 @@ from psycopg.types.json import Jsonb
 from contract import ids
 from sessions import events as ev
 from sessions import nudges
-from sessions.models import Event
+from sessions.models import Event, Session
+from sessions.projected import session_columns
 from sessions.projections.columns import (
     THREAD_STATUS,
     Clock,
@@ -37,7 +38,12 @@ if TYPE_CHECKING:
 
 
 class Lease(Protocol):
-    """What an append needs of a lease: the thread's fence it was claimed with."""
+    """What an append needs of a lease: the thread's fence it was claimed with.
+
+    ``seen``: what the session's columns were after the lease's last append.
+    """
+
+    seen: SessionColumns
 
     @property
     def fence(self) -> int: ...
@@ -60,7 +66,7 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
        s.cost_known, s.active_seconds, s.running_since, s.ended_at, s.snapshot,
        t.fence, coalesce(t.lease_expires > clock_timestamp(), false), t.created_at, t.status, t.stop_reason,
        t.usage, t.cost, t.cost_known, t.active_seconds, t.running_since, t.ended_at, t.startup_seconds,
-       t.wake_at, t.pending, s.pending_count, s.budget
+       t.wake_at, t.pending, s.pending_count, s.budget, s.hour_price
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
 WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 """
@@ -82,7 +88,7 @@ UPDATE agent_sessions_thread SET updated_at=%s, status=%s, stop_reason=%s, usage
 MARK_PROCESSED = """
 UPDATE agent_sessions_event SET processed_at=%s WHERE session_id=%s AND id = ANY(%s) AND processed_at IS NULL
 """
-SIBLINGS = "SELECT status, pending FROM agent_sessions_thread WHERE session_id=%s AND id<>%s"
+SIBLINGS = "SELECT status, pending, stop_reason FROM agent_sessions_thread WHERE session_id=%s AND id<>%s"
 
 
 @dataclass(slots=True)
@@ -110,7 +116,7 @@ def append(
     """Append ``drafts`` to a thread's log, all or none, and tell the readers after the commit.
 
     With a ``lease`` the append happens only while its fence is the thread's and unexpired.
-    With ``expect_seq`` it happens only if nothing was appended to the session after that number.
+    With ``expect_seq`` it happens only if nothing was appended to the thread after that number.
     Thread status events bring the session's own (spec core 8.4) with them. An
     ``ops.event_processed`` draft sets ``processed_at`` of the events it names.
 
@@ -120,8 +126,8 @@ def append(
         ledger = _lock(cursor, session_id, thread_id)
         if lease is not None and (ledger.fence != lease.fence or not ledger.leased):
             raise LeaseLost(thread_id)
-        if expect_seq is not None and ledger.last_seq != expect_seq:
-            raise Stale(session_id)
+        if expect_seq is not None and ledger.last_seq != expect_seq and _grew(thread_id, expect_seq):
+            raise Stale(thread_id)
         before = ledger.session, ledger.thread, ledger.pending_count
         stored = _fold(cursor, ledger, session_id, thread_id, drafts)
         _insert(cursor, stored)
@@ -129,6 +135,8 @@ def append(
         _write_columns(cursor, ledger, session_id, thread_id, before)
         last_seq = ledger.last_seq
         transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
+    if lease is not None:
+        lease.seen = ledger.session
     return stored
 
 
@@ -138,6 +146,18 @@ def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str |
     if thread_id is not None:
         rows = rows.filter(thread_id=thread_id)
     return list(rows.order_by("seq")[:limit])
+
+
+def columns(session_id: str) -> SessionColumns:
+    """What the session's columns are now. Raises ``UnknownThread``."""
+    session = Session.objects.filter(pk=session_id).defer("agent_snapshot", "metadata").first()
+    if session is None:
+        raise UnknownThread(session_id)
+    return session_columns(session)
+
+
+def _grew(thread_id: str, seq: int) -> bool:
+    return Event.objects.filter(thread_id=thread_id, seq__gt=seq).exists()
 
 
 def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
@@ -150,6 +170,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         spent=Spent(Usage.load(_json(row[4]) or {}), Decimal(row[5]), row[6]),
         snapshot=row[10],
         budget=_json(row[26]),
+        hour_price=Decimal(row[27]),
     )
     thread = ThreadColumns(
         clock=Clock(row[14], _json(row[15]), row[19], row[20], row[21]),
@@ -176,7 +197,7 @@ def _fold(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts:
             own = [call["id"] for call in ledger.thread.pending]
             if draft.type == ev.THREAD_TERMINATED:
                 own = []
-            expanded = with_session_status(draft, ledger.session, own, others)
+            expanded = with_session_status(draft, ledger.session, own, others, ledger.now)
         stored += [_take(ledger, session_id, thread_id, one) for one in expanded]
     ledger.pending_count += len(ledger.thread.pending) - waiting_before
     return stored
@@ -185,8 +206,8 @@ def _fold(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts:
 def _take(ledger: _Ledger, session_id: str, thread_id: str, draft: Draft) -> Event:
     event_id = draft.id or ids.event_id()
     if draft.type == ev.SESSION_USAGE:
-        active = ledger.session.clock.active_at(ledger.now)
-        draft = replace(draft, payload={"usage": ledger.session.spent.wire(active), "budget": ledger.session.budget})
+        usage = ledger.session.usage(ledger.now)
+        draft = replace(draft, payload={"usage": usage, "budget": ledger.session.budget})
     ledger.last_seq += 1
     ledger.session = ledger.session.after(draft, ledger.now)
     ledger.thread = ledger.thread.after(event_id, draft, ledger.now, ledger.thread_created_at)
@@ -209,7 +230,8 @@ def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Dra
         return []
     cursor.execute(SIBLINGS, [session_id, thread_id])
     return [
-        Sibling(status, tuple(call["id"] for call in _json(pending) or ())) for status, pending in cursor.fetchall()
+        Sibling(status, tuple(call["id"] for call in _json(pending) or ()), _json(stop_reason))
+        for status, pending, stop_reason in cursor.fetchall()
     ]
 
 

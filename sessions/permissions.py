@@ -14,6 +14,7 @@ from agents import policies
 from agents.additions import rules_json
 from agents.rules import MAX_RULES, Rules
 from contract.errors import InvalidRequest, PermissionDenied
+from contract.limits import Limits
 from contract.roles import Permission, may
 from sessions import events as ev
 from sessions.events import Draft
@@ -30,12 +31,16 @@ Stored = list[dict[str, Any]]
 
 
 class SessionAdditions(BaseModel):
-    """Our own fields of a session, sent under the key ``holdfast``; each replaces its whole list."""
+    """Our own fields of a session, sent under the key ``holdfast``.
+
+    A list replaces the whole one; ``limits`` (``sessions.caps``) change one by one.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     permission_rules: Rules | None = None
     remembered_rules: Rules | None = None
+    limits: Limits | None = None
 
 
 def shown(session: Session) -> dict[str, Any]:

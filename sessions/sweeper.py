@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from credentials import answers
-from sessions import files, workspaces
+from sessions import caps, expiry, files, workspaces
 from sessions.harness.lease import LIVENESS_CLASS, free_orphans
 from sessions.models import Session
 from sessions.schedules import runs
@@ -78,6 +78,8 @@ class Sweeper:
                 if not leading:
                     connection.close()
                     leading = _lead()
+                    if leading:
+                        caps.resume_all()  # the installation's own may be higher since the last start
                 if leading:
                     self.sweep()
                     runs.fire_due()
@@ -97,6 +99,7 @@ class Sweeper:
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
+        expiry.expire()
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:
             wake(thread)

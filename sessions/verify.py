@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
-from sessions.projections.columns import Clock, SessionColumns, Spent, ThreadColumns, Usage
+from sessions.projected import session_columns, thread_columns
+from sessions.projections.columns import SessionColumns, ThreadColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +33,7 @@ class _Recount:
     def __init__(self, session: Session, threads: dict[str, Thread]) -> None:
         self.session, self.threads = session, threads
         self.seq = 0
-        self.columns = SessionColumns(budget=session.budget)  # the first budget is on no event
+        self.columns = SessionColumns(budget=session.budget, hour_price=session.hour_price)  # the first are on no event
         self.by_thread = {thread_id: ThreadColumns() for thread_id in threads}
         self.processed: dict[str, datetime | None] = {}
         self.stored: dict[str, datetime | None] = {}
@@ -61,12 +62,12 @@ class _Recount:
     def compare(self) -> Iterator[str]:
         if self.session.last_seq != self.seq:
             yield f"last_seq is {self.session.last_seq}, the log ends at {self.seq}"
-        yield from _differences("session", _session_columns(self.session), self.columns)
+        yield from _differences("session", session_columns(self.session), self.columns)
         pending = sum(len(columns.pending) for columns in self.by_thread.values())
         if self.session.pending_count != pending:
             yield f"session.pending_count is {self.session.pending_count}, the log says {pending}"
         for thread_id, columns in self.by_thread.items():
-            yield from _differences(thread_id, _thread_columns(self.threads[thread_id]), columns)
+            yield from _differences(thread_id, thread_columns(self.threads[thread_id]), columns)
         for event_id, processed_at in self.processed.items():
             if self.stored[event_id] != processed_at:
                 yield f"{event_id}.processed_at is {self.stored[event_id]}, the log says {processed_at}"
@@ -77,22 +78,6 @@ def _all(session_id: str) -> Iterator[Event]:
     while page := list(Event.objects.filter(session_id=session_id, seq__gt=after).order_by("seq")[:PAGE]):
         yield from page
         after = page[-1].seq
-
-
-def _clock(row: Session | Thread) -> Clock:
-    return Clock(row.status, row.stop_reason, row.active_seconds, row.running_since, row.ended_at)
-
-
-def _spent(row: Session | Thread) -> Spent:
-    return Spent(Usage.load(row.usage), row.cost, row.cost_known)
-
-
-def _session_columns(row: Session) -> SessionColumns:
-    return SessionColumns(_clock(row), _spent(row), row.snapshot, row.budget)
-
-
-def _thread_columns(row: Thread) -> ThreadColumns:
-    return ThreadColumns(_clock(row), _spent(row), row.startup_seconds, row.wake_at, tuple(row.pending))
 
 
 def _differences(name: str, stored: Any, computed: Any) -> Iterable[str]:

@@ -9,7 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
 
 from agents.policies import Grant
 
@@ -24,7 +28,7 @@ FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
 NOT_AT_THE_TOP = ("oneOf", "anyOf", "allOf")  # keywords that the Messages API refuses there; the server checks them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class McpTool:
     """A tool as a server lists it. ``read_only``: the server says that calling it again does no harm."""
 
@@ -33,6 +37,15 @@ class McpTool:
     description: str
     input_schema: Mapping[str, Any]
     read_only: bool = False
+
+    @cached_property
+    def is_sound(self) -> bool:
+        """False if the schema is none; a model's provider would refuse the whole request for it."""
+        try:
+            Draft202012Validator.check_schema(dict(self.input_schema))
+        except (SchemaError, RecursionError):
+            return False
+        return True
 
     def params(self, known_as: str) -> dict[str, Any]:
         """The tool as a Messages API request names it."""
@@ -61,7 +74,7 @@ def offer(entries: Mapping[str, Mapping[str, Any]], listed: Mapping[str, Sequenc
     grants: dict[str, Grant] = {}
     left_out: dict[str, int] = {}
     for tool, policy, _ in enabled:
-        if len(grants) >= MOST_OFFERED:
+        if len(grants) >= MOST_OFFERED or not tool.is_sound:
             left_out[tool.server] = left_out.get(tool.server, 0) + 1
             continue
         name = known_as(tool.server, tool.name, grants)

@@ -16,6 +16,7 @@ class Workspace(models.Model):
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.workspace_id, editable=False)
     name = models.CharField(max_length=256, unique=True)
+    limits = models.JSONField(default=dict, blank=True)  # caps of each session: contract.limits
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -64,7 +65,8 @@ class Agent(models.Model):
 
 class AgentVersion(models.Model):
     """One immutable version. ``spec`` holds the resolved wire fields of spec core 4.1: name,
-    description, model, system, tools, mcp_servers, skills, multiagent, execution_identity, metadata.
+    description, model, system, tools, mcp_servers, skills, multiagent, execution_identity, metadata;
+    and ``holdfast`` (``agents.extension``) if the agent has any of it.
     """
 
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="versions")

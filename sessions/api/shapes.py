@@ -9,7 +9,8 @@ from django.utils import timezone
 from contract.schema import OURS
 from contract.times import timestamp, timestamp_or_none
 from sessions import permissions
-from sessions.projections.columns import Clock, Spent, Usage
+from sessions.projected import session_columns, spent
+from sessions.projections.columns import Clock
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 def session_shape(session: Session) -> dict[str, Any]:
     """A session whose threads and resources are prefetched (``sessions.finding.sessions_of``)."""
     now = timezone.now()
+    ours = permissions.shown(session) | ({"limits": session.limits} if session.limits else {})
     return {
         "id": session.pk,
         "type": "session",
@@ -36,12 +38,12 @@ def session_shape(session: Session) -> dict[str, Any]:
             "active_seconds": round(sum(_active(thread, now) for thread in session.threads.all()), 3),
             "duration_seconds": _duration(session, now),
         },
-        "usage": _spent(session).wire(_active(session, now)),
+        "usage": session_columns(session).usage(now),
         "deployment_id": session.deployment_id,
         "created_at": timestamp(session.created_at),
         "updated_at": timestamp(session.updated_at),
         "archived_at": timestamp_or_none(session.archived_at),
-        **({OURS: ours} if (ours := permissions.shown(session)) else {}),
+        **({OURS: ours} if ours else {}),
     }
 
 
@@ -65,7 +67,7 @@ def thread_shape(thread: Thread) -> dict[str, Any]:
         "status": thread.status,
         "workflow_run_id": None,
         "stats": stats if ran else None,
-        "usage": _spent(thread).wire(active) if rested else None,
+        "usage": spent(thread).wire(active) if rested else None,
         "created_at": timestamp(thread.created_at),
         "updated_at": timestamp(thread.updated_at),
         "archived_at": timestamp_or_none(thread.archived_at),
@@ -98,11 +100,8 @@ def file_shape(file: File) -> dict[str, Any]:
     }
 
 
-def _spent(row: Session | Thread) -> Spent:
-    return Spent(Usage.load(row.usage), row.cost, row.cost_known)
-
-
 def _active(row: Session | Thread, now: datetime) -> float:
+    """From two columns alone: a list loads no more of its threads (``sessions.finding``)."""
     return Clock(active_seconds=row.active_seconds, running_since=row.running_since).active_at(now)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from contract.schema import OURS
 from sessions import events as ev
-from sessions.harness.limits import Limits, retry_at
-from sessions.projections.columns import budget_dollars
+from sessions.harness.limits import Limits, Reached, Used, retry_at
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,6 +37,14 @@ class CallModel:
     """Ask the model for the next reply. ``resume``: the thread was waiting for a retry."""
 
     resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remind:
+    """Tell the model that it goes round in circles."""
+
+    kind: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +90,22 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Go idle with ``stop_reason``. ``error`` is told first; ``dropped`` queued messages with it."""
+    """Go idle with ``stop_reason``. ``error`` is told first; ``dropped`` queued messages with it.
+
+    ``cap``: what stopped the thread, told on an event of its own. ``until``: when a wait for a person ends.
+    """
 
     stop_reason: dict[str, Any]
     stop_details: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     dropped: tuple[str, ...] = field(default=())
+    cap: Reached | None = None
+    until: datetime | None = None
 
 
-Action = CloseRequest | Interrupt | CallModel | Compact | RunTool | Refuse | TakeMessages | Retry | Wait | Finish
+Action = (
+    CloseRequest | Interrupt | CallModel | Remind | Compact | RunTool | Refuse | TakeMessages | Retry | Wait | Finish
+)
 
 ERROR_TYPES = {
     "overloaded": "model_overloaded_error",
@@ -111,24 +127,43 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
         calls = tuple(state.calls.values())
         return [Interrupt(tuple(state.interrupts), calls, tuple(state.queue))]
     if state.status == "rescheduling":
-        due = state.wake_at is None or now >= state.wake_at
-        return [CallModel(resume=True)] if due else [Wait(state.wake_at or now)]
+        if state.wake_at is not None and now < state.wake_at:
+            return [Wait(state.wake_at)]
+        return [_stopped(state, limits, now) or CallModel(resume=True)]
     if state.calls:
-        return _calls(state)
+        return _calls(state, limits, now)
     if not state.asked:
         return _end_of_turn(state)
     if state.failure is not None:
         return _failed(state, state.failure, limits)
+    return [_next_request(state, limits, now)]
+
+
+def _next_request(state: ThreadState, limits: Limits, now: datetime) -> Action:
+    """Ask the model, unless something says to stop, to warn it or to make room first."""
     if state.rounds >= limits.tool_rounds:
-        return [_give_up(state, "tool_use_limit_reached_error", limits.sentence())]
-    if state.spent.reaches(budget_dollars(state.budget)):
-        return [Finish(ev.BUDGET_REACHED)]
-    if state.context_tokens >= limits.compact_at:
-        return [_make_room(state, limits)]
-    return [CallModel()]
+        return _give_up(state, "tool_use_limit_reached_error", limits.sentence())
+    if stopped := _stopped(state, limits, now):
+        return stopped
+    if stuck := state.watch.verdict():
+        if stuck.reminded:
+            return _give_up(state, "tool_use_limit_reached_error", stuck.reason, {"loop": stuck.kind})
+        return Remind(stuck.kind, stuck.reminder)
+    return _make_room(state, limits) if state.context_tokens >= limits.compact_at else CallModel()
 
 
-def _calls(state: ThreadState) -> list[Action]:
+def _stopped(state: ThreadState, limits: Limits, now: datetime) -> Finish | None:
+    """The pause before the next request if the budget or a cap is used up (spec core 8.7)."""
+    session = state.session
+    if session.over_budget(now):
+        return Finish(ev.BUDGET_REACHED)
+    whole = Used.of(session.spent, session.cost(now), session.clock.active_at(now))
+    own = Used.of(state.spent, state.spent.cost, 0.0)
+    cap = limits.caps.reached(whole) or limits.own.reached(own)
+    return None if cap is None else Finish({**ev.BUDGET_REACHED, OURS: cap.note()}, cap=cap)
+
+
+def _calls(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     ready: list[Action] = []
     waiting: list[str] = []
     for call in state.calls.values():
@@ -136,7 +171,9 @@ def _calls(state: ThreadState) -> list[Action]:
             waiting.append(call.id)
         else:
             ready.append(RunTool(call) if call.verdict == "allow" else Refuse(call))
-    return ready or [Finish(ev.requires_action(waiting))]
+    patience = limits.caps.approval_seconds
+    until = None if patience is None else now + timedelta(seconds=patience)
+    return ready or [Finish(ev.requires_action(waiting), until=until)]
 
 
 def _end_of_turn(state: ThreadState) -> list[Action]:
@@ -163,10 +200,11 @@ def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action
     return [_give_up(state, error_type, failure.message)]
 
 
-def _give_up(state: ThreadState, error_type: str, message: str) -> Finish:
+def _give_up(state: ThreadState, error_type: str, message: str, note: dict[str, Any] | None = None) -> Finish:
     """Spec core 13.1 ``exhausted``: the turn is dead and queued inputs are dropped."""
     error = session_error(error_type, message, "exhausted")
-    return Finish(ev.RETRIES_EXHAUSTED, error=error, dropped=tuple(state.queue))
+    stop_reason = {**ev.RETRIES_EXHAUSTED, OURS: note} if note else ev.RETRIES_EXHAUSTED
+    return Finish(stop_reason, error=error, dropped=tuple(state.queue))
 
 
 def session_error(error_type: str, message: str, retry_status: str) -> dict[str, Any]:

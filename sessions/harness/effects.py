@@ -66,6 +66,8 @@ class Effects:
         match actions[0]:
             case do.CallModel(resume):
                 return self._call_model(resume=resume)
+            case do.Remind(kind, text):
+                return self._append([Draft(ev.OPS_REMINDER, {"kind": kind, "text": text})])
             case do.Compact():
                 return self._compact()
             case do.RunTool() | do.Refuse():
@@ -116,7 +118,7 @@ class Effects:
         start_id = ids.event_id()
         stored = self._append([Draft(ev.MODEL_START, id=start_id)])
         connection.close()
-        messages = compaction.request(self.prompt.messages, self.spec.limits.compact_at)
+        messages = compaction.request(self.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS)
         request = ModelRequest(model=self.spec.model["id"], messages=messages, speed=self._speed)
         try:
             reply = self.spec.provider.stream(request, lambda part: None, self._should_stop)
@@ -246,8 +248,11 @@ class Effects:
         drafts = [Draft(ev.SESSION_ERROR, {"error": finish.error})] if finish.error else []
         if finish.dropped:
             drafts.append(_processed(finish.dropped, dropped=True))
+        if finish.cap:
+            drafts.append(Draft(ev.OPS_LIMIT_REACHED, {**finish.cap.note(), "message": finish.cap.sentence()}))
         about = self._about(stop_reason=finish.stop_reason, stop_details=finish.stop_details)
-        return self._append([*drafts, Draft(ev.THREAD_IDLE, about)], expect_seq=self.state.seq)
+        private = {"wake_at": finish.until.isoformat()} if finish.until else None
+        return self._append([*drafts, Draft(ev.THREAD_IDLE, about, private=private)], expect_seq=self.state.seq)
 
     def give_up(self, message: str) -> list[Event]:
         """After a fault of our own: close what is open and go idle, so that a person can decide."""

@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from sessions import nudges
+from sessions.projections.columns import SessionColumns
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Lease:
     lost: bool = False
     interrupted: bool = False
     changed: threading.Event = field(default_factory=threading.Event)
+    seen: SessionColumns = field(default_factory=SessionColumns)  # of the session, after our last append
 
     def should_stop(self) -> bool:
         """True if the work under way must be dropped."""

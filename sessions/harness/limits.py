@@ -1,19 +1,115 @@
-"""The numbers that bound a turn, and when a failed request is tried again. Pure."""
+"""The numbers that bound a turn and a session, and when a failed request is tried again. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
     from sessions.harness.state import Failure
+    from sessions.projections.columns import Spent
+
+KINDS = ("steps", "model_requests", "tokens", "list_cost", "running_seconds")
+NAMES = {
+    "steps": "steps",
+    "model_requests": "model requests",
+    "tokens": "tokens",
+    "list_cost": "cents",
+    "running_seconds": "seconds of running time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a session or thread has used of each kind of cap. ``cost_known``: ``list_cost`` holds all of it."""
+
+    steps: int
+    model_requests: int
+    tokens: int
+    list_cost: Decimal  # cents
+    running_seconds: float
+    cost_known: bool = True
+
+    @classmethod
+    def of(cls, spent: Spent, cost: Decimal, running_seconds: float) -> Used:
+        """Of a session's or thread's spending; ``cost`` is in dollars."""
+        used = spent.usage
+        return cls(used.steps, used.model_requests, used.tokens, cost * 100, running_seconds, spent.cost_known)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A cap that is used up, and the level that set it: where a person can raise it."""
+
+    cap: str
+    level: str
+    limit: int
+    used: int
+    cost_known: bool = True
+
+    def note(self) -> dict[str, Any]:
+        """What goes with the stop reason, under our own key."""
+        return {"cap": self.cap, "level": self.level, "limit": self.limit, "used": self.used}
+
+    def sentence(self) -> str:
+        """What happened and the way out."""
+        if self.cap == "list_cost" and not self.cost_known:
+            return (
+                f"The {self.level} limits this session's money, but a model that it used has no known price. "
+                f"Lift the limit of the {self.level} to go on."
+            )
+        return (
+            f"The {self.level}'s limit of {self.limit:,} {NAMES[self.cap]} is used up ({self.used:,}). "
+            f"Raise or lift it to go on."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The caps that apply to one session, level by level (``contract.limits.Limits`` as it is stored).
+
+    The tightest of each kind wins.
+    """
+
+    levels: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+
+    def tightest(self, kind: str) -> tuple[str, int] | None:
+        """The lowest cap of a kind and the level that set it."""
+        found = [(_number(caps[kind]), level) for level, caps in self.levels if caps.get(kind) is not None]
+        return min(found)[::-1] if found else None
+
+    def reached(self, used: Used) -> Reached | None:
+        """The first cap that leaves no room for another model request."""
+        for kind in KINDS:
+            cap = self.tightest(kind)
+            amount = getattr(used, kind)
+            known = used.cost_known or kind != "list_cost"
+            if cap is not None and (amount >= cap[1] or not known):
+                return Reached(kind, cap[0], cap[1], int(amount), known)
+        return None
+
+    @property
+    def approval_seconds(self) -> int | None:
+        """How long a call waits for a person before it is refused; None: for as long as it takes."""
+        cap = self.tightest("approval_seconds")
+        return None if cap is None else cap[1]
+
+
+def _number(cap: Any) -> int:
+    return int(cap["amount"]) if isinstance(cap, dict) else int(cap)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Caps of one turn, the pace of retries (seconds), and when a conversation is too long."""
+    """Bounds of one turn, the pace of retries (seconds), when a conversation is too long, and the caps.
+
+    ``caps`` bound the whole session, ``own`` a child thread by itself (its agent's own limits).
+    """
 
     tool_rounds: int = 1000
     model_attempts: int = 6
@@ -21,6 +117,8 @@ class Limits:
     retry_ceiling: float = 60.0
     compact_at: int = 160_000  # tokens of a prompt beyond which the conversation is summarised
     compactions: int = 3  # in a row, without a reply between
+    caps: Caps = Caps()
+    own: Caps = Caps()
 
     def sentence(self) -> str:
         return f"The turn reached its limit of {self.tool_rounds} tool rounds. Send a message to go on."

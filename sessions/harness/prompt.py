@@ -24,6 +24,8 @@ WORKING_NOTE = (
     "/mnt/session/outputs."
 )
 
+REMINDER_OPENS = "<system-reminder>"
+
 
 def system_prompt(system: str | None, *, sandboxed: bool) -> str | None:
     """The agent's own system prompt, then a note on the sandbox if it has tools that run there."""
@@ -60,6 +62,8 @@ class Prompt:
             self._parts[entry.id] = entry.payload
         elif entry.type == ev.MODEL_END:
             self._reply(entry)
+        elif entry.type == ev.OPS_REMINDER:
+            self._remind(entry.payload["text"])
         elif entry.type == ev.COMPACTED:
             self._compacted(entry)
         elif entry.type in ev.RESULTS:
@@ -81,6 +85,11 @@ class Prompt:
             self.messages[-1]["content"].extend(blocks)
         else:
             self.messages.append({"role": "user", "content": blocks})
+
+    def _remind(self, text: str) -> None:
+        """Our own words to the model, after the results it has just got."""
+        block = {"type": "text", "text": f"{REMINDER_OPENS}\n{text}\n</system-reminder>"}
+        self.messages[-1]["content"].append(block)
 
     def _compacted(self, entry: Entry) -> None:
         """Start again from the summary; what the user said last is kept word for word."""

@@ -68,7 +68,7 @@ class Reply:
             "blocks": self.blocks,
             "stop_reason": reply.stop_reason,
             "stop_details": reply.stop_details,
-            "usage": spent(reply.usage),
+            "usage": {**spent(reply.usage), "steps": int(bool(self.calls))},
             "cost": cost,
             "model": reply.model,
             "request_id": reply.request_id,

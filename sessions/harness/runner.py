@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseFailure
 from django.db import connection
@@ -12,18 +14,24 @@ from credentials.crypto import CannotOpen
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
+from sessions.harness import servers
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide, session_error
 from sessions.harness.effects import Effects
 from sessions.harness.lease import Lease, keeper
+from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread
 from sessions.wake import wake
 
+if TYPE_CHECKING:
+    from sessions.harness.spec import TurnSpec
+
 logger = logging.getLogger(__name__)
 
+LIMITS_KEPT_SECONDS = 5.0
 WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no worker slot sleeps
 PAGE = 1000
 
@@ -58,6 +66,8 @@ class Runner:
         self.lease = lease
         self.state = ThreadState(lease.thread_id)
         self.effects: Effects | None = None
+        self._limits = Limits()
+        self._limits_read_at = -LIMITS_KEPT_SECONDS
 
     @property
     def used_hands(self) -> bool:
@@ -99,15 +109,24 @@ class Runner:
 
     def _prepare(self) -> Effects:
         thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
-        self.state.budget = thread.session.budget
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
-        self.effects = Effects(self.lease, spec, self.state, self.prompt)
         if self.lease.previous:
             note = Draft(ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner})
             log.append(spec.session_id, spec.thread_id, [note], lease=self.lease)
         self._catch_up()
+        spec = self._with_servers(spec)
+        self.effects = Effects(self.lease, spec, self.state, self.prompt)
         return self.effects
+
+    def _with_servers(self, spec: TurnSpec) -> TurnSpec:
+        """Add the tools of the session's MCP servers, unless the thread rests and needs none."""
+        if not spec.toolsets or self.state.status in ("idle", "terminated"):
+            return spec
+        spec, drafts = servers.joined(spec, self.state.mcp_failed, self.state.tools_left_out)
+        if drafts:
+            self._advance(log.append(spec.session_id, spec.thread_id, drafts, lease=self.lease))
+        return spec
 
     def _work(self, effects: Effects) -> None:
         while True:
@@ -119,7 +138,7 @@ class Runner:
                 self.lease.interrupted = False
                 self.lease.changed.clear()
                 self._catch_up()
-            actions = decide(self.state, effects.spec.limits, datetime.now(UTC))
+            actions = decide(self.state, self._bounds(), datetime.now(UTC))
             if not actions:
                 return
             if isinstance(actions[0], Wait):
@@ -137,6 +156,13 @@ class Runner:
                 self._catch_up()
                 self._advance(effects.give_up("The server met an internal error. Its log has the details."))
 
+    def _bounds(self) -> Limits:
+        """The limits; read again every few seconds, so that what an operator changes is soon so."""
+        if time.monotonic() - self._limits_read_at > LIMITS_KEPT_SECONDS:
+            self._limits = specs.limits(self.lease.session_id, self.lease.thread_id)
+            self._limits_read_at = time.monotonic()
+        return self._limits
+
     def _wait(self, until: datetime) -> bool:
         """Wait here if it's short; False if somebody else will wake the thread."""
         seconds = (until - datetime.now(UTC)).total_seconds()
@@ -153,10 +179,12 @@ class Runner:
         if [event.seq for event in stored] != list(range(seq + 1, seq + 1 + len(stored))):
             self._catch_up()
             return
+        self.state.session = self.lease.seen
         for event in stored:
             self._fold(event)
 
     def _catch_up(self) -> None:
+        self.state.session = log.columns(self.lease.session_id)
         while True:
             page = log.read(self.lease.session_id, after=self.state.seq, limit=PAGE, thread_id=self.lease.thread_id)
             for event in page:

@@ -1,4 +1,4 @@
-"""What a turn needs to know of its session besides the log: agent, tools, provider, limits."""
+"""What a turn needs to know of its session besides the log: agent, tools, provider; and its limits."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
+from agents.mcp.tools import toolsets
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
+from sessions.caps import caps_of, own_caps
+from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
+from sessions.log import UnknownThread
+from sessions.models import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agents.policies import Grant, Rulebook
     from agents.providers.base import Provider
-    from sessions.models import Session, Thread
+    from credentials.lending import Borrower
+    from sessions.models import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,9 @@ class TurnSpec:
     rules: Rulebook
     tool_params: list[dict[str, Any]]
     provider: Provider
-    limits: Limits
+    borrower: Borrower
+    mcp_servers: Mapping[str, str]  # URLs by name
+    toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
 
     @property
     def effort(self) -> str | None:
@@ -60,7 +68,9 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
-        limits=limits(),
+        borrower=borrower(session),
+        mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
+        toolsets=toolsets(agent["tools"]),
     )
 
 
@@ -69,9 +79,14 @@ def provider(model_id: str, workspace_id: str) -> Provider:
     return providers.provider_for(model_id, **connection_for(workspace_id).arguments())
 
 
-def limits() -> Limits:
-    """The installation's limits of a turn."""
+def limits(session_id: str, thread_id: str) -> Limits:
+    """What bounds the turns of a thread, as it is now. Raises ``sessions.log.UnknownThread``."""
+    thread = Thread.objects.select_related("session").filter(pk=thread_id, session_id=session_id).first()
+    if thread is None:
+        raise UnknownThread(thread_id)
     return Limits(
+        caps=caps_of(thread.session),
+        own=own_caps(thread.session, thread),
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
         compact_at=settings.HOLDFAST_COMPACT_AT_TOKENS,

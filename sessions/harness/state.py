@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessions import events as ev
-from sessions.projections.columns import THREAD_STATUS, Spent
+from sessions.harness.stuck import Watch
+from sessions.projections.columns import THREAD_STATUS, SessionColumns, Spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,10 +57,13 @@ class Failure:
 
 @dataclass(slots=True)
 class ThreadState:
-    """A thread after the entry numbered ``seq``."""
+    """A thread after the entry numbered ``seq``.
+
+    ``session`` holds what no thread's own log tells: what the whole session has spent, and its budget.
+    """
 
     thread_id: str
-    budget: dict[str, Any] | None = None  # of the session, as it is now (spec core 8.7)
+    session: SessionColumns = field(default_factory=SessionColumns)
     seq: int = 0
     status: str = "idle"
     queue: list[str] = field(default_factory=list)  # messages not yet taken into a turn
@@ -76,7 +80,10 @@ class ThreadState:
     context_tokens: int = 0  # size of the last prompt and its reply
     compactions: int = 0  # since the last reply
     sandbox_opened: bool = False
+    mcp_failed: set[str] = field(default_factory=set)  # MCP servers, since the thread last started to run
+    tools_left_out: dict[str, int] = field(default_factory=dict)  # by MCP server
     spent: Spent = field(default_factory=Spent)
+    watch: Watch = field(default_factory=Watch)
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
 
     def advance(self, entry: Entry) -> None:
@@ -88,6 +95,8 @@ class ThreadState:
             handler(self, entry)
 
     def _enter(self, status: str, entry: Entry) -> None:
+        if status == "running" and self.status == "idle":
+            self.mcp_failed = set()
         self.status = status
         wake_at = (entry.private or {}).get("wake_at")
         self.wake_at = datetime.fromisoformat(wake_at) if wake_at else None
@@ -103,7 +112,7 @@ class ThreadState:
             self._taken()
 
     def _taken(self) -> None:
-        self.asked, self.attempts, self.rounds = True, 0, 0
+        self.asked, self.attempts, self.rounds, self.watch = True, 0, 0, Watch()
 
     def _interrupt(self, entry: Entry) -> None:
         if entry.processed_at is None:
@@ -120,6 +129,7 @@ class ThreadState:
     def _tool_use(self, entry: Entry) -> None:
         permission = entry.payload.get("evaluated_permission", "ask")
         refusal = (entry.private or {}).get("refusal", "")
+        self.watch.called(entry.id, entry.payload["name"], entry.payload["input"])
         self.calls[entry.id] = Call(
             entry.id,
             entry.type,
@@ -140,7 +150,9 @@ class ThreadState:
             call.refusal = denied(call.name, entry.payload.get("deny_message"))
 
     def _result(self, entry: Entry) -> None:
-        self.calls.pop(entry.payload[ev.CALL_ID_FIELD[entry.type]], None)
+        call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]
+        self.calls.pop(call_id, None)
+        self.watch.answered(call_id, entry.payload.get("content") or (), is_error=bool(entry.payload.get("is_error")))
         if not self.calls:
             self.asked = True
 
@@ -176,8 +188,15 @@ class ThreadState:
         self.compactions += 1
         self.context_tokens, self.failure = 0, None
 
-    def _updated(self, entry: Entry) -> None:
-        self.budget = entry.payload.get("budget", self.budget)
+    def _reminded(self, entry: Entry) -> None:
+        self.watch.remind()
+
+    def _error(self, entry: Entry) -> None:
+        if server := entry.payload["error"].get("mcp_server_name"):
+            self.mcp_failed.add(server)
+
+    def _left_out(self, entry: Entry) -> None:
+        self.tools_left_out[entry.payload["mcp_server_name"]] = entry.payload["count"]
 
     def _sandbox_opened(self, entry: Entry) -> None:
         self.sandbox_opened = True
@@ -211,9 +230,11 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.MODEL_START: ThreadState._model_start,
     ev.MODEL_END: ThreadState._model_end,
     ev.COMPACTED: ThreadState._compacted,
+    ev.OPS_REMINDER: ThreadState._reminded,
     ev.OPS_JUDGED: ThreadState._judged,
     ev.OPS_CALL_EDITED: ThreadState._edited,
-    ev.SESSION_UPDATED: ThreadState._updated,
+    ev.SESSION_ERROR: ThreadState._error,
+    ev.OPS_TOOLS_LEFT_OUT: ThreadState._left_out,
     ev.OPS_SANDBOX_OPENED: ThreadState._sandbox_opened,
     ev.OPS_TAKEN_OVER: ThreadState._taken_over,
 }

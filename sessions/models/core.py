@@ -32,7 +32,8 @@ class Session(models.Model):
     title = models.TextField(null=True, blank=True)  # noqa: DJ001  null and "" differ on the wire
     metadata = models.JSONField(default=dict, blank=True)
     vault_ids = models.JSONField(default=list, blank=True)
-    limits = models.JSONField(default=dict, blank=True)  # our caps: see sessions.harness.limits
+    limits = models.JSONField(default=dict, blank=True)  # its own caps: contract.limits
+    hour_price = models.DecimalField(max_digits=12, decimal_places=6, default=0)  # USD an hour of running time
     budget = models.JSONField(null=True, blank=True)  # the wire ``budget``: a limit in cents (spec core 8.7)
     permission_rules = models.JSONField(default=list, blank=True)  # tighten the agent's: see agents.policies
     remembered_rules = models.JSONField(default=list, blank=True)  # what people allowed beforehand
@@ -98,7 +99,7 @@ class Thread(models.Model):
     running_since = models.DateTimeField(null=True, blank=True)
     startup_seconds = models.FloatField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    wake_at = models.DateTimeField(null=True, blank=True)  # when a rescheduled thread tries again
+    wake_at = models.DateTimeField(null=True, blank=True)  # when to try again, or when waiting ends
     pending = models.JSONField(default=list, blank=True)  # [{"id", "kind"}] calls without an answer
 
     class Meta:
@@ -111,7 +112,10 @@ class Thread(models.Model):
                 fields=["wake_at"],
                 name="thread_live",
                 condition=models.Q(status__in=["running", "rescheduling"]),
-            )
+            ),
+            models.Index(
+                fields=["wake_at"], name="thread_waits", condition=models.Q(status="idle", wake_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from agents.pricing import cents
+from agents.pricing import cents, running_price
 from sessions import events as ev
 from sessions.events import Draft
 
@@ -30,6 +30,13 @@ class Usage:
     cache_creation_1h: int = 0
     web_search_requests: int = 0
     model_requests: int = 0
+    steps: int = 0  # replies with tool calls
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of every kind together."""
+        read = self.input_tokens + self.cache_read_input_tokens
+        return read + self.cache_creation_5m + self.cache_creation_1h + self.output_tokens
 
     @classmethod
     def load(cls, stored: Mapping[str, Any]) -> Usage:
@@ -90,11 +97,7 @@ class Spent:
             cost_known=self.cost_known and cost is not None,
         )
 
-    def reaches(self, limit: Decimal | None) -> bool:
-        """True if the limit (dollars) is used up; a cost that isn't known can't be limited, so it is too."""
-        return limit is not None and (not self.cost_known or self.cost >= limit)
-
-    def wire(self, active_seconds: float) -> dict[str, Any]:
+    def wire(self, active_seconds: float, running_cost: Decimal = Decimal(0)) -> dict[str, Any]:
         """The ``usage`` object of spec core 8.8; ``list_cost`` is null when a price is unknown."""
         used = self.usage
         return {
@@ -107,7 +110,7 @@ class Spent:
             },
             "server_tool_use": {"web_search_requests": used.web_search_requests, "web_fetch_requests": 0},
             "active_seconds": round(active_seconds, 3),
-            "list_cost": {"amount": cents(self.cost), "currency": "USD"} if self.cost_known else None,
+            "list_cost": {"amount": cents(self.cost + running_cost), "currency": "USD"} if self.cost_known else None,
         }
 
 
@@ -171,17 +174,37 @@ class ThreadColumns:
 
 @dataclass(frozen=True, slots=True)
 class SessionColumns:
-    """The projected columns of a session, besides ``last_seq`` and ``pending_count``."""
+    """The projected columns of a session, besides ``last_seq`` and ``pending_count``.
+
+    ``hour_price`` (dollars an hour of running time) is the session's from its start, and never changes.
+    """
 
     clock: Clock = field(default_factory=Clock)
     spent: Spent = field(default_factory=Spent)
     snapshot: str = ""
     budget: dict[str, Any] | None = None
+    hour_price: Decimal = Decimal(0)
 
-    @property
-    def over_budget(self) -> bool:
-        """True once the consumed list cost has reached the session's limit (spec core 8.7)."""
-        return self.spent.reaches(budget_dollars(self.budget))
+    def running_cost(self, now: datetime) -> Decimal:
+        """Dollars for the running time up to ``now``."""
+        return (
+            running_price(Decimal(str(self.clock.active_at(now))), self.hour_price) if self.hour_price else Decimal(0)
+        )
+
+    def cost(self, now: datetime) -> Decimal:
+        """The consumed list cost in dollars, as far as it is known (spec core 8.7)."""
+        return self.spent.cost + self.running_cost(now)
+
+    def over_budget(self, now: datetime) -> bool:
+        """True once the consumed list cost has reached the session's limit; a cost that isn't known can't be
+        limited, so it has, too.
+        """
+        limit = budget_dollars(self.budget)
+        return limit is not None and (not self.spent.cost_known or self.cost(now) >= limit)
+
+    def usage(self, now: datetime) -> dict[str, Any]:
+        """The session's ``usage`` object (spec core 8.8)."""
+        return self.spent.wire(self.clock.active_at(now), self.running_cost(now))
 
     def after(self, draft: Draft, now: datetime) -> SessionColumns:
         """The columns once ``draft`` is on the log at ``now``."""
@@ -202,10 +225,11 @@ class Sibling:
 
     status: str
     pending: tuple[str, ...]
+    stop_reason: dict[str, Any] | None = None
 
 
 def with_session_status(
-    draft: Draft, session: SessionColumns, own_pending: Iterable[str], others: Iterable[Sibling]
+    draft: Draft, session: SessionColumns, own_pending: Iterable[str], others: Iterable[Sibling], now: datetime
 ) -> list[Draft]:
     """Add the session's own status events to a thread's (spec core 8.4, 11.7).
 
@@ -227,14 +251,19 @@ def with_session_status(
         if any(other.status == "rescheduling" for other in others):
             return [draft]
         waiting = [*own_pending, *(call for other in others for call in other.pending)]
-        idle = Draft(ev.STATUS_IDLE, _session_stop(draft, session, waiting))
+        idle = Draft(ev.STATUS_IDLE, _session_stop(draft, session, waiting, others, now))
         return [draft, Draft(ev.SESSION_USAGE), idle]
     return [draft]
 
 
-def _session_stop(draft: Draft, session: SessionColumns, waiting: list[str]) -> dict[str, Any]:
+def _session_stop(
+    draft: Draft, session: SessionColumns, waiting: list[str], others: Iterable[Sibling], now: datetime
+) -> dict[str, Any]:
     if waiting:
         return {"stop_reason": ev.requires_action(waiting), "stop_details": None}
-    if session.over_budget:
+    if session.over_budget(now):
         return {"stop_reason": ev.BUDGET_REACHED, "stop_details": None}
+    for other in others:
+        if other.status == "idle" and other.stop_reason and other.stop_reason["type"] == "budget_reached":
+            return {"stop_reason": other.stop_reason, "stop_details": None}
     return {"stop_reason": draft.payload["stop_reason"], "stop_details": draft.payload.get("stop_details")}

@@ -49,6 +49,7 @@ BODIES: dict[str, Any] = {
     "POST /memory_stores/{store_id}": {"description": "n"},
     "POST /memory_stores/{store_id}/memories": {"path": "/b.md", "content": "n"},
     "POST /memory_stores/{store_id}/memories/{memory_id}": {"content": "n"},
+    "POST /x/limits": {"limits": None},
     "POST /user_profiles": {"name": "n"},
     "POST /user_profiles/{profile_id}": {"name": "n"},
     "POST /user_profiles/{profile_id}/action_urls": {"action": {"type": "enroll_end_user"}},

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DONE = {"content": [{"type": "text", "text": "done"}]}
 TOOLS = {"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}
 
 
@@ -116,8 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "id" not in asked:
             self._answer(202, "text/plain", b"")
             return
-        opened = {"protocolVersion": "2025-06-18", "capabilities": script.capabilities, "serverInfo": {"name": "s"}}
-        result = opened if asked["method"] == "initialize" else TOOLS
+        about = {"name": "s", "version": "1"}
+        opened = {"protocolVersion": "2025-06-18", "capabilities": script.capabilities, "serverInfo": about}
+        result = {"initialize": opened, "tools/call": DONE}.get(asked["method"], TOOLS)
         message = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}).encode()
         if script.stream:
             self._open_stream(message)

@@ -13,7 +13,7 @@ from contract.roles import Role
 from sessions.models import Session, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 TOOLSET: dict[str, Any] = {
     "type": "agent_toolset_20260401",
@@ -32,8 +32,17 @@ def acting(workspace: Workspace, role: Role = Role.OPERATOR) -> Acting:
     return Acting(workspace.id, role, "test")
 
 
-def make_session(tools: Sequence[dict[str, Any]] = (TOOLSET,), model: str = "demo") -> tuple[Session, Thread]:
-    """A fresh idle session of an agent with these tools."""
+def mcp_toolset(server: str, policy: str = "always_ask", **configs: dict[str, Any]) -> dict[str, Any]:
+    """The resolved toolset of an MCP server; ``configs`` by tool."""
+    default = {"enabled": True, "permission_policy": {"type": policy}}
+    entries = [{"name": name, **default, **config} for name, config in configs.items()]
+    return {"type": "mcp_toolset", "mcp_server_name": server, "default_config": default, "configs": entries}
+
+
+def make_session(
+    tools: Sequence[dict[str, Any]] = (TOOLSET,), model: str = "demo", mcp_servers: Mapping[str, str] | None = None
+) -> tuple[Session, Thread]:
+    """A fresh idle session of an agent with these tools and MCP servers (URLs by name)."""
     now = timezone.now()
     workspace = Workspace.objects.create(name=f"Workspace {ids.new_id('n')}")
     agent = Agent.objects.create(workspace=workspace, name="Demo", created_at=now, updated_at=now)
@@ -43,7 +52,7 @@ def make_session(tools: Sequence[dict[str, Any]] = (TOOLSET,), model: str = "dem
         "model": {"id": model, "effort": None, "speed": "standard", "inference_geo": None},
         "system": None,
         "tools": list(tools),
-        "mcp_servers": [],
+        "mcp_servers": [{"type": "url", "name": name, "url": url} for name, url in (mcp_servers or {}).items()],
         "skills": [],
         "multiagent": None,
         "execution_identity": {"type": "service_account"},

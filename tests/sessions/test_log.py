@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +10,7 @@ from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
 from sessions.models import Event
+from sessions.projections.columns import SessionColumns
 from sessions.verify import verify
 from tests.sessions.rows import make_session
 
@@ -24,6 +25,7 @@ TEXT = {"content": [{"type": "text", "text": "hello"}]}
 @dataclass
 class Held:
     fence: int
+    seen: SessionColumns = field(default_factory=SessionColumns)
 
 
 def about(thread: Thread, **fields: Any) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class Turn:
 
 EARLIER = PastCall("call before the summary", {}, Result("done", is_error=False))
 
+REMINDER_OPENS = "<system-reminder>"  # the harness speaks, not the person
+
 
 def read_turn(messages: list[dict[str, Any]]) -> Turn:
     """The turn a list of Messages API messages is in the middle of."""
@@ -82,7 +84,7 @@ def _start(messages: list[dict[str, Any]]) -> int:
 def _is_written(content: str | list[dict[str, Any]]) -> bool:
     if isinstance(content, str):
         return not content.isspace()
-    return any(block["type"] == "text" for block in content)
+    return any(block["type"] == "text" and not block["text"].startswith(REMINDER_OPENS) for block in content)
 
 
 def _options(text: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents.tools import registry as tools
+from sessions.harness.hands.mcp import McpHand
 from sessions.harness.hands.sandbox import SandboxHand
 
 if TYPE_CHECKING:
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from sessions.harness.state import Call
 
 PLACES: dict[str, Callable[[Turn], Hand]] = {
+    "mcp": McpHand,
     "sandbox": SandboxHand,
 }
 
 
 def place_of(call: Call) -> str:
     """Where a call that may run is carried out. Calls of unknown tools were refused before they got here."""
-    return tools.TOOLSET[call.name].runs
+    return "mcp" if call.server else tools.TOOLSET[call.name].runs
 
 
 class Hands:

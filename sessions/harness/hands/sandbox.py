@@ -26,16 +26,15 @@ from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
 from sessions.events import Draft
-from sessions.harness.hands import environments
+from sessions.harness.hands import checkouts, environments
 from sessions.harness.hands.base import CannotCarryOut
-from sessions.harness.hands.network import Network, denials
+from sessions.harness.hands.network import Connection, Network, denials
 from sessions.models import Resource, Session
 from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from credentials.egress.client import Registered
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
 
@@ -81,11 +80,12 @@ class SandboxHand:
             installed = self._furnish(session, first=first)
             opened = self._open()
             problems = self._network.problems(session) if self._network and first else []
+            problems += self._check_out(session, anew=opened.origin == "fresh")
         except (SandboxError, EgressUnavailable) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
         if not first:
-            return []
+            return problems
         return [
             Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)}),
             *installed,
@@ -97,8 +97,7 @@ class SandboxHand:
         if self._network is None:
             return self._spec
         told = self._patiently(partial(self._network.tell, session))
-        environment = {**told.variables, **told.placeholders}
-        return replace(self._spec, network="proxy", trust=told.trust, environment=environment)
+        return replace(self._spec, network="proxy", trust=told.trust, environment=told.environment)
 
     def _furnish(self, session: Session, *, first: bool) -> list[Draft]:
         """Show the environment's packages; before the first opening those are installed that nobody installed yet."""
@@ -108,7 +107,22 @@ class SandboxHand:
             return []
         return environments.install(self._backend, self._network, wanted, self._turn.give_up)
 
-    def _patiently(self, ask: Callable[[], Registered]) -> Registered:
+    def _check_out(self, session: Session, *, anew: bool) -> list[Draft]:
+        """Put the session's repositories there, once; those that could not be had are tried again in each turn."""
+        if self._network is None:
+            return []
+        drafts = checkouts.check_out(session, self._bash, anew=anew)
+        if drafts:
+            self._network.collect()
+            drafts = [*self._network.drafts("clone"), *drafts]
+        return drafts
+
+    def _bash(self, call_id: str, command: str, seconds: int) -> CallResult:
+        """An errand of our own in the sandbox, in the shell that the agent uses too."""
+        tool_input = {"command": command, "timeout_ms": seconds * 1000}
+        return self._backend.call(self._session_id, call_id, "bash", tool_input)
+
+    def _patiently(self, ask: Callable[[], Connection]) -> Connection:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
         while True:
             try:

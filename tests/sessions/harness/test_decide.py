@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessions import events as ev
+from sessions.events import Draft
 from sessions.harness import decide as do
 from sessions.harness.decide import decide
 from sessions.harness.limits import Limits, retry_at
@@ -45,12 +46,15 @@ class World:
     state: ThreadState = field(default_factory=lambda: ThreadState("sthr_1"))
     prompt: Prompt = field(default_factory=lambda: Prompt(lambda block: block))
     names: Any = field(default_factory=itertools.count)
+    command: str = ""  # of every call; each its own unless given
 
     def add(self, event_type: str, payload: dict[str, Any] | None = None, **more: Any) -> Entry:
         entry = Entry(
             f"sevt_{next(self.names)}", len(self.log) + 1, event_type, payload or {}, created_at=self.now, **more
         )
         self.log.append(entry)
+        draft = Draft(event_type, entry.payload, private=entry.private)
+        self.state.session = self.state.session.after(draft, self.now)
         self.state.advance(entry)
         self.prompt.advance(entry)
         return entry
@@ -87,6 +91,8 @@ class World:
                 )
             case do.CloseRequest(request_id):
                 self.add(ev.MODEL_END, {"model_request_start_id": request_id}, private={"lost": True})
+            case do.Remind(kind, text):
+                self.add(ev.OPS_REMINDER, {"kind": kind, "text": text})
             case do.Compact():
                 start = self.add(ev.MODEL_START)
                 self.add(ev.MODEL_END, {"model_request_start_id": start.id}, private={"usage": {}, "cost": "0"})
@@ -122,7 +128,7 @@ class World:
         blocks = []
         for number, permission in enumerate(turn if isinstance(turn, list) else []):
             event_type = ev.CUSTOM_TOOL_USE if permission == "custom" else ev.TOOL_USE
-            payload: dict[str, Any] = {"name": "bash", "input": {"command": "true"}}
+            payload: dict[str, Any] = {"name": "bash", "input": {"command": self.command or f"step {len(self.log)}"}}
             if permission != "custom":
                 payload["evaluated_permission"] = permission
             call = self.add(event_type, payload)
@@ -225,6 +231,16 @@ def test_a_failure_that_cannot_pass_is_not_tried_again() -> None:
     world.run()
     assert ev.THREAD_RESCHEDULED not in world.types()
     assert world.last_stop() == ev.RETRIES_EXHAUSTED
+
+
+def test_a_turn_that_goes_round_in_circles_is_reminded_once_then_stopped_by_name() -> None:
+    world = World([["allow"]] * 100, command="true")
+    world.start()
+    world.run(500)
+    assert world.types().count(ev.OPS_REMINDER) == 1
+    assert world.last_stop() == {**ev.RETRIES_EXHAUSTED, "holdfast": {"loop": "identical_calls"}}
+    reminded = next(place for place, entry in enumerate(world.log) if entry.type == ev.OPS_REMINDER)
+    assert world.log[reminded + 1].type == ev.MODEL_START
 
 
 def test_tool_rounds_are_bounded_and_the_bound_is_named() -> None:

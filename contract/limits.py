@@ -1,0 +1,54 @@
+"""Caps as the API takes them under ``holdfast.limits``: on agents, sessions and the workspace, one shape for all.
+
+Stored without the ones that aren't set. What they mean and how levels combine: ``sessions.harness.limits``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_COUNT = 10**12
+YEAR_SECONDS = 366 * 86_400
+
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Seconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS)]
+
+
+class Ours(BaseModel):
+    """The base of everything that is sent to us and isn't in the SDK's types: strict, nothing unknown."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class ListCost(Ours):
+    """Whole US cents as a decimal string, like a session's ``budget`` (spec core 8.7)."""
+
+    amount: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,11}$")]
+    currency: Literal["USD"]
+
+
+class Limits(Ours):
+    """Caps of all work together. Null lifts one; one that is left out stays as it is."""
+
+    steps: Count | None = None
+    """Model replies with tool calls, and running them."""
+    model_requests: Count | None = None
+    tokens: Count | None = None
+    """Of every kind: input, output, cache reads and cache writes."""
+    list_cost: ListCost | None = None
+    running_seconds: Seconds | None = None
+    """Time spent working; waiting for a person doesn't count."""
+    approval_seconds: Seconds | None = None
+    """How long a call waits for a person; then it is refused and the agent goes on without it."""
+
+
+def merged(stored: Mapping[str, Any], sent: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``stored`` with what was sent laid over it; null for all of it clears everything."""
+    if sent is None:
+        return {}
+    return {name: value for name, value in {**stored, **sent}.items() if value is not None}

@@ -1,0 +1,70 @@
+"""Caps and loop detection as the unmodified SDK sees them: sent by `extra_body`, told in ways that it understands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+import pytest
+
+from tests.live import wait_for
+from tests.sdk.talk import TOOLSET, all_of, only, said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sdk.talk import Talk
+
+
+def test_a_session_stops_at_its_steps_by_name_and_goes_on_once_they_are_raised(begin: Callable[..., Talk]) -> None:
+    talk = begin(extra_body={"holdfast": {"limits": {"steps": 2}}})
+    events = talk.says("[[demo: steps=4]]")
+    stop = events[-1].stop_reason
+    assert stop.type == "budget_reached"
+    assert stop.to_dict()["holdfast"] == {"cap": "steps", "level": "session", "limit": 2, "used": 2}
+    with pytest.raises(anthropic.BadRequestError, match="limit of 2 steps is used up"):
+        talk.send({"type": "user.message", "content": [{"type": "text", "text": "go on"}]})
+    updated = talk.client.beta.sessions.update(talk.id, extra_body={"holdfast": {"limits": {"steps": 10}}})
+    assert updated.to_dict()["holdfast"] == {"limits": {"steps": 10}}
+    wait_for(lambda: talk.retrieve().status == "idle", 60, "it did not go on")
+    log = talk.log()
+    assert len(all_of(log, "agent.tool_result")) == 4
+    assert log[-1].stop_reason.type == "end_turn"
+
+
+def test_an_agent_that_repeats_itself_is_reminded_then_stopped(begin: Callable[..., Talk]) -> None:
+    events = begin().says("[[demo: loop]]")
+    error = only(events, "session.error").error
+    assert error.type == "tool_use_limit_reached_error"
+    assert "The same call was made 6 times in a row" in error.message
+    assert events[-1].stop_reason.type == "retries_exhausted"
+    assert len(all_of(events, "agent.tool_result")) == 12
+
+
+def test_an_agent_keeps_its_limits_and_unknown_ones_are_refused(client: anthropic.Anthropic) -> None:
+    tools: list[Any] = [{"type": TOOLSET}]
+    ours = {"limits": {"tokens": 5000}, "fallback_models": ["demo-b"]}
+    agent = client.beta.agents.create(name="Capped", model="demo", tools=tools, extra_body={"holdfast": ours})
+    assert agent.to_dict()["holdfast"] == ours
+    changed = client.beta.agents.update(agent.id, version=1, extra_body={"holdfast": {"limits": {"tokens": None}}})
+    assert changed.to_dict()["holdfast"] == {"fallback_models": ["demo-b"]}
+    with pytest.raises(anthropic.BadRequestError, match=r"holdfast\.limits\.stepz"):
+        client.beta.agents.create(name="Wrong", model="demo", extra_body={"holdfast": {"limits": {"stepz": 1}}})
+
+
+def test_the_workspace_s_limits_have_their_own_address(client: anthropic.Anthropic, begin: Callable[..., Talk]) -> None:
+    talk = begin()
+    sent: Any = {"limits": {"model_requests": 1}}
+    try:
+        assert client.post("/v1/x/limits", body=sent, cast_to=object) == {
+            **client.get("/v1/x/limits", cast_to=dict),
+            **sent,
+        }
+        events = talk.says("[[demo: steps=3]]")
+        assert events[-1].stop_reason.to_dict()["holdfast"]["level"] == "workspace"
+        overview: Any = client.get(f"/v1/x/sessions/{talk.id}/limits", cast_to=object)
+        assert overview["effective"]["model_requests"] == {"limit": 1, "level": "workspace", "used": 1}
+    finally:
+        client.post("/v1/x/limits", body={"limits": None}, cast_to=object)
+    wait_for(lambda: talk.retrieve().status == "idle", 60, "it did not go on")
+    assert said(all_of(talk.log(), "agent.tool_result")[-1])
