@@ -125,8 +125,8 @@ def git_variables(repositories: Sequence[tuple[Repository, str]]) -> dict[str, s
     entries: list[tuple[str, str]] = []
     for repository, placeholder in repositories:
         pair = base64.b64encode(f"{USER}:{placeholder}".encode()).decode()
-        for url in (repository.url, f"{repository.url}.git"):
-            entries.append((f"http.{url}.extraHeader", f"Authorization: Basic {pair}"))
+        urls = (repository.url, f"{repository.url}.git")
+        entries += [(f"http.{url}.extraHeader", f"Authorization: Basic {pair}") for url in urls]
     if not entries:
         return {}
     variables = {"GIT_CONFIG_COUNT": str(len(entries))}
