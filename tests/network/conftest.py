@@ -1,4 +1,4 @@
-"""An installation whose sandboxes may reach servers of the tests' own, on loopback addresses that stand for the world."""
+"""An installation whose sandboxes may reach servers of the tests' own, on loopback addresses that stand for others."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def unrestricted(client: anthropic.Anthropic) -> Talk:
 @pytest.mark.parametrize("program", CLIENTS)
 def test_a_listed_host_is_reached(online: Installation, limited: Talk, secure: Server, program: str) -> None:
     run(limited, CLIENTS[program].format(host=WORLD, port=secure.port))
-    assert [request.path.partition("?")[0].rstrip("/") for request in secure.seen][0].startswith("/path")
+    assert secure.seen[0].path.startswith("/path")
 
 
 @pytest.mark.parametrize("program", CLIENTS)
@@ -167,7 +167,11 @@ def test_the_proxy_knows_nothing_of_the_installations_own_secrets(online: Instal
 
 def test_too_many_requests_are_counted_not_listed(online: Installation, client: anthropic.Anthropic) -> None:
     talk = begin(client, networking=LIMITED)
-    ask = "import http.client as h\nfor n in range(600):\n c=h.HTTPConnection('127.0.0.1',3128); c.request('GET','http://no.example/'); c.getresponse().read(); c.close()"
+    ask = (
+        "import http.client\nfor n in range(600):\n"
+        " c = http.client.HTTPConnection('127.0.0.1', 3128); c.request('GET', 'http://no.example/'); c.getresponse()\n"
+        " c.close()"
+    )
     run(talk, f'python3 -c "{ask}"')
     counted = operator_events(talk, "ops.network_requests_omitted")
     listed = operator_events(talk, "ops.network_request")

@@ -36,7 +36,7 @@ def run(talk: Talk, command: str) -> str:
 
 def operator_events(talk: Talk, *types: str) -> list[dict[str, Any]]:
     """Entries of the log that only operators see."""
-    query = {"types[]": list(types), "order": "asc", "limit": 1000}
+    query = {"types": list(types), "order": "asc", "limit": 1000}
     found: Any = talk.client.get(f"/v1/sessions/{talk.id}/events", cast_to=object, options={"params": query})
     return list(found["data"])
 
