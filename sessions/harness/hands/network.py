@@ -144,10 +144,13 @@ class Network:
             return []
         return self.drafts()
 
-    def collect(self, *, unfinished: bool = False) -> list[str]:
-        """Fetch new records; a sentence for each host that was refused. Raises ``EgressUnavailable``."""
+    def collect(self, *, before: float | None = None) -> list[str]:
+        """Fetch new records; a sentence for each host that was refused. Raises ``EgressUnavailable``.
+
+        With ``before`` (Unix time) those that began earlier, finished or not, and no others.
+        """
         with self._lock:
-            report = client.report(self._path, self._session_id, self._taker, self._stored, unfinished=unfinished)
+            report = client.report(self._path, self._session_id, self._taker, self._stored, unfinished_before=before)
             self._stored = []
             self._forgotten = self._forgotten or not report.known
             self._omitted += report.omitted
@@ -159,7 +162,7 @@ class Network:
 
     def collect_errand(self, name: str) -> None:
         """Take over all that another sandbox, named ``name``, did for this session, and forget that one."""
-        report = client.report(self._path, name, self._taker, unfinished=True)
+        report = client.report(self._path, name, self._taker, unfinished_before=time.time())
         client.forget(self._path, name)
         with self._lock:
             self._pending += report.records
