@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.conf import settings
 
-from agents.additions import AgentAdditions
+from agents import bodies
 from agents.policies import CUSTOM_TYPE, TOOLSET_TYPE
 from contract.door import explain
-from contract.schema import OURS, parse
+from contract.schema import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,7 +122,7 @@ class AgentForm(forms.Form):
         current: Mapping[str, Any] = stored or {"default_config": _DEFAULT, "configs": []}
         for name, permission in chosen.items():
             if permission != permission_of(name, current):
-                configs[name] = _config(name, permission)
+                configs[name] = {**configs.get(name, {}), **_config(name, permission)}
         return [{"type": TOOLSET_TYPE, "default_config": dict(default), "configs": list(configs.values())}]
 
     def _other_tools(self) -> list[Mapping[str, Any]]:
@@ -136,8 +136,7 @@ class AgentForm(forms.Form):
         from pydantic import ValidationError
 
         try:
-            kind = "agent_update_params.AgentUpdateParams" if self.spec else "agent_create_params.AgentCreateParams"
-            return parse(kind, self.body(), beside=AgentAdditions)
+            return (bodies.AGENT_UPDATE if self.spec else bodies.AGENT_CREATE).check(self.body())
         except ValidationError as error:
             explain(self, error)
             return None

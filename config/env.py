@@ -35,6 +35,18 @@ KEY_BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mail:
+    """The server that takes our mail; without a host none is sent."""
+
+    host: str
+    port: int
+    user: str
+    password: Secret
+    security: str  # starttls, tls or none
+    sender: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Egress:
     """The way out of sandboxes. ``socket`` None: sandboxes have no network, whatever their environment says."""
 
@@ -83,6 +95,7 @@ class Holdfast:
     egress: Egress
     git_hosts: tuple[str, ...]  # where sessions' repositories may be
     time_zone: str
+    mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
@@ -144,6 +157,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         egress=_egress(reader, run),
         git_hosts=_git_hosts(reader),
         time_zone=reader.text("TIME_ZONE", "UTC"),
+        mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
         missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
@@ -195,6 +209,21 @@ def _git_hosts(reader: Reader) -> tuple[str, ...]:
         if not is_host(host) or host.startswith("*"):
             raise SettingError(f"GIT_HOSTS: {host!r} is no host; write names such as github.com git.example.com.")
     return hosts
+
+
+def _mail(reader: Reader) -> Mail:
+    security = reader.choice("SMTP_SECURITY", "starttls", ("starttls", "tls", "none"))
+    found = Mail(
+        host=reader.text("SMTP_HOST"),
+        port=reader.integer("SMTP_PORT", 465 if security == "tls" else 587, low=1, high=65535),
+        user=reader.text("SMTP_USER"),
+        password=reader.secret("SMTP_PASSWORD"),
+        security=security,
+        sender=reader.text("MAIL_FROM"),
+    )
+    if found.host and not found.sender:
+        raise SettingError("SMTP_HOST is set but MAIL_FROM is not; give the address that mail comes from.")
+    return found
 
 
 def _instance(reader: Reader) -> str:

@@ -32,6 +32,10 @@ def agent_id() -> str:
     return new_id("agent")
 
 
+def notice_target_id() -> str:
+    return new_id("notify")
+
+
 def environment_id() -> str:
     return new_id("env")
 

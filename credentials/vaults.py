@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from contract import metadata
+from contract import happenings, metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
@@ -21,7 +21,7 @@ from credentials.auths import Auth
 from credentials.models import Credential, Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from django.db.models import QuerySet
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_NAME = 255
 MAX_CREDENTIALS = 20
+MAX_ATTACHED = 50
 
 
 def vaults(acting: Acting, *, archived: bool) -> QuerySet[Vault]:
@@ -43,16 +44,34 @@ def find_vault(vault_id: str, acting: Acting) -> Vault:
     return _found_vault(Vault.objects.filter(pk=vault_id, workspace_id=acting.workspace_id).first(), vault_id)
 
 
+def check_attachable(vault_ids: Sequence[str], acting: Acting) -> list[str]:
+    """The vaults that a new session names, in order. Whoever may start a session may name any vault's id."""
+    if len(vault_ids) > MAX_ATTACHED:
+        raise InvalidRequest(f"vault_ids: at most {MAX_ATTACHED} vaults are allowed")
+    if len(set(vault_ids)) < len(vault_ids):
+        raise InvalidRequest("vault_ids: names a vault more than once")
+    rows = Vault.objects.filter(pk__in=vault_ids, workspace_id=acting.workspace_id) if vault_ids else ()
+    found = {vault.pk: vault for vault in rows}
+    for vault_id in vault_ids:
+        if _found_vault(found.get(vault_id), vault_id).archived_at is not None:
+            raise InvalidRequest(f"Vault {vault_id} is archived and can't be used by new sessions.")
+    return list(vault_ids)
+
+
 def create_vault(body: Mapping[str, Any], acting: Acting) -> Vault:
     acting.require(Permission.ADMINISTER)
     now = timezone.now()
-    return Vault.objects.create(
+    vault = Vault(
         workspace_id=acting.workspace_id,
         display_name=_name(body["display_name"]),
         metadata=metadata.check(body.get("metadata") or {}),
         created_at=now,
         updated_at=now,
     )
+    with transaction.atomic():
+        vault.save(force_insert=True)
+        happenings.tell("vault.created", vault.pk, workspace_id=vault.workspace_id)
+    return vault
 
 
 def update_vault(vault_id: str, body: Mapping[str, Any], acting: Acting) -> Vault:
@@ -78,6 +97,8 @@ def archive_vault(vault_id: str, acting: Acting) -> Vault:
             vault.archived_at = vault.updated_at = now = timezone.now()
             vault.save(update_fields=["archived_at", "updated_at"])
             active = vault.credentials.filter(archived_at=None)
+            _tell_all("vault_credential.archived", vault, active)
+            happenings.tell("vault.archived", vault.pk, workspace_id=vault.workspace_id)
             active.update(archived_at=now, updated_at=now, sealed=b"")
     return vault
 
@@ -86,7 +107,10 @@ def delete_vault(vault_id: str, acting: Acting) -> None:
     """Delete a vault with its credentials."""
     acting.require(Permission.ADMINISTER)
     with transaction.atomic():
-        _lock_vault(vault_id, acting).delete()
+        vault = _lock_vault(vault_id, acting)
+        _tell_all("vault_credential.deleted", vault, vault.credentials.all())
+        happenings.tell("vault.deleted", vault.pk, workspace_id=vault.workspace_id)
+        vault.delete()
 
 
 def credentials(vault_id: str, acting: Acting, *, archived: bool) -> QuerySet[Credential]:
@@ -118,6 +142,7 @@ def create_credential(vault_id: str, body: Mapping[str, Any], acting: Acting) ->
         credential.vault = _lock_vault(vault_id, acting)
         _refuse_archived(credential.vault)
         _insert(credential)
+        _tell("vault_credential.created", credential, acting)
     return credential
 
 
@@ -149,13 +174,25 @@ def archive_credential(vault_id: str, credential_id: str, acting: Acting) -> Cre
             credential.archived_at = credential.updated_at = timezone.now()
             credential.sealed = b""
             credential.save(update_fields=["archived_at", "updated_at", "sealed"])
+            _tell("vault_credential.archived", credential, acting)
     return credential
 
 
 def delete_credential(vault_id: str, credential_id: str, acting: Acting) -> None:
     acting.require(Permission.ADMINISTER)
     with transaction.atomic():
-        lock_credential(vault_id, credential_id, acting).delete()
+        credential = lock_credential(vault_id, credential_id, acting)
+        _tell("vault_credential.deleted", credential, acting)
+        credential.delete()
+
+
+def _tell(event_type: str, credential: Credential, acting: Acting) -> None:
+    happenings.tell(event_type, credential.pk, workspace_id=acting.workspace_id, vault_id=credential.vault_id)
+
+
+def _tell_all(event_type: str, vault: Vault, rows: QuerySet[Credential]) -> None:
+    for credential_id in rows.values_list("pk", flat=True):
+        happenings.tell(event_type, credential_id, workspace_id=vault.workspace_id, vault_id=vault.pk)
 
 
 def lock_credential(vault_id: str, credential_id: str, acting: Acting) -> Credential:

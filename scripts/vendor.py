@@ -18,12 +18,15 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 SVG_BODY = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 
 ICON_NAMES = """
-arrow-down arrow-down-tray arrow-left arrow-path arrow-right arrow-right-start-on-rectangle archive-box
-bell-alert bolt check check-circle chevron-down chevron-left chevron-right clock code-bracket command-line
-computer-desktop cpu-chip cube document document-text exclamation-circle exclamation-triangle eye folder
-hand-raised home information-circle key light-bulb list-bullet lock-closed magnifying-glass moon no-symbol
-paper-airplane paper-clip pause-circle pencil-square play plus puzzle-piece queue-list server-stack
-shield-check signal-slash sparkles stop-circle sun user user-circle wrench-screwdriver x-circle x-mark
+academic-cap adjustments-horizontal archive-box arrow-down arrow-down-tray arrow-left arrow-path arrow-right
+arrow-right-start-on-rectangle arrow-top-right-on-square arrow-turn-down-right arrow-uturn-left arrows-right-left
+backward banknotes bars-3 bell-alert bolt bookmark calendar-days chart-bar chat-bubble-left-right check check-circle
+chevron-down chevron-left chevron-right circle-stack clock code-bracket cog-6-tooth command-line computer-desktop
+cpu-chip cube document document-duplicate document-text exclamation-circle exclamation-triangle eye folder forward
+funnel globe-alt hand-raised hand-thumb-down home inbox information-circle key light-bulb link list-bullet lock-closed
+magnifying-glass moon no-symbol paper-airplane paper-clip pause pause-circle pencil-square play plus puzzle-piece
+question-mark-circle queue-list server-stack shield-check signal signal-slash sparkles stop-circle sun trash user
+user-circle users wrench-screwdriver x-circle x-mark
 """
 ICONS = tuple(ICON_NAMES.split())
 

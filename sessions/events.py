@@ -17,6 +17,8 @@ USER_MESSAGE = "user.message"
 USER_INTERRUPT = "user.interrupt"
 USER_TOOL_CONFIRMATION = "user.tool_confirmation"
 USER_CUSTOM_TOOL_RESULT = "user.custom_tool_result"
+USER_TOOL_RESULT = "user.tool_result"
+USER_DEFINE_OUTCOME = "user.define_outcome"
 SYSTEM_MESSAGE = "system.message"
 
 AGENT_MESSAGE = "agent.message"

@@ -6,7 +6,6 @@ so that two senders can never both answer one call or both start one turn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,42 +14,47 @@ from django.db import transaction
 from contract import ids
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import budgets, caps, log, nudges
+from sessions import budgets, caps, inbound, log, notyet, nudges
 from sessions import events as ev
+from sessions.approvals import answers
 from sessions.events import Draft
-from sessions.models import Event, File, Session, Thread
+from sessions.models import Approval, Event, Session, Thread
 from sessions.wake import wake_on_commit
 
 if TYPE_CHECKING:
-    from contract.acting import Acting
+    from collections.abc import Mapping, Sequence
 
-MAX_EVENTS = 100
-SENDABLE = (
-    ev.USER_MESSAGE,
-    ev.USER_INTERRUPT,
-    ev.USER_TOOL_CONFIRMATION,
-    ev.USER_CUSTOM_TOOL_RESULT,
-    ev.SYSTEM_MESSAGE,
-)
+    from contract.acting import Acting
+    from sessions.approvals.answers import Aside
+
 ACCEPTED_AT_CAP = frozenset(
-    {ev.USER_INTERRUPT, ev.USER_TOOL_CONFIRMATION, ev.USER_CUSTOM_TOOL_RESULT, "user.tool_result"}
+    {ev.USER_INTERRUPT, ev.USER_TOOL_CONFIRMATION, ev.USER_CUSTOM_TOOL_RESULT, ev.USER_TOOL_RESULT}
 )
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
 
 
-def send(session: Session, events: Sequence[Mapping[str, Any]], acting: Acting) -> list[Event]:
+def send(
+    session: Session,
+    events: Sequence[Mapping[str, Any]],
+    acting: Acting,
+    asides: Mapping[str, Aside] | None = None,
+    *,
+    where: str = "events",
+) -> list[Event]:
     """Append inbound events, already of the right shape, and wake the loop; returns their entries.
+
+    ``asides``: what comes with confirmations besides the wire's fields, by the id of the call they answer.
 
     Raises ``InvalidRequest`` naming the event's place in the list, ``Conflict`` for a session that
     has ended, ``PermissionDenied`` for a role that may only read.
     """
     acting.require(Permission.OPERATE)
-    _check_list(session, events)
+    inbound.check(session, events, where)
     with transaction.atomic():
         thread = _lock(session)
-        intake = _Intake(session, thread, at_cap=_at_cap(thread))
+        intake = _Intake(acting, thread.session, thread, asides or {}, at_cap=_at_cap(thread))
         for index, event in enumerate(events):
-            intake.take(f"events.{index}", event)
+            intake.take(f"{where}.{index}", event)
         drafts = intake.finish()
         stored = log.append(session.id, thread.id, drafts) if drafts else []
         if intake.wakes:
@@ -79,44 +83,14 @@ def _at_cap(thread: Thread) -> bool:
     return thread.status == "idle" and (budgets.is_used_up(thread.session) or caps.reached(thread.session) is not None)
 
 
-def _check_list(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
-    if not events:
-        raise InvalidRequest("events: Send at least one event.")
-    if len(events) > MAX_EVENTS:
-        raise InvalidRequest(f"events: At most {MAX_EVENTS} events can be sent at once, got {len(events)}.")
-    for index, event in enumerate(events):
-        if event["type"] not in SENDABLE:
-            raise InvalidRequest(f"events.{index}.type: {event['type']} can't be sent to this session.")
-        if event["type"] == ev.SYSTEM_MESSAGE and index != len(events) - 1:
-            raise InvalidRequest(f"events.{index}: system.message must be the last event of the request.")
-    _check_files(session, events)
-
-
-def _check_files(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
-    named = {file_id: path for path, file_id in _file_ids(events)}
-    if not named:
-        return
-    known = File.objects.filter(pk__in=named, workspace_id=session.workspace_id).values_list("pk", flat=True)
-    missing = named.keys() - set(known)
-    if missing:
-        file_id = min(missing)
-        raise InvalidRequest(f"{named[file_id]}: There is no file {file_id} in this workspace.")
-
-
-def _file_ids(events: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
-    for index, event in enumerate(events):
-        for place, block in enumerate(event.get("content") or ()):
-            source = block.get("source")
-            if isinstance(source, Mapping) and source.get("type") == "file":
-                yield f"events.{index}.content.{place}.source.file_id", source["file_id"]
-
-
 @dataclass(slots=True)
 class _Intake:
     """What one request appends, built event by event over the locked thread."""
 
+    acting: Acting
     session: Session
     thread: Thread
+    asides: Mapping[str, Aside]
     drafts: list[Draft] = field(default_factory=list)
     echo: list[str] = field(default_factory=list)
     wakes: bool = False
@@ -135,11 +109,15 @@ class _Intake:
         """Check one event against the thread as the events before it leave it, and draft it."""
         if self.at_cap and event["type"] not in ACCEPTED_AT_CAP:
             raise caps.refuse_at_cap(self.session, where, ACCEPTED_AT_CAP)
+        notyet.check_event(where, event["type"])
         payload = {key: value for key, value in event.items() if key != "type"}
+        private: dict[str, Any] | None = None
         if event["type"] == ev.USER_TOOL_CONFIRMATION:
             self._answer(where, "tool_use_id", "confirmation", payload)
-            if payload.get("deny_message") is not None and payload["result"] != "deny":
-                raise InvalidRequest(f"{where}.deny_message: Only a confirmation with result deny takes a message.")
+            private = self._decide(payload)
+        elif event["type"] == ev.USER_TOOL_RESULT:
+            self._check_self_hosted(where)
+            self._answer(where, "tool_use_id", "result", payload)
         elif event["type"] == ev.USER_CUSTOM_TOOL_RESULT:
             self._answer(where, "custom_tool_use_id", "custom", payload)
         elif event["type"] == ev.SYSTEM_MESSAGE and self._waiting() and not self._answered:
@@ -152,7 +130,7 @@ class _Intake:
         elif event["type"] in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE):
             self._message(event["type"], payload)
         else:
-            self._draft(event["type"], payload)
+            self._draft(event["type"], payload, private=private)
 
     def finish(self) -> list[Draft]:
         """All drafts, with the thread's status after the answers (spec core 10.5)."""
@@ -175,9 +153,16 @@ class _Intake:
     def _about(self, **fields: Any) -> dict[str, Any]:
         return {"session_thread_id": self.thread.id, "agent_name": self.thread.agent_name, **fields}
 
-    def _draft(self, event_type: str, payload: Mapping[str, Any], *, processed: bool = True) -> str:
+    def _draft(
+        self,
+        event_type: str,
+        payload: Mapping[str, Any],
+        *,
+        processed: bool = True,
+        private: Mapping[str, Any] | None = None,
+    ) -> str:
         event_id = ids.event_id()
-        self.drafts.append(Draft(event_type, payload, processed=processed, id=event_id))
+        self.drafts.append(Draft(event_type, payload, private=private, processed=processed, id=event_id))
         self.echo.append(event_id)
         return event_id
 
@@ -204,6 +189,24 @@ class _Intake:
         del self._pending[call_id]
         self._answered = True
 
+    def _check_self_hosted(self, where: str) -> None:
+        if self.thread.session.environment.config["type"] != "self_hosted":
+            raise InvalidRequest(f"{where}.type: Only sessions of self_hosted environments take user.tool_result.")
+
+    def _decide(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Check who decides; draft what they changed. Returns the private part of the confirmation."""
+        call_id = payload["tool_use_id"]
+        aside = self.asides.get(call_id, answers.PLAIN)
+        approval = Approval.objects.filter(pk=call_id).first()
+        if approval is not None:
+            answers.check(approval, self.session, self.acting, payload["result"], aside)
+        if aside.edited is not None:
+            before = Event.objects.values_list("payload", flat=True).get(pk=call_id)
+            edited = {"tool_use_id": call_id, "name": before["name"], "before": before["input"], "input": aside.edited}
+            self.drafts.append(Draft(ev.OPS_CALL_EDITED, {**edited, "by": self.acting.label}))
+        who = {"by": self.acting.label, "user_id": self.acting.user_id, "api_key_id": self.acting.api_key_id}
+        return {**who, "via": aside.via, "shown": aside.shown}
+
     def _why_not(self, call_id: str, kind: str) -> str:
         call = Event.objects.filter(pk=call_id, session_id=self.session.id).first()
         if call is None or call.type not in ev.CALLS:
@@ -212,9 +215,12 @@ class _Intake:
             return f"{call_id} is a custom tool use; answer it with user.custom_tool_result."
         if call.type != ev.CUSTOM_TOOL_USE and kind == "custom":
             return f"{call_id} is not a custom tool use; answer it with user.tool_confirmation."
+        if kind == "result":
+            return f"{call_id} doesn't wait for a result."
         if call.type != ev.CUSTOM_TOOL_USE and call.payload.get("evaluated_permission") != "ask":
             return f"{call_id} doesn't wait for a confirmation: its evaluated_permission isn't ask."
-        return f"{call_id} has already been answered."
+        approval = Approval.objects.filter(pk=call_id).first()
+        return (approval and answers.answered(approval)) or f"{call_id} has already been answered."
 
     def _interrupt(self, where: str, payload: Mapping[str, Any]) -> None:
         """Apply an interrupt, or queue it for the worker; at the budget's cap there is nothing to stop."""

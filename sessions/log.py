@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from contract import ids
 from sessions import events as ev
 from sessions import nudges
+from sessions.approvals import book, notices
 from sessions.models import Event, Session
 from sessions.projected import session_columns
 from sessions.projections.columns import (
@@ -29,6 +30,7 @@ from sessions.projections.columns import (
     Usage,
     with_session_status,
 )
+from sessions.webhooks import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,6 +135,10 @@ def append(
         _insert(cursor, stored)
         _mark_processed(cursor, session_id, stored)
         _write_columns(cursor, ledger, session_id, thread_id, before)
+        outbox.note_log(session_id, stored)
+        asked = book.keep(stored, [call["id"] for call in before[1].pending])
+        if asked:
+            notices.announce(asked)
         last_seq = ledger.last_seq
         transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
     if lease is not None:

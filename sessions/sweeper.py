@@ -14,10 +14,13 @@ from django.db import connection
 
 from credentials import answers
 from sessions import caps, expiry, files, workspaces
+from sessions.approvals import deadlines, notices
 from sessions.harness.lease import LIVENESS_CLASS, free_orphans
 from sessions.models import Session
 from sessions.schedules import runs
 from sessions.wake import wake
+from sessions.webhooks import delivery
+from sessions.webhooks.wake import wake as wake_webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +45,7 @@ ORDER BY updated_at LIMIT %s
 
 @dataclass(slots=True)
 class Patience:
-    """When each thread may be woken again, so that a busy installation isn't flooded."""
+    """When each thread, or endpoint, may be woken again, so that a busy installation isn't flooded."""
 
     clock: Callable[[], float] = time.monotonic
     _next: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -67,6 +70,7 @@ class Sweeper:
     def __init__(self, stop: Callable[[], bool]) -> None:
         self._stop = stop
         self._patience = Patience()
+        self._endpoints = Patience()
         self._tidy_at = 0.0
 
     def run(self) -> None:
@@ -82,7 +86,7 @@ class Sweeper:
                         caps.resume_all()  # the installation's own may be higher since the last start
                 if leading:
                     self.sweep()
-                    runs.fire_due()
+                    self._errands()
                     self._tidy()
             except Exception:
                 log.exception("A sweep failed; the next one tries again.")
@@ -105,6 +109,14 @@ class Sweeper:
             wake(thread)
         return freed + picked
 
+    def _errands(self) -> None:
+        """What is due by the clock: schedules, and deliveries that wait for their next attempt."""
+        runs.fire_due()
+        deadlines.expire_due()
+        notices.send_due()
+        for endpoint in self._endpoints.pick(delivery.due()):
+            wake_webhooks(endpoint)
+
     def _tidy(self) -> None:
         """Now and then: what expired, blobs nobody names, and sandboxes whose sessions are gone or ended."""
         if time.monotonic() < self._tidy_at:
@@ -112,6 +124,7 @@ class Sweeper:
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         files.collect_garbage()
         answers.sweep()
+        delivery.forget()
         alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
         workspaces.sweep(list(alive))
 

@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from sessions.views import act, lists, schedules, show
+from sessions.views import act, lists, palette, schedules, show, webhooks
 
 app_name = "sessions"
 urlpatterns = [
     path("", lists.home, name="overview"),
+    path("help/shortcuts/", palette.shortcuts, name="shortcuts"),
+    path("help/palette/", palette.palette, name="palette"),
     path("sessions/", lists.session_list, name="list"),
     path("sessions/new/", act.new, name="new"),
     path("sessions/<str:session_id>/", show.session, name="session"),
@@ -24,4 +26,12 @@ urlpatterns = [
     path("schedules/<str:deployment_id>/run/", schedules.schedule_run, name="schedule_run"),
     path("schedules/<str:deployment_id>/pause/", schedules.schedule_pause, name="schedule_pause"),
     path("schedules/<str:deployment_id>/archive/", schedules.schedule_archive, name="schedule_archive"),
+    path("webhooks/", webhooks.webhook_list, name="webhooks"),
+    path("webhooks/new/", webhooks.webhook_new, name="webhook_new"),
+    path("webhooks/<str:endpoint_id>/", webhooks.webhook, name="webhook"),
+    path("webhooks/<str:endpoint_id>/edit/", webhooks.webhook_edit, name="webhook_edit"),
+    path("webhooks/<str:endpoint_id>/state/", webhooks.webhook_state, name="webhook_state"),
+    path("webhooks/<str:endpoint_id>/secret/", webhooks.webhook_secret, name="webhook_secret"),
+    path("webhooks/<str:endpoint_id>/delete/", webhooks.webhook_delete, name="webhook_delete"),
+    path("webhooks/<str:endpoint_id>/redeliver/", webhooks.webhook_redeliver, name="webhook_redeliver"),
 ]

@@ -22,6 +22,8 @@ PURE = (
     "agents/mcp/content.py",
     "agents/mcp/tools.py",
     "agents/policies.py",
+    "agents/rules.py",
+    "agents/commands.py",
     "agents/pricing.py",
     "agents/skills/frontmatter.py",
     "agents/skills/paths.py",

@@ -75,11 +75,18 @@ def thread_shape(thread: Thread) -> dict[str, Any]:
 
 
 def resource_shape(resource: Resource) -> dict[str, Any]:
-    """``mount_path`` is what was asked for; ``sessions.mounts.in_sandbox`` says where that is."""
+    """``mount_path`` of a file is what was asked for; ``sessions.mounts.in_sandbox`` says where that is.
+
+    A memory store has neither an id nor times of its own, and a repository's token is never shown.
+    """
+    if resource.kind == "memory_store":
+        shown = {"type": resource.kind, "memory_store_id": resource.store_id, **resource.details}
+        return {**shown, "mount_path": resource.mount_path}
+    what = {"file_id": resource.file_id} if resource.kind == "file" else resource.details
     return {
         "id": resource.pk,
-        "type": "file",
-        "file_id": resource.file_id,
+        "type": resource.kind,
+        **what,
         "mount_path": resource.mount_path,
         "created_at": timestamp(resource.created_at),
         "updated_at": timestamp(resource.updated_at),

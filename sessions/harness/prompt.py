@@ -5,7 +5,8 @@ The list only ever grows at its end, so that the provider's prompt cache keeps i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,9 @@ WORKING_NOTE = (
 REMINDER_OPENS = "<system-reminder>"
 
 
-def system_prompt(system: str | None, *, sandboxed: bool) -> str | None:
-    """The agent's own system prompt, then a note on the sandbox if it has tools that run there."""
-    parts = [part for part in (system, WORKING_NOTE if sandboxed else None) if part]
+def system_prompt(system: str | None, *, sandboxed: bool, notes: Sequence[str] = ()) -> str | None:
+    """The agent's own system prompt, then a note on the sandbox if it has tools that run there, then ``notes``."""
+    parts = [part for part in (system, WORKING_NOTE if sandboxed else None, *notes) if part]
     return "\n\n".join(parts) or None
 
 
@@ -48,6 +49,7 @@ class Prompt:
     _parts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _calls: dict[str, str] = field(default_factory=dict)  # call's event id -> the provider's id
     _results: dict[str, Block] = field(default_factory=dict)
+    _edited: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # calls that a person changed
 
     def advance(self, entry: Entry) -> None:
         """Take the next entry of the thread into account."""
@@ -66,6 +68,8 @@ class Prompt:
             self._remind(entry.payload["text"])
         elif entry.type == ev.COMPACTED:
             self._compacted(entry)
+        elif entry.type == ev.OPS_CALL_EDITED:
+            self._edited[entry.payload["tool_use_id"]] = entry.payload
         elif entry.type in ev.RESULTS:
             self._result(entry)
 
@@ -120,16 +124,25 @@ class Prompt:
         call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]
         if call_id not in self._calls:
             return
+        content = [self.resolve(block) for block in entry.payload.get("content") or []]
+        if call_id in self._edited:
+            content.insert(0, _edit_note(self._edited.pop(call_id)))
         self._results[call_id] = {
             "type": "tool_result",
             "tool_use_id": self._calls[call_id],
-            "content": [self.resolve(block) for block in entry.payload.get("content") or []],
+            "content": content,
             "is_error": bool(entry.payload.get("is_error")),
         }
         if len(self._results) == len(self._calls):
             results = [self._results[call] for call in self._calls]
             self._calls, self._results = {}, {}
             self.messages.append({"role": "user", "content": results})
+
+
+def _edit_note(edited: Mapping[str, Any]) -> Block:
+    """Tells the model that what ran is not what it called."""
+    ran = json.dumps(edited["input"], ensure_ascii=False)
+    return {"type": "text", "text": f"A person changed this call before approving it. It ran with this input: {ran}"}
 
 
 def _blocks(entry: Entry) -> list[Block]:

@@ -13,11 +13,13 @@ from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
 from sessions.caps import caps_of, own_caps
+from sessions.harness.hands import checkouts
 from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
 from sessions.log import UnknownThread
 from sessions.models import Thread
+from sessions.repositories import skills_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +47,7 @@ class TurnSpec:
     borrower: Borrower
     mcp_servers: Mapping[str, str]  # URLs by name
     toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
+    repositories_pending: bool  # some are not in the sandbox yet
 
     @property
     def effort(self) -> str | None:
@@ -63,7 +66,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         workspace_id=session.workspace_id,
         agent_name=thread.agent_name,
         model=agent["model"],
-        system=system_prompt(agent["system"], sandboxed=sandboxed),
+        system=system_prompt(agent["system"], sandboxed=sandboxed, notes=[_repository_note(session, grants)]),
         grants=grants,
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
@@ -71,7 +74,13 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
+        repositories_pending=sandboxed and checkouts.pending(session.id),
     )
+
+
+def _repository_note(session: Session, grants: Mapping[str, Grant]) -> str:
+    """Skills that came with repositories are read with the tool ``read``; without it they are not told of."""
+    return skills_note(checkouts.skills(session.id)) if "read" in grants else ""
 
 
 def provider(model_id: str, workspace_id: str) -> Provider:

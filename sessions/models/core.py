@@ -193,12 +193,21 @@ class File(models.Model):
 
 
 class Resource(models.Model):
-    """Something mounted into a session's sandbox (spec core 9.1). ``kind`` ``file`` for now."""
+    """Something mounted into a session's sandbox (spec core 9.1).
+
+    ``kind`` is the API's type. A ``file`` has ``file``; a ``github_repository`` has ``url`` and ``checkout`` in
+    ``details`` and its token, if any, in ``sealed``, bound to the id; a ``memory_store`` has ``store_id`` and in
+    ``details`` access, instructions and the store's name and description when it was attached.
+    """
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.resource_id, editable=False)
     session = models.ForeignKey(Session, models.CASCADE, related_name="resources")
     kind = models.CharField(max_length=32, default="file")
     file = models.ForeignKey(File, models.CASCADE, null=True, blank=True, related_name="resources")
+    store_id = models.CharField(max_length=40, blank=True, default="")  # no foreign key: it outlives the store
+    details = models.JSONField(default=dict, blank=True)
+    sealed = models.BinaryField(default=b"", editable=False)
+    state = models.JSONField(default=dict, blank=True)  # of a repository in the sandbox: commit and skills
     mount_path = models.TextField()
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -206,6 +215,7 @@ class Resource(models.Model):
     class Meta:
         ordering = ("created_at", "id")
         constraints = [models.UniqueConstraint(fields=["session", "mount_path"], name="one_resource_per_path")]
+        indexes = [models.Index(fields=["store_id"], name="resource_store", condition=~models.Q(store_id=""))]
 
     def __str__(self) -> str:
         return self.mount_path

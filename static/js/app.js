@@ -1,10 +1,8 @@
 // Starts the small behaviours of a page. Every page works without them.
-import { startCopy, startShortcuts, startTheme } from "./controls.js";
-import { startLive } from "./live.js";
+import { startControls } from "./controls.js";
+import { startKeys } from "./keys.js";
 import { startTimes } from "./times.js";
 
-startTheme();
+startControls();
 startTimes();
-startCopy();
-startShortcuts();
-startLive(document.getElementById("live"));
+startKeys();

@@ -1,8 +1,8 @@
-// Turns times to the reader's zone and keeps "3 m ago" and running clocks moving.
+// Turns times to the reader's zone (or UTC, if chosen) and keeps "3 m ago" and running clocks moving.
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-const dated = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+const zone = () => (document.documentElement.dataset.zone === "utc" ? "UTC" : undefined);
+const format = (options) => new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone() });
+let clock, dated, full;
 const two = (number) => String(number).padStart(2, "0");
 
 function ago(seconds) {
@@ -24,23 +24,23 @@ function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} m`;
 }
 
-function localise(root) {
-  for (const time of root.querySelectorAll("time[data-clock]:not([data-local])")) {
+function localise() {
+  for (const time of document.querySelectorAll("time:not([data-local])")) {
     const moment = new Date(time.dateTime);
-    time.textContent = clock.format(moment);
+    if ("clock" in time.dataset) time.textContent = clock.format(moment);
+    if ("moment" in time.dataset) time.textContent = dated.format(moment);
     time.title = full.format(moment);
     time.dataset.local = "";
   }
-  date(root);
 }
 
-function date(root) {
-  for (const time of root.querySelectorAll("time[data-moment]:not([data-local])")) {
-    const moment = new Date(time.dateTime);
-    time.title = full.format(moment);
-    time.textContent = dated.format(moment);
-    time.dataset.local = "";
-  }
+function choose() {
+  const hour = { hour: "2-digit", minute: "2-digit", hour12: false };
+  clock = format({ ...hour, second: "2-digit" });
+  dated = format({ ...hour, weekday: "short", day: "numeric", month: "short", year: "numeric" });
+  full = format({ dateStyle: "medium", timeStyle: "long" });
+  for (const time of document.querySelectorAll("time[data-local]")) delete time.dataset.local;
+  localise();
 }
 
 function tick() {
@@ -56,8 +56,9 @@ function tick() {
 }
 
 export function startTimes() {
-  localise(document);
+  choose();
   tick();
   setInterval(tick, 1000);
-  document.addEventListener("htmx:after:swap", () => localise(document));
+  document.addEventListener("htmx:after:swap", localise);
+  document.addEventListener("pref", choose);
 }

@@ -13,7 +13,8 @@ from agents.models import SkillVersion
 from config.api import api
 from contract import blobs
 from contract.roles import Role
-from sessions import files
+from sessions import files, log
+from sessions.events import Draft
 from sessions.models import Session, Thread
 from tests.api.conftest import Caller, caller, refusal
 from tests.api.test_skills import make as make_skill
@@ -31,6 +32,10 @@ COLLECTIONS = {
 }
 BEARER = {"type": "static_bearer", "mcp_server_url": "https://mcp.example", "token": "t"}
 BODIES: dict[str, Any] = {
+    "POST /x/approvals/decide": {"ids": ["sevt_x"], "result": "deny"},
+    "POST /x/approvals/{approval_id}/decide": {"result": "deny"},
+    "POST /x/approvals/{approval_id}/assign": {"assignee": None},
+    "POST /x/approvals/targets": {"kind": "webhook", "address": "https://example.com/hook"},
     "POST /x/permissions/test": {"session_id": "sesn_x", "tool": "bash"},
     "POST /agents": {"name": "n", "model": "m"},
     "POST /agents/{agent_id}": {"name": "n"},
@@ -97,9 +102,19 @@ def things(alice: Caller, agent: str, environment: str) -> dict[str, str]:
         "session_id": session,
         "thread_id": Thread.objects.get(session_id=session).pk,
         "resource_id": resource,
+        "approval_id": asks(row),
+        "target_id": alice.post("/x/approvals/targets", BODIES["POST /x/approvals/targets"])["id"],
         "file_id": file.pk,
         "model_id": "demo",
     }
+
+
+def asks(session: Session) -> str:
+    """A call that waits for a person."""
+    call = {"name": "bash", "input": {"command": "ls"}, "evaluated_permission": "ask"}
+    thread = Thread.objects.get(session=session)
+    (event,) = log.append(session.pk, thread.pk, [Draft("agent.tool_use", call)])
+    return event.pk
 
 
 def address(path: str, things: dict[str, str]) -> str:

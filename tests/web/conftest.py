@@ -20,13 +20,18 @@ from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
 from sessions.events import Draft
-from sessions.models import Deployment, Event, File, Session, Thread
+from sessions.models import Deployment, Event, File, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
+from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from playwright.sync_api import Browser, Page
+
     from credentials.models import ApiKey
+    from tests.live import Installation
 
 ASKING = {
     "type": "agent_toolset_20260401",
@@ -52,6 +57,7 @@ class World:
     thread: Thread
     output: File
     deployment: Deployment
+    hook: WebhookEndpoint
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
@@ -123,6 +129,13 @@ def world(db: None) -> World:
         },
         acting,
     )
+    hook = WebhookEndpoint.objects.create(
+        workspace=workspace,
+        url="https://hooks.example/all",
+        enabled_events=["session.status_idled"],
+        created_at=deployment.created_at,
+        updated_at=deployment.created_at,
+    )
     return World(
         workspace,
         acting,
@@ -137,4 +150,38 @@ def world(db: None) -> World:
         thread,
         output,
         deployment,
+        hook,
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser's console said against us while the server was up."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, installation: Installation, complaints: list[str]) -> Iterator[Page]:
+    """A signed-in browser."""
+    context = browser.new_context(base_url=installation.url, viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto("/login")
+    page.get_by_label("Username").fill(installation.username)
+    page.get_by_label("Password").fill(installation.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/")
+    yield page
+    context.close()

@@ -33,6 +33,8 @@ class Door:
 
 DOORS = [
     Door("sessions:overview"),
+    Door("sessions:shortcuts"),
+    Door("sessions:palette"),
     Door("sessions:list"),
     Door("sessions:new", viewer=False),
     Door("sessions:session", ("session",)),
@@ -50,6 +52,14 @@ DOORS = [
     Door("sessions:schedule_run", ("deployment",), "POST", viewer=False, owner=302),
     Door("sessions:schedule_pause", ("deployment",), "POST", viewer=False, owner=302),
     Door("sessions:schedule_archive", ("deployment",), "POST", viewer=False, owner=302),
+    Door("sessions:webhooks", viewer=False),
+    Door("sessions:webhook_new", viewer=False),
+    Door("sessions:webhook", ("hook",), viewer=False),
+    Door("sessions:webhook_edit", ("hook",), viewer=False),
+    Door("sessions:webhook_state", ("hook",), "POST", viewer=False, owner=302),
+    Door("sessions:webhook_secret", ("hook",), "POST", viewer=False),
+    Door("sessions:webhook_delete", ("hook",), "POST", viewer=False, owner=302),
+    Door("sessions:webhook_redeliver", ("hook",), "POST", viewer=False, owner=404),
     Door("agents:list"),
     Door("agents:new", viewer=False),
     Door("agents:agent", ("agent",)),

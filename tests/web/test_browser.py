@@ -3,102 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.web.chromium import IN_CHROMIUM, numbers, same_after_reload, say, settled, start
 
+if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from tests.live import Installation
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-PATIENCE = 30_000  # milliseconds; a deadline, never a pause
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.live,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the browser tests did not run"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """What the browser's console said against us while the server was up."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Browser, installation: Installation, complaints: list[str]) -> Iterator[Page]:
-    """A signed-in browser."""
-    context = browser.new_context(base_url=installation.url, viewport={"width": 1400, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto("/login")
-    page.get_by_label("Username").fill(installation.username)
-    page.get_by_label("Password").fill(installation.password)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/")
-    yield page
-    context.close()
-
-
-def start(page: Page, task: str, agent: str = "Demo") -> None:
-    """Start a session from the page."""
-    page.goto("/sessions/new/")
-    page.get_by_label("Agent").select_option(label=agent)
-    page.get_by_label("Task").fill(task)
-    page.get_by_role("button", name="Start session").click()
-    page.wait_for_url(re.compile(r"/sessions/sesn_\w+/$"))
-    page.wait_for_selector("#live[data-connected]")
-    page.evaluate("window.neverReloaded = true")
-
-
-def say(page: Page, words: str) -> None:
-    page.get_by_label("Message", exact=True).fill(words)
-    page.keyboard.press("Control+Enter")
-
-
-def settled(page: Page) -> None:
-    page.wait_for_selector("#state-now .pill.done")
-
-
-def numbers(page: Page) -> list[int]:
-    """The event numbers of the rows, in the order of the page."""
-    return [int(row.get_attribute("data-seq") or 0) for row in page.query_selector_all("#log > .row:not(.streaming)")]
-
-
-def transcript(page: Page) -> str:
-    return re.sub(r' new"', '"', page.inner_html("#log"))
-
-
-def same_after_reload(page: Page) -> None:
-    """What was pushed is what a reload shows: the last push may still be on its way when the state says done."""
-    page.wait_for_selector("#log > .row.mark:last-child >> text=Turn finished")
-    pushed = transcript(page)
-    assert numbers(page) == sorted(set(numbers(page)))
-    page.reload()
-    page.wait_for_selector("#live[data-connected]")
-    assert re.sub(r"\s+", " ", transcript(page)) == re.sub(r"\s+", " ", pushed)
+pytestmark = IN_CHROMIUM
 
 
 def test_a_session_is_watched_live_without_a_reload(page: Page, complaints: list[str]) -> None:
@@ -224,7 +140,8 @@ def test_no_page_scrolls_sideways(page: Page, width: int) -> None:
 def test_a_chosen_theme_is_kept(page: Page) -> None:
     page.emulate_media(color_scheme="light")
     page.goto("/")
-    page.get_by_role("button", name="Switch to the dark theme").click()
+    page.get_by_role("button", name="View").click()
+    page.get_by_role("button", name="Dark").click()
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.goto("/agents/")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"

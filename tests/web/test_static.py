@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from pathlib import Path
 
 import pytest
+
+from sessions import events as ev
+from sessions.events import Draft
+from tests.web.conftest import World, text
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC, TEMPLATES = ROOT / "static", ROOT / "templates"
@@ -15,7 +20,7 @@ VENDORED = re.findall(
     (STATIC / "vendor/LICENSES.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
-CSS_BUDGET, JS_BUDGET = 30_000, 20_000
+CSS_BUDGET, JS_BUDGET, PAGE_BUDGET = 30_000, 20_000, 60_000
 
 
 @pytest.mark.parametrize(("name", "digest"), VENDORED, ids=[name for name, _ in VENDORED])
@@ -30,23 +35,60 @@ def test_every_file_others_wrote_is_recorded() -> None:
     assert others == {name for name, _ in VENDORED}
 
 
-def test_our_styles_and_scripts_stay_within_their_budget() -> None:
-    styles = sum(path.stat().st_size for path in (STATIC / "css").glob("*.css") if path.name != "admin.css")
-    scripts = sum(path.stat().st_size for path in (STATIC / "js").glob("*.js"))
-    print(f"css {styles} of {CSS_BUDGET} bytes, js {scripts} of {JS_BUDGET} bytes")
-    assert styles <= CSS_BUDGET
-    assert scripts <= JS_BUDGET
+def stylesheets(page: str) -> set[str]:
+    return set(re.findall(r'href="/static/(css/[\w./-]+)"', page))
+
+
+def scripts(page: str) -> set[str]:
+    """Our modules that a page loads, and those that they import."""
+    found = set(re.findall(r'src="/static/(js/[\w./-]+)"', page))
+    todo = list(found)
+    while todo:
+        text = (STATIC / todo.pop()).read_text(encoding="utf-8")
+        new = {f"js/{name}" for name in re.findall(r'from "\./([\w.-]+)"', text)} - found
+        found |= new
+        todo += new
+    return found
+
+
+def weight(names: set[str]) -> int:
+    return sum((STATIC / name).stat().st_size for name in names)
+
+
+def pages_of(world: World) -> list[str]:
+    session = f"/sessions/{world.session.pk}/"
+    return ["/", "/sessions/", "/sessions/new/", session, f"{session}events/", f"{session}files/", "/agents/", "/keys/"]
+
+
+def test_a_page_loads_our_styles_and_scripts_within_their_budget(world: World) -> None:
+    for path in pages_of(world):
+        page = world.alice.get(path).content.decode()
+        styles, modules = weight(stylesheets(page)), weight(scripts(page))
+        print(f"{path}: css {styles} of {CSS_BUDGET} bytes, js {modules} of {JS_BUDGET} bytes")
+        assert 0 < styles <= CSS_BUDGET, path
+        assert 0 < modules <= JS_BUDGET, path
+
+
+def test_a_page_with_all_it_loads_besides_fonts_stays_below_60_kb_compressed(world: World) -> None:
+    world.append(*[Draft(ev.AGENT_MESSAGE, {"content": text(f"Words of {n}, some **bold**.")}) for n in range(40)])
+    for path in pages_of(world):
+        page = world.alice.get(path).content.decode()
+        loaded = [(STATIC / name).read_bytes() for name in stylesheets(page) | scripts(page)]
+        loaded += [(STATIC / name).read_bytes() for name in ("vendor/htmx.bundle.js", "icons.svg", "favicon.svg")]
+        size = sum(len(gzip.compress(one)) for one in [page.encode(), *loaded])
+        print(f"{path}: {size} of {PAGE_BUDGET} bytes")
+        assert size < PAGE_BUDGET, path
 
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: str(path.name))
 def test_a_template_holds_nothing_that_the_policy_would_block(template: Path) -> None:
-    text = template.read_text(encoding="utf-8")
-    assert not re.search(r"<script(?![^>]*\bsrc=)", text)
-    assert not re.search(r"<style\b", text)
-    assert not re.search(r"\sstyle=", text)
-    assert not re.search(r"\son\w+=", text)
-    assert not re.search(r"hx-on|javascript:", text)
-    assert not re.search(r"https?://", text.replace("http://www.w3.org", ""))
+    source = template.read_text(encoding="utf-8")
+    assert not re.search(r"<script(?![^>]*\bsrc=)", source)
+    assert not re.search(r"<style\b", source)
+    assert not re.search(r"\sstyle=", source)
+    assert not re.search(r"\son\w+=", source)
+    assert not re.search(r"hx-on|javascript:", source)
+    assert not re.search(r"https?://", source.replace("http://www.w3.org", ""))
 
 
 def test_every_icon_named_in_a_template_is_in_the_sprite() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 REOPENINGS = 3
 WAIT_FOR_HOST_SECONDS = 20.0
 RETRY_HOST_SECONDS = 0.2
+LOOK_SECONDS = 0.5
 
 
 def backend() -> SandboxBackend:
@@ -118,9 +120,17 @@ class SandboxHand:
         return drafts
 
     def _bash(self, call_id: str, command: str, seconds: int) -> CallResult:
-        """An errand of our own in the sandbox, in the shell that the agent uses too."""
+        """An errand of our own in the sandbox, in the shell that the agent uses too; ends with the turn."""
         tool_input = {"command": command, "timeout_ms": seconds * 1000}
-        return self._backend.call(self._session_id, call_id, "bash", tool_input)
+        pool = ThreadPoolExecutor(1, thread_name_prefix="errand")
+        try:
+            work = pool.submit(self._backend.call, self._session_id, call_id, "bash", tool_input)
+            while not wait([work], timeout=LOOK_SECONDS).done:
+                if self._turn.give_up():
+                    self.interrupt()
+            return work.result()
+        finally:
+            pool.shutdown(wait=False)
 
     def _patiently(self, ask: Callable[[], Connection]) -> Connection:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS

@@ -1,0 +1,148 @@
+// The keyboard: data-key="g s" on an element makes those keys press it (or focus a field); j and k walk through
+// [data-row]; "?" shows the table; Ctrl or Command and K opens the palette. Single keys rest while one types.
+
+const PAUSE = 1200;
+const PREFIX = "g";
+const ROWS = "[data-row], #log > .row";
+const visible = (node) => node.checkVisibility?.() ?? node.offsetParent !== null;
+const typing = (node) => node.matches?.("input, textarea, select, [contenteditable]") && node.type !== "checkbox";
+
+let before = "";
+let timer = 0;
+
+export function startKeys() {
+  document.addEventListener("keydown", pressed);
+  document.addEventListener("click", (event) => event.target.closest("[data-palette]") && openPalette());
+  const palette = document.getElementById("palette");
+  palette?.addEventListener("input", () => search(palette));
+  palette?.addEventListener("keydown", (event) => walk(palette, event));
+}
+
+function pressed(event) {
+  if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    openPalette();
+    return;
+  }
+  if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return;
+  if (document.documentElement.dataset.keys === "off" || typing(event.target)) return;
+  if (document.querySelector("dialog[open]")) return;
+  const keys = before ? `${before} ${event.key}` : event.key;
+  remember(keys === PREFIX ? PREFIX : "");
+  if (single(keys, event) !== false) event.preventDefault();
+}
+
+function remember(keys) {
+  clearTimeout(timer);
+  before = keys;
+  if (keys) timer = setTimeout(() => remember(""), PAUSE);
+}
+
+function single(keys, event) {
+  if (keys === "?") return openSheet();
+  if (keys === "j" || keys === "k") return move(keys === "j" ? 1 : -1);
+  if (keys === "Enter" && event.target.matches(ROWS)) return event.target.querySelector("a, button")?.click();
+  const target = find(keys);
+  if (!target) return false;
+  if (typing(target)) target.focus();
+  else target.click();
+}
+
+// The row one is on comes first; a key that every row offers does nothing until one is on a row.
+function find(keys) {
+  const offered = [...document.querySelectorAll(`[data-key="${CSS.escape(keys)}"]`)].filter(visible);
+  const row = document.querySelector(".current");
+  return offered.find((node) => row?.contains(node)) ?? offered.find((node) => !node.closest("[data-row]"));
+}
+
+function move(by) {
+  const rows = [...document.querySelectorAll(ROWS)].filter(visible);
+  if (!rows.length) return false;
+  const at = rows.indexOf(document.activeElement?.closest(ROWS) ?? document.querySelector(".current"));
+  const next = rows[Math.min(rows.length - 1, Math.max(0, at + by))];
+  document.querySelector(".current")?.classList.remove("current");
+  next.classList.add("current");
+  next.tabIndex = -1;
+  next.focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest" });
+}
+
+async function openSheet() {
+  const sheet = document.getElementById("sheet");
+  const place = sheet.querySelector("div");
+  sheet.showModal();
+  if (place.childElementCount) return;
+  const answer = await fetch(sheet.dataset.href);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  place.replaceChildren(page.querySelector(".keysheet"));
+}
+
+// The palette: the navigation and the page's [data-command] at once, sessions and agents from the server.
+
+function openPalette() {
+  const palette = document.getElementById("palette");
+  if (!palette || palette.open) return;
+  palette.querySelector("input").value = "";
+  palette.showModal();
+  search(palette);
+}
+
+const label = (node) => {
+  const group = node.closest("fieldset")?.querySelector("legend").textContent;
+  return (group ? `${group}: ` : "") + (node.dataset.command || node.textContent.trim() || node.title);
+};
+
+function entry(node) {
+  const item = document.createElement("li");
+  const button = Object.assign(document.createElement("button"), { type: "button" });
+  const icon = node.querySelector("svg")?.cloneNode(true);
+  icon?.setAttribute("aria-hidden", "true");
+  button.append(icon ?? "", label(node));
+  button.addEventListener("click", () => {
+    document.getElementById("palette").close();
+    node.click();
+  });
+  item.setAttribute("role", "option");
+  item.append(button);
+  return item;
+}
+
+function search(palette) {
+  const words = palette.querySelector("input").value.trim();
+  const list = palette.querySelector("ul");
+  const offered = [...document.querySelectorAll(`.mainnav a, [data-command]${words && ", #view [data-pref]"}`)];
+  const fitting = offered.filter((node) => label(node).toLowerCase().includes(words.toLowerCase()));
+  list.replaceChildren(...fitting.slice(0, 20).map(entry));
+  mark(list, 0);
+  clearTimeout(timer);
+  if (words) timer = setTimeout(() => ask(palette, words), 150);
+}
+
+async function ask(palette, words) {
+  const answer = await fetch(`${palette.dataset.href}?q=${encodeURIComponent(words)}`);
+  if (!answer.ok || palette.querySelector("input").value.trim() !== words) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const list = palette.querySelector("ul");
+  list.append(...page.querySelectorAll("li"));
+  if (!list.querySelector("[aria-selected=true]")) mark(list, 0);
+}
+
+function mark(list, at) {
+  const items = [...list.children];
+  items.forEach((item, index) => {
+    item.id = `found-${index}`;
+    item.setAttribute("aria-selected", String(index === at));
+  });
+  items[at]?.scrollIntoView({ block: "nearest" });
+  list.previousElementSibling.setAttribute("aria-activedescendant", items[at]?.id ?? "");
+}
+
+function walk(palette, event) {
+  const list = palette.querySelector("ul");
+  const at = [...list.children].findIndex((item) => item.ariaSelected === "true");
+  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (by) mark(list, (at + by + list.children.length) % list.children.length);
+  else if (event.key === "Enter") list.children[at]?.querySelector("a, button").click();
+  else return;
+  event.preventDefault();
+}

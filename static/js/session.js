@@ -1,0 +1,4 @@
+// The behaviours of a session's pages.
+import { startLive } from "./live.js";
+
+startLive(document.getElementById("live"));
