@@ -10,6 +10,7 @@ import base64
 import re
 import shlex
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -154,10 +155,11 @@ def discovered(said: str) -> list[RepositorySkill]:
             continue
         try:
             path = base64.b64decode(words[1]).decode()
-            head = frontmatter.parse(base64.b64decode(words[2]), directory=path.split("/")[-2])
+            head = frontmatter.parse(base64.b64decode(words[2]), directory=PurePosixPath(path).parent.name)
         except (ValueError, InvalidRequest):
             continue
-        found.append(RepositorySkill(head.name, head.description, path))
+        if path.isprintable():  # it will stand in the prompt
+            found.append(RepositorySkill(head.name, head.description, path))
     return found
 
 

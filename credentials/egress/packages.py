@@ -61,6 +61,8 @@ class Packages:
         for name, urls in zip(QUESTIONS, asked, strict=False):
             if name in VARIABLES and urls:
                 self.variables[VARIABLES[name]] = _without_sign_in(urls[0])
+                if name == "pip" and urls[0].startswith("http://"):  # which pip refuses unless told
+                    self.variables["PIP_TRUSTED_HOST"] = urlsplit(urls[0]).hostname or ""
         log.info("package managers of this machine use: %s", ", ".join(sorted(self.hosts)) or "no host")
 
     async def _urls(self, name: str) -> list[str]:

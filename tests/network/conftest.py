@@ -11,6 +11,7 @@ import pytest
 
 from tests.credentials.egress.rig import OTHERS, Server
 from tests.live import Installation
+from tests.network import wheels
 from tests.network.upstream import WORLD
 from tests.sdk.talk import client_of
 
@@ -28,14 +29,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def online() -> Iterator[Installation]:
+def index() -> Iterator[Server]:
+    """A package index that the installation's pip is configured with."""
+    server = Server(None, address=WORLD)
+    server.respond = wheels.answer
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def online(index: Server) -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="hf-trust-", dir="/tmp") as directory:
         trusted = Path(directory) / "trusted.pem"
         system = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
         trusted.write_text((system.read_text() if system.exists() else "") + OTHERS.certificate)
         settings: dict[str, Any] = {
             "EGRESS_ALLOW_NETWORKS": f"{WORLD}/32",
-            "EGRESS_PACKAGE_HOSTS": WORLD,
+            "PIP_INDEX_URL": f"http://{WORLD}:{index.port}/simple",
             "GIT_HOSTS": f"github.com {WORLD}",
             "SSL_CERT_FILE": str(trusted),
             "RETRY_BASE_SECONDS": "0.05",
