@@ -85,6 +85,9 @@ class Holdfast:
     retry_base_seconds: float  # first wait before a broken model turn is asked again; doubles
     retry_ceiling_seconds: float  # the longest such wait
     instance: str  # names our queue and channels, so that installations can share one Redis
+    searxng_url: str
+    brave_api_key: Secret
+    tavily_api_key: Secret
     mcp_call_seconds: float  # one call of an MCP server's tool
     compact_at_tokens: int  # a prompt beyond it is summarised before the next request
     limits: Mapping[str, Any]  # caps of every session: contract.limits.Limits as it is stored
@@ -147,6 +150,9 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         retry_base_seconds=reader.number("RETRY_BASE_SECONDS", 1.0, low=0.01, high=60.0),
         retry_ceiling_seconds=reader.number("RETRY_CEILING_SECONDS", 60.0, low=0.01, high=3600.0),
         instance=_instance(reader),
+        searxng_url=reader.url("SEARXNG_URL", "", ("http", "https")),
+        brave_api_key=reader.secret("BRAVE_API_KEY"),
+        tavily_api_key=reader.secret("TAVILY_API_KEY"),
         mcp_call_seconds=reader.number("MCP_CALL_SECONDS", 120.0, low=1.0, high=3600.0),
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
         limits=_limits(reader),

@@ -207,6 +207,21 @@ def _about(thread: Thread) -> dict[str, Any]:
     return {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
 
 
+def retry_session(session_id: str, acting: Acting) -> Session:
+    """Ask again where a turn gave up, without another message. 400 for a session that did not give up."""
+    acting.require(Permission.OPERATE)
+    with transaction.atomic():
+        session = lock_session(session_id, acting)
+        primary = Thread.objects.select_for_update().get(session=session, parent=None)
+        gave_up = (primary.stop_reason or {}).get("type") == "retries_exhausted"
+        if session.archived_at is not None or primary.status != "idle" or not gave_up:
+            raise InvalidRequest(f"Session {session_id} has no turn that gave up; send a message instead.")
+        note = Draft(ev.OPS_RETRIED, {"by": acting.label})
+        log.append(session_id, primary.pk, [note, Draft(ev.THREAD_RUNNING, _about(primary))])
+        wake_on_commit(primary.pk)
+    return find_session(session_id, acting)
+
+
 def archive_session(session_id: str, acting: Acting) -> Session:
     """End a session that rests; its history stays (spec core 8.9). A second time changes nothing."""
     acting.require(Permission.OPERATE)

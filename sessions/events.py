@@ -57,7 +57,13 @@ OPS_PACKAGES_INSTALLED = "ops.packages_installed"
 OPS_LIMIT_REACHED = "ops.limit_reached"
 OPS_LIMITS_CHANGED = "ops.limits_changed"
 OPS_REMINDER = "ops.reminder"
-OPS_APPROVAL_EXPIRED = "ops.approval_expired"
+OPS_RETRY = "ops.retry"
+OPS_FALLBACK = "ops.model_fallback"
+OPS_RETRIED = "ops.retried"  # a person asked for another try
+OPS_WORKER_LOST = "ops.worker_lost"
+OPS_SANDBOX_RESTORED = "ops.sandbox_restored"
+OPS_REPAIRED = "ops.rows_repaired"
+OPS_PARKED = "ops.parked"
 OPS_JUDGED = "ops.permission_judged"  # a model judged a call for the policy auto
 OPS_PERMISSIONS = "ops.permissions_changed"
 OPS_CALL_EDITED = "ops.call_edited"
@@ -74,7 +80,7 @@ RESULT_OF = {
 }
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset(RESULT_OF.values())
-SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
+SPENDING = frozenset({MODEL_END, OPS_JUDGED, TOOL_RESULT})  # events whose private part may hold usage and cost
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",

@@ -2,10 +2,14 @@
 
 from django.urls import path
 
-from sessions.views import act, lists, palette, schedules, show, webhooks
+from sessions.views import act, approvals, lists, palette, schedules, show, webhooks
 
 app_name = "sessions"
 urlpatterns = [
+    path("approvals/", approvals.approval_list, name="approvals"),
+    path("approvals/decide/", approvals.decide_many, name="approvals_decide"),
+    path("approvals/<str:approval_id>/", approvals.approval, name="approval"),
+    path("approvals/<str:approval_id>/decide/", approvals.decide, name="approval_decide"),
     path("", lists.home, name="overview"),
     path("help/shortcuts/", palette.shortcuts, name="shortcuts"),
     path("help/palette/", palette.palette, name="palette"),

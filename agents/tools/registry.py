@@ -28,7 +28,7 @@ SANDBOX_TOOLS = frozenset(tool.name for tool in TOOLSET.values() if tool.runs ==
 
 def offered() -> tuple[str, ...]:
     """Names of the tools an agent can really have here."""
-    return tuple(name for name, tool in TOOLSET.items() if tool.not_offered is None)
+    return tuple(name for name, tool in TOOLSET.items() if tool.not_offered() is None)
 
 
 def check_input(name: str, tool_input: Mapping[str, Any]) -> str | None:
@@ -36,8 +36,8 @@ def check_input(name: str, tool_input: Mapping[str, Any]) -> str | None:
     tool = TOOLSET.get(name)
     if tool is None:
         return f"There is no tool named {name}."
-    if tool.not_offered is not None:
-        return tool.not_offered
+    if why := tool.not_offered():
+        return why
     # A null is how some models leave an optional field out.
     required = tool.input_schema["required"]
     given = {key: value for key, value in tool_input.items() if value is not None or key in required}

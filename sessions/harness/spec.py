@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
+from agents.additions import additions
 from agents.mcp.tools import toolsets
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
-from sessions.caps import caps_of, own_caps
+from sessions.bounds import caps_of, own_caps
 from sessions.harness.hands import checkouts
 from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
@@ -44,6 +45,7 @@ class TurnSpec:
     rules: Rulebook
     tool_params: list[dict[str, Any]]
     provider: Provider
+    fallbacks: tuple[str, ...]
     borrower: Borrower
     mcp_servers: Mapping[str, str]  # URLs by name
     toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
@@ -71,6 +73,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
+        fallbacks=tuple(additions(agent).get("fallback_models", ())),
         borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
@@ -99,6 +102,7 @@ def limits(session_id: str, thread_id: str) -> Limits:
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
         compact_at=settings.HOLDFAST_COMPACT_AT_TOKENS,
+        fallbacks=tuple(additions(thread.agent).get("fallback_models", ())),
     )
 
 

@@ -73,7 +73,7 @@ def test_a_rotated_token_serves_the_running_sandbox(
     assert "fetched" in run(talk, "git -C demo fetch && echo fetched")
     host.tokens = {NEXT}
     assert "fetched" not in run(talk, "git -C demo fetch && echo fetched")
-    (mounted,) = client.beta.sessions.resources.list(talk.id)
+    mounted: Any = next(iter(client.beta.sessions.resources.list(talk.id)))
     client.beta.sessions.resources.update(mounted.id, session_id=talk.id, authorization_token=NEXT)
     assert "fetched" in run(talk, "git -C demo fetch && echo fetched")
 

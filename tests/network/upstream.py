@@ -17,13 +17,14 @@ LIMITED: dict[str, Any] = {"type": "limited", "allowed_hosts": [WORLD]}
 
 
 def environment(client: anthropic.Anthropic, **config: Any) -> str:
-    made = client.beta.environments.create(name=f"network {time.time_ns()}", config={"type": "cloud", **config})
-    return made.id
+    wanted: Any = {"type": "cloud", **config}
+    return client.beta.environments.create(name=f"network {time.time_ns()}", config=wanted).id
 
 
 def begin(client: anthropic.Anthropic, *, networking: Any = None, environment_id: str = "", **session: Any) -> Talk:
     """A session of the demo agent in an environment with this networking."""
-    agent = client.beta.agents.create(name="Networker", model="demo", tools=[{"type": TOOLSET}])
+    tools: list[Any] = [{"type": TOOLSET}]
+    agent = client.beta.agents.create(name="Networker", model="demo", tools=tools)
     where = environment_id or environment(client, **({"networking": networking} if networking else {}))
     return Talk(client, client.beta.sessions.create(agent=agent.id, environment_id=where, **session).id)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agents.tools import registry as tools
 from sessions.harness.hands.mcp import McpHand
 from sessions.harness.hands.sandbox import SandboxHand
+from sessions.harness.hands.web import WebHand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PLACES: dict[str, Callable[[Turn], Hand]] = {
     "mcp": McpHand,
     "sandbox": SandboxHand,
+    "server": WebHand,
 }
 
 

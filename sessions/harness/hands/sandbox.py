@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
 
+logger = logging.getLogger(__name__)
+
 REOPENINGS = 3
 WAIT_FOR_HOST_SECONDS = 20.0
 RETRY_HOST_SECONDS = 0.2
@@ -60,6 +63,8 @@ class SandboxHand:
         self._spec = SandboxSpec(self._session_id)
         self._snapshot = ""
         self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
+        self._damaged = ""
+        self._reopened: list[Draft] = []  # by calls, in the pool; committed with their results
         self.is_open = False
 
     def open(self) -> list[Draft]:
@@ -87,12 +92,24 @@ class SandboxHand:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
         if not first:
-            return problems
-        return [
-            Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)}),
-            *installed,
-            *problems,
-        ]
+            return [*self._told(opened), *problems]
+        mark = Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})
+        return [mark, *installed, *problems]
+
+    def _is_sound(self) -> bool:
+        """False for a snapshot that is gone or damaged: the sandbox then starts without what it held."""
+        sound = blobs.is_sound(self._snapshot)
+        if not sound:
+            logger.error("The snapshot %s of session %s is gone or damaged.", self._snapshot, self._session_id)
+            self._snapshot, self._damaged = "", self._snapshot
+        return sound
+
+    def _told(self, opened: Opened) -> list[Draft]:
+        """Say so if the sandbox was not simply there still."""
+        if opened.origin in ("running", "kept"):
+            return []
+        damaged = {"damaged_snapshot": self._damaged} if self._damaged else {}
+        return [Draft(ev.OPS_SANDBOX_RESTORED, {"origin": opened.origin, **damaged})]
 
     def _connected(self, session: Session) -> SandboxSpec:
         """The spec with a network, if there is one; waits a while for a proxy that is starting."""
@@ -146,7 +163,7 @@ class SandboxHand:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
         while True:
             try:
-                if self._snapshot and blobs.exists(self._snapshot):
+                if self._snapshot and self._is_sound():
                     with blobs.open(self._snapshot) as stream:
                         return self._backend.open(self._spec, stream)
                 return self._backend.open(self._spec)
@@ -177,14 +194,15 @@ class SandboxHand:
                     raise
                 reattempt = True
                 self._spec = replace(self._spec, first=False)
-                self._open()
+                self._reopened += self._told(self._open())
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
         """Store what the call left among the outputs, and tell of its requests."""
         if result.outputs:
             outputs.capture(self._session_id, result.outputs, self._read_output)
-        return self._network.drafts(call.name) if self._network else []
+        reopened, self._reopened = self._reopened, []
+        return reopened + (self._network.drafts(call.name) if self._network else [])
 
     def tend(self) -> list[Draft]:
         """While calls run: what is to be committed meanwhile."""
