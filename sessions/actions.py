@@ -48,6 +48,7 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
     acting.require(Permission.OPERATE)
     version, snapshot = definitions.define(body["agent"], acting)
     environment = _environment(body["environment_id"], acting)
+    definitions.check_tools(snapshot)
     definitions.check_reachable(snapshot, environment)
     events = list(body.get("initial_events") or ())
     _check_initial_events(events)
@@ -168,6 +169,7 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidRequest(f"agent: can't be updated while the session is {session.status}; interrupt it first")
         snapshot = definitions.changed(session.agent_snapshot, agent)
         notyet.check(Wanted(snapshot))
+        definitions.check_tools(snapshot)
         definitions.check_reachable(snapshot, session.environment)
         wanted["agent_snapshot"] = snapshot
     return {column: value for column, value in wanted.items() if value != getattr(session, column)}

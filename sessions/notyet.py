@@ -14,7 +14,6 @@ from contract.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-WEB_TOOLS = ("web_fetch", "web_search")
 NOTHING: Mapping[str, Any] = {}
 
 Refusal = tuple[str, str] | None
@@ -28,19 +27,6 @@ class Wanted:
     environment: Mapping[str, Any] = field(default_factory=dict)
     vault_ids: Sequence[str] = ()
     resources: Sequence[Mapping[str, Any]] = ()
-
-
-def mcp_servers(wanted: Wanted) -> Refusal:
-    return ("agent.mcp_servers", "MCP servers are") if wanted.agent["mcp_servers"] else None
-
-
-def web_tools(wanted: Wanted) -> Refusal:
-    """Only those that were asked for by name: a toolset's default enables all tools, and they are not offered."""
-    for tool in wanted.agent["tools"]:
-        for config in tool.get("configs", ()):
-            if tool["type"] == "agent_toolset_20260401" and config["name"] in WEB_TOOLS and config["enabled"]:
-                return "agent.tools", f"the tool {config['name']} is"
-    return None
 
 
 def skills(wanted: Wanted) -> Refusal:
@@ -73,8 +59,6 @@ def _resource(wanted: Wanted, kind: str) -> Refusal:
 
 
 ENTRIES = (
-    mcp_servers,
-    web_tools,
     skills,
     multiagent,
     execution_identity,
