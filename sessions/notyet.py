@@ -39,32 +39,9 @@ def self_hosted(wanted: Wanted) -> Refusal:
     return ("environment_id", "self_hosted environments are") if theirs else None
 
 
-def packages(wanted: Wanted) -> Refusal:
-    lists = [names for key, names in wanted.environment.get("packages", NOTHING).items() if key != "type"]
-    return ("environment_id", "environments with packages are") if any(lists) else None
-
-
-def vaults(wanted: Wanted) -> Refusal:
-    return ("vault_ids", "vaults are") if wanted.vault_ids else None
-
-
-def repositories(wanted: Wanted) -> Refusal:
-    return _resource(wanted, "github_repository")
-
-
-def _resource(wanted: Wanted, kind: str) -> Refusal:
-    for index, one in enumerate(wanted.resources):
-        if one["type"] == kind:
-            return f"resources.{index}", f"{kind} resources are"
-    return None
-
-
 ENTRIES = (
     execution_identity,
     self_hosted,
-    packages,
-    vaults,
-    repositories,
 )
 
 

@@ -116,7 +116,8 @@ class SandboxSpec:
     the session's beginning.
 
     ``network``: ``none`` is a loopback interface and nothing else; ``proxy`` adds the machine's egress proxy on one
-    port of it, and ``trust`` is the certificate (PEM) to trust besides the system's.
+    port of it, and ``trust`` is the certificate (PEM) to trust besides the system's. ``packages`` names the package
+    sets to show (``agents.sandboxes.packages``); one that is not kept here is not shown.
     """
 
     sandbox_id: str
@@ -127,6 +128,7 @@ class SandboxSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     folders: Sequence[SharedFolder] = ()
     first: bool = False
+    packages: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,13 @@ class SandboxBackend(Protocol):
 
     def exchange(self, sandbox_id: str, folder: str, updates: Sequence[FolderUpdate]) -> FolderState:
         """Carry out updates of a shared folder, each only if its file is still as seen; then tell what changed."""
+
+    def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
+        """Make the package set that ``spec.sandbox_id`` names, by a command in a sandbox of its own.
+
+        None if it is kept already; a set whose command fails is not kept. Takes as long as the spec's
+        ``call_seconds``; whoever asks meanwhile waits for the same.
+        """
 
     def close(self, sandbox_id: str, *, discard: bool = False) -> None:
         """End all its processes; ``discard`` also removes directory and journal."""

@@ -96,6 +96,7 @@ class Server:
             "snapshot": self._snapshot,
             "read_output": self._read_output,
             "exchange": self._exchange,
+            "make_packages": self._make_packages,
             "close": self._close,
             "sweep": self._sweep,
         }
@@ -194,6 +195,10 @@ class Server:
         state = self._backend.exchange(request["sandbox_id"], request["folder"], updates)
         connection.send_json({"ok": state_to(state)})
 
+    def _make_packages(self, connection: Connection, request: dict[str, Any]) -> None:
+        result = self._backend.make_packages(_spec(connection, request["spec"]), request["command"])
+        connection.send_json({"ok": result_to(result) if result else None})
+
     def _close(self, connection: Connection, request: dict[str, Any]) -> None:
         self._backend.close(request["sandbox_id"], discard=request["discard"])
         connection.send_json({"ok": None})
@@ -231,6 +236,7 @@ def _spec(connection: Connection, record: dict[str, Any]) -> SandboxSpec:
         environment=record["environment"],
         folders=tuple(SharedFolder(**one) for one in record["folders"]),
         first=record["first"],
+        packages=tuple(record["packages"]),
     )
 
 

@@ -174,6 +174,7 @@ def spec_to(spec: SandboxSpec) -> dict[str, Any]:
         "environment": dict(spec.environment),
         "folders": [{"name": folder.name, "read_only": folder.read_only} for folder in spec.folders],
         "first": spec.first,
+        "packages": list(spec.packages),
     }
 
 

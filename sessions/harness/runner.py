@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseFailure
@@ -18,6 +19,7 @@ from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide, session_error
 from sessions.harness.effects import Effects
+from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.lease import Lease, keeper
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
@@ -143,7 +145,24 @@ class Runner:
         self._catch_up()
         spec = self._with_servers(spec)
         self.effects = Effects(self.lease, spec, self.state, self.prompt)
+        self._with_repositories(self.effects, thread)
         return self.effects
+
+    def _with_repositories(self, effects: Effects, thread: Thread) -> None:
+        """Clone the session's repositories before the model is asked: it is told of the skills in them.
+
+        What keeps the sandbox from opening is told by the first call that needs it.
+        """
+        if not effects.spec.repositories_pending or self.state.status in ("idle", "terminated"):
+            return
+        try:
+            drafts = effects.hands.open_sandbox()
+        except CannotCarryOut as error:
+            logger.warning("The repositories of session %s have to wait: %s", thread.session_id, error)
+            return
+        if drafts:
+            self._advance(log.append(thread.session_id, thread.pk, drafts, lease=self.lease))
+        effects.spec = replace(effects.spec, system=specs.load(thread.session, thread).system)
 
     def _with_servers(self, spec: TurnSpec) -> TurnSpec:
         """Add the tools of the session's MCP servers, unless the thread rests and needs none."""

@@ -16,12 +16,13 @@ from agents.tools import registry as tools
 from credentials.connections import connection_for
 from sessions.bounds import caps_of, own_caps
 from sessions.harness import notes
-from sessions.harness.hands import skills
+from sessions.harness.hands import checkouts, skills
 from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
 from sessions.log import UnknownThread
 from sessions.models import Thread
+from sessions.repositories import skills_note
 from sessions.teams import MEMBER_NOTE, RUN_NOTE, Team, lead_note, team_of, tools_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class TurnSpec:
     borrower: Borrower
     mcp_servers: Mapping[str, str]  # URLs by name
     toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
+    repositories_pending: bool  # some are not in the sandbox yet
 
     @property
     def effort(self) -> str | None:
@@ -77,7 +79,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         workspace_id=session.workspace_id,
         agent_name=thread.agent_name,
         model=agent["model"],
-        system=system_prompt(agent["system"], sandboxed=sandboxed, notes=_notes(session, thread, team, sandboxed)),
+        system=system_prompt(agent["system"], sandboxed=sandboxed, notes=_notes(session, thread, team, grants)),
         grants=grants,
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
@@ -90,23 +92,26 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
+        repositories_pending=sandboxed and checkouts.pending(session.id),
     )
 
 
-def _notes(session: Session, thread: Thread, team: Team, sandboxed: bool) -> list[str | None]:
-    """What is in the sandbox for this agent: memory stores, which its session shares, and skills; and its team."""
+def _notes(session: Session, thread: Thread, team: Team, grants: Mapping[str, Grant]) -> list[str | None]:
+    """What is in the sandbox for this agent: memory stores, which its session shares, and skills; and its team.
+
+    Skills are read with the tool ``read``; without it they are not told of.
+    """
     teaming = lead_note(team) if thread.parent_id is None else RUN_NOTE if thread.workflow_run_id else MEMBER_NOTE
-    if not sandboxed:
+    if not tools.SANDBOX_TOOLS & grants.keys():
         return [teaming]
-    agent = thread.agent
     stores = session.resources.filter(kind="memory_store").order_by("created_at", "id")
-    own = [skill["version"] for skill in agent["skills"]]
-    shown = skills.mounted(session.agent_snapshot) if own else {}
-    return [
-        notes.memory_note([(store.mount_path, store.details) for store in stores]),
-        notes.skills_note([shown[version] for version in own if version in shown]),
-        teaming,
-    ]
+    found: list[str | None] = [notes.memory_note([(store.mount_path, store.details) for store in stores])]
+    if "read" in grants:
+        own = [skill["version"] for skill in thread.agent["skills"]]
+        shown = skills.mounted(session.agent_snapshot) if own else {}
+        found.append(notes.skills_note([shown[version] for version in own if version in shown]))
+        found.append(skills_note(checkouts.skills(session.id)))
+    return [*found, teaming]
 
 
 def provider(model_id: str, workspace_id: str) -> Provider:

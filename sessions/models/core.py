@@ -215,6 +215,7 @@ class Resource(models.Model):
     store_id = models.CharField(max_length=40, blank=True, default="")  # no foreign key: it outlives the store
     details = models.JSONField(default=dict, blank=True)
     sealed = models.BinaryField(default=b"", editable=False)
+    state = models.JSONField(default=dict, blank=True)  # of a repository in the sandbox: commit and skills
     mount_path = models.TextField()
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,17 +30,16 @@ from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
 from sessions.events import Draft
-from sessions.harness.hands import memory, skills
+from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.hands.memory import Memories
-from sessions.harness.hands.network import Network, denials
+from sessions.harness.hands.network import Connection, Network, denials
 from sessions.models import Resource, Session, Thread
 from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from credentials.egress.client import Registered
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
 
@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 REOPENINGS = 3
 WAIT_FOR_HOST_SECONDS = 20.0
 RETRY_HOST_SECONDS = 0.2
+LOOK_SECONDS = 0.5
 
 
 def backend() -> SandboxBackend:
@@ -98,15 +99,18 @@ class SandboxHand:
         self._snapshot = session.snapshot
         try:
             self._spec = self._connected(session)
+            installed = self._furnish(session, first=first)
             opened = self._open()
             self._memories.bring_in()
             problems = self._network.problems(session) if self._network and first else []
+            problems += self._check_out(session, anew=opened.origin == "fresh")
         except (SandboxError, EgressUnavailable) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
         if seen:
-            return self._told(opened)
-        return [Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)}), *problems]
+            return [*self._told(opened), *problems]
+        mark = Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})
+        return [mark, *installed, *problems]
 
     def _alone(self) -> bool:
         """Whether no other thread of the session can ever have used its sandbox."""
@@ -132,10 +136,40 @@ class SandboxHand:
         if self._network is None:
             return self._spec
         told = self._patiently(partial(self._network.tell, session))
-        environment = {**told.variables, **told.placeholders}
-        return replace(self._spec, network="proxy", trust=told.trust, environment=environment)
+        return replace(self._spec, network="proxy", trust=told.trust, environment=told.environment)
 
-    def _patiently(self, ask: Callable[[], Registered]) -> Registered:
+    def _furnish(self, session: Session, *, first: bool) -> list[Draft]:
+        """Show the environment's packages; before the first opening those are installed that nobody installed yet."""
+        wanted = environments.packages(session)
+        self._spec = replace(self._spec, packages=tuple(wanted))
+        if not first or not wanted:
+            return []
+        return environments.install(self._backend, self._network, wanted, self._turn.give_up)
+
+    def _check_out(self, session: Session, *, anew: bool) -> list[Draft]:
+        """Put the session's repositories there, once; those that could not be had are tried again in each turn."""
+        if self._network is None:
+            return []
+        drafts = checkouts.check_out(session, self._bash, anew=anew)
+        if drafts:
+            self._network.collect()
+            drafts = [*self._network.drafts("clone"), *drafts]
+        return drafts
+
+    def _bash(self, call_id: str, command: str, seconds: int) -> CallResult:
+        """An errand of our own in the sandbox, in the shell that the agent uses too; ends with the turn."""
+        tool_input = {"command": command, "timeout_ms": seconds * 1000}
+        pool = ThreadPoolExecutor(1, thread_name_prefix="errand")
+        try:
+            work = pool.submit(self._backend.call, self._session_id, call_id, "bash", tool_input)
+            while not wait([work], timeout=LOOK_SECONDS).done:
+                if self._turn.give_up():
+                    self.interrupt()
+            return work.result()
+        finally:
+            pool.shutdown(wait=False)
+
+    def _patiently(self, ask: Callable[[], Connection]) -> Connection:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
         while True:
             try:
