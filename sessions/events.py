@@ -53,6 +53,8 @@ OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TOOLS_LEFT_OUT = "ops.tools_left_out"
 OPS_TAKEN_OVER = "ops.taken_over"
+OPS_WORKER_STARTED = "ops.worker_started"  # an outside one, of a self_hosted environment
+OPS_WORKER_LOST = "ops.worker_lost"
 OPS_LIMIT_REACHED = "ops.limit_reached"
 OPS_LIMITS_CHANGED = "ops.limits_changed"
 OPS_REMINDER = "ops.reminder"
@@ -71,7 +73,7 @@ RESULT_OF = {
     MCP_TOOL_USE: MCP_TOOL_RESULT,
 }
 CALLS = frozenset(RESULT_OF)
-RESULTS = frozenset(RESULT_OF.values())
+RESULTS = frozenset({*RESULT_OF.values(), USER_TOOL_RESULT})
 SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",

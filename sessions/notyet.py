@@ -56,11 +56,6 @@ def execution_identity(wanted: Wanted) -> Refusal:
     return ("agent.execution_identity", "execution identities other than service_account are") if other else None
 
 
-def self_hosted(wanted: Wanted) -> Refusal:
-    theirs = wanted.environment.get("type") == "self_hosted"
-    return ("environment_id", "self_hosted environments are") if theirs else None
-
-
 def packages(wanted: Wanted) -> Refusal:
     lists = [names for key, names in wanted.environment.get("packages", NOTHING).items() if key != "type"]
     return ("environment_id", "environments with packages are") if any(lists) else None
@@ -91,7 +86,6 @@ ENTRIES = (
     skills,
     multiagent,
     execution_identity,
-    self_hosted,
     packages,
     vaults,
     repositories,

@@ -166,13 +166,15 @@ def _stopped(state: ThreadState, limits: Limits, now: datetime) -> Finish | None
 def _calls(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     ready: list[Action] = []
     waiting: list[str] = []
+    asked = False
     for call in state.calls.values():
-        if call.verdict == "ask":
+        if call.verdict == "ask" or (call.outside and call.verdict == "allow"):
             waiting.append(call.id)
+            asked = asked or call.verdict == "ask"
         else:
             ready.append(RunTool(call) if call.verdict == "allow" else Refuse(call))
     patience = limits.caps.approval_seconds
-    until = None if patience is None else now + timedelta(seconds=patience)
+    until = None if patience is None or not asked else now + timedelta(seconds=patience)
     return ready or [Finish(ev.requires_action(waiting), until=until)]
 
 

@@ -108,7 +108,7 @@ class Runner:
         log.append(self.lease.session_id, thread.id, drafts, lease=self.lease)
 
     def _prepare(self) -> Effects:
-        thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
+        thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
         if self.lease.previous:

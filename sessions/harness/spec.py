@@ -45,6 +45,7 @@ class TurnSpec:
     borrower: Borrower
     mcp_servers: Mapping[str, str]  # URLs by name
     toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
+    outside: frozenset[str] = frozenset()  # tools that an outside worker carries out
 
     @property
     def effort(self) -> str | None:
@@ -57,13 +58,14 @@ def load(session: Session, thread: Thread) -> TurnSpec:
     agent = thread.agent
     grants = policies.grants(agent["tools"], tools.offered())
     sandboxed = any(name in tools.SANDBOX_TOOLS for name in grants)
+    outside = session.environment.config["type"] == "self_hosted"
     return TurnSpec(
         session_id=session.id,
         thread_id=thread.id,
         workspace_id=session.workspace_id,
         agent_name=thread.agent_name,
         model=agent["model"],
-        system=system_prompt(agent["system"], sandboxed=sandboxed),
+        system=system_prompt(agent["system"], sandboxed=sandboxed and not outside),
         grants=grants,
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
@@ -71,6 +73,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
+        outside=frozenset(tools.SANDBOX_TOOLS) if outside else frozenset(),
     )
 
 

@@ -4,12 +4,14 @@ from sessions.models.approvals import Approval, Notice, NoticeTarget
 from sessions.models.core import STATUSES, Event, File, Resource, Session, Thread
 from sessions.models.deployments import Deployment, DeploymentRun
 from sessions.models.webhooks import WebhookDelivery, WebhookEndpoint
+from sessions.models.work import EnvironmentKey, Work, WorkerSeen
 
 __all__ = [
     "STATUSES",
     "Approval",
     "Deployment",
     "DeploymentRun",
+    "EnvironmentKey",
     "Event",
     "File",
     "Notice",
@@ -19,4 +21,6 @@ __all__ = [
     "Thread",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "Work",
+    "WorkerSeen",
 ]

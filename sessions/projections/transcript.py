@@ -29,6 +29,8 @@ MARKS = {
     COMPACTED: ("queue-list", "Earlier conversation condensed for the model"),
     ev.OPS_TAKEN_OVER: ("arrow-path", "Another worker took over"),
     ev.OPS_SANDBOX_OPENED: ("cube", "Sandbox opened"),
+    ev.OPS_WORKER_STARTED: ("server-stack", "An outside worker took the session"),
+    ev.OPS_WORKER_LOST: ("exclamation-triangle", "The outside worker was lost; the session is queued for another"),
 }
 ENDINGS = {
     "end_turn": ("check", "Turn finished"),
