@@ -77,6 +77,7 @@ RESULTS = frozenset({*RESULT_OF.values(), USER_TOOL_RESULT})
 SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
+    USER_TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
     MCP_TOOL_RESULT: "mcp_tool_use_id",
 }

@@ -67,7 +67,8 @@ def poll(request: Request, environment_id: str, query: Query[PollQuery]) -> Any:
     request.acting.require(Permission.OPERATE)
     environment = _environment(request, environment_id)
     worker = request.headers.get("anthropic-worker-id", "")[:256]
-    queue.seen(environment, worker)
+    if worker:
+        queue.seen(environment, worker)
     until = time.monotonic() + (query.block_ms or 0) / 1000
     while True:
         found = queue.poll(environment, worker, query.reclaim_older_than_ms)
