@@ -48,6 +48,7 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
     acting.require(Permission.OPERATE)
     version, snapshot = definitions.define(body["agent"], acting)
     environment = _environment(body["environment_id"], acting)
+    definitions.check_tools(snapshot)
     definitions.check_reachable(snapshot, environment)
     events = list(body.get("initial_events") or ())
     _check_initial_events(events)
@@ -168,6 +169,7 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidRequest(f"agent: can't be updated while the session is {session.status}; interrupt it first")
         snapshot = definitions.changed(session.agent_snapshot, agent)
         notyet.check(Wanted(snapshot))
+        definitions.check_tools(snapshot)
         definitions.check_reachable(snapshot, session.environment)
         wanted["agent_snapshot"] = snapshot
     return {column: value for column, value in wanted.items() if value != getattr(session, column)}
@@ -205,6 +207,21 @@ def change_rules(session: Session, rules: Mapping[str, Any], acting: Acting) -> 
 
 def _about(thread: Thread) -> dict[str, Any]:
     return {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
+
+
+def retry_session(session_id: str, acting: Acting) -> Session:
+    """Ask again where a turn gave up, without another message. 400 for a session that did not give up."""
+    acting.require(Permission.OPERATE)
+    with transaction.atomic():
+        session = lock_session(session_id, acting)
+        primary = Thread.objects.select_for_update().get(session=session, parent=None)
+        gave_up = (primary.stop_reason or {}).get("type") == "retries_exhausted"
+        if session.archived_at is not None or primary.status != "idle" or not gave_up:
+            raise InvalidRequest(f"Session {session_id} has no turn that gave up; send a message instead.")
+        note = Draft(ev.OPS_RETRIED, {"by": acting.label})
+        log.append(session_id, primary.pk, [note, Draft(ev.THREAD_RUNNING, _about(primary))])
+        wake_on_commit(primary.pk)
+    return find_session(session_id, acting)
 
 
 def archive_session(session_id: str, acting: Acting) -> Session:

@@ -53,16 +53,24 @@ OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
 OPS_TOOLS_LEFT_OUT = "ops.tools_left_out"
 OPS_TAKEN_OVER = "ops.taken_over"
-OPS_WORKER_STARTED = "ops.worker_started"  # an outside one, of a self_hosted environment
-OPS_WORKER_LOST = "ops.worker_lost"
+OPS_OUTSIDE_STARTED = "ops.environment_worker_started"  # a worker of a self_hosted environment
+OPS_OUTSIDE_LOST = "ops.environment_worker_lost"
+OPS_PACKAGES_INSTALLED = "ops.packages_installed"
 OPS_LIMIT_REACHED = "ops.limit_reached"
 OPS_LIMITS_CHANGED = "ops.limits_changed"
 OPS_REMINDER = "ops.reminder"
-OPS_APPROVAL_EXPIRED = "ops.approval_expired"
+OPS_RETRY = "ops.retry"
+OPS_FALLBACK = "ops.model_fallback"
+OPS_RETRIED = "ops.retried"  # a person asked for another try
+OPS_WORKER_LOST = "ops.worker_lost"
+OPS_SANDBOX_RESTORED = "ops.sandbox_restored"
+OPS_REPAIRED = "ops.rows_repaired"
+OPS_PARKED = "ops.parked"
 OPS_JUDGED = "ops.permission_judged"  # a model judged a call for the policy auto
 OPS_PERMISSIONS = "ops.permissions_changed"
 OPS_CALL_EDITED = "ops.call_edited"
 OPS_ASSIGNED = "ops.approval_assigned"
+OPS_REPOSITORY_READY = "ops.repository_ready"
 OPS_NETWORK_REQUEST = "ops.network_request"
 OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 
@@ -74,7 +82,7 @@ RESULT_OF = {
 }
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset({*RESULT_OF.values(), USER_TOOL_RESULT})
-SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
+SPENDING = frozenset({MODEL_END, OPS_JUDGED, TOOL_RESULT})  # events whose private part may hold usage and cost
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
     USER_TOOL_RESULT: "tool_use_id",

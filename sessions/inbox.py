@@ -14,7 +14,7 @@ from django.db import transaction
 from contract import ids
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import budgets, caps, inbound, log, notyet, nudges
+from sessions import bounds, budgets, caps, inbound, log, notyet, nudges
 from sessions import events as ev
 from sessions.approvals import answers
 from sessions.events import Draft
@@ -80,7 +80,9 @@ def _lock(session: Session) -> Thread:
 
 def _at_cap(thread: Thread) -> bool:
     """True if a session that rests has no room for another model request, by its budget or a cap of ours."""
-    return thread.status == "idle" and (budgets.is_used_up(thread.session) or caps.reached(thread.session) is not None)
+    return thread.status == "idle" and (
+        budgets.is_used_up(thread.session) or bounds.reached(thread.session) is not None
+    )
 
 
 @dataclass(slots=True)
@@ -139,10 +141,7 @@ class _Intake:
         if self._answered and self._status == "idle":
             if self._pending:
                 stop = ev.requires_action(list(self._pending))
-                until = self.thread.wake_at
-                private = {"wake_at": until.isoformat()} if until else None
-                about = self._about(stop_reason=stop, stop_details=None)
-                self.drafts.append(Draft(ev.THREAD_IDLE, about, private=private))
+                self.drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=stop, stop_details=None)))
             else:
                 self._start()
         if self._starts:

@@ -5,6 +5,7 @@ One process an installation is enough; a second one stands by on an advisory loc
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from credentials import answers
-from sessions import caps, expiry, files, workspaces
+from sessions import caps, files, workspaces
+from sessions import events as ev
 from sessions.approvals import deadlines, notices
-from sessions.harness.lease import LIVENESS_CLASS, free_orphans
+from sessions.events import Draft
+from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans
+from sessions.log import UnknownThread, append
 from sessions.models import Session
 from sessions.schedules import runs
 from sessions.wake import wake
@@ -97,18 +101,21 @@ class Sweeper:
 
     def sweep(self) -> list[str]:
         """One look: free the leases of dead workers and wake every thread that nobody runs."""
-        freed = free_orphans()
-        for thread in freed:
-            log.warning("Thread %s lost its worker; waking another.", thread)
-            wake(thread)
+        freed = [self._tell_of_loss(orphan) for orphan in free_orphans()]
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
-        expiry.expire()
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:
             wake(thread)
         return freed + picked
+
+    def _tell_of_loss(self, orphan: Orphan) -> str:
+        log.warning("Thread %s lost its worker; waking another.", orphan.thread_id)
+        with contextlib.suppress(UnknownThread):
+            append(orphan.session_id, orphan.thread_id, [Draft(ev.OPS_WORKER_LOST, {"worker": orphan.worker})])
+        wake(orphan.thread_id)
+        return orphan.thread_id
 
     def _errands(self) -> None:
         """What is due by the clock: schedules, and deliveries that wait for their next attempt."""

@@ -22,6 +22,8 @@ PURE = (
     "agents/mcp/content.py",
     "agents/mcp/tools.py",
     "agents/policies.py",
+    "agents/tools/web/domains.py",
+    "agents/tools/web/seen.py",
     "agents/rules.py",
     "agents/commands.py",
     "agents/pricing.py",

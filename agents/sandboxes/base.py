@@ -64,7 +64,8 @@ class SandboxSpec:
     the session's beginning.
 
     ``network``: ``none`` is a loopback interface and nothing else; ``proxy`` adds the machine's egress proxy on one
-    port of it, and ``trust`` is the certificate (PEM) to trust besides the system's.
+    port of it, and ``trust`` is the certificate (PEM) to trust besides the system's. ``packages`` names the package
+    sets to show (``agents.sandboxes.packages``); one that is not kept here is not shown.
     """
 
     sandbox_id: str
@@ -74,6 +75,7 @@ class SandboxSpec:
     uploads: Sequence[Upload] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     first: bool = False
+    packages: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,13 @@ class SandboxBackend(Protocol):
 
     def read_output(self, sandbox_id: str, path: str) -> Iterator[bytes]:
         """Stream one file below ``OUTPUTS``; links are never followed out of it."""
+
+    def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
+        """Make the package set that ``spec.sandbox_id`` names, by a command in a sandbox of its own.
+
+        None if it is kept already; a set whose command fails is not kept. Takes as long as the spec's
+        ``call_seconds``; whoever asks meanwhile waits for the same.
+        """
 
     def close(self, sandbox_id: str, *, discard: bool = False) -> None:
         """End all its processes; ``discard`` also removes directory and journal."""

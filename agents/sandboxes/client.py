@@ -89,6 +89,12 @@ class HostClient:
     def read_output(self, sandbox_id: str, path: str) -> Iterator[bytes]:
         return self._stream({"op": "read_output", "sandbox_id": sandbox_id, "path": path})
 
+    def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
+        with _Use(self, CALL_SECONDS) as connection:
+            connection.send_json({"op": "make_packages", "spec": spec_to(spec), "command": command})
+            made = connection.receive_json()["ok"]
+            return result_from(made) if made else None
+
     def close(self, sandbox_id: str, *, discard: bool = False) -> None:
         self._ask({"op": "close", "sandbox_id": sandbox_id, "discard": discard})
 

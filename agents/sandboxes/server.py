@@ -83,6 +83,7 @@ class Server:
             "interrupt": self._interrupt,
             "snapshot": self._snapshot,
             "read_output": self._read_output,
+            "make_packages": self._make_packages,
             "close": self._close,
             "sweep": self._sweep,
         }
@@ -175,6 +176,10 @@ class Server:
     def _read_output(self, connection: Connection, request: dict[str, Any]) -> None:
         _stream(connection, self._backend.read_output(request["sandbox_id"], request["path"]))
 
+    def _make_packages(self, connection: Connection, request: dict[str, Any]) -> None:
+        result = self._backend.make_packages(_spec(connection, request["spec"]), request["command"])
+        connection.send_json({"ok": result_to(result) if result else None})
+
     def _close(self, connection: Connection, request: dict[str, Any]) -> None:
         self._backend.close(request["sandbox_id"], discard=request["discard"])
         connection.send_json({"ok": None})
@@ -208,6 +213,7 @@ def _spec(connection: Connection, record: dict[str, Any]) -> SandboxSpec:
         uploads=tuple(uploads),
         environment=record["environment"],
         first=record["first"],
+        packages=tuple(record["packages"]),
     )
 
 

@@ -167,6 +167,7 @@ def spec_to(spec: SandboxSpec) -> dict[str, Any]:
         "uploads": [{"path": upload.path, "size": upload.size} for upload in spec.uploads],
         "environment": dict(spec.environment),
         "first": spec.first,
+        "packages": list(spec.packages),
     }
 
 

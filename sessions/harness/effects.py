@@ -20,8 +20,10 @@ from sessions import log
 from sessions.events import Draft
 from sessions.harness import compaction
 from sessions.harness import decide as do
+from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands
+from sessions.harness.keeping import bounded
 from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
@@ -29,16 +31,18 @@ from sessions.inbox import interrupted_result
 from sessions.models import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from agents.providers.base import Provider
     from agents.sandboxes.base import CallResult
     from sessions.harness.lease import Lease
     from sessions.harness.prompt import Prompt
     from sessions.harness.spec import TurnSpec
-    from sessions.harness.state import Call, Failure, ThreadState
+    from sessions.harness.state import Call, ThreadState
 
 logger = logging.getLogger(__name__)
 
+COUNTED = {"web_search": "web_search_requests", "web_fetch": "web_fetch_requests"}  # in a session's usage
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 1.0  # how often a wait looks into the log for an interrupt whose nudge got lost
 
@@ -66,8 +70,6 @@ class Effects:
         match actions[0]:
             case do.CallModel(resume):
                 return self._call_model(resume=resume)
-            case do.Remind(kind, text):
-                return self._append([Draft(ev.OPS_REMINDER, {"kind": kind, "text": text})])
             case do.Compact():
                 return self._compact()
             case do.RunTool() | do.Refuse():
@@ -76,10 +78,12 @@ class Effects:
                 return self._append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
             case do.Interrupt() as interrupt:
                 return self._interrupt(interrupt)
-            case do.TakeMessages(messages):
-                return self._append([_processed(messages)])
-            case do.Retry(failure, at):
-                return self._retry(failure, at.isoformat())
+            case do.TakeMessages() | do.Remind() as note:
+                return self._append([_note(note)])
+            case do.Retry() | do.FallBack() as failed:
+                return self._retry(failed) if isinstance(failed, do.Retry) else self._fall_back(failed)
+            case do.Park(reason):
+                return self.give_up(reason)
             case do.Finish() as finish:
                 return self._finish(finish)
             case do.Wait(until):
@@ -90,7 +94,19 @@ class Effects:
 
     @property
     def _speed(self) -> str:
-        return str(self.spec.model.get("speed") or "standard")
+        return str(self._model.get("speed") or "standard")
+
+    @property
+    def _model(self) -> Mapping[str, Any]:
+        """The model to ask: the agent's own, or the one it fell back to, without the former's speed and place."""
+        if self.state.fallback == 0:
+            return self.spec.model
+        return {"id": self.spec.fallbacks[self.state.fallback - 1], "effort": self.spec.model.get("effort")}
+
+    def _provider(self) -> Provider:
+        if self.state.fallback == 0:
+            return self.spec.provider
+        return specs.provider(self._model["id"], self.spec.workspace_id)
 
     def _about(self, **fields: Any) -> dict[str, Any]:
         return {"session_thread_id": self.spec.thread_id, "agent_name": self.spec.agent_name, **fields}
@@ -104,7 +120,7 @@ class Effects:
         connection.close()  # back to the pool: the model may take minutes
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
         try:
-            reply = self.spec.provider.stream(self._request(), preview.part, self._should_stop)
+            reply = self._provider().stream(self._request(), preview.part, self._should_stop)
             preview.flush()
             drafts = self._reply(names, reply)
         except ProviderError as error:
@@ -119,9 +135,9 @@ class Effects:
         stored = self._append([Draft(ev.MODEL_START, id=start_id)])
         connection.close()
         messages = compaction.request(self.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS)
-        request = ModelRequest(model=self.spec.model["id"], messages=messages, speed=self._speed)
+        request = ModelRequest(model=self._model["id"], messages=messages, speed=self._speed)
         try:
-            reply = self.spec.provider.stream(request, lambda part: None, self._should_stop)
+            reply = self._provider().stream(request, lambda part: None, self._should_stop)
             drafts = self._summary(start_id, reply)
         except ProviderError as error:
             drafts = [failed_request(start_id, error, self._speed)]
@@ -136,7 +152,7 @@ class Effects:
         return [end, Draft(ev.COMPACTED, private={"summary": text or "(The model gave no summary.)"})]
 
     def _request(self) -> ModelRequest:
-        model = self.spec.model
+        model = self._model
         return ModelRequest(
             model=model["id"],
             messages=list(self.prompt.messages),
@@ -154,7 +170,7 @@ class Effects:
 
     def _cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""
-        geo = self.spec.model.get("inference_geo")
+        geo = self._model.get("inference_geo")
         cost = pricing.price(reply.model, reply.usage, speed=reply.speed, geo=geo)
         return str(cost) if cost is not None else None
 
@@ -214,10 +230,17 @@ class Effects:
             result = future.result()
         except CannotCarryOut as error:
             return self._append([_error_result(call, str(error))])
-        private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
+        private: dict[str, Any] = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
+        if counter := COUNTED.get(call.name) if call.type == ev.TOOL_USE else None:
+            private |= {"usage": {counter: 1}, "cost": "0"}
         drafts = self.hands.of(call).finished(call, result)
-        told = ev.result_draft(call.type, call.id, result.content, is_error=result.is_error, private=private)
-        return self._append([*drafts, told])
+        stored: list[Event] = []
+        content = bounded(result.content, call, self.spec, self.hands, lambda news: stored.extend(self._told(news)))
+        told = ev.result_draft(call.type, call.id, content, is_error=result.is_error, private=private)
+        return [*stored, *self._append([*drafts, told])]
+
+    def _told(self, drafts: list[Draft]) -> list[Event]:
+        return self._append(drafts) if drafts else []
 
     def _refusal(self, call: Call) -> Draft:
         return _error_result(call, call.refusal or policies.refusal(call.name))
@@ -233,15 +256,26 @@ class Effects:
             drafts += [_processed(interrupt.messages), Draft(ev.THREAD_RUNNING, self._about())]
         return self._append(drafts)
 
-    def _retry(self, failure: Failure, wake_at: str) -> list[Event]:
+    def _retry(self, retry: do.Retry) -> list[Event]:
+        failure = retry.failure
         error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
         error = do.session_error(error_type, failure.message, "retrying")
+        seconds = round((retry.at - self.lease.now()).total_seconds(), 1)
+        about = {"attempt": failure.attempt + 1, "of": retry.of, "seconds": max(0.0, seconds), "kind": failure.kind}
         return self._append(
             [
                 Draft(ev.SESSION_ERROR, {"error": error}),
-                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": wake_at}),
+                Draft(ev.OPS_RETRY, about),
+                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": retry.at.isoformat()}),
             ]
         )
+
+    def _fall_back(self, fall_back: do.FallBack) -> list[Event]:
+        failure = fall_back.failure
+        error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
+        error = do.session_error(error_type, failure.message, "retrying")
+        told = {"from": self._model["id"], "to": fall_back.model, "reason": failure.message}
+        return self._append([Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.OPS_FALLBACK, told)])
 
     def _finish(self, finish: do.Finish) -> list[Event]:
         """Go idle, unless something arrived since this was decided."""
@@ -251,8 +285,7 @@ class Effects:
         if finish.cap:
             drafts.append(Draft(ev.OPS_LIMIT_REACHED, {**finish.cap.note(), "message": finish.cap.sentence()}))
         about = self._about(stop_reason=finish.stop_reason, stop_details=finish.stop_details)
-        private = {"wake_at": finish.until.isoformat()} if finish.until else None
-        return self._append([*drafts, Draft(ev.THREAD_IDLE, about, private=private)], expect_seq=self.state.seq)
+        return self._append([*drafts, Draft(ev.THREAD_IDLE, about)], expect_seq=self.state.seq)
 
     def give_up(self, message: str) -> list[Event]:
         """After a fault of our own: close what is open and go idle, so that a person can decide."""
@@ -263,12 +296,19 @@ class Effects:
         drafts += [interrupted_result(call.type, call.id, outside=call.outside) for call in calls]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
-        return self._append([*drafts, Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)])
+        told = [Draft(ev.OPS_PARKED, {"reason": message}), Draft(ev.SESSION_ERROR, {"error": error})]
+        return self._append([*drafts, *told, Draft(ev.THREAD_IDLE, about)])
 
 
 def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:
     payload: dict[str, Any] = {"event_ids": list(event_ids)}
     return Draft(ev.OPS_PROCESSED, {**payload, "dropped": True} if dropped else payload)
+
+
+def _note(action: do.TakeMessages | do.Remind) -> Draft:
+    if isinstance(action, do.Remind):
+        return Draft(ev.OPS_REMINDER, {"kind": action.kind, "text": action.text})
+    return _processed(action.messages)
 
 
 def _error_result(call: Call, text: str) -> Draft:

@@ -6,7 +6,7 @@ The list only ever grows at its end, so that the provider's prompt cache keeps i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +28,9 @@ WORKING_NOTE = (
 REMINDER_OPENS = "<system-reminder>"
 
 
-def system_prompt(system: str | None, *, sandboxed: bool) -> str | None:
-    """The agent's own system prompt, then a note on the sandbox if it has tools that run there."""
-    parts = [part for part in (system, WORKING_NOTE if sandboxed else None) if part]
+def system_prompt(system: str | None, *, sandboxed: bool, notes: Sequence[str] = ()) -> str | None:
+    """The agent's own system prompt, then a note on the sandbox if it has tools that run there, then ``notes``."""
+    parts = [part for part in (system, WORKING_NOTE if sandboxed else None, *notes) if part]
     return "\n\n".join(parts) or None
 
 

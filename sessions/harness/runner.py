@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseFailure
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from credentials.crypto import CannotOpen
 from sessions import events as ev
@@ -19,14 +19,18 @@ from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide, session_error
 from sessions.harness.effects import Effects
+from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.lease import Lease, keeper
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread
+from sessions.repair import repair
 from sessions.wake import wake
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sessions.harness.spec import TurnSpec
 
 logger = logging.getLogger(__name__)
@@ -84,7 +88,24 @@ class Runner:
             return False
         except log.UnknownThread:
             return True
-        return True
+        except IntegrityError:
+            return self._repaired()
+        return self._agrees()
+
+    def _repaired(self) -> bool:
+        """An append that the log refused: the rows were changed by hand. They are made to agree with the log again."""
+        logger.error("The rows of session %s don't agree with its log.", self.lease.session_id)
+        repair(self.lease.session_id)
+        return False
+
+    def _agrees(self) -> bool:
+        """False, after a repair, if the thread's row says that there is work and its log that there is none."""
+        if self.state.status not in ("idle", "terminated") or self.lease.lost:
+            return True
+        thread = Thread.objects.filter(pk=self.lease.thread_id, status__in=("running", "rescheduling")).first()
+        if thread is None or Event.objects.filter(thread_id=thread.pk, seq__gt=self.state.seq).exists():
+            return True
+        return self._repaired()
 
     def _load(self) -> Effects | None:
         """What the turn needs; None if the session can't be run and was parked with the reason."""
@@ -104,7 +125,8 @@ class Runner:
         thread = Thread.objects.get(pk=self.lease.thread_id)
         stop = {"stop_reason": ev.RETRIES_EXHAUSTED, "stop_details": None}
         idle = {"session_thread_id": thread.id, "agent_name": thread.agent_name, **stop}
-        drafts = [Draft(ev.SESSION_ERROR, {"error": told}), Draft(ev.THREAD_IDLE, idle)]
+        note = Draft(ev.OPS_PARKED, {"reason": told["message"]})
+        drafts = [note, Draft(ev.SESSION_ERROR, {"error": told}), Draft(ev.THREAD_IDLE, idle)]
         log.append(self.lease.session_id, thread.id, drafts, lease=self.lease)
 
     def _prepare(self) -> Effects:
@@ -112,12 +134,31 @@ class Runner:
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
         if self.lease.previous:
-            note = Draft(ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner})
+            note = Draft(
+                ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}
+            )
             log.append(spec.session_id, spec.thread_id, [note], lease=self.lease)
         self._catch_up()
         spec = self._with_servers(spec)
         self.effects = Effects(self.lease, spec, self.state, self.prompt)
+        self._with_repositories(self.effects, thread)
         return self.effects
+
+    def _with_repositories(self, effects: Effects, thread: Thread) -> None:
+        """Clone the session's repositories before the model is asked: it is told of the skills in them.
+
+        What keeps the sandbox from opening is told by the first call that needs it.
+        """
+        if not effects.spec.repositories_pending or self.state.status in ("idle", "terminated"):
+            return
+        try:
+            drafts = effects.hands.open_sandbox()
+        except CannotCarryOut as error:
+            logger.warning("The repositories of session %s have to wait: %s", thread.session_id, error)
+            return
+        if drafts:
+            self._advance(log.append(thread.session_id, thread.pk, drafts, lease=self.lease))
+        effects.spec = replace(effects.spec, system=specs.load(thread.session, thread).system)
 
     def _with_servers(self, spec: TurnSpec) -> TurnSpec:
         """Add the tools of the session's MCP servers, unless the thread rests and needs none."""
@@ -138,7 +179,7 @@ class Runner:
                 self.lease.interrupted = False
                 self.lease.changed.clear()
                 self._catch_up()
-            actions = decide(self.state, self._bounds(), datetime.now(UTC))
+            actions = decide(self.state, self._bounds(), self.lease.now())
             if not actions:
                 return
             if isinstance(actions[0], Wait):
@@ -165,7 +206,7 @@ class Runner:
 
     def _wait(self, until: datetime) -> bool:
         """Wait here if it's short; False if somebody else will wake the thread."""
-        seconds = (until - datetime.now(UTC)).total_seconds()
+        seconds = (until - self.lease.now()).total_seconds()
         if seconds > WAIT_HERE_SECONDS:
             return False
         connection.close()

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
+from agents.additions import additions
 from agents.mcp.tools import toolsets
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
-from sessions.caps import caps_of, own_caps
+from sessions.bounds import caps_of, own_caps
+from sessions.harness.hands import checkouts
 from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
 from sessions.log import UnknownThread
 from sessions.models import Thread
+from sessions.repositories import skills_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +45,11 @@ class TurnSpec:
     rules: Rulebook
     tool_params: list[dict[str, Any]]
     provider: Provider
+    fallbacks: tuple[str, ...]
     borrower: Borrower
     mcp_servers: Mapping[str, str]  # URLs by name
     toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
+    repositories_pending: bool  # some are not in the sandbox yet
     outside: frozenset[str] = frozenset()  # tools that an outside worker carries out
 
     @property
@@ -59,22 +64,30 @@ def load(session: Session, thread: Thread) -> TurnSpec:
     grants = policies.grants(agent["tools"], tools.offered())
     sandboxed = any(name in tools.SANDBOX_TOOLS for name in grants)
     outside = session.environment.config["type"] == "self_hosted"
+    here = sandboxed and not outside
     return TurnSpec(
         session_id=session.id,
         thread_id=thread.id,
         workspace_id=session.workspace_id,
         agent_name=thread.agent_name,
         model=agent["model"],
-        system=system_prompt(agent["system"], sandboxed=sandboxed and not outside),
+        system=system_prompt(agent["system"], sandboxed=here, notes=[_repository_note(session, grants)]),
         grants=grants,
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
+        fallbacks=tuple(additions(agent).get("fallback_models", ())),
         borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
         outside=frozenset(tools.SANDBOX_TOOLS) if outside else frozenset(),
+        repositories_pending=here and checkouts.pending(session.id),
     )
+
+
+def _repository_note(session: Session, grants: Mapping[str, Grant]) -> str:
+    """Skills that came with repositories are read with the tool ``read``; without it they are not told of."""
+    return skills_note(checkouts.skills(session.id)) if "read" in grants else ""
 
 
 def provider(model_id: str, workspace_id: str) -> Provider:
@@ -93,6 +106,7 @@ def limits(session_id: str, thread_id: str) -> Limits:
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
         compact_at=settings.HOLDFAST_COMPACT_AT_TOKENS,
+        fallbacks=tuple(additions(thread.agent).get("fallback_models", ())),
     )
 
 

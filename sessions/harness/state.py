@@ -76,6 +76,7 @@ class ThreadState:
     stop_details: dict[str, Any] | None = None
     failure: Failure | None = None  # not yet acted upon
     attempts: int = 0  # failed requests since the last reply
+    fallback: int = 0  # how many models of this turn have failed for good
     wake_at: datetime | None = None
     rounds: int = 0  # replies with tool calls in this turn
     context_tokens: int = 0  # size of the last prompt and its reply
@@ -85,11 +86,14 @@ class ThreadState:
     tools_left_out: dict[str, int] = field(default_factory=dict)  # by MCP server
     spent: Spent = field(default_factory=Spent)
     watch: Watch = field(default_factory=Watch)
+    takeovers: int = 0  # since something was last done
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
 
     def advance(self, entry: Entry) -> None:
         """Take the next entry of this thread into account."""
         self.seq = entry.seq
+        if entry.type in PROGRESS:
+            self.takeovers = 0
         if status := THREAD_STATUS.get(entry.type):
             self._enter(status, entry)
         elif handler := HANDLERS.get(entry.type):
@@ -113,7 +117,13 @@ class ThreadState:
             self._taken()
 
     def _taken(self) -> None:
-        self.asked, self.attempts, self.rounds, self.watch = True, 0, 0, Watch()
+        self.asked, self.attempts, self.rounds, self.fallback, self.watch = True, 0, 0, 0, Watch()
+
+    def _retried(self, entry: Entry) -> None:
+        self._taken()
+
+    def _fell_back(self, entry: Entry) -> None:
+        self.fallback, self.attempts, self.failure = self.fallback + 1, 0, None
 
     def _interrupt(self, entry: Entry) -> None:
         if entry.processed_at is None:
@@ -152,6 +162,7 @@ class ThreadState:
             call.refusal = denied(call.name, entry.payload.get("deny_message"))
 
     def _result(self, entry: Entry) -> None:
+        self.spent = self.spent.after(entry.private)
         call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]
         self.calls.pop(call_id, None)
         self.watch.answered(call_id, entry.payload.get("content") or (), is_error=bool(entry.payload.get("is_error")))
@@ -205,6 +216,7 @@ class ThreadState:
 
     def _taken_over(self, entry: Entry) -> None:
         self.taken_over_seq = entry.seq
+        self.takeovers += 1
 
     def may_have_started(self, call: Call) -> bool:
         """True if an earlier worker may have handed this call to a sandbox before it died."""
@@ -217,6 +229,7 @@ def denied(tool_name: str, message: str | None) -> str:
     return f"{text} They said: {message}" if message else text
 
 
+PROGRESS = frozenset({ev.USER_MESSAGE, ev.AGENT_MESSAGE, ev.OPS_RETRIED}) | ev.CALLS | ev.RESULTS
 HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_MESSAGE: ThreadState._message,
     ev.SYSTEM_MESSAGE: ThreadState._message,
@@ -234,6 +247,8 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.MODEL_END: ThreadState._model_end,
     ev.COMPACTED: ThreadState._compacted,
     ev.OPS_REMINDER: ThreadState._reminded,
+    ev.OPS_RETRIED: ThreadState._retried,
+    ev.OPS_FALLBACK: ThreadState._fell_back,
     ev.OPS_JUDGED: ThreadState._judged,
     ev.OPS_CALL_EDITED: ThreadState._edited,
     ev.SESSION_ERROR: ThreadState._error,

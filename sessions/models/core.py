@@ -99,7 +99,7 @@ class Thread(models.Model):
     running_since = models.DateTimeField(null=True, blank=True)
     startup_seconds = models.FloatField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    wake_at = models.DateTimeField(null=True, blank=True)  # when to try again, or when waiting ends
+    wake_at = models.DateTimeField(null=True, blank=True)  # when a rescheduled thread tries again
     pending = models.JSONField(default=list, blank=True)  # [{"id", "kind"}] calls without an answer
 
     class Meta:
@@ -112,9 +112,6 @@ class Thread(models.Model):
                 fields=["wake_at"],
                 name="thread_live",
                 condition=models.Q(status__in=["running", "rescheduling"]),
-            ),
-            models.Index(
-                fields=["wake_at"], name="thread_waits", condition=models.Q(status="idle", wake_at__isnull=False)
             ),
         ]
 
@@ -207,6 +204,7 @@ class Resource(models.Model):
     store_id = models.CharField(max_length=40, blank=True, default="")  # no foreign key: it outlives the store
     details = models.JSONField(default=dict, blank=True)
     sealed = models.BinaryField(default=b"", editable=False)
+    state = models.JSONField(default=dict, blank=True)  # of a repository in the sandbox: commit and skills
     mount_path = models.TextField()
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

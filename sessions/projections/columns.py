@@ -29,6 +29,7 @@ class Usage:
     cache_creation_5m: int = 0
     cache_creation_1h: int = 0
     web_search_requests: int = 0
+    web_fetch_requests: int = 0
     model_requests: int = 0
     steps: int = 0  # replies with tool calls
 
@@ -87,7 +88,7 @@ class Spent:
     cost_known: bool = True
 
     def after(self, private: Mapping[str, Any] | None) -> Spent:
-        """Add one ``span.model_request_end``, whose ``private`` carries usage and cost."""
+        """Add an event whose ``private`` carries usage and cost."""
         if not private or "usage" not in private:
             return self
         cost = private.get("cost")
@@ -108,7 +109,10 @@ class Spent:
                 "ephemeral_5m_input_tokens": used.cache_creation_5m,
                 "ephemeral_1h_input_tokens": used.cache_creation_1h,
             },
-            "server_tool_use": {"web_search_requests": used.web_search_requests, "web_fetch_requests": 0},
+            "server_tool_use": {
+                "web_search_requests": used.web_search_requests,
+                "web_fetch_requests": used.web_fetch_requests,
+            },
             "active_seconds": round(active_seconds, 3),
             "list_cost": {"amount": cents(self.cost + running_cost), "currency": "USD"} if self.cost_known else None,
         }
@@ -156,15 +160,17 @@ class ThreadColumns:
                 wake_at=datetime.fromisoformat(wake_at) if wake_at else None,
                 pending=() if status == "terminated" else self.pending,
             )
-        if draft.type in ev.SPENDING:
-            return replace(self, spent=self.spent.after(draft.private))
+        spent = self.spent.after(draft.private) if draft.type in ev.SPENDING else self.spent
+        return replace(self, spent=spent, pending=self._pending(event_id, draft))
+
+    def _pending(self, event_id: str, draft: Draft) -> tuple[dict[str, str], ...]:
         if kind := PENDING_KIND.get(draft.type):
             if waits := _wait(kind, draft):
-                return replace(self, pending=(*self.pending, {"id": event_id, **waits}))
+                return (*self.pending, {"id": event_id, **waits})
         elif answer := ANSWER_FIELD.get(draft.type):
-            answered = [left for call in self.pending if (left := _left(call, draft, draft.payload[answer]))]
-            return replace(self, pending=tuple(answered))
-        return self
+            call_id = draft.payload[answer]
+            return tuple(left for call in self.pending if (left := _left(call, draft, call_id)))
+        return self.pending
 
     def _startup(self, status: str, now: datetime, created_at: datetime) -> float | None:
         if self.startup_seconds is None and status == "running":

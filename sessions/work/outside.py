@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 LOOKED_AT = 200
 START_SECONDS = 30.0
-OF_CALLS = [ev.TOOL_USE, ev.USER_TOOL_RESULT, ev.OPS_WORKER_LOST]
+OF_CALLS = [ev.TOOL_USE, ev.USER_TOOL_RESULT, ev.OPS_OUTSIDE_LOST]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Calls:
         for event in page.data:  # newest first
             if event.type == ev.USER_TOOL_RESULT:
                 answered.add(event.tool_use_id)
-            elif event.type == ev.OPS_WORKER_LOST:
+            elif event.type == ev.OPS_OUTSIDE_LOST:
                 lost = True
             elif event.id not in answered | self._done and (event.name, event.input) == (name, tool_input):
                 found = (event.id, lost)

@@ -148,7 +148,7 @@ def heartbeat(
         _extend(work, min(high, max(low, ttl_seconds or settings.HOLDFAST_WORK_LEASE_SECONDS)))
         work.save(update_fields=["state", "latest_heartbeat", "started_at", "lease_until", "ttl_seconds"])
     if first:
-        tell(work, ev.OPS_WORKER_STARTED, attempt=work.attempt + 1)
+        tell(work, ev.OPS_OUTSIDE_STARTED, attempt=work.attempt + 1)
     return _beat(work, extended=True)
 
 
@@ -198,7 +198,7 @@ def _go_on(work: Work) -> None:
             session_id=work.session_id, type=ev.USER_TOOL_RESULT, created_at__gt=work.created_at
         )
         attempt = 1 if progress.exists() else work.attempt + 1
-        tell(work, ev.OPS_WORKER_LOST, cause="The worker let go of the session while calls waited for it.")
+        tell(work, ev.OPS_OUTSIDE_LOST, cause="The worker let go of the session while calls waited for it.")
         ensure(work.session_id, attempt=attempt)
     elif Thread.objects.filter(session_id=work.session_id, status__in=("running", "rescheduling")).exists():
         ensure(work.session_id)
@@ -228,7 +228,7 @@ def reclaim() -> int:
             _go_on(work)
         else:
             cause = f"The worker sent no heartbeat for {seconds} seconds."
-            tell(work, ev.OPS_WORKER_LOST, cause=cause)
+            tell(work, ev.OPS_OUTSIDE_LOST, cause=cause)
     return lost
 
 
@@ -282,6 +282,6 @@ def tell(work: Work, event_type: str, **fields: Any) -> None:
     if primary is None:
         return
     payload = {"work_id": work.pk, "worker": work.worker, **fields}
-    if event_type == ev.OPS_WORKER_LOST:
+    if event_type == ev.OPS_OUTSIDE_LOST:
         payload["retry"] = "The session is queued again for the next worker."
     log.append(work.session_id, primary, [ev.Draft(event_type, payload)])

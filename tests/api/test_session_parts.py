@@ -258,8 +258,6 @@ def test_what_cannot_run_yet_is_refused_once_all_else_is_right(
     packaged = alice.post("/environments", {"name": "Rich", "config": rich})["id"]
     role = {"type": "aws_role", "role_arn": "arn:aws:iam::1:role/r"}
     wanted: dict[str, dict[str, Any]] = {
-        "mcp_servers": {"agent": {"mcp_servers": [SERVER], "tools": [MCP]}},
-        "web_tools": {"agent": {"tools": [{**TOOLSET, "configs": [{"name": "web_fetch"}]}]}},
         "skills": {"agent": {"tools": [TOOLSET], "skills": [{"type": "anthropic", "skill_id": "pdf"}]}},
         "multiagent": {"agent": {"multiagent": {"type": "multiagent_20261001"}}},
         "execution_identity": {"agent": {"execution_identity": role}},
@@ -277,6 +275,23 @@ def test_what_cannot_run_yet_is_refused_once_all_else_is_right(
         assert refused.status == 400
         assert refused.message.endswith("not supported in sessions of this version of Holdfast")
     assert alice.get("/sessions")["data"] == []
+
+
+def test_a_tool_that_this_installation_lacks_is_refused_where_it_was_asked_for(
+    alice: Caller, agent: dict[str, Any], environment: dict[str, Any], settings: Any
+) -> None:
+    def start(*configs: dict[str, Any]) -> dict[str, Any]:
+        tools = [{**TOOLSET, "configs": list(configs)}]
+        made = alice.post("/agents", {"name": "A", "model": "m", "tools": tools})
+        return {**body(agent, environment), "agent": made["id"]}
+
+    refused = alice.refused("POST", "/sessions", start({"name": "web_search"}))
+    assert (refused.status, refused.message.split(":")[0]) == (400, "agent.tools")
+    assert "SEARXNG_URL" in refused.message
+    alice.post("/sessions", start())
+    alice.post("/sessions", start({"name": "web_fetch"}, {"name": "web_search", "enabled": False}))
+    settings.HOLDFAST_SEARXNG_URL = "http://search.example"
+    alice.post("/sessions", start({"name": "web_search"}))
 
 
 def test_outcomes_are_checked(alice: Caller, session: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

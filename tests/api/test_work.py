@@ -16,7 +16,7 @@ from contract.roles import Role
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
-from sessions.models import Event, Session, Thread, Work
+from sessions.models import EnvironmentKey, Event, Session, Thread, Work
 from sessions.work import keys, queue
 from tests.api.conftest import Caller, fits
 
@@ -144,7 +144,7 @@ def test_a_worker_that_falls_silent_is_replaced_and_the_timeline_says_why(
     call = call_of(waiting)
     Work.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert queue.reclaim() == 1
-    lost = Event.objects.get(session_id=waiting, type=ev.OPS_WORKER_LOST)
+    lost = Event.objects.get(session_id=waiting, type=ev.OPS_OUTSIDE_LOST)
     assert "no heartbeat for 60 seconds" in lost.payload["cause"]
     assert "queued again" in lost.payload["retry"]
     assert lost.payload["worker"] == "w1"
@@ -192,7 +192,7 @@ def test_a_worker_that_lets_go_with_calls_open_is_followed_by_another_a_little_l
     fresh = Work.objects.exclude(pk=item["id"]).get()
     assert (fresh.state, fresh.attempt) == ("queued", 1)
     assert fresh.available_at > timezone.now()
-    assert Event.objects.filter(session_id=waiting, type=ev.OPS_WORKER_LOST).exists()
+    assert Event.objects.filter(session_id=waiting, type=ev.OPS_OUTSIDE_LOST).exists()
 
 
 def test_one_live_item_a_session_and_none_elsewhere(alice: Caller, agent: str, environment: str, waiting: str) -> None:
@@ -263,7 +263,7 @@ def test_keys_expire_and_are_revoked_at_once(alice: Caller, charlie: Caller, out
     alice.post(f"/x/environments/{outside}/keys/{made['id']}/revoke")
     assert caller.refused("GET", f"/environments/{outside}/work/poll").status == 401
     second = alice.post(f"/x/environments/{outside}/keys", {"name": "w"})
-    keys.EnvironmentKey.objects.filter(pk=second["id"]).update(expires_at=timezone.now() - timedelta(seconds=1))
+    EnvironmentKey.objects.filter(pk=second["id"]).update(expires_at=timezone.now() - timedelta(seconds=1))
     expired = Caller(second["key"], alice.acting)
     assert "expired" in expired.refused("GET", f"/environments/{outside}/work/poll").message
     listed = alice.get(f"/x/environments/{outside}/keys")["data"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,10 +59,17 @@ class World:
     output: File
     deployment: Deployment
     hook: WebhookEndpoint
+    outside: Environment
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
         return log.append(self.session.pk, self.thread.pk, drafts)
+
+    @cached_property
+    def approval(self) -> Event:
+        """A call of the session that waits for a person, made at the first look."""
+        (event,) = self.append(bash("make install", ask=True))
+        return event
 
     def fresh(self) -> Session:
         """The session as it is now."""
@@ -151,6 +159,7 @@ def world(db: None) -> World:
         output,
         deployment,
         hook,
+        create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
     )
 
 

@@ -26,11 +26,12 @@ from agents.sandboxes.local.beneath import open_beneath
 from agents.sandboxes.local.binary import Runtime, install
 from agents.sandboxes.local.cgroups import Cgroups
 from agents.sandboxes.local.layout import Box, Layout
+from agents.sandboxes.local.packages import PackageSets
 from agents.sandboxes.local.process import Process, Spawner, start_time
 from agents.sandboxes.local.trust import bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 PIECE = 256 * 1024
@@ -71,6 +72,7 @@ class LocalLauncher:
         self._watches: dict[str, _Watch] = {}
         self._unsealed: dict[str, Box] = {}
         self._gate = Gate(settings.egress) if settings.egress else None
+        self._packages = PackageSets(settings.root)
         self._kill_leftovers()
         layers = ["rlimits", "watchdog"]
         if self._cgroups is not None:
@@ -124,15 +126,16 @@ class LocalLauncher:
 
     def _start(self, spec: SandboxSpec) -> Process:
         box = self._box(spec.sandbox_id)
+        mounts = tuple(self._packages.options(box, spec.packages))
         if spec.network == "none":
-            return self._spawner.start(box, "serve")
+            return self._spawner.start(box, "serve", mounts=mounts)
         if self._gate is None:
             raise SandboxUnavailable("This sandbox host was started without an egress proxy (--egress).")
         trust = box.path / "trust.pem"
         trust.unlink(missing_ok=True)
         trust.write_text(bundle(spec.trust))
         trust.chmod(0o444)
-        process, listener = self._spawner.start_with_door(box, trust)
+        process, listener = self._spawner.start_with_door(box, trust, mounts)
         self._gate.attach(spec.sandbox_id, listener)
         return process
 
@@ -174,6 +177,15 @@ class LocalLauncher:
         if free >= floor:
             return None
         return f"{self._settings.root} has {_mib(free)} left, less than the floor of {_mib(floor)}: free some space."
+
+    def has_packages(self, name: str) -> bool:
+        return self._packages.has(name)
+
+    def keep_packages(self, name: str) -> None:
+        self._packages.keep(self._box(name))
+
+    def sweep_packages(self, used: Collection[str]) -> None:
+        self._packages.sweep(used)
 
     def ended(self, sandbox_id: str) -> None:
         self._watches.pop(sandbox_id, None)

@@ -209,8 +209,9 @@ def base_environment(extra: dict[str, str], home: str) -> dict[str, str]:
     """The variables of a command: no pagers, no prompts, no colours, plus the session's own."""
     quiet: list[str] = ["PAGER", "GIT_PAGER", "MANPAGER", "SYSTEMD_PAGER"]
     env = dict.fromkeys(quiet, "cat")
+    first = "".join(f"{part}:" for part in extra.get("HOLDFAST_PATH", "").split(":") if part)
     env.update(
-        PATH=f"{home}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        PATH=f"{first}{home}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         HOME=home,
         USER="sandbox",
         LOGNAME="sandbox",
@@ -222,5 +223,5 @@ def base_environment(extra: dict[str, str], home: str) -> dict[str, str]:
         PIP_NO_INPUT="1",
         NO_COLOR="1",
     )
-    env.update(extra)
+    env.update({name: value for name, value in extra.items() if name != "HOLDFAST_PATH"})
     return env

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,21 +28,24 @@ from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
 from sessions.events import Draft
+from sessions.harness.hands import checkouts, environments
 from sessions.harness.hands.base import CannotCarryOut
-from sessions.harness.hands.network import Network, denials
+from sessions.harness.hands.network import Connection, Network, denials
 from sessions.models import Resource, Session
 from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from credentials.egress.client import Registered
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
+
+logger = logging.getLogger(__name__)
 
 REOPENINGS = 3
 WAIT_FOR_HOST_SECONDS = 20.0
 RETRY_HOST_SECONDS = 0.2
+LOOK_SECONDS = 0.5
 
 
 def backend() -> SandboxBackend:
@@ -58,6 +63,8 @@ class SandboxHand:
         self._spec = SandboxSpec(self._session_id)
         self._snapshot = ""
         self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
+        self._damaged = ""
+        self._reopened: list[Draft] = []  # by calls, in the pool; committed with their results
         self.is_open = False
 
     def open(self) -> list[Draft]:
@@ -77,24 +84,72 @@ class SandboxHand:
         self._snapshot = session.snapshot
         try:
             self._spec = self._connected(session)
+            installed = self._furnish(session, first=first)
             opened = self._open()
             problems = self._network.problems(session) if self._network and first else []
+            problems += self._check_out(session, anew=opened.origin == "fresh")
         except (SandboxError, EgressUnavailable) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
         if not first:
+            return [*self._told(opened), *problems]
+        mark = Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})
+        return [mark, *installed, *problems]
+
+    def _is_sound(self) -> bool:
+        """False for a snapshot that is gone or damaged: the sandbox then starts without what it held."""
+        sound = blobs.is_sound(self._snapshot)
+        if not sound:
+            logger.error("The snapshot %s of session %s is gone or damaged.", self._snapshot, self._session_id)
+            self._snapshot, self._damaged = "", self._snapshot
+        return sound
+
+    def _told(self, opened: Opened) -> list[Draft]:
+        """Say so if the sandbox was not simply there still."""
+        if opened.origin in ("running", "kept"):
             return []
-        return [Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)}), *problems]
+        damaged = {"damaged_snapshot": self._damaged} if self._damaged else {}
+        return [Draft(ev.OPS_SANDBOX_RESTORED, {"origin": opened.origin, **damaged})]
 
     def _connected(self, session: Session) -> SandboxSpec:
         """The spec with a network, if there is one; waits a while for a proxy that is starting."""
         if self._network is None:
             return self._spec
         told = self._patiently(partial(self._network.tell, session))
-        environment = {**told.variables, **told.placeholders}
-        return replace(self._spec, network="proxy", trust=told.trust, environment=environment)
+        return replace(self._spec, network="proxy", trust=told.trust, environment=told.environment)
 
-    def _patiently(self, ask: Callable[[], Registered]) -> Registered:
+    def _furnish(self, session: Session, *, first: bool) -> list[Draft]:
+        """Show the environment's packages; before the first opening those are installed that nobody installed yet."""
+        wanted = environments.packages(session)
+        self._spec = replace(self._spec, packages=tuple(wanted))
+        if not first or not wanted:
+            return []
+        return environments.install(self._backend, self._network, wanted, self._turn.give_up)
+
+    def _check_out(self, session: Session, *, anew: bool) -> list[Draft]:
+        """Put the session's repositories there, once; those that could not be had are tried again in each turn."""
+        if self._network is None:
+            return []
+        drafts = checkouts.check_out(session, self._bash, anew=anew)
+        if drafts:
+            self._network.collect()
+            drafts = [*self._network.drafts("clone"), *drafts]
+        return drafts
+
+    def _bash(self, call_id: str, command: str, seconds: int) -> CallResult:
+        """An errand of our own in the sandbox, in the shell that the agent uses too; ends with the turn."""
+        tool_input = {"command": command, "timeout_ms": seconds * 1000}
+        pool = ThreadPoolExecutor(1, thread_name_prefix="errand")
+        try:
+            work = pool.submit(self._backend.call, self._session_id, call_id, "bash", tool_input)
+            while not wait([work], timeout=LOOK_SECONDS).done:
+                if self._turn.give_up():
+                    self.interrupt()
+            return work.result()
+        finally:
+            pool.shutdown(wait=False)
+
+    def _patiently(self, ask: Callable[[], Connection]) -> Connection:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
         while True:
             try:
@@ -108,7 +163,7 @@ class SandboxHand:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
         while True:
             try:
-                if self._snapshot and blobs.exists(self._snapshot):
+                if self._snapshot and self._is_sound():
                     with blobs.open(self._snapshot) as stream:
                         return self._backend.open(self._spec, stream)
                 return self._backend.open(self._spec)
@@ -139,14 +194,15 @@ class SandboxHand:
                     raise
                 reattempt = True
                 self._spec = replace(self._spec, first=False)
-                self._open()
+                self._reopened += self._told(self._open())
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
         """Store what the call left among the outputs, and tell of its requests."""
         if result.outputs:
             outputs.capture(self._session_id, result.outputs, self._read_output)
-        return self._network.drafts(call.name) if self._network else []
+        reopened, self._reopened = self._reopened, []
+        return reopened + (self._network.drafts(call.name) if self._network else [])
 
     def tend(self) -> list[Draft]:
         """While calls run: what is to be committed meanwhile."""
