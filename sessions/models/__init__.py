@@ -5,6 +5,7 @@ from sessions.models.core import STATUSES, Event, File, Resource, Session, Threa
 from sessions.models.deployments import Deployment, DeploymentRun
 from sessions.models.webhooks import WebhookDelivery, WebhookEndpoint
 from sessions.models.work import EnvironmentKey, Work, WorkerSeen
+from sessions.models.workflows import WorkflowRun
 
 __all__ = [
     "STATUSES",
@@ -23,4 +24,5 @@ __all__ = [
     "WebhookEndpoint",
     "Work",
     "WorkerSeen",
+    "WorkflowRun",
 ]
