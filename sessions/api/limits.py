@@ -6,7 +6,7 @@ from ninja import Router
 
 from agents.models import Workspace
 from contract.http import Request
-from contract.limits import Limits, Ours
+from contract.limits import Ours, WorkspaceLimits
 from contract.roles import Permission
 from sessions import actions, caps, progress
 from sessions.api.sessions import SessionAnswer
@@ -19,7 +19,7 @@ router = Router(tags=["Limits"])
 class LimitsBody(Ours):
     """What to change; null for all of it lifts every cap of the workspace."""
 
-    limits: Limits | None
+    limits: WorkspaceLimits | None
 
 
 Answer = dict[str, Any]
