@@ -102,6 +102,7 @@ class Holdfast:
     time_zone: str
     mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
+    work_lease_seconds: int  # how long an outside worker holds a session without a heartbeat
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
 
@@ -168,6 +169,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         time_zone=reader.text("TIME_ZONE", "UTC"),
         mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
+        work_lease_seconds=reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
         missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
 

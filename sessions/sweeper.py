@@ -25,6 +25,7 @@ from sessions.schedules import runs
 from sessions.wake import drive_workflow, wake
 from sessions.webhooks import delivery
 from sessions.webhooks.wake import wake as wake_webhooks
+from sessions.work import queue as work
 from sessions.workflows import runs as workflow_runs
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class Sweeper:
     def _errands(self) -> None:
         """What is due by the clock: schedules, and deliveries that wait for their next attempt."""
         runs.fire_due()
+        work.reclaim()
         deadlines.expire_due()
         notices.send_due()
         for endpoint in self._endpoints.pick(delivery.due()):
@@ -143,6 +145,7 @@ class Sweeper:
         files.collect_garbage()
         answers.sweep()
         delivery.forget()
+        work.mend()
         alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
         workspaces.sweep(list(alive))
 

@@ -135,7 +135,7 @@ class Runner:
         threads.rest(self.lease, drafts, reports.report(ev.RETRIES_EXHAUSTED, told, ""))
 
     def _prepare(self) -> Effects:
-        thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
+        thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
         if self.lease.previous:
