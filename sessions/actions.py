@@ -24,9 +24,11 @@ from sessions import budgets, caps, definitions, inbox, log, notyet, nudges, per
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.finding import find_session, lock_session
+from sessions.harness.hands import skills
 from sessions.models import Session, Thread
 from sessions.notyet import Wanted
 from sessions.wake import wake_on_commit
+from sessions.workflows import runs as workflow_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +50,7 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
     acting.require(Permission.OPERATE)
     version, snapshot = definitions.define(body["agent"], acting)
     environment = _environment(body["environment_id"], acting)
+    definitions.check_tools(snapshot)
     definitions.check_reachable(snapshot, environment)
     events = list(body.get("initial_events") or ())
     _check_initial_events(events)
@@ -57,6 +60,7 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
             caps.check_new(session, [model["id"] for model in definitions.models(snapshot)])
             _mount(session, body.get("resources") or ())
             notyet.check(Wanted(snapshot, environment.config, session.vault_ids, body.get("resources") or ()))
+            skills.check(snapshot)
             happenings.tell("session.created", session.pk, workspace_id=session.workspace_id)
             if events:
                 inbox.send(session, events, acting, where="initial_events")
@@ -170,6 +174,7 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidRequest(f"agent: can't be updated while the session is {session.status}; interrupt it first")
         snapshot = definitions.changed(session.agent_snapshot, agent)
         notyet.check(Wanted(snapshot))
+        definitions.check_tools(snapshot)
         definitions.check_reachable(snapshot, session.environment)
         wanted["agent_snapshot"] = snapshot
     return {column: value for column, value in wanted.items() if value != getattr(session, column)}
@@ -191,11 +196,19 @@ def _apply(session: Session, changes: Mapping[str, Any], notes: Sequence[Draft] 
         Thread.objects.filter(pk=primary.pk).update(agent=thread_agent(payload["agent"]))
     if payload.get("metadata") == {}:
         del payload["metadata"]
-    resumed = budgets.resume(primary) if "budget" in changes else []
     told = [Draft(ev.SESSION_UPDATED, payload)] if changes else []
-    log.append(session.pk, primary.pk, [*told, *notes, *resumed])
-    if resumed:
-        wake_on_commit(primary.pk)
+    log.append(session.pk, primary.pk, [*told, *notes])
+    if "budget" in changes:
+        _resume(session.pk)
+
+
+def _resume(session_id: str) -> None:
+    """Let every thread and workflow run of a locked session go on that had paused at its budget."""
+    for thread in Thread.objects.select_for_update().filter(session_id=session_id).order_by("id"):
+        if resumed := budgets.resume(thread):
+            log.append(session_id, thread.pk, resumed)
+            wake_on_commit(thread.pk)
+    workflow_runs.resume(session_id)
 
 
 def change_rules(session: Session, rules: Mapping[str, Any], acting: Acting) -> None:
@@ -207,6 +220,22 @@ def change_rules(session: Session, rules: Mapping[str, Any], acting: Acting) -> 
 
 def _about(thread: Thread) -> dict[str, Any]:
     return {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
+
+
+@audit.logged("session.retried", "agent_sessions.Session", "session_id", always=True)
+def retry_session(session_id: str, acting: Acting) -> Session:
+    """Ask again where a turn gave up, without another message. 400 for a session that did not give up."""
+    acting.require(Permission.OPERATE)
+    with transaction.atomic():
+        session = lock_session(session_id, acting)
+        primary = Thread.objects.select_for_update().get(session=session, parent=None)
+        gave_up = (primary.stop_reason or {}).get("type") == "retries_exhausted"
+        if session.archived_at is not None or primary.status != "idle" or not gave_up:
+            raise InvalidRequest(f"Session {session_id} has no turn that gave up; send a message instead.")
+        note = Draft(ev.OPS_RETRIED, {"by": acting.label})
+        log.append(session_id, primary.pk, [note, Draft(ev.THREAD_RUNNING, _about(primary))])
+        wake_on_commit(primary.pk)
+    return find_session(session_id, acting)
 
 
 @audit.logged("session.archived", "agent_sessions.Session", "session_id")

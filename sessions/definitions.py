@@ -10,6 +10,7 @@ from agents import references, resolve, rosters
 from agents.actions import find_agent
 from agents.additions import additions
 from agents.api.shapes import agent_snapshot, thread_agent
+from agents.tools import registry as tools
 from contract.errors import ApiError, InvalidRequest
 from credentials.egress.rules import first_match
 
@@ -33,7 +34,8 @@ def define(reference: str | Mapping[str, Any], acting: Acting) -> tuple[AgentVer
     with _naming_agent():
         spec = _overridden(version.spec, sent, acting)
         members = rosters.members(spec["multiagent"], acting)
-        rosters.check(spec, members.values(), saved=False)
+        rosters.check(spec, members.values())
+        rosters.check_alive(members.values())
     snapshot = agent_snapshot(version, spec)
     definitions = {key: thread_agent(agent_snapshot(row, row.spec)) for key, row in members.items()}
     snapshot["multiagent"] = rosters.snapshot(spec["multiagent"], thread_agent(snapshot), definitions)
@@ -94,6 +96,13 @@ def models(snapshot: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     adviser = rosters.advisor(snapshot["multiagent"])
     plain += [adviser] if adviser else []
     return found + [{"id": name, "speed": "standard", "inference_geo": None} for name in plain]
+
+
+def check_tools(snapshot: Mapping[str, Any]) -> None:
+    """Refuse tools that were asked for by name and need what this installation isn't set up with."""
+    for definition in everyone(snapshot):
+        if why := tools.missing(definition["tools"]):
+            raise InvalidRequest(f"agent.tools: {why}")
 
 
 def check_reachable(snapshot: Mapping[str, Any], environment: Environment) -> None:

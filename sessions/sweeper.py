@@ -5,6 +5,7 @@ One process an installation is enough; a second one stands by on an advisory loc
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -13,14 +14,19 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from credentials import answers
-from sessions import caps, expiry, files, workspaces
+from sessions import caps, files, workspaces
+from sessions import events as ev
 from sessions.approvals import deadlines, notices
-from sessions.harness.lease import LIVENESS_CLASS, free_orphans
+from sessions.events import Draft
+from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans, workers_alive
+from sessions.log import UnknownThread, append
 from sessions.models import Session
 from sessions.schedules import runs
-from sessions.wake import wake
+from sessions.wake import drive_workflow, wake
 from sessions.webhooks import delivery
 from sessions.webhooks.wake import wake as wake_webhooks
+from sessions.work import queue as work
+from sessions.workflows import runs as workflow_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +56,10 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
     _next: dict[str, tuple[float, float]] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Every thread may be woken at once."""
+        self._next.clear()
+
     def pick(self, due: list[str]) -> list[str]:
         """Those of ``due`` that haven't been woken lately; forgets threads that aren't due."""
         now = self.clock()
@@ -70,6 +80,7 @@ class Sweeper:
     def __init__(self, stop: Callable[[], bool]) -> None:
         self._stop = stop
         self._patience = Patience()
+        self._workers: frozenset[int] = frozenset()
         self._endpoints = Patience()
         self._tidy_at = 0.0
 
@@ -96,22 +107,31 @@ class Sweeper:
 
     def sweep(self) -> list[str]:
         """One look: free the leases of dead workers and wake every thread that nobody runs."""
-        freed = free_orphans()
-        for thread in freed:
-            log.warning("Thread %s lost its worker; waking another.", thread)
-            wake(thread)
+        freed = [self._tell_of_loss(orphan) for orphan in free_orphans()]
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
-        expiry.expire()
+        for run_id in workflow_runs.due():
+            drive_workflow(run_id)
+        if (alive := workers_alive()) != self._workers:
+            self._workers = alive
+            self._patience.forget()  # what a worker that died had taken from the queue is lost; a new one has room
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:
             wake(thread)
         return freed + picked
 
+    def _tell_of_loss(self, orphan: Orphan) -> str:
+        log.warning("Thread %s lost its worker; waking another.", orphan.thread_id)
+        with contextlib.suppress(UnknownThread):
+            append(orphan.session_id, orphan.thread_id, [Draft(ev.OPS_WORKER_LOST, {"worker": orphan.worker})])
+        wake(orphan.thread_id)
+        return orphan.thread_id
+
     def _errands(self) -> None:
         """What is due by the clock: schedules, and deliveries that wait for their next attempt."""
         runs.fire_due()
+        work.reclaim()
         deadlines.expire_due()
         notices.send_due()
         for endpoint in self._endpoints.pick(delivery.due()):
@@ -125,6 +145,7 @@ class Sweeper:
         files.collect_garbage()
         answers.sweep()
         delivery.forget()
+        work.mend()
         alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
         workspaces.sweep(list(alive))
 

@@ -1,4 +1,4 @@
-"""``/v1/x/limits``: caps of the workspace, and what applies to a session. Ours, not the hosted API's."""
+"""``/v1/x/…``: caps of the workspace and of a session, another try of a turn. Ours, not the hosted API's."""
 
 from typing import Any
 
@@ -6,9 +6,11 @@ from ninja import Router
 
 from agents.models import Workspace
 from contract.http import Request
-from contract.limits import Limits, Ours
+from contract.limits import Ours, WorkspaceLimits
 from contract.roles import Permission
-from sessions import caps
+from sessions import actions, caps, progress
+from sessions.api.sessions import SessionAnswer
+from sessions.api.shapes import session_shape
 from sessions.finding import bare_session
 
 router = Router(tags=["Limits"])
@@ -17,7 +19,7 @@ router = Router(tags=["Limits"])
 class LimitsBody(Ours):
     """What to change; null for all of it lifts every cap of the workspace."""
 
-    limits: Limits | None
+    limits: WorkspaceLimits | None
 
 
 Answer = dict[str, Any]
@@ -39,6 +41,18 @@ def update(request: Request, body: LimitsBody) -> dict[str, Any]:
 def of_session(request: Request, session_id: str) -> dict[str, Any]:
     """Every level's caps; in ``effective`` the tightest of each kind and what is used up of it."""
     return caps.overview(bare_session(session_id, request.acting))
+
+
+@router.get("/sessions/{session_id}/progress", response=Answer, operation_id="x.sessions.progress")
+def how_far(request: Request, session_id: str) -> dict[str, Any]:
+    """Turns, files, outputs, what is under way, time and money, told from the log."""
+    return progress.progress(bare_session(session_id, request.acting))
+
+
+@router.post("/sessions/{session_id}/retry", response=SessionAnswer, operation_id="x.sessions.retry")
+def retry(request: Request, session_id: str) -> dict[str, Any]:
+    """Ask again where a turn gave up (``retries_exhausted``), without another message."""
+    return session_shape(actions.retry_session(session_id, request.acting))
 
 
 def _shape(workspace: Workspace) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
+from sessions.bounds import caps_of
 from sessions.models.approvals import ALLOWED, CLOSED, DENIED, EXPIRED, WAITING, Approval
 from sessions.models.core import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sessions.models import Event
 
@@ -37,14 +38,15 @@ def is_asked(event: Event) -> bool:
 
 
 def _ask(events: Sequence[Event]) -> list[Approval]:
-    session = Session.objects.only("workspace_id", "agent_id").get(pk=events[0].session_id)
-    return Approval.objects.bulk_create([_approval(event, session) for event in events])
+    session = Session.objects.only("workspace_id", "agent_id", "limits").get(pk=events[0].session_id)
+    patience = caps_of(session).approval_seconds
+    return Approval.objects.bulk_create([_approval(event, session, patience) for event in events])
 
 
-def _approval(event: Event, session: Session) -> Approval:
+def _approval(event: Event, session: Session, patience: int | None) -> Approval:
     why = (event.private or {}).get("permission") or {}
     rule: dict[str, Any] = why.get("rule") or {}
-    seconds = rule.get("expires_after_seconds")
+    seconds = _seconds(why, patience)
     return Approval(
         id=event.id,
         workspace_id=session.workspace_id,
@@ -59,6 +61,23 @@ def _approval(event: Event, session: Session) -> Approval:
         expires_at=event.created_at + timedelta(seconds=seconds) if seconds else None,
         on_expiry=rule.get("on_expiry", DEFAULT_OUTCOME) if seconds else "",
     )
+
+
+def _seconds(why: Mapping[str, Any], patience: int | None) -> int | None:
+    """How long a call waits: as its rule says or as the caps say, whichever is shorter."""
+    bounds = [seconds for seconds in ((why.get("rule") or {}).get("expires_after_seconds"), patience) if seconds]
+    return min(bounds) if bounds else None
+
+
+def give_time(sessions: Iterable[Session]) -> None:
+    """The patience of these sessions has changed; what still waits is measured by the new one."""
+    for session in sessions:
+        patience = caps_of(session).approval_seconds
+        for approval in Approval.objects.filter(session=session, state=WAITING):
+            seconds = _seconds(approval.why, patience)
+            approval.expires_at = approval.asked_at + timedelta(seconds=seconds) if seconds else None
+            approval.on_expiry = (approval.on_expiry or DEFAULT_OUTCOME) if seconds else ""
+            approval.save(update_fields=["expires_at", "on_expiry"])
 
 
 def _answer(event: Event) -> None:

@@ -45,7 +45,7 @@ def _end(approval: Approval) -> None:
             row = Approval.objects.filter(pk=approval.pk)
             row.update(state=EXPIRED, decided_at=timezone.now(), decided_label=BY, via="expiry")
             return
-        seconds = int((approval.why.get("rule") or {}).get("expires_after_seconds") or 0)
+        seconds = int((due - approval.asked_at).total_seconds()) if (due := approval.expires_at) else 0
         text = f"Nobody answered within {rules.span(seconds)}."
         event = {"type": ev.USER_TOOL_CONFIRMATION, "tool_use_id": approval.pk, "result": "deny", "deny_message": text}
         inbox.send(waiting.session, [event], acting, {approval.pk: Aside("expiry")})

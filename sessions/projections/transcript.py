@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sessions import events as ev
+from sessions.projections import operations
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,8 +28,8 @@ MARKS = {
     ev.STATUS_TERMINATED: ("x-circle", "Session ended"),
     ev.SESSION_UPDATED: ("pencil-square", "Session settings changed"),
     COMPACTED: ("queue-list", "Earlier conversation condensed for the model"),
-    ev.OPS_TAKEN_OVER: ("arrow-path", "Another worker took over"),
     ev.OPS_SANDBOX_OPENED: ("cube", "Sandbox opened"),
+    **{event_type: (icon, "") for event_type, icon in operations.ICONS.items()},
 }
 ENDINGS = {
     "end_turn": ("check", "Turn finished"),
@@ -259,6 +260,7 @@ def _mark(entry: Entry) -> Row | None:
     if mark is None:
         return None
     icon, sentence = mark
+    sentence = operations.sentence(entry.type, entry.payload) or sentence
     if entry.type == ev.OPS_SANDBOX_OPENED and entry.payload.get("layers"):
         sentence = f"{sentence}; limits in force: {', '.join(entry.payload['layers'])}"
     return Row(entry.id, entry.seq, "mark", entry.created_at, Text(sentence), icon=icon)

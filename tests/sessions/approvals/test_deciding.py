@@ -244,7 +244,8 @@ def test_what_nobody_answers_in_time_ends_as_its_rule_says(desk: Desk, outcome: 
     (approval,) = desk.asks("make", rule=rule)
     assert approval.expires_at == approval.asked_at + timedelta(minutes=30)
     assert deadlines.expire_due() == 0
-    Approval.objects.update(expires_at=timezone.now())
+    now = timezone.now()
+    Approval.objects.update(asked_at=now - timedelta(minutes=30), expires_at=now)
     assert deadlines.expire_due() == 1
     assert deadlines.expire_due() == 0
     approval.refresh_from_db()
