@@ -165,6 +165,7 @@ class Effects:
             effort=self.spec.effort,
             speed=self._speed,
             inference_geo=model.get("inference_geo"),
+            encoded=self.prompt.encoded,
         )
 
     def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agents.providers.wire import Encoded
 from sessions import events as ev
 from sessions import outcomes
 from sessions.harness.compaction import summary_block
@@ -44,6 +45,7 @@ class Prompt:
 
     resolve: Resolve
     messages: list[dict[str, Any]] = field(default_factory=list)
+    encoded: Encoded = field(default_factory=Encoded)
     _queued: dict[str, Entry] = field(default_factory=dict)
     _said: list[Block] = field(default_factory=list)  # by the user since the reply before
     _answered: bool = False
@@ -113,7 +115,7 @@ class Prompt:
     def _compacted(self, entry: Entry) -> None:
         """Start again from the summary; what the user said last is kept word for word."""
         blocks = [summary_block((entry.private or {})["summary"]), *self._said]
-        self.messages = [{"role": "user", "content": blocks}]
+        self.messages, self.encoded = [{"role": "user", "content": blocks}], Encoded()
 
     def _reply(self, entry: Entry) -> None:
         stored = (entry.private or {}).get("blocks")
