@@ -29,6 +29,9 @@ WORKING_NOTE = (
 
 REMINDER_OPENS = "<system-reminder>"
 
+KEPT_RESULTS = 10  # the latest results always stay whole
+CLEARED = "[This result was taken out to save room. Make the call again if you need it.]"
+
 
 def system_prompt(system: str | None, *, sandboxed: bool, notes: Iterable[str | None] = ()) -> str | None:
     """The agent's own system prompt, then a note on the sandbox if it has tools that run there, then other notes."""
@@ -64,6 +67,8 @@ class Prompt:
             self._parts[entry.id] = entry.payload
         elif entry.type == ev.MODEL_END:
             self._reply(entry)
+        elif entry.type == ev.OPS_CLEARED:
+            self._clear()
         elif entry.type == ev.OPS_REMINDER:
             self._remind(entry.payload["text"])
         elif entry.type == ev.COMPACTED:
@@ -106,6 +111,14 @@ class Prompt:
             self.messages[-1]["content"].extend(blocks)
         else:
             self.messages.append({"role": "user", "content": blocks})
+
+    def _clear(self) -> None:
+        """Old results leave the prompt, all at once, so that its prefix changes once in many steps and not at each."""
+        results = [block for message in self.messages for block in message["content"] if block["type"] == "tool_result"]
+        for block in results[:-KEPT_RESULTS]:
+            if sum(len(part.get("text", "")) for part in block["content"]) > len(CLEARED) or _has_media(block):
+                block["content"] = [{"type": "text", "text": CLEARED}]
+        self.encoded = Encoded()
 
     def _remind(self, text: str) -> None:
         """Our own words to the model, after the results it has just got."""
@@ -164,6 +177,10 @@ def _edit_note(edited: Mapping[str, Any]) -> Block:
     """Tells the model that what ran is not what it called."""
     ran = json.dumps(edited["input"], ensure_ascii=False)
     return {"type": "text", "text": f"A person changed this call before approving it. It ran with this input: {ran}"}
+
+
+def _has_media(result: Block) -> bool:
+    return any(part["type"] != "text" for part in result["content"])
 
 
 def _blocks(entry: Entry) -> list[Block]:
