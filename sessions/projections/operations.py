@@ -27,6 +27,7 @@ ICONS = {
     ev.OPS_LIMIT_REACHED: "exclamation-triangle",
     ev.OPS_LIMITS_CHANGED: "check-circle",
     ev.OPS_REMINDER: "exclamation-triangle",
+    ev.OPS_CLEARED: "queue-list",
 }
 
 
@@ -70,5 +71,6 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_REPAIRED: lambda payload: "The session's rows did not agree with its log and were repaired",
     ev.OPS_LIMIT_REACHED: lambda payload: str(payload["message"]),
     ev.OPS_LIMITS_CHANGED: lambda payload: f"{payload['by']} changed this session's limits",
+    ev.OPS_CLEARED: lambda payload: "Old results left the model's view; the log keeps them",
     ev.OPS_REMINDER: lambda payload: f"The agent was reminded: {payload['text']}",
 }
