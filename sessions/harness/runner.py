@@ -26,7 +26,7 @@ from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread, WorkflowRun
 from sessions.repair import repair
-from sessions.wake import wake
+from sessions.wake import make_room, wake
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,6 +58,7 @@ def run(thread_id: str) -> bool:
         finally:
             used_hands = used_hands or runner.used_hands
             again = keeper().release(lease, clean=clean) and clean
+            make_room(lease.session_id)
     if again and keeper().draining:
         wake(thread_id)  # for another worker
     return used_hands

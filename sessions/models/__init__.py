@@ -1,7 +1,7 @@
 """What happens, one file a concern."""
 
 from sessions.models.approvals import Approval, Notice, NoticeTarget
-from sessions.models.core import STATUSES, Event, File, Resource, Session, Thread
+from sessions.models.core import STATUSES, Event, File, Machine, Resource, Session, Thread
 from sessions.models.deployments import Deployment, DeploymentRun
 from sessions.models.webhooks import WebhookDelivery, WebhookEndpoint
 from sessions.models.work import EnvironmentKey, Work, WorkerSeen
@@ -15,6 +15,7 @@ __all__ = [
     "EnvironmentKey",
     "Event",
     "File",
+    "Machine",
     "Notice",
     "NoticeTarget",
     "Resource",
