@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from config import places, telemetry
+from config import places
 from config.endpoints import refuse_own_address
 from config.readers import FALSE, Reader, SettingError
 from contract import limits
@@ -174,13 +174,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         time_zone=reader.text("TIME_ZONE", "UTC"),
         mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
-        telemetry_endpoint=reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
-        telemetry_headers=reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
-        telemetry_content=reader.flag("TELEMETRY_CONTENT"),
-        telemetry_redact=telemetry.patterns(reader.text("TELEMETRY_REDACT")),
-        metrics_token=reader.secret("METRICS_TOKEN"),
-        work_lease_seconds=reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
-        missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
+        **_in_the_open(reader),
     )
 
 

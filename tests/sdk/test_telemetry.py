@@ -83,7 +83,10 @@ def test_a_callers_own_trace_is_gone_on_with(collector: Collector, installation:
     trace = "0af7651916cd43dd8448eb211c80319c"
     headers = {"authorization": f"Bearer {installation.api_key}", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     httpx2.get(f"{installation.url}/v1/agents", headers=headers).raise_for_status()
-    ours = lambda: [s for s in collector.named("anthropic.agents.list") if s.trace_id.hex() == trace]  # noqa: E731
+
+    def ours() -> list[Any]:
+        return [span for span in collector.named("anthropic.agents.list") if span.trace_id.hex() == trace]
+
     wait_for(ours, PATIENCE, "no span below the caller's")
     assert ours()[0].parent_span_id.hex() == "b7ad6b7169203331"
 
