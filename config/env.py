@@ -178,6 +178,19 @@ def read(environ: Mapping[str, str]) -> Holdfast:
     )
 
 
+def _in_the_open(reader: Reader) -> dict[str, Any]:
+    """Settings of schedules, outside workers and telemetry."""
+    return {
+        "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
+        "telemetry_headers": reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
+        "telemetry_content": reader.flag("TELEMETRY_CONTENT"),
+        "telemetry_redact": telemetry.patterns(reader.text("TELEMETRY_REDACT")),
+        "metrics_token": reader.secret("METRICS_TOKEN"),
+        "work_lease_seconds": reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
+        "missed_runs": reader.choice("MISSED_RUNS", "all", ("all", "latest")),
+    }
+
+
 def _limits(reader: Reader) -> Mapping[str, Any]:
     """Caps of every session; 0, the default, is none."""
     names = (
