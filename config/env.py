@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from config import places
+from config import places, telemetry
 from config.endpoints import refuse_own_address
 from config.readers import FALSE, Reader, SettingError
 from contract import limits
