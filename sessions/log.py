@@ -161,6 +161,11 @@ def append(
     return stored
 
 
+def restore(entries: Sequence[Event]) -> None:
+    """Put entries of another installation's log back as they were: with their sessions, which are new here."""
+    Event.objects.bulk_create(entries)
+
+
 def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str | None = None) -> list[Event]:
     """Events with ``seq`` greater than ``after``, in order; of one thread if it is named."""
     rows = Event.objects.filter(session_id=session_id, seq__gt=after)
