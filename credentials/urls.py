@@ -2,10 +2,20 @@
 
 from django.urls import path
 
-from credentials import views
+from credentials import pages, views
 
 app_name = "credentials"
 urlpatterns = [
+    path("vaults/", pages.vault_list, name="vaults"),
+    path("vaults/new/", pages.vault_new, name="vault_new"),
+    path("vaults/signed-in/", pages.signed_in, name="signed_in"),
+    path("vaults/<str:vault_id>/", pages.vault, name="vault"),
+    path("vaults/<str:vault_id>/sign-in/", pages.sign_in, name="sign_in"),
+    path(
+        "vaults/<str:vault_id>/credentials/<str:credential_id>/archive/",
+        pages.credential_archive,
+        name="credential_archive",
+    ),
     path("keys/", views.key_list, name="keys"),
     path("keys/new/", views.key_new, name="key_new"),
     path("keys/<str:key_id>/revoke/", views.key_revoke, name="key_revoke"),
