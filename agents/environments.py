@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
+MAX_DESCRIPTION = 1_024
 MAX_HOSTS = 256
 MAX_PACKAGES = 256
 MAX_PACKAGE = 255
@@ -48,6 +49,11 @@ def _packages(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None) 
     for manager in MANAGERS:
         if sent and sent.get(manager) is not None:
             lists[manager] = _names(f"config.packages.{manager}", sent[manager])
+    if lists["apt"]:
+        raise InvalidRequest(
+            "config.packages.apt: apt needs root, which no sandbox of this installation has; use pip, npm, gem, cargo "
+            "or go, or install the packages on the machine itself: sandboxes see its /usr"
+        )
     if sum(map(len, lists.values())) > MAX_PACKAGES:
         raise InvalidRequest(f"config.packages: at most {MAX_PACKAGES} packages are allowed")
     return {"type": "packages", **lists}

@@ -96,6 +96,7 @@ class Holdfast:
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
+    git_hosts: tuple[str, ...]  # where sessions' repositories may be
     time_zone: str
     mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
@@ -160,6 +161,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
+        git_hosts=_git_hosts(reader),
         time_zone=reader.text("TIME_ZONE", "UTC"),
         mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
@@ -205,6 +207,14 @@ def _egress(reader: Reader, run: Path) -> Egress:
         package_hosts=hosts,
         plain_credentials=reader.flag("EGRESS_PLAIN_CREDENTIALS"),
     )
+
+
+def _git_hosts(reader: Reader) -> tuple[str, ...]:
+    hosts = reader.names("GIT_HOSTS", ("github.com",))
+    for host in hosts:
+        if not is_host(host) or host.startswith("*"):
+            raise SettingError(f"GIT_HOSTS: {host!r} is no host; write names such as github.com git.example.com.")
+    return hosts
 
 
 def _mail(reader: Reader) -> Mail:

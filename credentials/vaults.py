@@ -16,7 +16,7 @@ from contract import happenings, metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
-from credentials import auths, crypto, matching
+from credentials import auths, crypto, matching, scopes
 from credentials.auths import Auth
 from credentials.models import Credential, Vault
 
@@ -132,6 +132,7 @@ def create_credential(vault_id: str, body: Mapping[str, Any], acting: Acting) ->
     credential = Credential(
         display_name=_name(body.get("display_name"), shortest=0),
         slot=matching.slot(auth.shown),
+        scope=scopes.checked((body.get("holdfast") or {}).get("scope")),
         metadata=metadata.check(body.get("metadata") or {}),
         created_at=now,
         updated_at=now,
@@ -155,10 +156,12 @@ def update_credential(vault_id: str, credential_id: str, body: Mapping[str, Any]
         if body.get("display_name") is not None:
             credential.display_name = _name(body["display_name"])
         if "auth" in body:
-            put_auth(credential, auths.changed(auth_of(credential), body["auth"], timezone.now()))
+            put_auth(credential, _rotated(credential, body["auth"]))
+        if "scope" in (body.get("holdfast") or {}):
+            credential.scope = scopes.checked(body["holdfast"]["scope"])
         credential.metadata = metadata.merge(credential.metadata, body.get("metadata"))
         credential.updated_at = timezone.now()
-        credential.save(update_fields=["display_name", "auth", "sealed", "metadata", "updated_at"])
+        credential.save(update_fields=["display_name", "auth", "sealed", "scope", "metadata", "updated_at"])
     return credential
 
 
@@ -215,6 +218,19 @@ def put_auth(credential: Credential, auth: Auth) -> None:
     """Lay an auth into a row that the caller saves."""
     plain = json.dumps({name: secret.reveal() for name, secret in auth.secrets.items()})
     credential.auth, credential.sealed = auth.shown, crypto.seal(Secret(plain), credential.pk)
+
+
+def _rotated(credential: Credential, sent: Mapping[str, Any]) -> Auth:
+    """The auth after a change. Secrets that can't be read any more can still be replaced, all of them at once."""
+    try:
+        stored, lost = auth_of(credential), None
+    except crypto.CannotOpen as error:
+        stored, lost = Auth(credential.auth, {}), error
+    auth = auths.changed(stored, sent, timezone.now())
+    missing = auths.secret_names(auth.shown) - auth.secrets.keys()
+    if missing:
+        raise InvalidRequest(f"auth: {', '.join(sorted(missing))} must be sent too, the stored one is lost: {lost}")
+    return auth
 
 
 def _insert(credential: Credential) -> None:

@@ -22,6 +22,7 @@ from sessions.harness.limits import KINDS, Used
 from sessions.models import Session, Thread
 from sessions.projected import session_columns
 from sessions.wake import wake_on_commit
+from sessions.workflows import runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,6 +101,7 @@ def resume(session_id: str) -> bool:
             about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
             log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about)])
             wake_on_commit(thread.pk)
+        runs.resume(session_id)
     return bool(capped)
 
 

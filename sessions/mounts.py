@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from contract.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 UPLOADS = PurePosixPath("/mnt/session/uploads")
 WORKSPACE = PurePosixPath("/workspace")
@@ -20,7 +20,10 @@ MAX_LENGTH = 1024
 MAX_REPOSITORY_PATH = 4_096
 MAX_URL = 2_048
 MAX_BRANCH = 255
-REPOSITORY = re.compile(r"https://github\.com/[A-Za-z0-9][A-Za-z0-9-]{0,38}/(?P<name>[A-Za-z0-9._-]{1,100})")
+REPOSITORY = re.compile(
+    r"https://(?P<host>[a-z0-9.-]+)(?P<port>:[0-9]{1,5})?/[A-Za-z0-9][A-Za-z0-9-]{0,38}/(?P<name>[A-Za-z0-9._-]{1,100})"
+)
+GITHUB = "github.com"
 SHA = re.compile(r"[0-9a-fA-F]{7,64}")
 NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -54,11 +57,20 @@ def check_apart(where: str, mount_path: str, taken: Iterable[str]) -> None:
             raise InvalidRequest(f"{where}: {mount_path} collides with another mount of this session")
 
 
-def repository_name(where: str, url: str) -> str:
-    """The name of the repository that a URL of GitHub names."""
+def repository_name(where: str, url: str, hosts: Collection[str] = (GITHUB,)) -> str:
+    """The name of the repository that a URL names: of GitHub, or of another of the operator's ``hosts``."""
     found = REPOSITORY.fullmatch(url)
-    if found is None or len(url) > MAX_URL or found["name"].endswith(".git") or set(found["name"]) == {"."}:
-        raise InvalidRequest(f"{where}: must be https://github.com/<owner>/<repository>, without .git at the end")
+    if (
+        found is None
+        or len(url) > MAX_URL
+        or found["host"] not in hosts
+        or (found["host"] == GITHUB and found["port"])
+        or found["name"].endswith(".git")
+        or set(found["name"]) == {"."}
+    ):
+        raise InvalidRequest(
+            f"{where}: must be https://{' or '.join(hosts)}/<owner>/<repository>, without .git at the end"
+        )
     return found["name"]
 
 

@@ -29,14 +29,6 @@ class Wanted:
     resources: Sequence[Mapping[str, Any]] = ()
 
 
-def skills(wanted: Wanted) -> Refusal:
-    return ("agent.skills", "skills are") if wanted.agent["skills"] else None
-
-
-def multiagent(wanted: Wanted) -> Refusal:
-    return ("agent.multiagent", "agents with a multiagent are") if wanted.agent["multiagent"] else None
-
-
 def execution_identity(wanted: Wanted) -> Refusal:
     other = wanted.agent["execution_identity"]["type"] != "service_account"
     return ("agent.execution_identity", "execution identities other than service_account are") if other else None
@@ -47,41 +39,10 @@ def self_hosted(wanted: Wanted) -> Refusal:
     return ("environment_id", "self_hosted environments are") if theirs else None
 
 
-def packages(wanted: Wanted) -> Refusal:
-    lists = [names for key, names in wanted.environment.get("packages", NOTHING).items() if key != "type"]
-    return ("environment_id", "environments with packages are") if any(lists) else None
-
-
-def vaults(wanted: Wanted) -> Refusal:
-    return ("vault_ids", "vaults are") if wanted.vault_ids else None
-
-
-def repositories(wanted: Wanted) -> Refusal:
-    return _resource(wanted, "github_repository")
-
-
-def memory_stores(wanted: Wanted) -> Refusal:
-    return _resource(wanted, "memory_store")
-
-
-def _resource(wanted: Wanted, kind: str) -> Refusal:
-    for index, one in enumerate(wanted.resources):
-        if one["type"] == kind:
-            return f"resources.{index}", f"{kind} resources are"
-    return None
-
-
 ENTRIES = (
-    skills,
-    multiagent,
     execution_identity,
     self_hosted,
-    packages,
-    vaults,
-    repositories,
-    memory_stores,
 )
-EVENTS = {"user.define_outcome": "outcomes are"}
 
 
 def check(wanted: Wanted) -> None:
@@ -90,12 +51,6 @@ def check(wanted: Wanted) -> None:
         refused = entry(wanted)
         if refused is not None:
             raise refuse(*refused)
-
-
-def check_event(where: str, event_type: str) -> None:
-    """Refuse an event that nothing would act on."""
-    if event_type in EVENTS:
-        raise refuse(f"{where}.type", EVENTS[event_type])
 
 
 def refuse(name: str, what: str) -> InvalidRequest:

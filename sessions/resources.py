@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -71,7 +72,7 @@ class _Mounting:
         )
 
     def _repository(self, at: str, one: Mapping[str, Any]) -> Resource:
-        name = mounts.repository_name(f"{at}url", one["url"])
+        name = mounts.repository_name(f"{at}url", one["url"], settings.HOLDFAST_GIT_HOSTS)
         path = mounts.repository_path(f"{at}mount_path", one.get("mount_path"), name)
         self._take(f"{at}mount_path", path)
         resource_id = ids.resource_id()

@@ -22,9 +22,10 @@ from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans
 from sessions.log import UnknownThread, append
 from sessions.models import Session
 from sessions.schedules import runs
-from sessions.wake import wake
+from sessions.wake import drive_workflow, wake
 from sessions.webhooks import delivery
 from sessions.webhooks.wake import wake as wake_webhooks
+from sessions.workflows import runs as workflow_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +105,8 @@ class Sweeper:
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
+        for run_id in workflow_runs.due():
+            drive_workflow(run_id)
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:
             wake(thread)

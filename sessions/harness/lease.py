@@ -39,9 +39,12 @@ RETURNING t.session_id, t.fence, old.lease_owner, extract(epoch FROM clock_times
   clock_timestamp()
 """
 RENEW = """
-UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp() + %s * interval '1 second'
-FROM unnest(%s::text[], %s::bigint[]) AS mine(id, fence)
-WHERE t.id = mine.id AND t.fence = mine.fence AND t.lease_expires > clock_timestamp() RETURNING t.id
+WITH mine AS (
+  SELECT t.id, held.fence FROM agent_sessions_thread t
+  JOIN unnest(%(threads)s::text[], %(fences)s::bigint[]) AS held(id, fence) ON t.id = held.id
+  ORDER BY t.id FOR UPDATE OF t)
+UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp() + %(ttl)s * interval '1 second'
+FROM mine WHERE t.id = mine.id AND t.fence = mine.fence AND t.lease_expires > clock_timestamp() RETURNING t.id
 """
 RELEASE = """
 UPDATE agent_sessions_thread SET lease_expires = NULL, lease_owner = CASE WHEN %s THEN '' ELSE lease_owner END
@@ -178,7 +181,10 @@ class Keeper:
         liveness = self._hold_liveness()
         threads = [lease.thread_id for lease in leases]
         fences = [lease.fence for lease in leases]
-        renewed = {row[0] for row in liveness.execute(RENEW, [self.ttl, threads, fences]).fetchall()}
+        renewed = {
+            row[0]
+            for row in liveness.execute(RENEW, {"ttl": self.ttl, "threads": threads, "fences": fences}).fetchall()
+        }
         for lease in leases:
             if lease.thread_id not in renewed:
                 lease.lost = True

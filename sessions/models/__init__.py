@@ -4,6 +4,7 @@ from sessions.models.approvals import Approval, Notice, NoticeTarget
 from sessions.models.core import STATUSES, Event, File, Resource, Session, Thread
 from sessions.models.deployments import Deployment, DeploymentRun
 from sessions.models.webhooks import WebhookDelivery, WebhookEndpoint
+from sessions.models.workflows import WorkflowRun
 
 __all__ = [
     "STATUSES",
@@ -19,4 +20,5 @@ __all__ = [
     "Thread",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "WorkflowRun",
 ]

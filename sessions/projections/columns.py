@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agents.pricing import cents, running_price
 from sessions import events as ev
 from sessions.events import Draft
+from sessions.projections import evaluations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -188,6 +189,7 @@ class SessionColumns:
     clock: Clock = field(default_factory=Clock)
     spent: Spent = field(default_factory=Spent)
     snapshot: str = ""
+    outcomes: tuple[dict[str, Any], ...] = ()  # the wire ``outcome_evaluations``
     budget: dict[str, Any] | None = None
     hour_price: Decimal = Decimal(0)
 
@@ -215,7 +217,11 @@ class SessionColumns:
     def after(self, draft: Draft, now: datetime) -> SessionColumns:
         """The columns once ``draft`` is on the log at ``now``."""
         if status := SESSION_STATUS.get(draft.type):
-            return replace(self, clock=self.clock.enter(status, now, draft.payload.get("stop_reason")))
+            clock = self.clock.enter(status, now, draft.payload.get("stop_reason"))
+            return replace(self, clock=clock, outcomes=evaluations.after(self.outcomes, draft, now, status))
+        if draft.type in evaluations.TYPES:
+            listed = evaluations.after(self.outcomes, draft, now, self.clock.status)
+            return replace(self, spent=self.spent.after(draft.private), outcomes=listed)
         if draft.type in ev.SPENDING:
             return replace(self, spent=self.spent.after(draft.private))
         if draft.type == ev.OPS_SNAPSHOT:

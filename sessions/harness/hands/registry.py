@@ -41,6 +41,10 @@ class Hands:
         hand = self._made.get("sandbox")
         return isinstance(hand, SandboxHand) and hand.is_open
 
+    def open_sandbox(self) -> list[Draft]:
+        """Make the session's sandbox ready before any call needs it. Raises ``CannotCarryOut``."""
+        return self._at("sandbox").open()
+
     def of(self, call: Call) -> Hand:
         """The place of one call."""
         return self._at(place_of(call))
