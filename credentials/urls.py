@@ -6,7 +6,7 @@ from credentials import pages, views
 
 app_name = "credentials"
 urlpatterns = [
-    path("vaults/", pages.vault_list, name="vaults"),
+    path("vaults/", pages.vault_list, name="list"),
     path("vaults/new/", pages.vault_new, name="vault_new"),
     path("vaults/signed-in/", pages.signed_in, name="signed_in"),
     path("vaults/<str:vault_id>/", pages.vault, name="vault"),
