@@ -17,6 +17,7 @@ from config import errors
 from config.auth import api_key
 from config.bodies import BodyParser
 from contract.errors import NotFound
+from credentials.api.audit import router as audit
 from credentials.api.vaults import router as vaults
 from sessions import sse
 from sessions.api.approvals import router as approvals
@@ -31,6 +32,8 @@ from sessions.api.resources import router as resources
 from sessions.api.sessions import router as sessions
 from sessions.api.threads import router as threads
 from sessions.api.webhooks import router as webhooks
+from sessions.api.work import keys_router as environment_keys
+from sessions.api.work import router as work
 from sessions.api.workspace_webhooks import router as workspace_webhooks
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -74,8 +77,11 @@ api.add_router("/deployment_runs", deployment_runs)
 api.add_router("/dreams", dreams)
 api.add_router("/organizations/webhooks", webhooks)
 api.add_router("/x/webhooks", workspace_webhooks)
+api.add_router("/environments", work)
+api.add_router("/x/environments", environment_keys)
 api.add_router("/x", limits)
 
+api.add_router("/x/audit", audit)
 api.add_router("/x/permissions", permissions)
 api.add_router("/x/approvals", approvals)
 

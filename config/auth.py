@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from config import rates
+from config import rates, workers
 from contract.acting import Acting
 from contract.errors import AuthenticationFailed, PermissionDenied
 from contract.roles import Permission, Role
-from credentials import actions
+from credentials import actions, key_scopes
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -23,6 +23,10 @@ def authenticate(request: HttpRequest) -> Acting:
     plain = _key(request)
     if not plain:
         raise AuthenticationFailed(NO_KEY)
+    if workers.is_worker(plain) and len(plain) <= MAX_KEY_LENGTH:
+        worker = workers.authenticate(request, plain)
+        rates.count(worker.environment_key_id or worker.work_id or "")
+        return worker
     key = actions.find_api_key(plain) if len(plain) <= MAX_KEY_LENGTH else None
     if key is None:
         raise AuthenticationFailed(BAD_KEY)
@@ -31,6 +35,8 @@ def authenticate(request: HttpRequest) -> Acting:
         raise PermissionDenied("anthropic-workspace-id names another workspace than the API key's.")
     acting = Acting(workspace_id=key.workspace_id, role=Role(key.role), label=f"API key {key.name}", api_key_id=key.id)
     acting.require(Permission.READ)
+    if not key_scopes.permits(key.scopes, request.method or "", request.path):
+        raise PermissionDenied(f"This API key is limited to {', '.join(key.scopes)}.")
     rates.count(key.id)
     return acting
 

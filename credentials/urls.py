@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from credentials import pages, views
+from credentials import audit_views, pages, views
 
 app_name = "credentials"
 urlpatterns = [
@@ -16,6 +16,8 @@ urlpatterns = [
         pages.credential_archive,
         name="credential_archive",
     ),
+    path("audit/", audit_views.audit, name="audit"),
+    path("audit/export/", audit_views.export, name="audit_export"),
     path("keys/", views.key_list, name="keys"),
     path("keys/new/", views.key_new, name="key_new"),
     path("keys/<str:key_id>/revoke/", views.key_revoke, name="key_revoke"),

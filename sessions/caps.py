@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from agents.additions import check_priced
 from agents.models import Workspace
-from contract import limits
+from contract import audit, limits
 from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
@@ -21,7 +21,7 @@ from sessions.events import Draft
 from sessions.harness.limits import KINDS, Used
 from sessions.models import Session, Thread
 from sessions.projected import session_columns
-from sessions.wake import wake_on_commit
+from sessions.wake import call_next, wake_on_commit
 from sessions.workflows import runs
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def change_session(session: Session, sent: Mapping[str, Any] | None, acting: Act
     return [Draft(ev.OPS_LIMITS_CHANGED, {"level": "session", "limits": after, "by": acting.label})]
 
 
+@audit.logged("workspace.limits_changed", "agents.Workspace")
 def change_workspace(sent: Mapping[str, Any] | None, acting: Acting) -> Workspace:
     """Lay sent limits over the workspace's; sessions that had stopped at them go on."""
     acting.require(Permission.ADMINISTER)
@@ -77,6 +78,7 @@ def change_workspace(sent: Mapping[str, Any] | None, acting: Acting) -> Workspac
         workspace.save(update_fields=["limits"])
         book.give_time(Session.objects.filter(workspace=workspace, pending_count__gt=0))
         transaction.on_commit(lambda: resume_all(workspace_id=acting.workspace_id))
+        transaction.on_commit(lambda: call_next(acting.workspace_id))
     return workspace
 
 

@@ -13,12 +13,13 @@ from django.db import connection
 
 from agents import policies, pricing
 from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnInterrupted, Usage
+from agents.tools import coordination
 from agents.tools import registry as tools
 from contract import ids
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import compaction, grading, reports
+from sessions.harness import advising, compaction, grading, reports
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
@@ -80,7 +81,7 @@ class Effects:
                 return self.append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
             case do.Interrupt() as interrupt:
                 return self._interrupt(interrupt)
-            case do.TakeMessages() | do.Remind() as note:
+            case do.TakeMessages() | do.Remind() | do.ClearResults() as note:
                 return self.append([_note(note)])
             case do.Grade(wanted):
                 return grading.Grader(self, wanted).run()
@@ -165,11 +166,12 @@ class Effects:
             effort=self.spec.effort,
             speed=self._speed,
             inference_geo=model.get("inference_geo"),
+            encoded=self.prompt.encoded,
         )
 
     def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
         judging = Permissions(self.spec, self.should_stop)
-        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge)
+        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge, self.spec.outside)
         return [*builder.drafts(reply, self.cost(reply)), *judging.spent()]
 
     def cost(self, reply: ModelReply) -> str | None:
@@ -193,9 +195,7 @@ class Effects:
         refused = [action.call for action in actions if isinstance(action, do.Refuse)]
         ready = [action.call for action in actions if isinstance(action, do.RunTool)]
         stored = self.append([self._refusal(call) for call in refused]) if refused else []
-        for call in ready:
-            if call.type == ev.OPS_TEAM_USE:
-                stored += self.team.perform(call)
+        stored += self._work_together([call for call in ready if call.type == ev.OPS_TEAM_USE])
         ready = [call for call in ready if call.type != ev.OPS_TEAM_USE]
         sendable: list[Call] = []
         for hand, calls in self.hands.sort(ready):
@@ -206,6 +206,14 @@ class Effects:
             except CannotCarryOut as error:
                 stored += self.append([_error_result(call, str(error)) for call in calls])
         return stored + self._run(sendable)
+
+    def _work_together(self, calls: Sequence[Call]) -> list[Event]:
+        """Coordination calls, one after another; advice, which takes long, is one a step, when nothing else is left."""
+        quick = [call for call in calls if call.name != coordination.ADVISE.name]
+        stored = [event for call in quick for event in self.team.perform(call)]
+        if calls and not quick:
+            stored += advising.Advisor(self, calls[0]).advise()
+        return stored
 
     def _run(self, calls: list[Call]) -> list[Event]:
         connection.close()
@@ -257,7 +265,7 @@ class Effects:
 
     def _interrupt(self, interrupt: do.Interrupt) -> list[Event]:
         """Spec core 10.7: close the calls, tell of the interrupt, end the turn; then the next one."""
-        drafts = [interrupted_result(call.type, call.id) for call in interrupt.calls]
+        drafts = [interrupted_result(call.type, call.id, outside=call.outside) for call in interrupt.calls]
         drafts.append(_processed(interrupt.interrupts))
         if self.state.outcome is not None:
             drafts.append(grading.evaluation_end(self.state.outcome, "interrupted", "The work was interrupted."))
@@ -312,7 +320,8 @@ class Effects:
         drafts: list[Draft] = []
         if self.state.open_request:
             drafts.append(request_end(self.state.open_request, Usage(), self._speed, {}, is_error=True))
-        drafts += [interrupted_result(call.type, call.id) for call in self.state.calls.values()]
+        calls = self.state.calls.values()
+        drafts += [interrupted_result(call.type, call.id, outside=call.outside) for call in calls]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
         drafts += [Draft(ev.OPS_PARKED, {"reason": message}), Draft(ev.SESSION_ERROR, {"error": error})]
@@ -327,7 +336,9 @@ def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:
     return Draft(ev.OPS_PROCESSED, {**payload, "dropped": True} if dropped else payload)
 
 
-def _note(action: do.TakeMessages | do.Remind) -> Draft:
+def _note(action: do.TakeMessages | do.Remind | do.ClearResults) -> Draft:
+    if isinstance(action, do.ClearResults):
+        return Draft(ev.OPS_CLEARED, {"results": action.count})
     if isinstance(action, do.Remind):
         return Draft(ev.OPS_REMINDER, {"kind": action.kind, "text": action.text})
     return _processed(action.messages)

@@ -42,6 +42,7 @@ class Call:
     verdict: Verdict
     refusal: str = ""
     server: str = ""
+    outside: bool = False  # once it may run, an outside worker runs it and answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class ThreadState:
     rounds: int = 0  # replies with tool calls in this turn
     context_tokens: int = 0  # size of the last prompt and its reply
     compactions: int = 0  # since the last reply
+    results: int = 0  # of calls, still whole in the prompt
     sandbox_opened: bool = False
     mcp_failed: set[str] = field(default_factory=set)  # MCP servers, since the thread last started to run
     tools_left_out: dict[str, int] = field(default_factory=dict)  # by MCP server
@@ -129,7 +131,8 @@ class ThreadState:
         self.fallback, self.attempts, self.failure = self.fallback + 1, 0, None
 
     def _received(self, entry: Entry) -> None:
-        self.mail.append(entry.id)
+        if not (entry.private or {}).get("given"):  # advice is in its call's result already
+            self.mail.append(entry.id)
 
     def _define(self, entry: Entry) -> None:
         self.mail.append(entry.id)
@@ -174,6 +177,7 @@ class ThreadState:
             verdict=permission,
             refusal=refusal,
             server=entry.payload.get("mcp_server_name", ""),
+            outside=bool((entry.private or {}).get("outside")),
         )
 
     def _confirmation(self, entry: Entry) -> None:
@@ -189,6 +193,7 @@ class ThreadState:
         call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]
         self.calls.pop(call_id, None)
         self.watch.answered(call_id, entry.payload.get("content") or (), is_error=bool(entry.payload.get("is_error")))
+        self.results += 1
         if not self.calls:
             self.asked = True
 
@@ -222,7 +227,11 @@ class ThreadState:
 
     def _compacted(self, entry: Entry) -> None:
         self.compactions += 1
+        self.results = 0
         self.context_tokens, self.failure = 0, None
+
+    def _cleared(self, entry: Entry) -> None:
+        self.results, self.context_tokens = 0, 0
 
     def _reminded(self, entry: Entry) -> None:
         self.watch.remind()
@@ -271,11 +280,13 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_TOOL_CONFIRMATION: ThreadState._confirmation,
     ev.TOOL_RESULT: ThreadState._result,
     ev.USER_CUSTOM_TOOL_RESULT: ThreadState._result,
+    ev.USER_TOOL_RESULT: ThreadState._result,
     ev.MCP_TOOL_RESULT: ThreadState._result,
     ev.MODEL_START: ThreadState._model_start,
     ev.MODEL_END: ThreadState._model_end,
     ev.COMPACTED: ThreadState._compacted,
     ev.OPS_REMINDER: ThreadState._reminded,
+    ev.OPS_CLEARED: ThreadState._cleared,
     ev.OPS_RETRIED: ThreadState._retried,
     ev.OPS_FALLBACK: ThreadState._fell_back,
     ev.OPS_JUDGED: ThreadState._judged,

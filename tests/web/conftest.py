@@ -62,6 +62,7 @@ class World:
     hook: WebhookEndpoint
     vault: Vault
     credential: Credential
+    outside: Environment
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
@@ -166,6 +167,7 @@ def world(db: None) -> World:
         hook,
         vault,
         credential,
+        create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
     )
 
 

@@ -56,6 +56,9 @@ DOORS = [
     Door("sessions:schedule_run", ("deployment",), "POST", viewer=False, owner=302),
     Door("sessions:schedule_pause", ("deployment",), "POST", viewer=False, owner=302),
     Door("sessions:schedule_archive", ("deployment",), "POST", viewer=False, owner=302),
+    Door("sessions:workers", ("outside",)),
+    Door("sessions:worker_key", ("outside",), "POST", viewer=False, owner=422),
+    Door("sessions:worker_key_revoke", ("outside",), "POST", viewer=False, owner=404),
     Door("sessions:webhooks", viewer=False),
     Door("sessions:webhook_new", viewer=False),
     Door("sessions:webhook", ("hook",), viewer=False),
@@ -82,6 +85,8 @@ DOORS = [
     Door("credentials:sign_in", ("vault",), viewer=False),
     Door("credentials:credential_archive", ("vault", "credential"), "POST", viewer=False, owner=302),
     Door("credentials:keys", viewer=False),
+    Door("credentials:audit", viewer=False),
+    Door("credentials:audit_export", viewer=False),
     Door("credentials:key_new", viewer=False),
     Door("credentials:key_revoke", ("key",), "POST", viewer=False, owner=302),
 ]
