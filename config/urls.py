@@ -13,13 +13,9 @@ urlpatterns = [
     path("v1/", api.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-<<<<<<< HEAD
     path("metrics", metrics.metrics, name="metrics"),
-    path("login", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
-=======
     path("login", SignIn.as_view(), name="login"),
     path("admin/login/", RedirectView.as_view(pattern_name="login", query_string=True)),  # the one that is throttled
->>>>>>> main
     path("logout", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("", include("sessions.urls")),
