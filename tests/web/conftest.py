@@ -16,6 +16,7 @@ from agents.models import Agent, Environment, Membership, Workspace
 from contract import blobs
 from contract.acting import Acting
 from contract.roles import Role
+from credentials import vaults
 from credentials.actions import issue_api_key
 from sessions import events as ev
 from sessions import files, log
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from credentials.models import ApiKey
+    from credentials.models import ApiKey, Credential, Vault
     from tests.live import Installation
 
 ASKING = {
@@ -59,6 +60,8 @@ class World:
     output: File
     deployment: Deployment
     hook: WebhookEndpoint
+    vault: Vault
+    credential: Credential
     outside: Environment
 
     def append(self, *drafts: Draft) -> list[Event]:
@@ -144,6 +147,9 @@ def world(db: None) -> World:
         created_at=deployment.created_at,
         updated_at=deployment.created_at,
     )
+    vault = vaults.create_vault({"display_name": "Alice's"}, acting)
+    auth = {"type": "static_bearer", "mcp_server_url": "https://mcp.example.com/mcp", "token": "t"}
+    credential = vaults.create_credential(vault.pk, {"auth": auth}, acting)
     return World(
         workspace,
         acting,
@@ -159,6 +165,8 @@ def world(db: None) -> World:
         output,
         deployment,
         hook,
+        vault,
+        credential,
         create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
     )
 
