@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
+    BaseUserAdmin = UserAdmin[User]
     ModelForm = forms.ModelForm[Any]
 else:  # generic to the type checker only
     ModelAdmin = admin.ModelAdmin

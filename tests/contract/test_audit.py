@@ -64,6 +64,11 @@ def unaudited() -> list[str]:
     return found
 
 
+def membership_of(acting: Acting) -> Membership:
+    assert acting.user_id is not None
+    return Membership.objects.get(user_id=acting.user_id)
+
+
 def test_every_action_that_needs_a_permission_to_change_is_on_record() -> None:
     assert unaudited() == []
 
@@ -153,7 +158,7 @@ def test_sign_ins_and_failures_are_on_record_without_what_was_typed(alice: Actin
 def test_changes_in_the_admin_are_on_record(alice: Acting) -> None:
     root = Client()
     root.force_login(get_user_model().objects.create_superuser("root"))
-    membership = Membership.objects.get(user_id=alice.user_id)
+    membership = membership_of(alice)
     sent = {"user": alice.user_id, "workspace": alice.workspace_id, "role": "viewer"}
     assert root.post(f"/admin/agents/membership/{membership.pk}/change/", sent).status_code == 302
     (row,) = rows("membership.changed_in_admin")
@@ -175,7 +180,7 @@ def test_whoever_loses_rights_is_signed_out_at_once(
     monkeypatch.setattr("sessions.nudges.publish_person", told.append)
     client = sign_in()
     assert client.get("/agents/").status_code == 200
-    membership = Membership.objects.get(user_id=alice.user_id)
+    membership = membership_of(alice)
     with django_capture_on_commit_callbacks(execute=True):
         if how == "demoted":
             membership.role = Role.VIEWER.value
@@ -190,7 +195,7 @@ def test_whoever_loses_rights_is_signed_out_at_once(
 
 
 def test_whoever_is_promoted_stays_signed_in(alice: Acting, django_capture_on_commit_callbacks: Any) -> None:
-    membership = Membership.objects.get(user_id=alice.user_id)
+    membership = membership_of(alice)
     Membership.objects.update(role=Role.VIEWER.value)
     client = sign_in()
     membership.refresh_from_db()
@@ -209,6 +214,6 @@ def test_the_page_and_the_download_show_the_workspace_s_own_records(alice: Actin
     assert "agent.created" in page
     assert "Hidden" not in page
     assert "No record matches" in client.get("/audit/?action=none").content.decode()
-    lines = b"".join(client.get("/audit/export/")).decode().splitlines()  # type: ignore[arg-type]
+    lines = b"".join(client.get("/audit/export/")).decode().splitlines()
     assert lines[0].startswith("at,actor,user_id")
     assert len(lines) == 2

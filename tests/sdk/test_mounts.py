@@ -30,9 +30,12 @@ def test_memory_written_by_one_session_is_read_by_the_next_and_its_versions_name
     assert resource.mount_path == "/mnt/memory/team-notes"
     first.says("Read /mnt/memory/team-notes/old.md. Write /mnt/memory/team-notes/people/ada.md with `likes tea`.")
     found = {memory.path: memory for memory in client.beta.memory_stores.memories.list(store.id, view="full")}
-    assert found["/people/ada.md"].content == "likes tea"
+    ada = found["/people/ada.md"]
+    assert ada.type == "memory" and ada.content == "likes tea"
     (version,) = client.beta.memory_stores.memory_versions.list(store.id, session_id=first.id)
-    assert (version.operation, version.path, version.created_by.session_id) == ("created", "/people/ada.md", first.id)
+    assert (version.operation, version.path) == ("created", "/people/ada.md")
+    assert version.created_by is not None and version.created_by.type == "session_actor"
+    assert version.created_by.session_id == first.id
 
     second = begin(resources=[attached(store)])
     assert "likes tea" in last_words(second.says("Read /mnt/memory/team-notes/people/ada.md."))
@@ -54,7 +57,7 @@ def test_a_read_only_store_is_read_only_for_every_program(
     (result,) = all_of(events, "agent.tool_result")
     assert result.is_error and "fixed" in said(result) and "Read-only file system" in said(result)
     (memory,) = client.beta.memory_stores.memories.list(store.id, view="full")
-    assert memory.content == "fixed"
+    assert memory.type == "memory" and memory.content == "fixed"
 
 
 def test_what_cannot_be_a_memory_is_told_and_put_aside(client: anthropic.Anthropic, begin: Callable[..., Talk]) -> None:

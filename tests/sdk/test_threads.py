@@ -29,7 +29,7 @@ def lead(client: anthropic.Anthropic, begin: Callable[..., Talk]) -> Callable[..
     """Start a session whose agent leads ``worker``, who may do all, and ``careful``, who asks first."""
 
     def start(**options: Any) -> Talk:
-        worker = client.beta.agents.create(name="worker", model="demo", tools=[{"type": TOOLSET}])
+        worker = client.beta.agents.create(name="worker", model="demo", tools=[{"type": "agent_toolset_20260401"}])
         careful = client.beta.agents.create(name="careful", model="demo", tools=[ASKING])  # type: ignore[list-item]
         members = {"type": "enabled", "predefined_agents": [worker.id, careful.id]}
         team = {"type": "multiagent_20261001", "subagents": members}
@@ -107,7 +107,7 @@ def test_an_inline_agent_shares_the_sandbox(client: anthropic.Anthropic, lead: C
     events = talk.says(use("start_agent", agent="reader", message="Read plan.md", definition=definition))
     assert "the plan" in last_words(events)
     thread = list(client.beta.sessions.threads.list(talk.id))[-1]
-    assert (thread.agent.type, thread.agent.name) == ("inline", "reader")
+    assert thread.agent.type == "inline" and thread.agent.name == "reader"
 
 
 def test_an_outcome_goes_from_needs_revision_to_satisfied(

@@ -50,7 +50,7 @@ def test_a_call_is_changed_and_allowed_without_a_script(world: World) -> None:
     assert post(world.alice, approval, answer="allow", input="rm -rf build/tmp").status_code == 302
     row = Approval.objects.get(pk=approval)
     assert (row.state, row.edited_input, row.via) == ("allowed", {"command": "rm -rf build/tmp"}, "page")
-    assert row.shown["input"] == {"command": "rm -rf build"}
+    assert row.shown is not None and row.shown["input"] == {"command": "rm -rf build"}
     after = world.alice.get(f"/approvals/{approval}/").content.decode()
     assert "Approved with changes by alice" in after
     assert "What alice saw" in after
