@@ -17,6 +17,7 @@ from contract import blobs
 from contract.acting import Acting
 from contract.roles import Role
 from credentials.actions import issue_api_key
+from credentials.vaults import create_credential, create_vault
 from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from credentials.models import ApiKey
+    from credentials.models import ApiKey, Credential, Vault
     from tests.live import Installation
 
 ASKING = {
@@ -59,6 +60,8 @@ class World:
     output: File
     deployment: Deployment
     hook: WebhookEndpoint
+    vault: Vault
+    secret: Credential
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
@@ -143,6 +146,14 @@ def world(db: None) -> World:
         created_at=deployment.created_at,
         updated_at=deployment.created_at,
     )
+    vault = create_vault({"display_name": "Ops"}, acting)
+    variable = {
+        "type": "environment_variable",
+        "secret_name": "API_TOKEN",
+        "secret_value": "s3cret-of-the-world",
+        "networking": {"type": "limited", "allowed_hosts": ["api.example.com"]},
+    }
+    secret = create_credential(vault.pk, {"auth": variable}, acting)
     return World(
         workspace,
         acting,
@@ -158,6 +169,8 @@ def world(db: None) -> World:
         output,
         deployment,
         hook,
+        vault,
+        secret,
     )
 
 
