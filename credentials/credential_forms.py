@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from credentials.models import Credential
 
 KINDS = [("environment_variable", "A variable of the sandbox"), ("static_bearer", "A bearer token of an MCP server")]
-SECRET = {"attrs": {"autocomplete": "off", "spellcheck": "false"}}
+UNSEEN = {"autocomplete": "off", "spellcheck": "false"}
 HINTS = {
     "agents": "Ids of agents. Empty means any.",
     "tools": "Such as bash, or tools of an MCP server. Empty means any.",
-    "hosts": "Such as api.example.com or *.example.com. Empty means any that the credential and the environment permit.",
+    "hosts": "Such as api.example.com or *.example.com. Empty means any that credential and environment permit.",
     "methods": "Such as GET, POST. Empty means any.",
 }
 
@@ -44,7 +44,7 @@ class CredentialForm(ScopeForm):
     kind = forms.ChoiceField(choices=KINDS, initial=KINDS[0][0], label="Kind")
     place = forms.CharField(label="Variable or address", help_text="GITHUB_TOKEN, or https://mcp.example.com/mcp")
     secret = forms.CharField(
-        widget=forms.PasswordInput(**SECRET),
+        widget=forms.PasswordInput(attrs=UNSEEN),
         strip=True,
         help_text="Sealed when it is stored, and never shown again. The sandbox gets a placeholder.",
     )
@@ -78,7 +78,7 @@ class CredentialChangeForm(ScopeForm):
     secret = forms.CharField(
         label="New secret",
         required=False,
-        widget=forms.PasswordInput(**SECRET),
+        widget=forms.PasswordInput(attrs=UNSEEN),
         help_text="Empty keeps the stored one. A new one reaches running sessions within a minute.",
     )
 
