@@ -87,7 +87,7 @@ def test_no_secret_is_kept_or_shown_anywhere_and_each_arrived(
     host.tokens = {DECOYS["repository"]}
     code = Server(WORLD, address=WORLD)
     code.respond = host.answer
-    one, _ = plant(client)
+    one, row = plant(client)
     repository: Any = {
         "type": "github_repository",
         "url": f"https://{WORLD}:{code.port}/octo/demo",
@@ -109,7 +109,7 @@ def test_no_secret_is_kept_or_shown_anywhere_and_each_arrived(
     everything = dict(everything_kept(online))
     assert len(everything) > 20
     everything["the session as the API shows it"] = str(operator_events(talk)).encode()
-    everything |= dict(pages(online, talk.id, one))
+    everything |= dict(pages(online, talk.id, row.id))
     own = [online.api_key, *_installations_own(online)]
     wanted = [*DECOYS.values(), *own]
     found = [(place, word[:12]) for place, data in everything.items() for word in wanted if _holds(data, word)]
@@ -158,7 +158,7 @@ def _unpacked(blob: Path) -> bytes:
     return zstandard.ZstdDecompressor().decompressobj().decompress(data)
 
 
-def pages(online: Installation, session_id: str, vault_id: str) -> Iterator[tuple[str, bytes]]:
+def pages(online: Installation, session_id: str, credential_id: str) -> Iterator[tuple[str, bytes]]:
     """The pages that speak of it, as an administrator sees them."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
     form = opener.open(f"{online.url}/login", timeout=30).read().decode()
@@ -166,5 +166,5 @@ def pages(online: Installation, session_id: str, vault_id: str) -> Iterator[tupl
     assert token is not None
     fields = {"csrfmiddlewaretoken": token[1], "username": online.username, "password": online.password}
     opener.open(f"{online.url}/login", urlencode(fields).encode(), timeout=30).read()
-    for path in (f"/sessions/{session_id}/", "/keys/", "/vaults/", f"/vaults/{vault_id}/"):
+    for path in (f"/sessions/{session_id}/", f"/credentials/{credential_id}/", "/keys/"):
         yield f"page {path}", opener.open(f"{online.url}{path}", timeout=30).read()
