@@ -72,7 +72,7 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
         if spec == current.spec:
             current.agent = agent
             return current
-        _check_whole(spec, acting)
+        _check_whole(spec, acting, roster_sent="multiagent" in body)
         agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
         agent.save(update_fields=["name", "version", "updated_at"])
         happenings.tell("agent.updated", agent.pk, workspace_id=agent.workspace_id)
@@ -85,10 +85,16 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
         )
 
 
-def _check_whole(spec: Mapping[str, Any], acting: Acting) -> None:
-    """The rules between the fields of an agent that is being saved, and between it and those it calls on."""
+def _check_whole(spec: Mapping[str, Any], acting: Acting, *, roster_sent: bool = True) -> None:
+    """The rules between the fields of an agent that is being saved, and between it and those it calls on.
+
+    A roster that is not sent keeps its pins, also to agents that were archived since.
+    """
     resolve.check_whole(spec)
-    rosters.check(spec, rosters.members(spec["multiagent"], acting).values(), saved=True)
+    members = rosters.members(spec["multiagent"], acting).values()
+    rosters.check(spec, members)
+    if roster_sent:
+        rosters.check_alive(members)
 
 
 def archive_agent(agent_id: str, acting: Acting) -> AgentVersion:
@@ -166,9 +172,9 @@ def update_environment(environment_id: str, body: Mapping[str, Any], acting: Act
         if body.get("config") is not None:
             environment.config = environments.config(body["config"], environment.config)
         environment.metadata = metadata.merge(environment.metadata, body.get("metadata"), empty_deletes=True)
-        environment.updated_at = timezone.now()
-        _save_environment(environment)
         if _written(environment) != before:
+            environment.updated_at = timezone.now()
+            _save_environment(environment)
             _tell("environment.updated", environment)
     return environment
 
@@ -228,7 +234,7 @@ def _save_environment(environment: Environment) -> None:
 
 def _description(value: str | None) -> str | None:
     """Unlike an agent's, "" stays "" (spec core 7.1)."""
-    resolve.description(value)
+    resolve.text("description", value, environments.MAX_DESCRIPTION)
     return value
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
+MAX_DESCRIPTION = 1_024
 MAX_HOSTS = 256
 MAX_PACKAGES = 256
 MAX_PACKAGE = 255

@@ -185,14 +185,11 @@ def members(multiagent: Mapping[str, Any] | None, acting: Acting) -> dict[tuple[
     return found
 
 
-def check(spec: Mapping[str, Any], found: Iterable[AgentVersion], *, saved: bool) -> None:
-    """The rules between an agent and its members. ``saved`` says whether the roster itself is being written."""
-    multiagent = spec["multiagent"]
-    if multiagent is None:
-        return
-    adviser = advisor(multiagent)
+def check(spec: Mapping[str, Any], found: Iterable[AgentVersion]) -> None:
+    """The rules between an agent and its members."""
+    adviser = advisor(spec["multiagent"])
     for version in found:
-        _check_member(spec, version, saved=saved)
+        _check_member(spec, version)
         if adviser is not None and version.spec["name"] == ADVISOR_NAME:
             raise InvalidRequest(f"multiagent: the name {ADVISOR_NAME} belongs to the advisor")
     if adviser is not None and _less_capable(adviser, spec["model"]["id"]):
@@ -201,10 +198,7 @@ def check(spec: Mapping[str, Any], found: Iterable[AgentVersion], *, saved: bool
         )
 
 
-def _check_member(spec: Mapping[str, Any], version: AgentVersion, *, saved: bool) -> None:
-    if version.agent.archived_at is not None:
-        what = "can't be called on" if saved else "can't be called on any more; update the agent that lists it"
-        raise InvalidRequest(f"multiagent: agent {version.agent_id} is archived and {what}")
+def _check_member(spec: Mapping[str, Any], version: AgentVersion) -> None:
     if version.spec["multiagent"] is not None:
         raise InvalidRequest(f"multiagent: agent {version.agent_id} has a multiagent of its own; one level is allowed")
     if version.spec["model"]["inference_geo"] != spec["model"]["inference_geo"]:
@@ -212,6 +206,15 @@ def _check_member(spec: Mapping[str, Any], version: AgentVersion, *, saved: bool
             f"multiagent: the inference_geo of agent {version.agent_id} differs; those of an agent and of all that it "
             "calls on must be equal or all unset"
         )
+
+
+def check_alive(found: Iterable[AgentVersion]) -> None:
+    """Archived agents can't be put on a roster, nor be called on by a new session."""
+    for version in found:
+        if version.agent.archived_at is not None:
+            raise InvalidRequest(
+                f"multiagent: agent {version.agent_id} is archived and can't be called on; take it off the list"
+            )
 
 
 def _less_capable(adviser: str, model: str) -> bool:

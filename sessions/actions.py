@@ -24,9 +24,11 @@ from sessions import budgets, caps, definitions, inbox, log, notyet, nudges, per
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.finding import find_session, lock_session
+from sessions.harness.hands import skills
 from sessions.models import Session, Thread
 from sessions.notyet import Wanted
 from sessions.wake import wake_on_commit
+from sessions.workflows import runs as workflow_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +60,7 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
             caps.check_new(session, [model["id"] for model in definitions.models(snapshot)])
             _mount(session, body.get("resources") or ())
             notyet.check(Wanted(snapshot, environment.config, session.vault_ids, body.get("resources") or ()))
+            skills.check(snapshot)
             happenings.tell("session.created", session.pk, workspace_id=session.workspace_id)
             if events:
                 inbox.send(session, events, acting, where="initial_events")
@@ -191,11 +194,19 @@ def _apply(session: Session, changes: Mapping[str, Any], notes: Sequence[Draft] 
         Thread.objects.filter(pk=primary.pk).update(agent=thread_agent(payload["agent"]))
     if payload.get("metadata") == {}:
         del payload["metadata"]
-    resumed = budgets.resume(primary) if "budget" in changes else []
     told = [Draft(ev.SESSION_UPDATED, payload)] if changes else []
-    log.append(session.pk, primary.pk, [*told, *notes, *resumed])
-    if resumed:
-        wake_on_commit(primary.pk)
+    log.append(session.pk, primary.pk, [*told, *notes])
+    if "budget" in changes:
+        _resume(session.pk)
+
+
+def _resume(session_id: str) -> None:
+    """Let every thread and workflow run of a locked session go on that had paused at its budget."""
+    for thread in Thread.objects.select_for_update().filter(session_id=session_id).order_by("id"):
+        if resumed := budgets.resume(thread):
+            log.append(session_id, thread.pk, resumed)
+            wake_on_commit(thread.pk)
+    workflow_runs.resume(session_id)
 
 
 def change_rules(session: Session, rules: Mapping[str, Any], acting: Acting) -> None:

@@ -34,7 +34,8 @@ def define(reference: str | Mapping[str, Any], acting: Acting) -> tuple[AgentVer
     with _naming_agent():
         spec = _overridden(version.spec, sent, acting)
         members = rosters.members(spec["multiagent"], acting)
-        rosters.check(spec, members.values(), saved=False)
+        rosters.check(spec, members.values())
+        rosters.check_alive(members.values())
     snapshot = agent_snapshot(version, spec)
     definitions = {key: thread_agent(agent_snapshot(row, row.spec)) for key, row in members.items()}
     snapshot["multiagent"] = rosters.snapshot(spec["multiagent"], thread_agent(snapshot), definitions)

@@ -14,7 +14,6 @@ from contract.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NOTHING: Mapping[str, Any] = {}
 
 Refusal = tuple[str, str] | None
 
@@ -29,43 +28,12 @@ class Wanted:
     resources: Sequence[Mapping[str, Any]] = ()
 
 
-def skills(wanted: Wanted) -> Refusal:
-    return ("agent.skills", "skills are") if wanted.agent["skills"] else None
-
-
-def multiagent(wanted: Wanted) -> Refusal:
-    return ("agent.multiagent", "agents with a multiagent are") if wanted.agent["multiagent"] else None
-
-
 def execution_identity(wanted: Wanted) -> Refusal:
     other = wanted.agent["execution_identity"]["type"] != "service_account"
     return ("agent.execution_identity", "execution identities other than service_account are") if other else None
 
 
-def self_hosted(wanted: Wanted) -> Refusal:
-    theirs = wanted.environment.get("type") == "self_hosted"
-    return ("environment_id", "self_hosted environments are") if theirs else None
-
-
-def memory_stores(wanted: Wanted) -> Refusal:
-    return _resource(wanted, "memory_store")
-
-
-def _resource(wanted: Wanted, kind: str) -> Refusal:
-    for index, one in enumerate(wanted.resources):
-        if one["type"] == kind:
-            return f"resources.{index}", f"{kind} resources are"
-    return None
-
-
-ENTRIES = (
-    skills,
-    multiagent,
-    execution_identity,
-    self_hosted,
-    memory_stores,
-)
-EVENTS = {"user.define_outcome": "outcomes are"}
+ENTRIES = (execution_identity,)
 
 
 def check(wanted: Wanted) -> None:
@@ -74,12 +42,6 @@ def check(wanted: Wanted) -> None:
         refused = entry(wanted)
         if refused is not None:
             raise refuse(*refused)
-
-
-def check_event(where: str, event_type: str) -> None:
-    """Refuse an event that nothing would act on."""
-    if event_type in EVENTS:
-        raise refuse(f"{where}.type", EVENTS[event_type])
 
 
 def refuse(name: str, what: str) -> InvalidRequest:

@@ -51,3 +51,11 @@ def deliver_webhooks(endpoint_id: str) -> None:
     from sessions.webhooks import delivery
 
     delivery.deliver(endpoint_id)
+
+
+@shared_task(name="sessions.drive_workflow")
+def drive_workflow(run_id: str) -> None:
+    """Take a workflow run's next steps."""
+    from sessions.workflows import runs
+
+    runs.drive(run_id)

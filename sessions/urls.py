@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions.views import act, approvals, credentials, lists, palette, schedules, show, webhooks
+from sessions.views import act, approvals, credentials, lists, palette, schedules, show, webhooks, workers
 
 app_name = "sessions"
 urlpatterns = [
@@ -34,6 +34,9 @@ urlpatterns = [
     path("credentials/<str:credential_id>/edit/", credentials.credential_edit, name="credential_edit"),
     path("credentials/<str:credential_id>/revoke/", credentials.credential_revoke, name="credential_revoke"),
     path("vaults/<str:vault_id>/new/", credentials.credential_new, name="credential_new"),
+    path("environments/<str:environment_id>/workers/", workers.workers, name="workers"),
+    path("environments/<str:environment_id>/workers/keys/", workers.worker_key, name="worker_key"),
+    path("environments/<str:environment_id>/workers/revoke/", workers.worker_key_revoke, name="worker_key_revoke"),
     path("webhooks/", webhooks.webhook_list, name="webhooks"),
     path("webhooks/new/", webhooks.webhook_new, name="webhook_new"),
     path("webhooks/<str:endpoint_id>/", webhooks.webhook, name="webhook"),

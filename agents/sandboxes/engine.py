@@ -19,6 +19,8 @@ from agents.sandboxes import archives, egress, packages
 from agents.sandboxes.base import (
     MIB,
     CallResult,
+    FolderState,
+    FolderUpdate,
     Limits,
     OnOutput,
     Opened,
@@ -78,6 +80,9 @@ class Launcher(Protocol):
 
     def read_output(self, sandbox_id: str, path: str) -> Iterator[bytes]:
         """See ``SandboxBackend.read_output``."""
+
+    def exchange(self, sandbox_id: str, folder: str, updates: Sequence[FolderUpdate]) -> FolderState:
+        """See ``SandboxBackend.exchange``."""
 
     def excess(self, sandbox_id: str, process: Process, limits: Limits) -> str | None:
         """Which limit the running sandbox exceeds, as a sentence; None if none."""
@@ -150,9 +155,10 @@ class RunnerBackend:
         tool_input: Mapping[str, Any],
         *,
         reattempt: bool = False,
+        lane: str = "",
         on_output: OnOutput | None = None,
     ) -> CallResult:
-        begun = self._link(sandbox_id).begin(call_id, name, tool_input, reattempt)
+        begun = self._link(sandbox_id).begin(call_id, name, tool_input, reattempt, lane)
         if isinstance(begun, CallResult):
             return begun
         queue = begun.listen()
@@ -182,6 +188,11 @@ class RunnerBackend:
         if not self._launcher.exists(sandbox_id):
             raise SandboxLost(f"There are no files of {sandbox_id} on this host.")
         return self._launcher.read_output(sandbox_id, path)
+
+    def exchange(self, sandbox_id: str, folder: str, updates: Sequence[FolderUpdate]) -> FolderState:
+        if not self._launcher.exists(sandbox_id):
+            raise SandboxLost(f"There are no files of {sandbox_id} on this host.")
+        return self._launcher.exchange(sandbox_id, folder, updates)
 
     def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
         name = spec.sandbox_id

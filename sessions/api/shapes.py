@@ -33,7 +33,7 @@ def session_shape(session: Session) -> dict[str, Any]:
         "resources": [resource_shape(resource) for resource in session.resources.all()],
         "vault_ids": session.vault_ids,
         "budget": session.budget,
-        "outcome_evaluations": [],
+        "outcome_evaluations": session.outcomes,
         "stats": {
             "active_seconds": round(sum(_active(thread, now) for thread in session.threads.all()), 3),
             "duration_seconds": _duration(session, now),
@@ -65,7 +65,7 @@ def thread_shape(thread: Thread) -> dict[str, Any]:
         "parent_thread_id": thread.parent_id,
         "agent": thread.agent,
         "status": thread.status,
-        "workflow_run_id": None,
+        "workflow_run_id": thread.workflow_run_id or None,
         "stats": stats if ran else None,
         "usage": spent(thread).wire(active) if rested else None,
         "created_at": timestamp(thread.created_at),

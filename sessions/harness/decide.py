@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sessions.harness.state import Call, Failure, ThreadState
+    from sessions.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,16 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class TakeMessages:
-    """Take the queued messages into the running turn's successor, without going idle between."""
+    """Take queued messages in without going idle: other agents' before the next request, people's after the turn."""
 
     messages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """Evaluate the outcome that the thread works for."""
+
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,7 @@ Action = (
     | RunTool
     | Refuse
     | TakeMessages
+    | Grade
     | Retry
     | FallBack
     | Park
@@ -181,7 +190,9 @@ def _next_request(state: ThreadState, limits: Limits, now: datetime) -> Action:
         if stuck.reminded:
             return _give_up(state, "tool_use_limit_reached_error", stuck.reason, {"loop": stuck.kind})
         return Remind(stuck.kind, stuck.reminder)
-    return _make_room(state, limits) if state.context_tokens >= limits.compact_at else CallModel()
+    if state.context_tokens >= limits.compact_at:
+        return _make_room(state, limits)
+    return TakeMessages(tuple(state.mail)) if state.mail else CallModel()
 
 
 def _stopped(state: ThreadState, limits: Limits, now: datetime) -> Finish | None:
@@ -199,7 +210,7 @@ def _calls(state: ThreadState) -> list[Action]:
     ready: list[Action] = []
     waiting: list[str] = []
     for call in state.calls.values():
-        if call.verdict == "ask":
+        if call.verdict == "ask" or (call.outside and call.verdict == "allow"):
             waiting.append(call.id)
         else:
             ready.append(RunTool(call) if call.verdict == "allow" else Refuse(call))
@@ -207,10 +218,12 @@ def _calls(state: ThreadState) -> list[Action]:
 
 
 def _end_of_turn(state: ThreadState) -> list[Action]:
-    if state.queue:
-        return [TakeMessages(tuple(state.queue))]
+    if state.queue or state.mail:
+        return [TakeMessages((*state.queue, *state.mail))]
     if state.stop_reason == "refusal":
         return [Finish({"type": "refusal"}, stop_details=state.stop_details)]
+    if state.outcome is not None and not state.others_work:
+        return [Grade(state.outcome)]
     return [Finish(ev.END_TURN)]
 
 

@@ -16,9 +16,9 @@ from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnI
 from agents.tools import registry as tools
 from contract import ids
 from sessions import events as ev
-from sessions import log
+from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import compaction
+from sessions.harness import compaction, grading, reports
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
@@ -27,7 +27,8 @@ from sessions.harness.keeping import bounded
 from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
-from sessions.inbox import interrupted_result
+from sessions.harness.team import TeamWork
+from sessions.intake import interrupted_result
 from sessions.models import Event
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Effects:
     def __init__(self, lease: Lease, spec: TurnSpec, state: ThreadState, prompt: Prompt) -> None:
         self.lease, self.spec, self.state, self.prompt = lease, spec, state, prompt
         self.hands = Hands(Turn(spec, state, lease))
+        self.team = TeamWork(spec, lease)
         self._looked_at = time.monotonic()
 
     def perform(self, actions: Sequence[do.Action]) -> list[Event]:
@@ -75,11 +77,13 @@ class Effects:
             case do.RunTool() | do.Refuse():
                 return self._answer_calls(actions)
             case do.CloseRequest(request_id):
-                return self._append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
+                return self.append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
             case do.Interrupt() as interrupt:
                 return self._interrupt(interrupt)
             case do.TakeMessages() | do.Remind() as note:
-                return self._append([_note(note)])
+                return self.append([_note(note)])
+            case do.Grade(wanted):
+                return grading.Grader(self, wanted).run()
             case do.Retry() | do.FallBack() as failed:
                 return self._retry(failed) if isinstance(failed, do.Retry) else self._fall_back(failed)
             case do.Park(reason):
@@ -89,24 +93,24 @@ class Effects:
             case do.Wait(until):
                 raise AssertionError(f"The runner waits by itself (until {until}).")
 
-    def _append(self, drafts: list[Draft], *, expect_seq: int | None = None) -> list[Event]:
+    def append(self, drafts: list[Draft], *, expect_seq: int | None = None) -> list[Event]:
         return log.append(self.spec.session_id, self.spec.thread_id, drafts, lease=self.lease, expect_seq=expect_seq)
 
     @property
     def _speed(self) -> str:
-        return str(self._model.get("speed") or "standard")
+        return str(self.model.get("speed") or "standard")
 
     @property
-    def _model(self) -> Mapping[str, Any]:
+    def model(self) -> Mapping[str, Any]:
         """The model to ask: the agent's own, or the one it fell back to, without the former's speed and place."""
         if self.state.fallback == 0:
             return self.spec.model
         return {"id": self.spec.fallbacks[self.state.fallback - 1], "effort": self.spec.model.get("effort")}
 
-    def _provider(self) -> Provider:
+    def provider(self) -> Provider:
         if self.state.fallback == 0:
             return self.spec.provider
-        return specs.provider(self._model["id"], self.spec.workspace_id)
+        return specs.provider(self.model["id"], self.spec.workspace_id)
 
     def _about(self, **fields: Any) -> dict[str, Any]:
         return {"session_thread_id": self.spec.thread_id, "agent_name": self.spec.agent_name, **fields}
@@ -116,43 +120,43 @@ class Effects:
     def _call_model(self, *, resume: bool) -> list[Event]:
         names = Ids(request=ids.event_id(), message=ids.event_id(), thinking=ids.event_id())
         opening = [Draft(ev.THREAD_RUNNING, self._about())] if resume else []
-        stored = self._append([*opening, Draft(ev.MODEL_START, id=names.request)])
+        stored = self.append([*opening, Draft(ev.MODEL_START, id=names.request)])
         connection.close()  # back to the pool: the model may take minutes
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
         try:
-            reply = self._provider().stream(self._request(), preview.part, self._should_stop)
+            reply = self.provider().stream(self._request(), preview.part, self.should_stop)
             preview.flush()
             drafts = self._reply(names, reply)
         except ProviderError as error:
             drafts = [failed_request(names.request, error, self._speed)]
         except TurnInterrupted:
             drafts = [request_end(names.request, Usage(), self._speed, {}, is_error=True)]
-        return stored + self._append(drafts)
+        return stored + self.append(drafts)
 
     def _compact(self) -> list[Event]:
         """Ask for a summary in a request of its own, and log that the prompt now starts from it."""
         start_id = ids.event_id()
-        stored = self._append([Draft(ev.MODEL_START, id=start_id)])
+        stored = self.append([Draft(ev.MODEL_START, id=start_id)])
         connection.close()
         messages = compaction.request(self.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS)
-        request = ModelRequest(model=self._model["id"], messages=messages, speed=self._speed)
+        request = ModelRequest(model=self.model["id"], messages=messages, speed=self._speed)
         try:
-            reply = self._provider().stream(request, lambda part: None, self._should_stop)
+            reply = self.provider().stream(request, lambda part: None, self.should_stop)
             drafts = self._summary(start_id, reply)
         except ProviderError as error:
             drafts = [failed_request(start_id, error, self._speed)]
         except TurnInterrupted:
             drafts = [request_end(start_id, Usage(), self._speed, {}, is_error=True)]
-        return stored + self._append(drafts)
+        return stored + self.append(drafts)
 
     def _summary(self, start_id: str, reply: ModelReply) -> list[Draft]:
         text = "\n".join(block["text"] for block in reply.content if block["type"] == "text").strip()
-        private = {"usage": spent(reply.usage), "cost": self._cost(reply)}
+        private = {"usage": spent(reply.usage), "cost": self.cost(reply)}
         end = request_end(start_id, reply.usage, reply.speed, private)
         return [end, Draft(ev.COMPACTED, private={"summary": text or "(The model gave no summary.)"})]
 
     def _request(self) -> ModelRequest:
-        model = self._model
+        model = self.model
         return ModelRequest(
             model=model["id"],
             messages=list(self.prompt.messages),
@@ -164,17 +168,17 @@ class Effects:
         )
 
     def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
-        judging = Permissions(self.spec, self._should_stop)
-        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge)
-        return [*builder.drafts(reply, self._cost(reply)), *judging.spent()]
+        judging = Permissions(self.spec, self.should_stop)
+        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge, self.spec.outside)
+        return [*builder.drafts(reply, self.cost(reply)), *judging.spent()]
 
-    def _cost(self, reply: ModelReply) -> str | None:
+    def cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""
-        geo = self._model.get("inference_geo")
+        geo = self.model.get("inference_geo")
         cost = pricing.price(reply.model, reply.usage, speed=reply.speed, geo=geo)
         return str(cost) if cost is not None else None
 
-    def _should_stop(self) -> bool:
+    def should_stop(self) -> bool:
         """True once the lease is lost or an interrupt is on the log."""
         if not self.lease.should_stop() and time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._looked_at = time.monotonic()
@@ -188,15 +192,19 @@ class Effects:
     def _answer_calls(self, actions: Sequence[do.Action]) -> list[Event]:
         refused = [action.call for action in actions if isinstance(action, do.Refuse)]
         ready = [action.call for action in actions if isinstance(action, do.RunTool)]
-        stored = self._append([self._refusal(call) for call in refused]) if refused else []
+        stored = self.append([self._refusal(call) for call in refused]) if refused else []
+        for call in ready:
+            if call.type == ev.OPS_TEAM_USE:
+                stored += self.team.perform(call)
+        ready = [call for call in ready if call.type != ev.OPS_TEAM_USE]
         sendable: list[Call] = []
         for hand, calls in self.hands.sort(ready):
             try:
                 if drafts := hand.open():
-                    stored += self._append(drafts)
+                    stored += self.append(drafts)
                 sendable += calls
             except CannotCarryOut as error:
-                stored += self._append([_error_result(call, str(error)) for call in calls])
+                stored += self.append([_error_result(call, str(error)) for call in calls])
         return stored + self._run(sendable)
 
     def _run(self, calls: list[Call]) -> list[Event]:
@@ -213,8 +221,8 @@ class Effects:
             for future in done:
                 stored += self._finished(running.pop(future), future)
             if drafts := self.hands.tend():
-                stored += self._append(drafts)
-            if running and self._should_stop() and not told:
+                stored += self.append(drafts)
+            if running and self.should_stop() and not told:
                 told = True
                 self._stop_hands()
         return stored
@@ -229,7 +237,7 @@ class Effects:
         try:
             result = future.result()
         except CannotCarryOut as error:
-            return self._append([_error_result(call, str(error))])
+            return self.append([_error_result(call, str(error))])
         private: dict[str, Any] = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
         if counter := COUNTED.get(call.name) if call.type == ev.TOOL_USE else None:
             private |= {"usage": {counter: 1}, "cost": "0"}
@@ -237,10 +245,10 @@ class Effects:
         stored: list[Event] = []
         content = bounded(result.content, call, self.spec, self.hands, lambda news: stored.extend(self._told(news)))
         told = ev.result_draft(call.type, call.id, content, is_error=result.is_error, private=private)
-        return [*stored, *self._append([*drafts, told])]
+        return [*stored, *self.append([*drafts, told])]
 
     def _told(self, drafts: list[Draft]) -> list[Event]:
-        return self._append(drafts) if drafts else []
+        return self.append(drafts) if drafts else []
 
     def _refusal(self, call: Call) -> Draft:
         return _error_result(call, call.refusal or policies.refusal(call.name))
@@ -249,12 +257,14 @@ class Effects:
 
     def _interrupt(self, interrupt: do.Interrupt) -> list[Event]:
         """Spec core 10.7: close the calls, tell of the interrupt, end the turn; then the next one."""
-        drafts = [interrupted_result(call.type, call.id) for call in interrupt.calls]
+        drafts = [interrupted_result(call.type, call.id, outside=call.outside) for call in interrupt.calls]
         drafts.append(_processed(interrupt.interrupts))
+        if self.state.outcome is not None:
+            drafts.append(grading.evaluation_end(self.state.outcome, "interrupted", "The work was interrupted."))
         drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=ev.END_TURN, stop_details=None)))
         if interrupt.messages:
             drafts += [_processed(interrupt.messages), Draft(ev.THREAD_RUNNING, self._about())]
-        return self._append(drafts)
+        return self.append(drafts)
 
     def _retry(self, retry: do.Retry) -> list[Event]:
         failure = retry.failure
@@ -262,7 +272,7 @@ class Effects:
         error = do.session_error(error_type, failure.message, "retrying")
         seconds = round((retry.at - self.lease.now()).total_seconds(), 1)
         about = {"attempt": failure.attempt + 1, "of": retry.of, "seconds": max(0.0, seconds), "kind": failure.kind}
-        return self._append(
+        return self.append(
             [
                 Draft(ev.SESSION_ERROR, {"error": error}),
                 Draft(ev.OPS_RETRY, about),
@@ -274,8 +284,8 @@ class Effects:
         failure = fall_back.failure
         error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
         error = do.session_error(error_type, failure.message, "retrying")
-        told = {"from": self._model["id"], "to": fall_back.model, "reason": failure.message}
-        return self._append([Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.OPS_FALLBACK, told)])
+        told = {"from": self.model["id"], "to": fall_back.model, "reason": failure.message}
+        return self.append([Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.OPS_FALLBACK, told)])
 
     def _finish(self, finish: do.Finish) -> list[Event]:
         """Go idle, unless something arrived since this was decided."""
@@ -285,18 +295,32 @@ class Effects:
         if finish.cap:
             drafts.append(Draft(ev.OPS_LIMIT_REACHED, {**finish.cap.note(), "message": finish.cap.sentence()}))
         about = self._about(stop_reason=finish.stop_reason, stop_details=finish.stop_details)
-        return self._append([*drafts, Draft(ev.THREAD_IDLE, about)], expect_seq=self.state.seq)
+        drafts.append(Draft(ev.THREAD_IDLE, about))
+        if self.spec.leads:
+            return self.append(drafts, expect_seq=self.state.seq)
+        return self._rest(drafts, finish, expect_seq=self.state.seq)
+
+    def _rest(self, drafts: list[Draft], finish: do.Finish, *, expect_seq: int | None) -> list[Event]:
+        """The end of a child's turn: it reports to the thread that started it; one that failed ends (advanced 8.7)."""
+        report = reports.report(finish.stop_reason, finish.error, self.prompt.last_reply())
+        if report is not None and (report.failed or self.spec.workflow):
+            drafts.append(Draft(ev.THREAD_TERMINATED, self._about()))
+        return threads.rest(self.lease, drafts, report, expect_seq=expect_seq)
 
     def give_up(self, message: str) -> list[Event]:
         """After a fault of our own: close what is open and go idle, so that a person can decide."""
         drafts: list[Draft] = []
         if self.state.open_request:
             drafts.append(request_end(self.state.open_request, Usage(), self._speed, {}, is_error=True))
-        drafts += [interrupted_result(call.type, call.id) for call in self.state.calls.values()]
+        calls = self.state.calls.values()
+        drafts += [interrupted_result(call.type, call.id, outside=call.outside) for call in calls]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
-        told = [Draft(ev.OPS_PARKED, {"reason": message}), Draft(ev.SESSION_ERROR, {"error": error})]
-        return self._append([*drafts, *told, Draft(ev.THREAD_IDLE, about)])
+        drafts += [Draft(ev.OPS_PARKED, {"reason": message}), Draft(ev.SESSION_ERROR, {"error": error})]
+        drafts.append(Draft(ev.THREAD_IDLE, about))
+        if self.spec.leads:
+            return self.append(drafts)
+        return self._rest(drafts, do.Finish(ev.RETRIES_EXHAUSTED, error=error), expect_seq=None)
 
 
 def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:

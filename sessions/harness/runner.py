@@ -12,9 +12,9 @@ from django.db import IntegrityError, connection
 
 from credentials.crypto import CannotOpen
 from sessions import events as ev
-from sessions import log
+from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import servers
+from sessions.harness import reports, servers
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide, session_error
@@ -24,9 +24,9 @@ from sessions.harness.lease import Lease, keeper
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
-from sessions.models import Event, Thread
+from sessions.models import Event, Thread, WorkflowRun
 from sessions.repair import repair
-from sessions.wake import wake
+from sessions.wake import make_room, wake
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,6 +58,7 @@ def run(thread_id: str) -> bool:
         finally:
             used_hands = used_hands or runner.used_hands
             again = keeper().release(lease, clean=clean) and clean
+            make_room(lease.session_id)
     if again and keeper().draining:
         wake(thread_id)  # for another worker
     return used_hands
@@ -127,10 +128,14 @@ class Runner:
         idle = {"session_thread_id": thread.id, "agent_name": thread.agent_name, **stop}
         note = Draft(ev.OPS_PARKED, {"reason": told["message"]})
         drafts = [note, Draft(ev.SESSION_ERROR, {"error": told}), Draft(ev.THREAD_IDLE, idle)]
-        log.append(self.lease.session_id, thread.id, drafts, lease=self.lease)
+        if thread.parent_id is None:
+            log.append(self.lease.session_id, thread.id, drafts, lease=self.lease)
+            return
+        drafts.append(Draft(ev.THREAD_TERMINATED, threads.about(thread)))
+        threads.rest(self.lease, drafts, reports.report(ev.RETRIES_EXHAUSTED, told, ""))
 
     def _prepare(self) -> Effects:
-        thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
+        thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
         if self.lease.previous:
@@ -179,6 +184,8 @@ class Runner:
                 self.lease.interrupted = False
                 self.lease.changed.clear()
                 self._catch_up()
+            if effects.spec.shared and self.state.outcome is not None:
+                self._look_around()
             actions = decide(self.state, self._bounds(), self.lease.now())
             if not actions:
                 return
@@ -196,6 +203,13 @@ class Runner:
                 logger.exception("A step of thread %s failed.", self.lease.thread_id)
                 self._catch_up()
                 self._advance(effects.give_up("The server met an internal error. Its log has the details."))
+
+    def _look_around(self) -> None:
+        """Whether others work in this session: no outcome is evaluated meanwhile (spec advanced 10.4)."""
+        session_id, own = self.lease.session_id, self.lease.thread_id
+        others = Thread.objects.filter(session_id=session_id, status__in=("running", "rescheduling")).exclude(pk=own)
+        runs = WorkflowRun.objects.filter(session_id=session_id).exclude(status="ended")
+        self.state.others_work = others.exists() or runs.exists()
 
     def _bounds(self) -> Limits:
         """The limits; read again every few seconds, so that what an operator changes is soon so."""
@@ -216,12 +230,13 @@ class Runner:
 
     def _advance(self, stored: list[Event]) -> None:
         """Fold what was just appended, or read the log if others appended in between."""
-        seq = self.state.seq
-        if [event.seq for event in stored] != list(range(seq + 1, seq + 1 + len(stored))):
-            self._catch_up()
-            return
         self.state.session = self.lease.seen
         for event in stored:
+            if event.thread_id != self.lease.thread_id:
+                continue  # the session's own status, which concerns no child
+            if event.prior > self.state.seq:
+                self._catch_up()
+                return
             self._fold(event)
 
     def _catch_up(self) -> None:

@@ -55,6 +55,8 @@ class Session(models.Model):
     running_since = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pending_count = models.PositiveIntegerField(default=0)  # calls that wait for a person or client
+    outcomes = models.JSONField(default=list, blank=True)  # the wire ``outcome_evaluations``
+    machine = models.CharField(max_length=64, blank=True, default="")  # where its sandbox was opened last
     snapshot = models.CharField(max_length=64, blank=True, default="")  # blob digest of the workspace
 
     class Meta:
@@ -77,7 +79,10 @@ class Thread(models.Model):
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.thread_id, editable=False)
     session = models.ForeignKey(Session, models.CASCADE, related_name="threads")
+    last_seq = models.BigIntegerField(default=0)  # of its own events; kept by sessions.log
     parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
+    workflow_run_id = models.CharField(max_length=40, blank=True, default="")
+    workflow_key = models.CharField(max_length=80, blank=True, default="")  # which step of the run's plan it is
     agent = models.JSONField()  # the wire ``thread.agent``
     agent_name = models.CharField(max_length=256)
     created_at = models.DateTimeField()
@@ -105,7 +110,12 @@ class Thread(models.Model):
     class Meta:
         ordering = ("created_at", "id")
         constraints = [
-            models.UniqueConstraint(fields=["session"], condition=models.Q(parent=None), name="one_primary_thread")
+            models.UniqueConstraint(fields=["session"], condition=models.Q(parent=None), name="one_primary_thread"),
+            models.UniqueConstraint(
+                fields=["workflow_run_id", "workflow_key"],
+                condition=~models.Q(workflow_run_id=""),
+                name="one_thread_per_workflow_step",
+            ),
         ]
         indexes = [
             models.Index(
@@ -117,6 +127,16 @@ class Thread(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class Machine(models.Model):
+    """A machine that runs workers: sessions whose sandboxes it has are left to it while it is seen."""
+
+    name = models.CharField(primary_key=True, max_length=64)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Event(models.Model):
@@ -137,6 +157,8 @@ class Event(models.Model):
     private = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     processed_at = models.DateTimeField(null=True)
+
+    prior = 0  # of an entry that was just appended: the ``seq`` of its thread's entry before it; not stored
 
     class Meta:
         ordering = ("session", "seq")

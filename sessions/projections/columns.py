@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agents.pricing import cents, running_price
 from sessions import events as ev
 from sessions.events import Draft
+from sessions.projections import evaluations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -165,17 +166,37 @@ class ThreadColumns:
 
     def _pending(self, event_id: str, draft: Draft) -> tuple[dict[str, str], ...]:
         if kind := PENDING_KIND.get(draft.type):
-            if kind == "custom" or draft.payload.get("evaluated_permission") == "ask":
-                return (*self.pending, {"id": event_id, "kind": kind})
+            if waits := _wait(kind, draft):
+                return (*self.pending, {"id": event_id, **waits})
         elif answer := ANSWER_FIELD.get(draft.type):
             call_id = draft.payload[answer]
-            return tuple(call for call in self.pending if call["id"] != call_id)
+            return tuple(left for call in self.pending if (left := _left(call, draft, call_id)))
         return self.pending
 
     def _startup(self, status: str, now: datetime, created_at: datetime) -> float | None:
         if self.startup_seconds is None and status == "running":
             return max(0.0, (now - created_at).total_seconds())
         return self.startup_seconds
+
+
+def _wait(kind: str, draft: Draft) -> dict[str, str] | None:
+    """What a call waits for. One that an outside worker carries out waits for a person first if it has to."""
+    asks = kind == "confirmation" and draft.payload.get("evaluated_permission") == "ask"
+    outside = bool((draft.private or {}).get("outside"))
+    if outside and draft.payload.get("evaluated_permission") == "allow":
+        return {"kind": "result"}
+    if kind == "custom" or asks:
+        return {"kind": kind, "then": "result"} if outside else {"kind": kind}
+    return None
+
+
+def _left(call: dict[str, str], draft: Draft, call_id: str) -> dict[str, str] | None:
+    """A waiting call after an answer; None if it was the one answered. An allowed one may wait for its worker yet."""
+    if call["id"] != call_id:
+        return call
+    if draft.type == ev.USER_TOOL_CONFIRMATION and draft.payload["result"] == "allow" and "then" in call:
+        return {"id": call_id, "kind": call["then"]}
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +209,7 @@ class SessionColumns:
     clock: Clock = field(default_factory=Clock)
     spent: Spent = field(default_factory=Spent)
     snapshot: str = ""
+    outcomes: tuple[dict[str, Any], ...] = ()  # the wire ``outcome_evaluations``
     budget: dict[str, Any] | None = None
     hour_price: Decimal = Decimal(0)
 
@@ -215,7 +237,11 @@ class SessionColumns:
     def after(self, draft: Draft, now: datetime) -> SessionColumns:
         """The columns once ``draft`` is on the log at ``now``."""
         if status := SESSION_STATUS.get(draft.type):
-            return replace(self, clock=self.clock.enter(status, now, draft.payload.get("stop_reason")))
+            clock = self.clock.enter(status, now, draft.payload.get("stop_reason"))
+            return replace(self, clock=clock, outcomes=evaluations.after(self.outcomes, draft, now, status))
+        if draft.type in evaluations.TYPES:
+            listed = evaluations.after(self.outcomes, draft, now, self.clock.status)
+            return replace(self, spent=self.spent.after(draft.private), outcomes=listed)
         if draft.type in ev.SPENDING:
             return replace(self, spent=self.spent.after(draft.private))
         if draft.type == ev.OPS_SNAPSHOT:

@@ -43,6 +43,7 @@ def test_limited_networking_is_resolved_and_kept_on_update(alice: Caller) -> Non
         ({"bogus": 1}, "bogus"),
         ({"scope": "account"}, "scope"),
         ({"config": {"type": "moon"}}, "config"),
+        ({"description": "d" * 1_025}, "description"),
         ({"config": {"type": "self_hosted", "packages": {}}}, "config.packages"),
         ({"config": {"type": "cloud", "packages": {"pip": ["--index-url=x"]}}}, "config.packages.pip.0"),
         ({"config": {"type": "cloud", "packages": {"pip": ["a b"]}}}, "config.packages.pip.0"),
@@ -147,3 +148,8 @@ def test_a_self_hosted_environment_has_only_its_type(alice: Caller) -> None:
     assert alice.post(f"/environments/{made['id']}", {"config": {"type": "self_hosted"}})["config"] == made["config"]
     refused = alice.refused("POST", f"/environments/{made['id']}", {"config": {"type": "cloud"}})
     assert refused.details == {"error_code": "invalid_config_type_change"}
+
+
+def test_an_update_that_changes_nothing_leaves_everything_as_it_is(alice: Caller, environment: str) -> None:
+    before = alice.get(f"/environments/{environment}")
+    assert alice.post(f"/environments/{environment}", {"name": before["name"], "config": {"type": "cloud"}}) == before

@@ -186,6 +186,10 @@ def test_a_session_of_an_agent_that_lists_an_archived_one_is_refused(
     alice.post(f"/agents/{members[1]}/archive")
     refused = alice.refused("POST", "/sessions", {"agent": made["id"], "environment_id": environment})
     assert (refused.status, refused.message.partition(":")[0]) == (400, "agent.multiagent")
+    kept = alice.post(f"/agents/{made['id']}", {"name": "Renamed"})
+    assert kept["multiagent"] == made["multiagent"], "its pins stay until the roster itself is sent"
+    anew = {"type": NEW, "subagents": {"type": "enabled", "predefined_agents": members[1:]}}
+    assert alice.refused("POST", f"/agents/{made['id']}", {"multiagent": anew}).message.endswith("take it off the list")
 
 
 def test_a_budget_needs_a_price_for_everyone(alice: Caller, members: list[str], environment: str, able: None) -> None:

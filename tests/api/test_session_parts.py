@@ -23,6 +23,7 @@ OUTCOME = {"type": "user.define_outcome", "description": "A poem", "rubric": {"t
 def able(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions as they are once every engine is there."""
     monkeypatch.setattr(notyet, "ENTRIES", ())
+    monkeypatch.setattr("sessions.harness.hands.skills.BUILT_IN_REFUSED", frozenset())
 
 
 @pytest.fixture
@@ -250,7 +251,7 @@ def test_overrides_are_checked_against_each_other(alice: Caller, environment: st
 
 
 def test_what_cannot_run_yet_is_refused_once_all_else_is_right(
-    alice: Caller, agent: str, environment: str, vault: str, store: str
+    alice: Caller, agent: str, environment: str, vault: str
 ) -> None:
     """Only what this version says itself, entry by entry; an entry goes when its engine comes."""
     theirs = alice.post("/environments", {"name": "Theirs", "config": {"type": "self_hosted"}})["id"]
@@ -258,14 +259,11 @@ def test_what_cannot_run_yet_is_refused_once_all_else_is_right(
     packaged = alice.post("/environments", {"name": "Rich", "config": rich})["id"]
     role = {"type": "aws_role", "role_arn": "arn:aws:iam::1:role/r"}
     wanted: dict[str, dict[str, Any]] = {
-        "skills": {"agent": {"tools": [TOOLSET], "skills": [{"type": "anthropic", "skill_id": "pdf"}]}},
-        "multiagent": {"agent": {"multiagent": {"type": "multiagent_20261001"}}},
         "execution_identity": {"agent": {"execution_identity": role}},
         "self_hosted": {"environment_id": theirs},
         "packages": {"environment_id": packaged},
         "vaults": {"vault_ids": [vault]},
         "repositories": {"resources": [REPOSITORY]},
-        "memory_stores": {"resources": [{"type": "memory_store", "memory_store_id": store}]},
     }
     for entry in notyet.ENTRIES:
         fields = dict(wanted[entry.__name__])
@@ -294,7 +292,15 @@ def test_a_tool_that_this_installation_lacks_is_refused_where_it_was_asked_for(
     alice.post("/sessions", start({"name": "web_search"}))
 
 
-def test_outcomes_are_checked(alice: Caller, session: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anthropics_own_skills_are_refused_by_name(alice: Caller, environment: str) -> None:
+    fields = {"name": "A", "model": "m", "tools": [TOOLSET], "skills": [{"type": "anthropic", "skill_id": "pdf"}]}
+    made = alice.post("/agents", fields)
+    refused = alice.refused("POST", "/sessions", body(made["id"], environment))
+    assert (refused.status, refused.message.partition(":")[0]) == (400, "agent.skills")
+    assert "pdf is one of Anthropic's own skills" in refused.message
+
+
+def test_outcomes_are_checked(alice: Caller, session: dict[str, Any]) -> None:
     def refused(*events: dict[str, Any]) -> str:
         return alice.refused("POST", f"/sessions/{session['id']}/events", {"events": list(events)}).message
 
@@ -309,8 +315,10 @@ def test_outcomes_are_checked(alice: Caller, session: dict[str, Any], monkeypatc
     ):
         assert refused({**OUTCOME, **change}).startswith(named)
     assert refused(OUTCOME, OUTCOME).startswith("events: at most one")
-    for event_type in notyet.EVENTS:
-        assert refused({**OUTCOME, "type": event_type}).startswith("events.0.type")
+    alice.post(f"/sessions/{session['id']}/events", {"events": [OUTCOME]})
+    assert refused(OUTCOME).startswith("events.0: The session works for an outcome already")
+    (entry,) = alice.get(f"/sessions/{session['id']}")["outcome_evaluations"]
+    assert (entry["result"], entry["iteration"], entry["completed_at"]) == ("running", 0, None)
 
 
 def test_a_cloud_session_takes_no_tool_results(alice: Caller, session: dict[str, Any]) -> None:

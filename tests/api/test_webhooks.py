@@ -57,6 +57,7 @@ def one(kind: str = "agent.created") -> WebhookDelivery:
     return WebhookDelivery.objects.get(event_type=kind)
 
 
+@pytest.mark.proves("beta.webhooks.unwrap", "beta.webhooks.parse_unverified")
 def test_the_sdk_verifies_and_reads_a_delivery(
     alice: Caller, hook: dict[str, Any], receiver: Receiver, agent: str
 ) -> None:
@@ -66,6 +67,7 @@ def test_the_sdk_verifies_and_reads_a_delivery(
     event = client.beta.webhooks.unwrap(seen.body, headers=seen.headers)
     assert event.data.type == "agent.created"
     assert event.data.id == agent
+    assert client.beta.webhooks.parse_unverified(seen.body) == event
     assert event.id == seen.headers["webhook-id"] == one().event_id
     assert event.data.workspace_id == alice.acting.workspace_id
     assert (one().state, one().log[0]["status"]) == ("delivered", 204)

@@ -62,6 +62,7 @@ class World:
     hook: WebhookEndpoint
     vault: Vault
     secret: Credential
+    outside: Environment
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
@@ -171,6 +172,7 @@ def world(db: None) -> World:
         hook,
         vault,
         secret,
+        create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
     )
 
 

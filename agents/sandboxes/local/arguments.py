@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.sandboxes.base import MIB, OUTPUTS, UPLOADS, WORKSPACE
+from agents.sandboxes.base import MEMORY, MIB, OUTPUTS, SKILLS, UPLOADS, WORKSPACE
 from agents.sandboxes.egress import BUNDLE
 from agents.sandboxes.local.trust import system_bundles
 
@@ -113,3 +113,7 @@ def _session(box: Box) -> Iterator[str]:
     yield from ("--bind", str(box.files / "tmp"), TEMPORARY)
     yield from ("--bind", str(box.outputs), OUTPUTS)
     yield from ("--ro-bind", str(box.uploads), UPLOADS)
+    if box.has_skills:
+        yield from ("--ro-bind", str(box.skills), SKILLS)
+    for folder in box.folders:
+        yield from ("--ro-bind" if folder.read_only else "--bind", str(box.folder(folder)), f"{MEMORY}/{folder.name}")

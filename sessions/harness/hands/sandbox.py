@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -11,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db import connection
 
 from agents.sandboxes import registry as sandboxes
 from agents.sandboxes.base import (
@@ -28,10 +30,11 @@ from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
 from sessions.events import Draft
-from sessions.harness.hands import checkouts, environments
+from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
+from sessions.harness.hands.memory import Memories
 from sessions.harness.hands.network import Connection, Network, denials
-from sessions.models import Resource, Session
+from sessions.models import Resource, Session, Thread
 from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
@@ -62,6 +65,9 @@ class SandboxHand:
         self._backend = backend()
         self._spec = SandboxSpec(self._session_id)
         self._snapshot = ""
+        self._memories = Memories([], partial(self._backend.exchange, self._session_id))
+        self._running: set[str] = set()
+        self._running_lock = threading.Lock()
         self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
         self._damaged = ""
         self._reopened: list[Draft] = []  # by calls, in the pool; committed with their results
@@ -74,27 +80,44 @@ class SandboxHand:
         never had a call in any sandbox.
         """
         if self.is_open:
+            self._bring_in()
             return []
-        first = not self._turn.state.sandbox_opened
+        seen = self._turn.state.sandbox_opened
+        first = not seen and self._alone()
         session = Session.objects.select_related("environment").get(pk=self._session_id)
         if session.sandbox_config is None:
             session.sandbox_config = session.environment.config
             session.save(update_fields=["sandbox_config"])
-        self._spec = SandboxSpec(self._session_id, uploads=tuple(_uploads(session)), first=first)
+        if session.machine != settings.HOLDFAST_MACHINE:
+            session.machine = settings.HOLDFAST_MACHINE
+            session.save(update_fields=["machine"])
+        mounted = memory.mounts(session.id, session.workspace_id)
+        self._memories = Memories(mounted, partial(self._backend.exchange, session.id))
+        self._spec = SandboxSpec(
+            self._session_id,
+            uploads=(*_uploads(session), *skills.uploads(session)),
+            folders=tuple(mount.folder for mount in mounted),
+            first=first,
+        )
         self._snapshot = session.snapshot
         try:
             self._spec = self._connected(session)
             installed = self._furnish(session, first=first)
             opened = self._open()
+            self._memories.bring_in()
             problems = self._network.problems(session) if self._network and first else []
             problems += self._check_out(session, anew=opened.origin == "fresh")
         except (SandboxError, EgressUnavailable) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
-        if not first:
+        if seen:
             return [*self._told(opened), *problems]
         mark = Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})
         return [mark, *installed, *problems]
+
+    def _alone(self) -> bool:
+        """Whether no other thread of the session can ever have used its sandbox."""
+        return not Thread.objects.filter(session_id=self._session_id).exclude(pk=self._turn.spec.thread_id).exists()
 
     def _is_sound(self) -> bool:
         """False for a snapshot that is gone or damaged: the sandbox then starts without what it held."""
@@ -178,6 +201,9 @@ class SandboxHand:
             result = self._call(call, reattempt=reattempt)
         except SandboxError as error:
             raise CannotCarryOut(str(error)) from None
+        finally:
+            if self._memories.any:
+                connection.close()
         if self._network is None:
             return result
         with contextlib.suppress(EgressUnavailable):
@@ -185,16 +211,43 @@ class SandboxHand:
             return replace(result, content=[*result.content, *denials(refused)])
         return result
 
+    def _bring_in(self) -> None:
+        try:
+            self._memories.bring_in()
+        except SandboxError as error:
+            raise CannotCarryOut(str(error)) from None
+
+    def _send(self, call: Call, *, reattempt: bool) -> CallResult:
+        with self._running_lock:
+            self._running.add(call.id)
+        try:
+            lane = self._turn.spec.thread_id
+            return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt, lane=lane)
+        finally:
+            with self._running_lock:
+                self._running.discard(call.id)
+
+    def _with_notices(self, result: CallResult) -> CallResult:
+        """Store what the call wrote into memory; what could not be stored makes the result an error."""
+        notices = self._memories.send_out()
+        if not notices:
+            return result
+        told = {"type": "text", "text": "[memory] " + "\n[memory] ".join(notices)}
+        return replace(result, content=[*result.content, told], is_error=True)
+
     def _call(self, call: Call, *, reattempt: bool) -> CallResult:
         for _ in range(REOPENINGS):
             try:
-                return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt)
+                result = self._send(call, reattempt=reattempt)
+                return self._with_notices(result)
             except (SandboxLost, SandboxUnavailable):
                 if self._turn.give_up():
                     raise
                 reattempt = True
                 self._spec = replace(self._spec, first=False)
                 self._reopened += self._told(self._open())
+                self._memories.forget()
+                self._memories.bring_in()
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
@@ -209,9 +262,12 @@ class SandboxHand:
         return self._network.tend() if self._network and self.is_open else []
 
     def interrupt(self) -> None:
-        """Stop whatever runs in the sandbox."""
-        with contextlib.suppress(SandboxLost, SandboxUnavailable):
-            self._backend.interrupt(self._session_id)
+        """Stop this turn's calls; other threads of the session use the same sandbox."""
+        with self._running_lock:
+            running = list(self._running)
+        for call_id in running:
+            with contextlib.suppress(SandboxLost, SandboxUnavailable):
+                self._backend.interrupt(self._session_id, call_id)
 
     def _read_output(self, path: str) -> Iterator[bytes]:
         return self._backend.read_output(self._session_id, path)

@@ -20,7 +20,7 @@ from agents.tools.web.fetch import Outside
 from agents.tools.web.seen import Known
 from credentials.dialling import AddressRefused, Line, Unreachable
 from sessions import events as ev
-from sessions.inbox import INTERRUPTED
+from sessions.intake import INTERRUPTED
 from sessions.models import Event
 
 if TYPE_CHECKING:
