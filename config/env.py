@@ -98,6 +98,7 @@ class Holdfast:
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
+    seal_snapshots: bool  # workspaces between turns, under the key ring
     git_hosts: tuple[str, ...]  # where sessions' repositories may be
     time_zone: str
     mail: Mail
@@ -165,6 +166,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
+        seal_snapshots=reader.flag("SEAL_SNAPSHOTS"),
         git_hosts=_git_hosts(reader),
         time_zone=reader.text("TIME_ZONE", "UTC"),
         mail=_mail(reader),
