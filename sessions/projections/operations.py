@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     Payload = Mapping[str, Any]
 
 ICONS = {
+    ev.OPS_CALL_EDITED: "pencil-square",
+    ev.OPS_PERMISSIONS: "shield-check",
+    ev.OPS_ASSIGNED: "user",
     ev.OPS_WORKER_LOST: "exclamation-triangle",
     ev.OPS_OUTSIDE_STARTED: "server-stack",
     ev.OPS_OUTSIDE_LOST: "exclamation-triangle",
@@ -24,6 +27,7 @@ ICONS = {
     ev.OPS_LIMIT_REACHED: "exclamation-triangle",
     ev.OPS_LIMITS_CHANGED: "check-circle",
     ev.OPS_REMINDER: "exclamation-triangle",
+    ev.OPS_CLEARED: "queue-list",
 }
 
 
@@ -51,6 +55,9 @@ def _restored(payload: Payload) -> str:
 
 
 SENTENCES: dict[str, Callable[[Payload], str]] = {
+    ev.OPS_CALL_EDITED: lambda payload: f"{payload['by']} changed the call of {payload['name']} before approving it",
+    ev.OPS_PERMISSIONS: lambda payload: f"{payload['by']} changed this session's permission rules",
+    ev.OPS_ASSIGNED: lambda payload: f"{payload['by']} passed the decision to {payload['to'] or 'everybody'}",
     ev.OPS_WORKER_LOST: lambda payload: "The worker of this session was lost",
     ev.OPS_OUTSIDE_STARTED: lambda payload: (
         f"The outside worker {payload['worker'] or 'without a name'} took the session"
@@ -64,5 +71,6 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_REPAIRED: lambda payload: "The session's rows did not agree with its log and were repaired",
     ev.OPS_LIMIT_REACHED: lambda payload: str(payload["message"]),
     ev.OPS_LIMITS_CHANGED: lambda payload: f"{payload['by']} changed this session's limits",
+    ev.OPS_CLEARED: lambda payload: "Old results left the model's view; the log keeps them",
     ev.OPS_REMINDER: lambda payload: f"The agent was reminded: {payload['text']}",
 }
