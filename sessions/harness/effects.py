@@ -13,12 +13,13 @@ from django.db import connection
 
 from agents import policies, pricing
 from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnInterrupted, Usage
+from agents.tools import coordination
 from agents.tools import registry as tools
 from contract import ids
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import compaction, grading, reports
+from sessions.harness import advising, compaction, grading, reports
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
@@ -194,9 +195,7 @@ class Effects:
         refused = [action.call for action in actions if isinstance(action, do.Refuse)]
         ready = [action.call for action in actions if isinstance(action, do.RunTool)]
         stored = self.append([self._refusal(call) for call in refused]) if refused else []
-        for call in ready:
-            if call.type == ev.OPS_TEAM_USE:
-                stored += self.team.perform(call)
+        stored += self._work_together([call for call in ready if call.type == ev.OPS_TEAM_USE])
         ready = [call for call in ready if call.type != ev.OPS_TEAM_USE]
         sendable: list[Call] = []
         for hand, calls in self.hands.sort(ready):
@@ -207,6 +206,14 @@ class Effects:
             except CannotCarryOut as error:
                 stored += self.append([_error_result(call, str(error)) for call in calls])
         return stored + self._run(sendable)
+
+    def _work_together(self, calls: Sequence[Call]) -> list[Event]:
+        """Coordination calls, one after another; advice, which takes long, is one a step, when nothing else is left."""
+        quick = [call for call in calls if call.name != coordination.ADVISE.name]
+        stored = [event for call in quick for event in self.team.perform(call)]
+        if calls and not quick:
+            stored += advising.Advisor(self, calls[0]).advise()
+        return stored
 
     def _run(self, calls: list[Call]) -> list[Event]:
         connection.close()

@@ -131,7 +131,8 @@ class ThreadState:
         self.fallback, self.attempts, self.failure = self.fallback + 1, 0, None
 
     def _received(self, entry: Entry) -> None:
-        self.mail.append(entry.id)
+        if not (entry.private or {}).get("given"):  # advice is in its call's result already
+            self.mail.append(entry.id)
 
     def _define(self, entry: Entry) -> None:
         self.mail.append(entry.id)
