@@ -16,8 +16,8 @@ from agents.models import Agent, Environment, Membership, Workspace
 from contract import blobs
 from contract.acting import Acting
 from contract.roles import Role
+from credentials import vaults
 from credentials.actions import issue_api_key
-from credentials.vaults import create_credential, create_vault
 from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
@@ -62,6 +62,7 @@ class World:
     hook: WebhookEndpoint
     vault: Vault
     secret: Credential
+    credential: Credential
     outside: Environment
 
     def append(self, *drafts: Draft) -> list[Event]:
@@ -147,14 +148,16 @@ def world(db: None) -> World:
         created_at=deployment.created_at,
         updated_at=deployment.created_at,
     )
-    vault = create_vault({"display_name": "Ops"}, acting)
+    vault = vaults.create_vault({"display_name": "Alice's"}, acting)
     variable = {
         "type": "environment_variable",
         "secret_name": "API_TOKEN",
         "secret_value": "s3cret-of-the-world",
         "networking": {"type": "limited", "allowed_hosts": ["api.example.com"]},
     }
-    secret = create_credential(vault.pk, {"auth": variable}, acting)
+    secret = vaults.create_credential(vault.pk, {"auth": variable}, acting)
+    auth = {"type": "static_bearer", "mcp_server_url": "https://mcp.example.com/mcp", "token": "t"}
+    credential = vaults.create_credential(vault.pk, {"auth": auth}, acting)
     return World(
         workspace,
         acting,
@@ -172,6 +175,7 @@ def world(db: None) -> World:
         hook,
         vault,
         secret,
+        credential,
         create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
     )
 
