@@ -26,6 +26,7 @@ from sessions.api.deployments import router as deployments
 from sessions.api.deployments import runs as deployment_runs
 from sessions.api.dreams import router as dreams
 from sessions.api.events import router as events
+from sessions.api.exchange import router as exchange
 from sessions.api.files import router as files
 from sessions.api.limits import router as limits
 from sessions.api.permissions import router as permissions
@@ -78,6 +79,7 @@ api.add_router("/deployment_runs", deployment_runs)
 api.add_router("/dreams", dreams)
 api.add_router("/organizations/webhooks", webhooks)
 api.add_router("/x/webhooks", workspace_webhooks)
+api.add_router("/x/workspace", exchange)
 api.add_router("/environments", work)
 api.add_router("/x/environments", environment_keys)
 api.add_router("/x", limits)

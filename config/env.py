@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from config import places
+from config import places, telemetry
 from config.endpoints import refuse_own_address
 from config.readers import FALSE, Reader, SettingError
 from contract import limits
@@ -103,6 +103,11 @@ class Holdfast:
     time_zone: str
     mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
+    telemetry_endpoint: str
+    telemetry_headers: Secret
+    telemetry_content: bool  # whether what was said goes out with the traces
+    telemetry_redact: tuple[str, ...]  # regular expressions of what is hidden in it
+    metrics_token: Secret
     work_lease_seconds: int  # how long an outside worker holds a session without a heartbeat
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
@@ -170,9 +175,21 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         time_zone=reader.text("TIME_ZONE", "UTC"),
         mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
-        work_lease_seconds=reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
-        missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
+        **_in_the_open(reader),
     )
+
+
+def _in_the_open(reader: Reader) -> dict[str, Any]:
+    """Settings of schedules, outside workers and telemetry."""
+    return {
+        "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
+        "telemetry_headers": reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
+        "telemetry_content": reader.flag("TELEMETRY_CONTENT"),
+        "telemetry_redact": telemetry.patterns(reader.text("TELEMETRY_REDACT")),
+        "metrics_token": reader.secret("METRICS_TOKEN"),
+        "work_lease_seconds": reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
+        "missed_runs": reader.choice("MISSED_RUNS", "all", ("all", "latest")),
+    }
 
 
 def _limits(reader: Reader) -> Mapping[str, Any]:

@@ -52,6 +52,7 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = HOLDFAST.mail.security == "starttls", HOLDFAST.ma
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = HOLDFAST.mail.sender
 HOLDFAST_PERMISSION_JUDGE = HOLDFAST.permission_judge
+HOLDFAST_METRICS_TOKEN = HOLDFAST.metrics_token
 HOLDFAST_WORK_LEASE_SECONDS = HOLDFAST.work_lease_seconds
 HOLDFAST_MISSED_RUNS = HOLDFAST.missed_runs
 HOLDFAST_ALLOWED_NETWORKS = HOLDFAST.allowed_networks
@@ -84,6 +85,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.telemetry.ApiSpans",
     "config.middleware.ApiAnswers",
     "config.idempotency.IdempotentPosts",
     "csp.middleware.CSPMiddleware",

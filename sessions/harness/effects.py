@@ -19,7 +19,7 @@ from contract import ids
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import advising, compaction, grading, reports
+from sessions.harness import advising, compaction, grading, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
@@ -125,7 +125,8 @@ class Effects:
         connection.close()  # back to the pool: the model may take minutes
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
         try:
-            reply = self.provider().stream(self._request(), preview.part, self.should_stop)
+            with spans.model(self.spec, self.model["id"], self.prompt.messages) as told:
+                reply = told(self.provider().stream(self._request(), preview.part, self.should_stop))
             preview.flush()
             drafts = self._reply(names, reply)
         except ProviderError as error:
@@ -142,7 +143,8 @@ class Effects:
         messages = compaction.request(self.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS)
         request = ModelRequest(model=self.model["id"], messages=messages, speed=self._speed)
         try:
-            reply = self.provider().stream(request, lambda part: None, self.should_stop)
+            with spans.model(self.spec, self.model["id"], messages) as told:
+                reply = told(self.provider().stream(request, lambda part: None, self.should_stop))
             drafts = self._summary(start_id, reply)
         except ProviderError as error:
             drafts = [failed_request(start_id, error, self._speed)]
@@ -221,7 +223,8 @@ class Effects:
         running: dict[Future[CallResult], Call] = {}
         for call in calls:
             reattempt = self.state.may_have_started(call)
-            running[pool.submit(self.hands.of(call).call, call, reattempt=reattempt)] = call
+            carry_out = spans.tool(self.spec, call, self.hands.of(call).call)
+            running[pool.submit(carry_out, call, reattempt=reattempt)] = call
         stored: list[Event] = []
         told = False
         while running:

@@ -25,7 +25,7 @@ from agents.sandboxes.base import (
     SandboxUnavailable,
     Upload,
 )
-from contract import blobs
+from contract import blobs, tracing
 from credentials import sealed_streams
 from credentials.crypto import CannotOpen
 from credentials.egress.client import EgressUnavailable
@@ -224,7 +224,10 @@ class SandboxHand:
             self._running.add(call.id)
         try:
             lane = self._turn.spec.thread_id
-            return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt, lane=lane)
+            with tracing.span("sandbox.call", {"holdfast.sandbox": self._session_id}):
+                return self._backend.call(
+                    self._session_id, call.id, call.name, call.input, reattempt=reattempt, lane=lane
+                )
         finally:
             with self._running_lock:
                 self._running.discard(call.id)
