@@ -41,6 +41,13 @@ ASKING = {
 }
 WEATHER = {"type": "custom", "name": "weather", "description": "Tells it.", "input_schema": {"type": "object"}}
 
+VARIABLE = {
+    "type": "environment_variable",
+    "secret_name": "API_TOKEN",
+    "secret_value": "s3cret-of-the-world",
+    "networking": {"type": "limited", "allowed_hosts": ["api.example.com"]},
+}
+
 
 @dataclass
 class World:
@@ -149,13 +156,7 @@ def world(db: None) -> World:
         updated_at=deployment.created_at,
     )
     vault = vaults.create_vault({"display_name": "Alice's"}, acting)
-    variable = {
-        "type": "environment_variable",
-        "secret_name": "API_TOKEN",
-        "secret_value": "s3cret-of-the-world",
-        "networking": {"type": "limited", "allowed_hosts": ["api.example.com"]},
-    }
-    secret = vaults.create_credential(vault.pk, {"auth": variable}, acting)
+    secret = vaults.create_credential(vault.pk, {"auth": VARIABLE}, acting)
     auth = {"type": "static_bearer", "mcp_server_url": "https://mcp.example.com/mcp", "token": "t"}
     credential = vaults.create_credential(vault.pk, {"auth": auth}, acting)
     return World(
