@@ -17,7 +17,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from agents.models import Workspace
-from contract import blobs
+from contract import audit, blobs
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from contract.times import timestamp
@@ -128,6 +128,7 @@ def restore(source: IO[bytes], passphrase: Secret, acting: Acting) -> dict[str, 
             with transaction.atomic():
                 counts = {part.name: _restore_rows(archive, entries, part, workspace) for part in rows.PARTS}
                 connection.check_constraints()
+                audit.record(acting, "workspace.restored", "agents.Workspace", workspace.pk, after=counts)
             return counts
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{BROKEN} ({type(error).__name__}).") from None
