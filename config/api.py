@@ -24,6 +24,7 @@ from sessions.api.deployments import runs as deployment_runs
 from sessions.api.dreams import router as dreams
 from sessions.api.events import router as events
 from sessions.api.files import router as files
+from sessions.api.forks import router as forks
 from sessions.api.limits import router as limits
 from sessions.api.permissions import router as permissions
 from sessions.api.resources import router as resources
@@ -74,6 +75,7 @@ api.add_router("/organizations/webhooks", webhooks)
 api.add_router("/x", limits)
 
 api.add_router("/x/permissions", permissions)
+api.add_router("/x", forks)
 
 
 async def api_key_async(request: HttpRequest) -> Any:

@@ -6,7 +6,7 @@ for a person, are fetched besides, so that no answer hangs in the air and nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ class Window:
     first: int
     last: int
     total: int
+    chosen: str = ""  # id of the row that shows the event asked for
 
     @property
     def has_earlier(self) -> bool:
@@ -54,6 +55,21 @@ def window(session: Session, *, before: int | None = None) -> Window:
     rows = transcript.rows(sorted([*entries, *_besides(session, entries)], key=lambda entry: entry.seq))
     first = 1 if len(entries) < EVENTS else entries[0].seq
     return Window(rows, first, entries[-1].seq, session.last_seq)
+
+
+def around(session: Session, event: Event) -> Window:
+    """The window in the middle of which ``event`` stands: the latest one if that holds it."""
+    ahead = event.seq + EVENTS // 2
+    shown = window(session, before=ahead if ahead <= session.last_seq else None)
+    return replace(shown, chosen=answered_call(event) or event.id)
+
+
+def find_event(session: Session, reference: str) -> Event | None:
+    """An event of the session by its number or its id."""
+    rows = Event.objects.filter(session=session, seq__lte=session.last_seq)
+    if reference.isascii() and reference.isdigit() and len(reference) <= 18:
+        return rows.filter(seq=int(reference)).first()
+    return rows.filter(pk=reference).first() if reference.isascii() and "\x00" not in reference else None
 
 
 def call_row(event: Event) -> Row | None:

@@ -13,9 +13,10 @@ from django.utils.safestring import SafeString
 
 from agents import rules
 from agents.templatetags.holdfast import coloured
+from contract.plain import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 register = template.Library()
 
@@ -127,10 +128,12 @@ VIEWERS: dict[str, Callable[[Mapping[str, Any]], CallView]] = {
 }
 
 
-def diff_html(lines: list[str]) -> SafeString:
+@register.filter(name="diff")
+def diff_html(lines: Sequence[str]) -> SafeString:
     """Lines of a diff ("+ ", "- ", "  ", "@@") as escaped spans, one a line."""
     kinds = {"+": "gi", "-": "gd", "@": "gu"}
     shown = [
-        format_html('<span class="{}">{}</span>\n', kinds.get(line[:1], "gc"), line.rstrip("\n")) for line in lines
+        format_html('<span class="{}">{}</span>\n', kinds.get(line[:1], "gc"), clean(line.rstrip("\n")))
+        for line in lines
     ]
     return SafeString("".join(shown))

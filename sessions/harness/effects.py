@@ -106,7 +106,7 @@ class Effects:
         try:
             reply = self.spec.provider.stream(self._request(), preview.part, self._should_stop)
             preview.flush()
-            drafts = self._reply(names, reply)
+            drafts = self._reply(names, reply, preview.first_token_ms)
         except ProviderError as error:
             drafts = [failed_request(names.request, error, self._speed)]
         except TurnInterrupted:
@@ -147,10 +147,10 @@ class Effects:
             inference_geo=model.get("inference_geo"),
         )
 
-    def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
+    def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Draft]:
         judging = Permissions(self.spec, self._should_stop)
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge)
-        return [*builder.drafts(reply, self._cost(reply)), *judging.spent()]
+        return [*builder.drafts(reply, self._cost(reply), first_token_ms), *judging.spent()]
 
     def _cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""

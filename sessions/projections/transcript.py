@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contract.plain import clean
 from sessions import events as ev
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 COMPACTED = "agent.thread_context_compacted"
 ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, *ev.RESULTS})
 SHOWN_CHARACTERS = 20_000
+MESSAGE_CHARACTERS = 200_000
+TELLING = frozenset({ev.OPS_LIMIT_REACHED, ev.OPS_REMINDER, ev.OPS_FORKED, ev.OPS_IMPORTED})
 
 MARKS = {
     ev.USER_INTERRUPT: ("stop-circle", "Interrupted"),
@@ -28,8 +31,22 @@ MARKS = {
     ev.SESSION_UPDATED: ("pencil-square", "Session settings changed"),
     COMPACTED: ("queue-list", "Earlier conversation condensed for the model"),
     ev.OPS_TAKEN_OVER: ("arrow-path", "Another worker took over"),
+    ev.OPS_LIMIT_REACHED: ("exclamation-triangle", "A limit is reached"),
+    ev.OPS_LIMITS_CHANGED: ("adjustments-horizontal", "Limits changed"),
+    ev.OPS_REMINDER: ("information-circle", "The agent was reminded"),
+    ev.OPS_APPROVAL_EXPIRED: ("clock", "Nobody answered in time; the call was refused"),
+    ev.OPS_PERMISSIONS: ("shield-check", "Permission rules changed"),
+    ev.OPS_ASSIGNED: ("users", "A decision was passed on"),
+    ev.OPS_CALL_EDITED: ("pencil-square", "A person changed a call before it ran"),
+    ev.OPS_TOOLS_LEFT_OUT: ("puzzle-piece", "Some tools of a server were left out"),
+    ev.OPS_NETWORK_OMITTED: ("globe-alt", "Further network requests are not on the log"),
+    ev.OPS_FORKED: ("arrow-turn-down-right", "Forked"),
+    ev.OPS_IMPORTED: ("inbox", "Imported"),
     ev.OPS_SANDBOX_OPENED: ("cube", "Sandbox opened"),
 }
+KNOWN = frozenset(
+    value for name, value in vars(ev).items() if name.isupper() and isinstance(value, str) and "." in value
+)
 ENDINGS = {
     "end_turn": ("check", "Turn finished"),
     "retries_exhausted": ("x-circle", "Turn given up"),
@@ -173,9 +190,9 @@ def content(blocks: Sequence[Mapping[str, Any]]) -> tuple[str, tuple[Part, ...]]
 
 
 def cut(text: str, limit: int = SHOWN_CHARACTERS) -> Text:
-    """The last ``limit`` characters, and how many came before them."""
+    """The last ``limit`` characters, and how many came before them; without what would only steer a terminal."""
     dropped = max(0, len(text) - limit)
-    return Text(text[dropped:], dropped)
+    return Text(clean(text[dropped:]), dropped)
 
 
 class Step(NamedTuple):
@@ -220,7 +237,7 @@ def _message(entry: Entry) -> Row:
     text, parts = content(entry.payload.get("content") or ())
     kind = {ev.USER_MESSAGE: "person", ev.SYSTEM_MESSAGE: "note"}.get(entry.type, "agent")
     queued = entry.type in ev.QUEUED and entry.processed_at is None
-    return Row(entry.id, entry.seq, kind, entry.created_at, Text(text), parts, queued)
+    return Row(entry.id, entry.seq, kind, entry.created_at, cut(text, MESSAGE_CHARACTERS), parts, queued)
 
 
 def _call(entry: Entry) -> Call:
@@ -256,11 +273,16 @@ def _mark(entry: Entry) -> Row | None:
     mark = MARKS.get(entry.type)
     if entry.type == ev.STATUS_IDLE:
         mark = ENDINGS.get(str((entry.payload.get("stop_reason") or {}).get("type")))
+    elif entry.type not in KNOWN:
+        mark = ("question-mark-circle", f"Event of a type that this page doesn't know: {clean(entry.type)}")
     if mark is None:
         return None
     icon, sentence = mark
     if entry.type == ev.OPS_SANDBOX_OPENED and entry.payload.get("layers"):
         sentence = f"{sentence}; limits in force: {', '.join(entry.payload['layers'])}"
+    told = entry.payload.get("message" if entry.type != ev.OPS_REMINDER else "text")
+    if entry.type in TELLING and told:
+        sentence = f"{sentence}: {clean(str(told))}"
     return Row(entry.id, entry.seq, "mark", entry.created_at, Text(sentence), icon=icon)
 
 

@@ -68,7 +68,7 @@ class SandboxHand:
         """
         if self.is_open:
             return []
-        first = not self._turn.state.sandbox_opened
+        first, began = not self._turn.state.sandbox_opened, time.monotonic()
         session = Session.objects.select_related("environment").get(pk=self._session_id)
         if session.sandbox_config is None:
             session.sandbox_config = session.environment.config
@@ -84,7 +84,8 @@ class SandboxHand:
         self.is_open = True
         if not first:
             return []
-        return [Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)}), *problems]
+        mark = {"origin": opened.origin, "layers": list(opened.layers), "duration_ms": _since(began)}
+        return [Draft(ev.OPS_SANDBOX_OPENED, mark), *problems]
 
     def _connected(self, session: Session) -> SandboxSpec:
         """The spec with a network, if there is one; waits a while for a proxy that is starting."""
@@ -168,3 +169,8 @@ def _uploads(session: Session) -> list[Upload]:
         for row in rows
         if row.file is not None
     ]
+
+
+def _since(began: float) -> float:
+    """Milliseconds since a reading of the monotonic clock."""
+    return round((time.monotonic() - began) * 1000, 3)
