@@ -85,6 +85,16 @@ def call_row(event: Event) -> Row | None:
     return transcript.rows([call, *answers, event])[0]
 
 
+def whole_row(event: Event) -> Row | None:
+    """The row that shows ``event``: a call's with every answer it has got, whichever of them ``event`` is."""
+    call_id = event.id if event.type in ev.CALLS else answered_call(event)
+    if call_id is None:
+        return transcript.row_of(event)
+    wanted = Q(pk=call_id) | _answers_of([call_id])
+    entries = Event.objects.filter(wanted, session_id=event.session_id).defer("private").order_by("seq")
+    return next(iter(transcript.rows(entries)), None)
+
+
 def current_action(session: Session) -> Action | None:
     """What the agent is doing now; looks at no more than the last ``STEPS`` events."""
     if session.status != "running":

@@ -16,7 +16,7 @@ from contract.schema import OURS
 from sessions import actions, forks, inspection, timeline, window
 from sessions import events as ev
 from sessions import render as html
-from sessions.projections import kinds, transcript
+from sessions.projections import kinds
 from sessions.views.show import INSPECTOR, around, chosen, composer_context, find, inspector, number
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def event(request: Request, session_id: str, seq: int) -> HttpResponse:
     entry = window.find_event(found, str(seq))
     if entry is None:
         raise NotFound(f"Session {session_id} has no event {seq}.")
-    row = window.call_row(entry) or transcript.row_of(entry)
+    row = window.whole_row(entry)
     base = request.build_absolute_uri("/").rstrip("/")
     context = {
         "event": entry,
