@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django import template
@@ -39,6 +39,11 @@ class CallView:
 
 def view_of(name: str, given: Mapping[str, Any]) -> CallView:
     """The view of a call. Input that doesn't fit its tool (a model can send anything) falls back to JSON."""
+    view = _viewed(name, given)
+    return replace(view, headline=clean(view.headline))
+
+
+def _viewed(name: str, given: Mapping[str, Any]) -> CallView:
     viewer = VIEWERS.get(name)
     if viewer is not None:
         try:
@@ -108,7 +113,7 @@ def _read(given: Mapping[str, Any]) -> CallView:
 def _search(word: str) -> Callable[[Mapping[str, Any]], CallView]:
     def view(given: Mapping[str, Any]) -> CallView:
         place = f" in {given['path']}" if given.get("path") else ""
-        return CallView("magnifying-glass", f"{word}{place}", format_html("{}", given["pattern"]))
+        return CallView("magnifying-glass", f"{word}{place}", format_html("{}", clean(given["pattern"])))
 
     return view
 

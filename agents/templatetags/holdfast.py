@@ -187,6 +187,12 @@ def moment(when: datetime) -> SafeString:
 
 
 @register.filter
+def plain(text: str) -> str:
+    """Text from outside as it reads: see ``contract.plain``."""
+    return clean(text)
+
+
+@register.filter
 def spaced(name: str) -> str:
     """``list_cost`` as words."""
     return name.replace("_", " ")

@@ -60,7 +60,7 @@ class _Fold:
     turns: dict[str, str] = field(default_factory=dict)  # thread -> id of its open turn
     requests: dict[str, Entry] = field(default_factory=dict)
     calls: dict[str, _Open] = field(default_factory=dict)
-    queued: dict[str, Entry] = field(default_factory=dict)
+    provisioned: tuple[datetime, datetime] | None = None
 
 
 def spans(entries: Iterable[Entry], now: datetime) -> list[Span]:
@@ -156,15 +156,26 @@ def _result(fold: _Fold, entry: Entry) -> None:
     if call is not None:
         duration = (entry.private or {}).get("duration_ms")
         failed = bool(entry.payload.get("is_error"))
-        fold.spans[call_id] = _call(call, entry.created_at, duration, failed=failed)
+        fold.spans[call_id] = _call(call, entry.created_at, duration, fold.provisioned, failed=failed)
 
 
-def _call(call: _Open, end: datetime, duration_ms: float | None, *, failed: bool) -> Span:
-    """A call's bar: waiting for a person, then (with a measured run) waiting for its hand, then the run."""
+def _call(
+    call: _Open,
+    end: datetime,
+    duration_ms: float | None,
+    provisioned: tuple[datetime, datetime] | None,
+    *,
+    failed: bool,
+) -> Span:
+    """A call's bar: waiting for a person, then (with a measured run) for its hand or its sandbox, then the run."""
     start = call.entry.created_at
     person = (call.decided or end) if call.gated else start
     ran = person if duration_ms is None else max(person, end - timedelta(milliseconds=float(duration_ms)))
-    parts = [Segment("wait", start, person), Segment("queue", person, ran), Segment("tool", ran, end)]
+    opened, ready = (ran, ran) if provisioned is None else (min(max(one, person), ran) for one in provisioned)
+    parts = [
+        *(Segment("wait", start, person), Segment("queue", person, opened), Segment("provision", opened, ready)),
+        *(Segment("queue", ready, ran), Segment("tool", ran, end)),
+    ]
     span = _span(call.entry, 1, "tool", str(call.entry.payload.get("name", "")), end)
     return replace(span, segments=tuple(one for one in parts if one.end > one.start), failed=failed)
 
@@ -174,6 +185,7 @@ def _sandbox(fold: _Fold, entry: Entry) -> None:
     start = entry.created_at - timedelta(milliseconds=took)
     span = replace(_span(entry, 1, "system", "Open the sandbox", entry.created_at), start=start)
     segments = (Segment("provision", start, entry.created_at),) if took else ()
+    fold.provisioned = (start, entry.created_at)
     fold.spans[entry.id] = replace(span, segments=segments, notes=_notes(str(entry.payload.get("origin") or "")))
 
 

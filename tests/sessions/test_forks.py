@@ -73,7 +73,7 @@ def test_a_fork_takes_over_what_came_before_and_closes_what_is_open(history: Wor
 def test_a_point_inside_a_reply_moves_to_its_end(history: World) -> None:
     said = next(event for event in events_of(history.session) if event.type == ev.AGENT_MESSAGE)
     end = next(event for event in events_of(history.session) if event.type == ev.MODEL_END)
-    assert forks.place(history.session, said.seq).seq == end.seq
+    assert forks.place(history.fresh(), said.seq).seq == end.seq
 
 
 def test_the_workspace_is_the_snapshot_that_fits_and_the_fork_says_what_is_missing(history: World) -> None:

@@ -84,7 +84,7 @@ def test_attacks_stay_text_wherever_an_agent_puts_them(world: World, words: str)
     for path in ("", "trace/", "events/", "events/1/", "changes/", "inspect/resources/", "inspect/tools/"):
         page = world.alice.get(base + path).content.decode()
         assert "<script>alert" not in page
-        assert "hx-target='body'" not in page
+        assert "<hx-partial hx-target='body'" not in page
     for event in log.read(world.session.pk):
         for frame in render.event_frames(event, world.fresh()):
             parse(frame["content"])
