@@ -8,7 +8,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types bench chaos openapi vendor lock
+.PHONY: help run test js lint format types bench chaos fuzz openapi compatibility vendor lock
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(ROOT)/Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 18
@@ -16,8 +16,15 @@ help: ## what can be made
 run: $(RUN_STAMP) ## everything in one process tree; prints the address, a sign-in and an API key
 	@exec $(PY) $(ROOT)/manage.py up $(ARGS)
 
-test: $(DEV_STAMP) ## the tests, two at a time (ARGS="-k name" for some of them)
+test: $(DEV_STAMP) js ## the tests, two at a time (ARGS="-k name" for some of them)
 	@cd $(ROOT) && $(PY) -m pytest -n 2 $(ARGS)
+
+js: ## the JavaScript SDK, which some tests drive a server with; without npm or a network they are skipped by name
+	@if command -v npm >/dev/null && [ ! -d $(ROOT)/tests/js/node_modules/@anthropic-ai/sdk ]; then \
+		cd $(ROOT)/tests/js && npm ci --no-audit --no-fund --silent || echo "the JavaScript SDK could not be installed"; fi
+
+fuzz: $(DEV_STAMP) ## many random requests of each kind to the API (FUZZ_EXAMPLES=100); none may end in a 500 or hang
+	@cd $(ROOT) && FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} $(PY) -m pytest -n 2 tests/fuzz $(ARGS)
 
 lint: $(DEV_STAMP) ## style
 	@cd $(ROOT) && $(PY) -m ruff check . && $(PY) -m ruff format --check .
@@ -36,6 +43,9 @@ chaos: $(DEV_STAMP) ## kill processes at random and audit what remains
 
 openapi: $(RUN_STAMP) ## write docs/openapi.json
 	@mkdir -p $(ROOT)/docs && cd $(ROOT) && $(PY) manage.py openapi > docs/openapi.json.draft && mv docs/openapi.json.draft docs/openapi.json
+
+compatibility: $(DEV_STAMP) ## write docs/compatibility.md from the SDK and the tests' marks
+	@cd $(ROOT) && $(PY) -m tests.sdk.compatibility > docs/compatibility.md.draft && mv docs/compatibility.md.draft docs/compatibility.md
 
 vendor: $(DEV_STAMP) ## fetch the front-end files and check their hashes
 	@cd $(ROOT) && $(PY) scripts/vendor.py $(ARGS)

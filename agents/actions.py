@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from agents import environments, resolve
+from agents import environments, references, resolve, rosters
 from agents.models import Agent, AgentVersion, Environment
-from contract import happenings, metadata
+from agents.rosters import Owner
+from contract import happenings, ids, metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -38,12 +39,17 @@ def find_agent(agent_id: str, acting: Acting, *, version: int | None = None) -> 
 def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
     """Version 1 of a new agent (spec core 4.3)."""
     acting.require(Permission.BUILD)
+    agent_id = ids.agent_id()
     spec = resolve.agent(body) | {"metadata": metadata.check(body.get("metadata") or {})}
+    spec["skills"] = references.skills(body.get("skills"), acting)
+    spec["multiagent"] = rosters.resolve(body.get("multiagent"), None, Owner(agent_id), acting)
+    _check_whole(spec, acting)
     now = timezone.now()
     with transaction.atomic():
         agent = Agent.objects.create(
-            workspace_id=acting.workspace_id, name=spec["name"], version=1, created_at=now, updated_at=now
+            pk=agent_id, workspace_id=acting.workspace_id, name=spec["name"], version=1, created_at=now, updated_at=now
         )
+        happenings.tell("agent.created", agent.pk, workspace_id=agent.workspace_id)
         return AgentVersion.objects.create(
             agent=agent, version=1, spec=spec, created_at=now, created_by_id=acting.user_id
         )
@@ -58,9 +64,15 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
         _check_version(agent, body)
         spec = resolve.changed_agent(current.spec, body)
         spec["metadata"] = metadata.merge(current.spec["metadata"], body.get("metadata"))
+        if "skills" in body:
+            spec["skills"] = references.skills(body["skills"], acting)
+        if "multiagent" in body:
+            owner = Owner(agent.pk, agent.version)
+            spec["multiagent"] = rosters.resolve(body["multiagent"], spec["multiagent"], owner, acting)
         if spec == current.spec:
             current.agent = agent
             return current
+        _check_whole(spec, acting, roster_sent="multiagent" in body)
         agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
         agent.save(update_fields=["name", "version", "updated_at"])
         happenings.tell("agent.updated", agent.pk, workspace_id=agent.workspace_id)
@@ -71,6 +83,18 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
             created_at=agent.updated_at,
             created_by_id=acting.user_id,
         )
+
+
+def _check_whole(spec: Mapping[str, Any], acting: Acting, *, roster_sent: bool = True) -> None:
+    """The rules between the fields of an agent that is being saved, and between it and those it calls on.
+
+    A roster that is not sent keeps its pins, also to agents that were archived since.
+    """
+    resolve.check_whole(spec)
+    members = rosters.members(spec["multiagent"], acting).values()
+    rosters.check(spec, members)
+    if roster_sent:
+        rosters.check_alive(members)
 
 
 def archive_agent(agent_id: str, acting: Acting) -> AgentVersion:
@@ -123,7 +147,9 @@ def create_environment(body: Mapping[str, Any], acting: Acting) -> Environment:
         created_at=now,
         updated_at=now,
     )
-    _save_environment(environment)
+    with transaction.atomic():
+        _save_environment(environment)
+        _tell("environment.created", environment)
     return environment
 
 
@@ -138,6 +164,7 @@ def update_environment(environment_id: str, body: Mapping[str, Any], acting: Act
                 error_code="environment_archived",
             )
         _check_scope(body)
+        before = _written(environment)
         if body.get("name") is not None:
             environment.name = resolve.name("name", body["name"])
         if "description" in body:
@@ -145,8 +172,10 @@ def update_environment(environment_id: str, body: Mapping[str, Any], acting: Act
         if body.get("config") is not None:
             environment.config = environments.config(body["config"], environment.config)
         environment.metadata = metadata.merge(environment.metadata, body.get("metadata"), empty_deletes=True)
-        environment.updated_at = timezone.now()
-        _save_environment(environment)
+        if _written(environment) != before:
+            environment.updated_at = timezone.now()
+            _save_environment(environment)
+            _tell("environment.updated", environment)
     return environment
 
 
@@ -158,6 +187,7 @@ def archive_environment(environment_id: str, acting: Acting) -> Environment:
         if environment.archived_at is None:
             environment.archived_at = environment.updated_at = timezone.now()
             environment.save(update_fields=["archived_at", "updated_at"])
+            _tell("environment.archived", environment)
     return environment
 
 
@@ -168,7 +198,17 @@ def delete_environment(environment_id: str, acting: Acting) -> None:
         environment = _lock_environment(environment_id, acting)
         if environment.sessions.exists():
             raise Conflict(f"Environment {environment.pk} is used by sessions; archive it, or delete them first.")
+        _tell("environment.deleted", environment)
         environment.delete()
+
+
+def _written(environment: Environment) -> tuple[Any, ...]:
+    """What an update may change."""
+    return environment.name, environment.description, environment.config, environment.metadata
+
+
+def _tell(event_type: str, environment: Environment) -> None:
+    happenings.tell(event_type, environment.pk, workspace_id=environment.workspace_id)
 
 
 def _lock_environment(environment_id: str, acting: Acting) -> Environment:
@@ -194,7 +234,7 @@ def _save_environment(environment: Environment) -> None:
 
 def _description(value: str | None) -> str | None:
     """Unlike an agent's, "" stays "" (spec core 7.1)."""
-    resolve.description(value)
+    resolve.text("description", value, environments.MAX_DESCRIPTION)
     return value
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from agents import notyet
 from contract.errors import InvalidRequest
 from contract.hosts import WANTED, is_host
 
@@ -12,32 +12,62 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
+MAX_DESCRIPTION = 1_024
 MAX_HOSTS = 256
+MAX_PACKAGES = 256
+MAX_PACKAGE = 255
+PACKAGE = re.compile(r"[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]{0,254}")
 
 
 def config(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The stored ``cloud`` config. What ``sent`` leaves out is kept from ``stored``, else the default."""
+    """The stored config. What ``sent`` leaves out is kept from ``stored``, else the default: cloud, unrestricted."""
     sent = sent or {"type": "cloud"}
     if stored is not None and sent["type"] != stored["type"]:
         raise InvalidRequest(
             f"config.type: can't change from {stored['type']} to {sent['type']}",
             error_code="invalid_config_type_change",
         )
-    notyet.check_environment(sent)
-    return {
+    if sent["type"] == "self_hosted":
+        return {"type": "self_hosted"}
+    resolved: dict[str, Any] = {
         "type": "cloud",
         "packages": _packages(sent.get("packages"), (stored or {}).get("packages")),
         "networking": _networking(sent.get("networking"), (stored or {}).get("networking")),
     }
+    limited = resolved["networking"]["type"] == "limited" and not resolved["networking"]["allow_package_managers"]
+    if limited and any(resolved["packages"][manager] for manager in MANAGERS):
+        raise InvalidRequest(
+            "config.networking.allow_package_managers: must be true when packages are named under limited networking"
+        )
+    return resolved
 
 
 def _packages(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The six lists. Whether a package exists, and in this version, shows when a sandbox is made."""
     kept = {} if stored is None else stored
     lists = {manager: list(kept.get(manager, ())) for manager in MANAGERS}
     for manager in MANAGERS:
         if sent and sent.get(manager) is not None:
-            lists[manager] = list(sent[manager])
+            lists[manager] = _names(f"config.packages.{manager}", sent[manager])
+    if lists["apt"]:
+        raise InvalidRequest(
+            "config.packages.apt: apt needs root, which no sandbox of this installation has; use pip, npm, gem, cargo "
+            "or go, or install the packages on the machine itself: sandboxes see its /usr"
+        )
+    if sum(map(len, lists.values())) > MAX_PACKAGES:
+        raise InvalidRequest(f"config.packages: at most {MAX_PACKAGES} packages are allowed")
     return {"type": "packages", **lists}
+
+
+def _names(where: str, names: list[str]) -> list[str]:
+    """Names become arguments of an installer, so that none may look like one of its options."""
+    for index, name in enumerate(names):
+        if not PACKAGE.fullmatch(name):
+            raise InvalidRequest(
+                f"{where}.{index}: must be a package's name, perhaps with a version, at most {MAX_PACKAGE} characters "
+                "long, without spaces and not beginning with a hyphen"
+            )
+    return list(names)
 
 
 def _networking(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None) -> dict[str, Any]:

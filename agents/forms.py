@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.conf import settings
 
-from agents.additions import AgentAdditions
+from agents import bodies
+from agents.mcp.tools import TOOLSET_TYPE as MCP_TOOLSET_TYPE
 from agents.policies import CUSTOM_TYPE, TOOLSET_TYPE
+from agents.tools.registry import TOOLSET as TOOLS
 from contract.door import explain
-from contract.schema import OURS, parse
+from contract.schema import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +33,8 @@ BUILT_IN = {
     "edit": "Replaces text in files.",
     "glob": "Finds files by name.",
     "grep": "Searches in files.",
+    "web_fetch": "Reads a public web page or file; the server fetches it.",
+    "web_search": "Searches the web.",
 }
 
 
@@ -76,7 +80,10 @@ class AgentForm(forms.Form):
         self.models = sorted({settings.HOLDFAST_MODEL_DEFAULT, "demo"})
         for name, text in BUILT_IN.items():
             self.fields[f"tool_{name}"] = forms.ChoiceField(
-                label=name, choices=PERMISSIONS, initial=permission_of(name, _toolset(spec)), help_text=text
+                label=name,
+                choices=PERMISSIONS,
+                initial=permission_of(name, _toolset(spec)),
+                help_text=TOOLS[name].not_offered() or text,
             )
 
     def tool_fields(self) -> list[forms.BoundField]:
@@ -122,7 +129,7 @@ class AgentForm(forms.Form):
         current: Mapping[str, Any] = stored or {"default_config": _DEFAULT, "configs": []}
         for name, permission in chosen.items():
             if permission != permission_of(name, current):
-                configs[name] = _config(name, permission)
+                configs[name] = {**configs.get(name, {}), **_config(name, permission)}
         return [{"type": TOOLSET_TYPE, "default_config": dict(default), "configs": list(configs.values())}]
 
     def _other_tools(self) -> list[Mapping[str, Any]]:
@@ -136,8 +143,7 @@ class AgentForm(forms.Form):
         from pydantic import ValidationError
 
         try:
-            kind = "agent_update_params.AgentUpdateParams" if self.spec else "agent_create_params.AgentCreateParams"
-            return parse(kind, self.body(), beside=AgentAdditions)
+            return (bodies.AGENT_UPDATE if self.spec else bodies.AGENT_CREATE).check(self.body())
         except ValidationError as error:
             explain(self, error)
             return None
@@ -199,12 +205,27 @@ def listed_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     for name, text in BUILT_IN.items():
         permission = permission_of(name, toolset)
         if permission != "off":
-            listed.append({"name": name, "description": text, "permission": PERMISSION_LABELS[permission]})
+            missing = TOOLS[name].not_offered()
+            permission = "Not offered" if missing else PERMISSION_LABELS[permission]
+            listed.append({"name": name, "description": missing or text, "permission": permission})
     for tool in tools:
         if tool["type"] == CUSTOM_TYPE:
             answered = "Its client or a person answers"
             listed.append({"name": tool["name"], "description": tool["description"], "permission": answered})
+        elif tool["type"] == MCP_TOOLSET_TYPE:
+            listed += _served(tool)
     return listed
+
+
+def _served(tool: Mapping[str, Any]) -> list[dict[str, str]]:
+    """An MCP server's tools, as far as they are known without asking it."""
+    server, default = tool["mcp_server_name"], tool["default_config"]
+    rest = PERMISSION_LABELS[default["permission_policy"]["type"]] if default["enabled"] else "Off"
+    listed = [{"name": f"{server}: all others" if tool["configs"] else server, "permission": rest}]
+    for config in tool["configs"]:
+        own = PERMISSION_LABELS[config["permission_policy"]["type"]] if config["enabled"] else "Off"
+        listed.append({"name": f"{server}: {config['name']}", "permission": own})
+    return [{**entry, "description": "From the MCP server of this name."} for entry in reversed(listed)]
 
 
 def _config(name: str, permission: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agents.mcp.tools import McpTool
     from agents.rules import Found, Request, Rule
+    from agents.tools.coordination import TeamTool
 
 TOOLSET_TYPE = "agent_toolset_20260401"
 CUSTOM_TYPE = "custom"
@@ -28,6 +29,7 @@ RULES = "permission_rules"
 class Grant:
     """A tool the agent may name. ``policy`` is None for custom tools: their client decides.
 
+    ``team``: the coordination tool that it is; those have no policy.
     ``config``: the resolved entry of a built-in tool. ``mcp``: the MCP server's tool that the model knows as ``name``.
     """
 
@@ -36,6 +38,7 @@ class Grant:
     custom: Mapping[str, Any] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     mcp: McpTool | None = None
+    team: TeamTool | None = None
 
 
 @dataclass(frozen=True, slots=True)

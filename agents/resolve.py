@@ -1,29 +1,27 @@
-"""Requests turned into what is stored and shown: every default filled in, every rule checked (spec core 4, 5)."""
+"""Requests turned into what is stored and shown: every default filled in, every rule checked (spec core 4).
+
+The stored fields of an agent, its ``spec``, are those of spec core 4.1. What names other objects is looked up by
+``agents.references`` and ``agents.rosters``; nothing here asks the database.
+"""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
-from agents import additions, notyet
+from agents import additions, toolsets
 from agents.pricing import is_priced
 from contract.errors import InvalidRequest
 from contract.schema import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 MAX_NAME = 256
 MAX_DESCRIPTION = 2_048
 MAX_SYSTEM = 100_000
-MAX_TOOLS = 256
-MAX_CUSTOM_DESCRIPTION = 10_000
-TOOLSET = "agent_toolset_20260401"
-TOOL_NAMES = ("bash", "read", "write", "edit", "glob", "grep", "web_fetch", "web_search")
-CUSTOM_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+MAX_ROLE_ARN = 2_048
 GEOS = ("us", "global")
 DEFAULT_EFFORT = "high"
-DEFAULT_POLICY = {"type": "always_allow"}
 DEFAULT_IDENTITY = {"type": "service_account"}
 
 
@@ -50,29 +48,29 @@ def system(value: str | None) -> str | None:
     return text("system", value, MAX_SYSTEM)
 
 
+def model_id(field: str, value: str) -> str:
+    if not value.strip():
+        raise InvalidRequest(f"{field}: must not be empty")
+    if len(value) > MAX_NAME:
+        raise InvalidRequest(f"{field}: must be at most {MAX_NAME} characters long")
+    return value
+
+
 def model(value: str | Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The model object of spec core 4.2. With ``stored`` (an update) an omitted effort survives if
     the id stays the same; speed and geography never do.
     """
     config: Mapping[str, Any] = {"id": value} if isinstance(value, str) else value
-    if not config["id"].strip():
-        raise InvalidRequest("model: must not be empty")
-    if len(config["id"]) > MAX_NAME:
-        raise InvalidRequest(f"model: must be at most {MAX_NAME} characters long")
+    chosen = model_id("model", config["id"])
     geo = config.get("inference_geo")
     if geo is not None and geo not in GEOS:
         raise InvalidRequest(f"model.inference_geo: must be one of: {', '.join(GEOS)}")
     speed = config.get("speed") or "standard"
-    if is_priced(config["id"]) and not is_priced(config["id"], speed=speed):
-        raise InvalidRequest(f"model.speed: {speed} is not offered for {config['id']}")
-    if is_priced(config["id"]) and not is_priced(config["id"], geo=geo):
-        raise InvalidRequest(f"model.inference_geo: {geo} is not offered for {config['id']}")
-    return {
-        "id": config["id"],
-        "effort": _effort(config, stored),
-        "speed": speed,
-        "inference_geo": geo,
-    }
+    if is_priced(chosen) and not is_priced(chosen, speed=speed):
+        raise InvalidRequest(f"model.speed: {speed} is not offered for {chosen}")
+    if is_priced(chosen) and not is_priced(chosen, geo=geo):
+        raise InvalidRequest(f"model.inference_geo: {geo} is not offered for {chosen}")
+    return {"id": chosen, "effort": _effort(config, stored), "speed": speed, "inference_geo": geo}
 
 
 def _effort(config: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, str]:
@@ -83,102 +81,45 @@ def _effort(config: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict
     return {"type": effort if isinstance(effort, str) else effort["type"]}
 
 
-def tools(entries: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
-    """The tools array of spec core 5, resolved; null and [] both clear."""
-    resolved = [_tool(f"tools.{index}", entry) for index, entry in enumerate(entries or ())]
-    if sum(tool["type"] == TOOLSET for tool in resolved) > 1:
-        raise InvalidRequest(f"tools: has {TOOLSET} more than once")
-    names = [name for tool in resolved for name in _names(tool)]
-    if len(names) > MAX_TOOLS:
-        raise InvalidRequest(f"tools: has {len(names)} tools; at most {MAX_TOOLS} are allowed")
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise InvalidRequest(f"tools: the name {min(twice)!r} is used more than once")
-    return resolved
+def execution_identity(sent: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Whom the agent acts as; null restores the default."""
+    if sent is None or sent["type"] == "service_account":
+        return dict(DEFAULT_IDENTITY)
+    if not 1 <= len(sent["role_arn"]) <= MAX_ROLE_ARN or not sent["role_arn"].startswith("arn:"):
+        raise InvalidRequest(
+            f"execution_identity.role_arn: must be an ARN, at most {MAX_ROLE_ARN} characters long, "
+            "such as arn:aws:iam::123456789012:role/runner"
+        )
+    return {"type": "aws_role", "role_arn": sent["role_arn"]}
 
 
-def _names(tool: Mapping[str, Any]) -> list[str]:
-    if tool["type"] != TOOLSET:
-        return [tool["name"]]
-    own = {config["name"]: config["enabled"] for config in tool["configs"]}
-    return [name for name in TOOL_NAMES if own.get(name, tool["default_config"]["enabled"])]
-
-
-def _tool(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    notyet.check_tool(where, entry)
-    if entry["type"] == TOOLSET:
-        return _toolset(where, entry)
-    if not CUSTOM_NAME.fullmatch(entry["name"]):
-        raise InvalidRequest(f"{where}.name: must be 1 to 128 letters, digits, underscores or hyphens")
-    if len(entry["description"]) > MAX_CUSTOM_DESCRIPTION:
-        raise InvalidRequest(f"{where}.description: must be at most {MAX_CUSTOM_DESCRIPTION} characters long")
-    return {
-        "type": "custom",
-        "name": entry["name"],
-        "description": entry["description"],
-        "input_schema": dict(entry["input_schema"]),
-    }
-
-
-def _toolset(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    default = entry.get("default_config") or {}
-    notyet.check_tool_config(f"{where}.default_config", default)
-    resolved = {
-        "enabled": _or(default.get("enabled"), True),
-        "permission_policy": dict(default.get("permission_policy") or DEFAULT_POLICY),
-    }
-    configs = [
-        _tool_config(f"{where}.configs.{index}", config, resolved)
-        for index, config in enumerate(entry.get("configs") or ())
-    ]
-    names = [config["name"] for config in configs]
-    if len(set(names)) < len(names):
-        raise InvalidRequest(f"{where}.configs: names a tool more than once")
-    return {"type": TOOLSET, "default_config": resolved, "configs": configs}
-
-
-def _tool_config(where: str, config: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    """One per-tool entry: what it leaves out comes from the toolset's default."""
-    notyet.check_tool_config(where, config)
-    return {
-        "type": config["name"],
-        "name": config["name"],
-        "enabled": _or(config.get("enabled"), default["enabled"]),
-        "permission_policy": dict(config.get("permission_policy") or default["permission_policy"]),
-    }
-
-
-def _or(value: bool | None, default: bool) -> bool:
-    return default if value is None else value
+RESOLVERS: dict[str, Callable[[Any], Any]] = {
+    "description": description,
+    "system": system,
+    "tools": toolsets.tools,
+    "mcp_servers": toolsets.mcp_servers,
+    "execution_identity": execution_identity,
+}
+OVERRIDABLE = ("system", "tools", "mcp_servers")
 
 
 def agent(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The stored fields of a new agent (spec core 4.3) but its metadata."""
-    notyet.check_agent(body)
+    """The stored fields of a new agent (spec core 4.3) but skills, multiagent and metadata."""
     return {
         "name": name("name", body["name"]),
-        "description": description(body.get("description")),
         "model": model(body["model"]),
-        "system": system(body.get("system")),
-        "tools": tools(body.get("tools")),
-        "mcp_servers": [],
-        "skills": [],
-        "multiagent": None,
-        "execution_identity": dict(DEFAULT_IDENTITY),
+        **{field: resolver(body.get(field)) for field, resolver in RESOLVERS.items()},
     } | _ours(additions.merged({}, body.get(OURS), _model_id(body)))
 
 
 def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     """``spec`` with an update laid over it (spec core 4.4); fields not sent are kept."""
-    notyet.check_agent(body)
     changed = dict(spec)
     if "name" in body:
         changed["name"] = name("name", body["name"])
     if "model" in body:
         changed["model"] = model(body["model"], spec["model"])
-    for field, resolver in (("description", description), ("system", system), ("tools", tools)):
-        if field in body:
-            changed[field] = resolver(body[field])
+    changed.update({field: resolver(body[field]) for field, resolver in RESOLVERS.items() if field in body})
     ours = additions.merged(changed.pop(OURS, None), body.get(OURS), changed["model"]["id"])
     return changed | _ours(ours)
 
@@ -194,13 +135,17 @@ def _ours(fields: dict[str, Any]) -> dict[str, Any]:
 
 def overridden_agent(spec: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
     """``spec`` with a session's overrides (spec core 8.3): each replaces the whole field."""
-    notyet.check_agent(override)
     changed = dict(spec)
     if "model" in override:
         changed["model"] = model(override["model"])
         additions.merged(changed.get(OURS), None, changed["model"]["id"])  # its limits must fit the other model, too
-    if "system" in override:
-        changed["system"] = system(override["system"])
-    if "tools" in override:
-        changed["tools"] = tools(override["tools"])
+    changed.update({field: RESOLVERS[field](override[field]) for field in OVERRIDABLE if field in override})
     return changed
+
+
+def check_whole(spec: Mapping[str, Any]) -> None:
+    """The rules between fields: servers and their toolsets, skills and the tool that reads them."""
+    toolsets.check_together(spec["tools"], spec["mcp_servers"])
+    readable = any("read" in toolsets.named(tool) for tool in spec["tools"] if tool["type"] == toolsets.TOOLSET)
+    if spec["skills"] and not readable:
+        raise InvalidRequest(f"skills: need the tool read of {toolsets.TOOLSET}; enable it in tools, or clear skills")

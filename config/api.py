@@ -19,6 +19,7 @@ from config.bodies import BodyParser
 from contract.errors import NotFound
 from credentials.api.vaults import router as vaults
 from sessions import sse
+from sessions.api.approvals import router as approvals
 from sessions.api.deployments import router as deployments
 from sessions.api.deployments import runs as deployment_runs
 from sessions.api.dreams import router as dreams
@@ -31,6 +32,7 @@ from sessions.api.resources import router as resources
 from sessions.api.sessions import router as sessions
 from sessions.api.threads import router as threads
 from sessions.api.webhooks import router as webhooks
+from sessions.api.workspace_webhooks import router as workspace_webhooks
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 OUT_OF_SCOPE = ("organizations", "tunnels")
@@ -72,10 +74,12 @@ api.add_router("/deployments", deployments)
 api.add_router("/deployment_runs", deployment_runs)
 api.add_router("/dreams", dreams)
 api.add_router("/organizations/webhooks", webhooks)
+api.add_router("/x/webhooks", workspace_webhooks)
 api.add_router("/x", limits)
 
 api.add_router("/x/permissions", permissions)
 api.add_router("/x", forks)
+api.add_router("/x/approvals", approvals)
 
 
 async def api_key_async(request: HttpRequest) -> Any:

@@ -35,6 +35,18 @@ KEY_BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mail:
+    """The server that takes our mail; without a host none is sent."""
+
+    host: str
+    port: int
+    user: str
+    password: Secret
+    security: str  # starttls, tls or none
+    sender: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Egress:
     """The way out of sandboxes. ``socket`` None: sandboxes have no network, whatever their environment says."""
 
@@ -73,6 +85,9 @@ class Holdfast:
     retry_base_seconds: float  # first wait before a broken model turn is asked again; doubles
     retry_ceiling_seconds: float  # the longest such wait
     instance: str  # names our queue and channels, so that installations can share one Redis
+    searxng_url: str
+    brave_api_key: Secret
+    tavily_api_key: Secret
     mcp_call_seconds: float  # one call of an MCP server's tool
     compact_at_tokens: int  # a prompt beyond it is summarised before the next request
     limits: Mapping[str, Any]  # caps of every session: contract.limits.Limits as it is stored
@@ -81,7 +96,9 @@ class Holdfast:
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
+    git_hosts: tuple[str, ...]  # where sessions' repositories may be
     time_zone: str
+    mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
@@ -133,6 +150,9 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         retry_base_seconds=reader.number("RETRY_BASE_SECONDS", 1.0, low=0.01, high=60.0),
         retry_ceiling_seconds=reader.number("RETRY_CEILING_SECONDS", 60.0, low=0.01, high=3600.0),
         instance=_instance(reader),
+        searxng_url=reader.url("SEARXNG_URL", "", ("http", "https")),
+        brave_api_key=reader.secret("BRAVE_API_KEY"),
+        tavily_api_key=reader.secret("TAVILY_API_KEY"),
         mcp_call_seconds=reader.number("MCP_CALL_SECONDS", 120.0, low=1.0, high=3600.0),
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
         limits=_limits(reader),
@@ -141,7 +161,9 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
+        git_hosts=_git_hosts(reader),
         time_zone=reader.text("TIME_ZONE", "UTC"),
+        mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
         missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
@@ -185,6 +207,29 @@ def _egress(reader: Reader, run: Path) -> Egress:
         package_hosts=hosts,
         plain_credentials=reader.flag("EGRESS_PLAIN_CREDENTIALS"),
     )
+
+
+def _git_hosts(reader: Reader) -> tuple[str, ...]:
+    hosts = reader.names("GIT_HOSTS", ("github.com",))
+    for host in hosts:
+        if not is_host(host) or host.startswith("*"):
+            raise SettingError(f"GIT_HOSTS: {host!r} is no host; write names such as github.com git.example.com.")
+    return hosts
+
+
+def _mail(reader: Reader) -> Mail:
+    security = reader.choice("SMTP_SECURITY", "starttls", ("starttls", "tls", "none"))
+    found = Mail(
+        host=reader.text("SMTP_HOST"),
+        port=reader.integer("SMTP_PORT", 465 if security == "tls" else 587, low=1, high=65535),
+        user=reader.text("SMTP_USER"),
+        password=reader.secret("SMTP_PASSWORD"),
+        security=security,
+        sender=reader.text("MAIL_FROM"),
+    )
+    if found.host and not found.sender:
+        raise SettingError("SMTP_HOST is set but MAIL_FROM is not; give the address that mail comes from.")
+    return found
 
 
 def _instance(reader: Reader) -> str:

@@ -5,6 +5,9 @@ the process. So at any moment either both are there or neither is: a client that
 or to a server that died, sends the same request again and gets the first answer, or is the first. What that
 transaction can't hold (bytes of an upload, a word to a worker) is harmless to repeat or found later.
 
+Requests that mostly wait for foreign servers (``OUTSIDE``) are carried out before that transaction, which they would
+hold open for as long: two that come at the same time are both carried out.
+
 The key belongs to the API key that sent it, for 24 hours. Not kept, and undone: answers of 500 and above and 429.
 """
 
@@ -35,6 +38,7 @@ API = "/v1/"
 KEY = re.compile(rf"[\x21-\x7e]{{1,{answers.MAX_KEY}}}")
 REPLAYED = "idempotent-replayed"
 JSON = "application/json"
+OUTSIDE = ("/mcp_oauth_validate",)
 NOT_KEPT = frozenset({401, 408, 429})  # say nothing about what the request would do
 
 
@@ -62,6 +66,8 @@ class IdempotentPosts:
             raise InvalidRequest(f"Idempotency-Key: must be 1 to {answers.MAX_KEY} visible ASCII characters")
         owner = api_key(request).api_key_id or ""
         asked = fingerprint(request)
+        if request.path.endswith(OUTSIDE):
+            return self._once_outside(request, owner, key, asked)
         with transaction.atomic():
             if not answers.claim(owner, key):
                 raise Conflict("Idempotency-Key: the first request with this key is still under way", retry=True)
@@ -69,9 +75,16 @@ class IdempotentPosts:
             if given is not None:
                 return _again(request, given, asked)
             response = self._carried_out(request)
-            if _is_final(response):
-                body = bytes(response.content) if isinstance(response, HttpResponse) else None
-                answers.keep(owner, key, Answer(response.status_code, body, request_id(request), asked))
+            _keep(request, response, owner, key, asked)
+        return response
+
+    def _once_outside(self, request: HttpRequest, owner: str, key: str, asked: str) -> HttpResponseBase:
+        given = answers.find(owner, key)
+        if given is not None:
+            return _again(request, given, asked)
+        response = self.get_response(request)
+        with transaction.atomic():
+            _keep(request, response, owner, key, asked)
         return response
 
     def _carried_out(self, request: HttpRequest) -> HttpResponseBase:
@@ -84,6 +97,12 @@ class IdempotentPosts:
         except _Undo:
             pass
         return response
+
+
+def _keep(request: HttpRequest, response: HttpResponseBase, owner: str, key: str, asked: str) -> None:
+    if _is_final(response):
+        body = bytes(response.content) if isinstance(response, HttpResponse) else None
+        answers.keep(owner, key, Answer(response.status_code, body, request_id(request), asked))
 
 
 def fingerprint(request: HttpRequest) -> str:

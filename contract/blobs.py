@@ -87,6 +87,15 @@ def open(digest: str) -> BinaryIO:  # noqa: A001  blobs.open reads as it should
     return path(digest).open("rb")
 
 
+def is_sound(digest: str) -> bool:
+    """True if the blob is there and still holds what its name says. Reads all of it."""
+    try:
+        with path(digest).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == digest
+    except OSError:
+        return False
+
+
 def touch(digest: str) -> None:
     """Give a blob a new time, because another row is about to name it."""
     with suppress(FileNotFoundError):

@@ -32,6 +32,10 @@ def agent_id() -> str:
     return new_id("agent")
 
 
+def notice_target_id() -> str:
+    return new_id("notify")
+
+
 def environment_id() -> str:
     return new_id("env")
 
@@ -122,3 +126,19 @@ def work_id() -> str:
 
 def environment_key_id() -> str:
     return new_id("ekey")
+
+
+def workflow_run_id() -> str:
+    return new_id("wrun")
+
+
+def workflow_phase_id() -> str:
+    return new_id("wrph")
+
+
+def outcome_id() -> str:
+    return new_id("outc")
+
+
+def dream_id() -> str:
+    return new_id("drm")

@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[Place, ...]] = {
         Place("agents:skills", "Skills", "academic-cap", "k"),
         Place("sessions:all_files", "Files", "folder", "f"),
         Place("sessions:schedules", "Schedules", "calendar-days", "d"),
-        Place("sessions:webhooks", "Webhooks", "signal", "w"),
+        Place("sessions:webhooks", "Webhooks", "signal", "w", Permission.ADMINISTER),
     ),
     "Installation": (
         Place("sessions:usage", "Usage", "chart-bar", "u"),

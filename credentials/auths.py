@@ -66,6 +66,17 @@ def changed(stored: Auth, sent: Mapping[str, Any], now: datetime) -> Auth:
     return _oauth_changed(stored, sent, now) if kind == "mcp_oauth" else _variable_changed(stored, sent)
 
 
+def secret_names(shown: Mapping[str, Any]) -> set[str]:
+    """The secrets that a credential with this ``auth`` must have."""
+    if shown["type"] == "static_bearer":
+        return {"token"}
+    if shown["type"] == "environment_variable":
+        return {"secret_value"}
+    refresh = shown["refresh"]
+    client = {"client_secret"} if refresh and refresh["token_endpoint_auth"]["type"] != "none" else set()
+    return {"access_token", *({"refresh_token"} if refresh else ()), *client}
+
+
 def _oauth(sent: Mapping[str, Any], now: datetime) -> Auth:
     shown: dict[str, Any] = {"type": "mcp_oauth", "mcp_server_url": _url("mcp_server_url", sent["mcp_server_url"])}
     secrets = {"access_token": _secret("access_token", sent["access_token"])}

@@ -46,6 +46,11 @@ def unseal(sealed: bytes, owner: str) -> Secret:
     return Secret(plain.decode())
 
 
+def current_key() -> str:
+    """The name of the key that seals."""
+    return next(iter(_ring()))
+
+
 def key_name(sealed: bytes) -> str:
     """The name of the key that sealed a value."""
     return _split(bytes(sealed))[0]

@@ -39,7 +39,7 @@ class AddressRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer. ``body`` ends after ``MAX_ANSWER`` bytes; then ``cut`` is true."""
+    """An HTTP answer. ``body`` ends after the most bytes that were wanted; then ``cut`` is true."""
 
     status: int
     headers: dict[str, str]
@@ -72,8 +72,9 @@ class Line:
         body: bytes = b"",
         *,
         enough: Callable[[bytes], bool] | None = None,
+        most: int = MAX_ANSWER,
     ) -> Reply:
-        """The answer, read to its end; a stream of events, which may stay open, until ``enough`` says so.
+        """The answer, read to its end or its ``most`` bytes; a stream of events, which may stay open, until ``enough``.
 
         Raises ``Unreachable`` or ``AddressRefused``.
         """
@@ -83,18 +84,18 @@ class Line:
                 found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
                 # An answer that ends by itself is read to its end: then the connection serves the next request.
                 endless = found.get("content-type", "").startswith(EVENT_STREAM)
-                content, cut = _read(response.iter_stream(), enough if endless else None)
+                content, cut = _read(response.iter_stream(), enough if endless else None, most)
                 return Reply(response.status, found, content, cut)
         except FAILURES as error:
             raise Unreachable(type(error).__name__) from None
 
 
-def _read(chunks: Iterable[bytes], enough: Callable[[bytes], bool] | None) -> tuple[bytes, bool]:
+def _read(chunks: Iterable[bytes], enough: Callable[[bytes], bool] | None, most: int) -> tuple[bytes, bool]:
     content = b""
     for chunk in chunks:
         content += chunk
-        if len(content) > MAX_ANSWER:
-            return content[:MAX_ANSWER], True
+        if len(content) > most:
+            return content[:most], True
         if enough is not None and enough(content):
             break
     return content, False

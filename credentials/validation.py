@@ -11,7 +11,7 @@ from django.utils import timezone
 from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.times import timestamp
-from credentials import handshake, masking, oauth, renewal, vaults
+from credentials import crypto, handshake, masking, oauth, renewal, vaults
 from credentials.dialling import AddressRefused, Reply
 from credentials.handshake import Failure
 from credentials.models import AccessRecord
@@ -68,7 +68,10 @@ def _check(credential: Credential) -> None:
 
 
 def _find(credential: Credential, acting: Acting) -> Finding:
-    auth = vaults.auth_of(credential)
+    try:
+        auth = vaults.auth_of(credential)
+    except crypto.CannotOpen as error:
+        raise InvalidRequest(f"Credential {credential.pk} can't be validated: {error}") from None
     known = tuple(auth.secrets.values())
     try:
         failure = _shake(credential, auth, acting)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from contract import metadata
+from contract import happenings, metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
-from credentials import auths, crypto, matching
+from credentials import auths, crypto, matching, scopes
 from credentials.auths import Auth
 from credentials.models import Credential, Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from django.db.models import QuerySet
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_NAME = 255
 MAX_CREDENTIALS = 20
+MAX_ATTACHED = 50
 
 
 def vaults(acting: Acting, *, archived: bool) -> QuerySet[Vault]:
@@ -43,16 +44,34 @@ def find_vault(vault_id: str, acting: Acting) -> Vault:
     return _found_vault(Vault.objects.filter(pk=vault_id, workspace_id=acting.workspace_id).first(), vault_id)
 
 
+def check_attachable(vault_ids: Sequence[str], acting: Acting) -> list[str]:
+    """The vaults that a new session names, in order. Whoever may start a session may name any vault's id."""
+    if len(vault_ids) > MAX_ATTACHED:
+        raise InvalidRequest(f"vault_ids: at most {MAX_ATTACHED} vaults are allowed")
+    if len(set(vault_ids)) < len(vault_ids):
+        raise InvalidRequest("vault_ids: names a vault more than once")
+    rows = Vault.objects.filter(pk__in=vault_ids, workspace_id=acting.workspace_id) if vault_ids else ()
+    found = {vault.pk: vault for vault in rows}
+    for vault_id in vault_ids:
+        if _found_vault(found.get(vault_id), vault_id).archived_at is not None:
+            raise InvalidRequest(f"Vault {vault_id} is archived and can't be used by new sessions.")
+    return list(vault_ids)
+
+
 def create_vault(body: Mapping[str, Any], acting: Acting) -> Vault:
     acting.require(Permission.ADMINISTER)
     now = timezone.now()
-    return Vault.objects.create(
+    vault = Vault(
         workspace_id=acting.workspace_id,
         display_name=_name(body["display_name"]),
         metadata=metadata.check(body.get("metadata") or {}),
         created_at=now,
         updated_at=now,
     )
+    with transaction.atomic():
+        vault.save(force_insert=True)
+        happenings.tell("vault.created", vault.pk, workspace_id=vault.workspace_id)
+    return vault
 
 
 def update_vault(vault_id: str, body: Mapping[str, Any], acting: Acting) -> Vault:
@@ -78,6 +97,8 @@ def archive_vault(vault_id: str, acting: Acting) -> Vault:
             vault.archived_at = vault.updated_at = now = timezone.now()
             vault.save(update_fields=["archived_at", "updated_at"])
             active = vault.credentials.filter(archived_at=None)
+            _tell_all("vault_credential.archived", vault, active)
+            happenings.tell("vault.archived", vault.pk, workspace_id=vault.workspace_id)
             active.update(archived_at=now, updated_at=now, sealed=b"")
     return vault
 
@@ -86,7 +107,10 @@ def delete_vault(vault_id: str, acting: Acting) -> None:
     """Delete a vault with its credentials."""
     acting.require(Permission.ADMINISTER)
     with transaction.atomic():
-        _lock_vault(vault_id, acting).delete()
+        vault = _lock_vault(vault_id, acting)
+        _tell_all("vault_credential.deleted", vault, vault.credentials.all())
+        happenings.tell("vault.deleted", vault.pk, workspace_id=vault.workspace_id)
+        vault.delete()
 
 
 def credentials(vault_id: str, acting: Acting, *, archived: bool) -> QuerySet[Credential]:
@@ -108,6 +132,7 @@ def create_credential(vault_id: str, body: Mapping[str, Any], acting: Acting) ->
     credential = Credential(
         display_name=_name(body.get("display_name"), shortest=0),
         slot=matching.slot(auth.shown),
+        scope=scopes.checked((body.get("holdfast") or {}).get("scope")),
         metadata=metadata.check(body.get("metadata") or {}),
         created_at=now,
         updated_at=now,
@@ -117,6 +142,7 @@ def create_credential(vault_id: str, body: Mapping[str, Any], acting: Acting) ->
         credential.vault = _lock_vault(vault_id, acting)
         _refuse_archived(credential.vault)
         _insert(credential)
+        _tell("vault_credential.created", credential, acting)
     return credential
 
 
@@ -130,10 +156,12 @@ def update_credential(vault_id: str, credential_id: str, body: Mapping[str, Any]
         if body.get("display_name") is not None:
             credential.display_name = _name(body["display_name"])
         if "auth" in body:
-            put_auth(credential, auths.changed(auth_of(credential), body["auth"], timezone.now()))
+            put_auth(credential, _rotated(credential, body["auth"]))
+        if "scope" in (body.get("holdfast") or {}):
+            credential.scope = scopes.checked(body["holdfast"]["scope"])
         credential.metadata = metadata.merge(credential.metadata, body.get("metadata"))
         credential.updated_at = timezone.now()
-        credential.save(update_fields=["display_name", "auth", "sealed", "metadata", "updated_at"])
+        credential.save(update_fields=["display_name", "auth", "sealed", "scope", "metadata", "updated_at"])
     return credential
 
 
@@ -146,13 +174,25 @@ def archive_credential(vault_id: str, credential_id: str, acting: Acting) -> Cre
             credential.archived_at = credential.updated_at = timezone.now()
             credential.sealed = b""
             credential.save(update_fields=["archived_at", "updated_at", "sealed"])
+            _tell("vault_credential.archived", credential, acting)
     return credential
 
 
 def delete_credential(vault_id: str, credential_id: str, acting: Acting) -> None:
     acting.require(Permission.ADMINISTER)
     with transaction.atomic():
-        lock_credential(vault_id, credential_id, acting).delete()
+        credential = lock_credential(vault_id, credential_id, acting)
+        _tell("vault_credential.deleted", credential, acting)
+        credential.delete()
+
+
+def _tell(event_type: str, credential: Credential, acting: Acting) -> None:
+    happenings.tell(event_type, credential.pk, workspace_id=acting.workspace_id, vault_id=credential.vault_id)
+
+
+def _tell_all(event_type: str, vault: Vault, rows: QuerySet[Credential]) -> None:
+    for credential_id in rows.values_list("pk", flat=True):
+        happenings.tell(event_type, credential_id, workspace_id=vault.workspace_id, vault_id=vault.pk)
 
 
 def lock_credential(vault_id: str, credential_id: str, acting: Acting) -> Credential:
@@ -178,6 +218,19 @@ def put_auth(credential: Credential, auth: Auth) -> None:
     """Lay an auth into a row that the caller saves."""
     plain = json.dumps({name: secret.reveal() for name, secret in auth.secrets.items()})
     credential.auth, credential.sealed = auth.shown, crypto.seal(Secret(plain), credential.pk)
+
+
+def _rotated(credential: Credential, sent: Mapping[str, Any]) -> Auth:
+    """The auth after a change. Secrets that can't be read any more can still be replaced, all of them at once."""
+    try:
+        stored, lost = auth_of(credential), None
+    except crypto.CannotOpen as error:
+        stored, lost = Auth(credential.auth, {}), error
+    auth = auths.changed(stored, sent, timezone.now())
+    missing = auths.secret_names(auth.shown) - auth.secrets.keys()
+    if missing:
+        raise InvalidRequest(f"auth: {', '.join(sorted(missing))} must be sent too, the stored one is lost: {lost}")
+    return auth
 
 
 def _insert(credential: Credential) -> None:

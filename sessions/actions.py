@@ -13,21 +13,22 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from agents import resolve
-from agents.actions import find_agent, find_environment
-from agents.additions import additions
-from agents.api.shapes import agent_snapshot
-from agents.notyet import refuse
-from contract import limits, metadata
+from agents.actions import find_environment
+from agents.api.shapes import thread_agent
+from contract import happenings, limits, metadata
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
-from sessions import budgets, caps, inbox, log, nudges, permissions, resources
+from credentials import vaults
+from sessions import budgets, caps, definitions, inbox, log, notyet, nudges, permissions, resources
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.finding import find_session, lock_session
+from sessions.harness.hands import skills
 from sessions.models import Session, Thread
+from sessions.notyet import Wanted
 from sessions.wake import wake_on_commit
+from sessions.workflows import runs as workflow_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_INITIAL_EVENTS = 50
-MAX_FILE_DOCUMENTS = 100
-THREAD_LEAVES_OUT = frozenset({"multiagent"})
+MAX_TITLE = 500
 
 
 def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: str | None = None) -> Session:
@@ -48,18 +48,24 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
     ``deployment_id`` names the deployment that starts it, if one does.
     """
     acting.require(Permission.OPERATE)
-    _refuse_unsupported(body)
-    version, spec = _agent(body["agent"], acting)
+    version, snapshot = definitions.define(body["agent"], acting)
     environment = _environment(body["environment_id"], acting)
+    definitions.check_tools(snapshot)
+    definitions.check_reachable(snapshot, environment)
     events = list(body.get("initial_events") or ())
     _check_initial_events(events)
     try:
         with transaction.atomic():
-            session = _insert(version, spec, environment, body, acting, deployment_id)
-            caps.check_new(session, [spec["model"]["id"], *additions(spec).get("fallback_models", ())])
-            resources.mount(session, body.get("resources") or ())
+            session = _insert(version, snapshot, environment, body, acting, deployment_id)
+            caps.check_new(session, [model["id"] for model in definitions.models(snapshot)])
+            _mount(session, body.get("resources") or ())
+            notyet.check(Wanted(snapshot, environment.config, session.vault_ids, body.get("resources") or ()))
+            skills.check(snapshot)
+            happenings.tell("session.created", session.pk, workspace_id=session.workspace_id)
             if events:
-                _send_initial(session, events, acting)
+                inbox.send(session, events, acting, where="initial_events")
+            else:
+                happenings.tell("session.pending", session.pk, workspace_id=session.workspace_id)
     except IntegrityError:  # foreign keys are checked at the commit
         raise Conflict(f"Environment {environment.pk} was deleted meanwhile.") from None
     return find_session(session.pk, acting)
@@ -67,14 +73,13 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
 
 def _insert(
     version: AgentVersion,
-    spec: dict[str, Any],
+    snapshot: dict[str, Any],
     environment: Environment,
     body: Mapping[str, Any],
     acting: Acting,
     deployment_id: str | None,
 ) -> Session:
     now = timezone.now()
-    snapshot = agent_snapshot(version, spec)
     budget = body.get("budget")
     session = Session.objects.create(
         workspace_id=acting.workspace_id,
@@ -83,9 +88,10 @@ def _insert(
         agent_snapshot=snapshot,
         environment=environment,
         deployment_id=deployment_id,
-        title=body.get("title"),
+        title=_title(body.get("title")),
         metadata=metadata.check(body.get("metadata") or {}),
-        budget=budgets.check(budget, [snapshot["model"]]) if budget else None,
+        vault_ids=vaults.check_attachable(body.get("vault_ids") or (), acting),
+        budget=budgets.check(budget, definitions.models(snapshot)) if budget else None,
         limits=limits.merged({}, (body.get(OURS) or {}).get("limits")),
         hour_price=settings.HOLDFAST_RUNNING_HOUR_PRICE,
         **permissions.at_start(body.get(OURS)),
@@ -100,23 +106,15 @@ def _insert(
     return session
 
 
-def thread_agent(snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``thread.agent`` of spec core 12.1: the session's agent without ``multiagent``."""
-    return {field: value for field, value in snapshot.items() if field not in THREAD_LEAVES_OUT}
+def _mount(session: Session, wanted: Sequence[Mapping[str, Any]]) -> None:
+    resources.check_mountable(session, wanted)
+    resources.mount(session, wanted)
 
 
-def _agent(reference: str | Mapping[str, Any], acting: Acting) -> tuple[AgentVersion, dict[str, Any]]:
-    """The version referred to, and its spec with the session's overrides applied."""
-    sent: Mapping[str, Any] = {"type": "agent", "id": reference} if isinstance(reference, str) else reference
-    wanted = sent.get("version")
-    if wanted is not None and not 1 <= wanted < 2**31:
-        raise InvalidRequest("agent.version: must be at least 1")
-    version = find_agent(sent["id"], acting, version=wanted)
-    if version.agent.archived_at is not None:
-        raise InvalidRequest(f"Agent {version.agent_id} is archived and takes no new sessions.")
-    if sent["type"] == "agent":
-        return version, version.spec
-    return version, resolve.overridden_agent(version.spec, sent)
+def _title(value: str | None) -> str | None:
+    if value is not None and len(value) > MAX_TITLE:
+        raise InvalidRequest(f"title: must be at most {MAX_TITLE} characters long")
+    return value
 
 
 def _environment(environment_id: str, acting: Acting) -> Environment:
@@ -129,40 +127,9 @@ def _environment(environment_id: str, acting: Acting) -> Environment:
     return environment
 
 
-def _refuse_unsupported(body: Mapping[str, Any]) -> None:
-    if body.get("vault_ids"):
-        raise refuse("vault_ids", "vaults are")
-
-
 def _check_initial_events(events: Sequence[Mapping[str, Any]]) -> None:
     if len(events) > MAX_INITIAL_EVENTS:
         raise InvalidRequest(f"initial_events: at most {MAX_INITIAL_EVENTS} events are allowed")
-    for index, event in enumerate(events):
-        if event["type"] != ev.USER_MESSAGE:
-            raise refuse(f"initial_events.{index}", f"{event['type']} events are")
-    check_content(events, "initial_events")
-    blocks = [block for event in events for block in event["content"]]
-    if sum(block["type"] == "document" and block["source"]["type"] == "file" for block in blocks) > MAX_FILE_DOCUMENTS:
-        raise InvalidRequest(f"initial_events: at most {MAX_FILE_DOCUMENTS} document blocks may name files")
-
-
-def check_content(events: Sequence[Mapping[str, Any]], where: str) -> None:
-    """Refuse message content that the types allow but nobody may send (spec core 10.1, 10.2)."""
-    for index, event in enumerate(events):
-        content = event.get("content") or ()
-        if event["type"] in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE) and not content:
-            raise InvalidRequest(f"{where}.{index}.content: must hold at least one block")
-        for place, block in enumerate(content):
-            if block["type"] == "redacted":
-                raise InvalidRequest(f"{where}.{index}.content.{place}: redacted blocks can't be sent")
-
-
-def _send_initial(session: Session, events: Sequence[Mapping[str, Any]], acting: Acting) -> None:
-    try:
-        inbox.send(session, events, acting)
-    except InvalidRequest as error:
-        named = error.message.startswith("events")
-        raise InvalidRequest(f"initial_{error.message}" if named else error.message) from None
 
 
 def update_session(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
@@ -194,7 +161,7 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
     """Columns that get a new value."""
     wanted: dict[str, Any] = {}
     if "title" in body:
-        wanted["title"] = body["title"]
+        wanted["title"] = _title(body["title"])
     if body.get("metadata") is not None:
         wanted["metadata"] = metadata.merge(session.metadata, body["metadata"])
     if "budget" in body:
@@ -203,10 +170,11 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
     if agent:
         if session.status != "idle":
             raise InvalidRequest(f"agent: can't be updated while the session is {session.status}; interrupt it first")
-        if agent.get("mcp_servers"):
-            raise refuse("agent.mcp_servers", "MCP servers are")
-        if "tools" in agent:
-            wanted["agent_snapshot"] = {**session.agent_snapshot, "tools": resolve.tools(agent["tools"])}
+        snapshot = definitions.changed(session.agent_snapshot, agent)
+        notyet.check(Wanted(snapshot))
+        definitions.check_tools(snapshot)
+        definitions.check_reachable(snapshot, session.environment)
+        wanted["agent_snapshot"] = snapshot
     return {column: value for column, value in wanted.items() if value != getattr(session, column)}
 
 
@@ -226,11 +194,19 @@ def _apply(session: Session, changes: Mapping[str, Any], notes: Sequence[Draft] 
         Thread.objects.filter(pk=primary.pk).update(agent=thread_agent(payload["agent"]))
     if payload.get("metadata") == {}:
         del payload["metadata"]
-    resumed = budgets.resume(primary) if "budget" in changes else []
     told = [Draft(ev.SESSION_UPDATED, payload)] if changes else []
-    log.append(session.pk, primary.pk, [*told, *notes, *resumed])
-    if resumed:
-        wake_on_commit(primary.pk)
+    log.append(session.pk, primary.pk, [*told, *notes])
+    if "budget" in changes:
+        _resume(session.pk)
+
+
+def _resume(session_id: str) -> None:
+    """Let every thread and workflow run of a locked session go on that had paused at its budget."""
+    for thread in Thread.objects.select_for_update().filter(session_id=session_id).order_by("id"):
+        if resumed := budgets.resume(thread):
+            log.append(session_id, thread.pk, resumed)
+            wake_on_commit(thread.pk)
+    workflow_runs.resume(session_id)
 
 
 def change_rules(session: Session, rules: Mapping[str, Any], acting: Acting) -> None:
@@ -244,6 +220,21 @@ def _about(thread: Thread) -> dict[str, Any]:
     return {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
 
 
+def retry_session(session_id: str, acting: Acting) -> Session:
+    """Ask again where a turn gave up, without another message. 400 for a session that did not give up."""
+    acting.require(Permission.OPERATE)
+    with transaction.atomic():
+        session = lock_session(session_id, acting)
+        primary = Thread.objects.select_for_update().get(session=session, parent=None)
+        gave_up = (primary.stop_reason or {}).get("type") == "retries_exhausted"
+        if session.archived_at is not None or primary.status != "idle" or not gave_up:
+            raise InvalidRequest(f"Session {session_id} has no turn that gave up; send a message instead.")
+        note = Draft(ev.OPS_RETRIED, {"by": acting.label})
+        log.append(session_id, primary.pk, [note, Draft(ev.THREAD_RUNNING, _about(primary))])
+        wake_on_commit(primary.pk)
+    return find_session(session_id, acting)
+
+
 def archive_session(session_id: str, acting: Acting) -> Session:
     """End a session that rests; its history stays (spec core 8.9). A second time changes nothing."""
     acting.require(Permission.OPERATE)
@@ -255,6 +246,7 @@ def archive_session(session_id: str, acting: Acting) -> Session:
                 log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, _about(thread))])
             now = timezone.now()
             Session.objects.filter(pk=session.pk).update(archived_at=now, updated_at=now)
+            happenings.tell("session.archived", session.pk, workspace_id=session.workspace_id)
             transaction.on_commit(lambda: _discard_sandbox(session_id))
     return find_session(session_id, acting)
 
@@ -265,6 +257,7 @@ def delete_session(session_id: str, acting: Acting) -> None:
     with transaction.atomic():
         session = lock_session(session_id, acting)
         _check_rests(session, "deleted")
+        happenings.tell("session.deleted", session.pk, workspace_id=session.workspace_id)
         session.delete()
         transaction.on_commit(lambda: nudges.publish_deleted(session_id))
         transaction.on_commit(lambda: _discard_sandbox(session_id))

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from agents.admin import ReadOnly
-from sessions.models import Deployment, DeploymentRun, Event, File, Session
+from sessions.models import Deployment, DeploymentRun, Event, File, Session, WebhookDelivery, WebhookEndpoint
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -74,3 +74,20 @@ class DeploymentRunAdmin(ReadOnly):
     list_filter = (("error", admin.EmptyFieldListFilter),)
     list_select_related = ("deployment",)
     search_fields = ("=id", "=deployment__id", "=session_id")
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(ReadOnly):
+    list_display = ("url", "name", "workspace", "organization", "state", "disabled_reason", "last_success_at")
+    list_filter = ("workspace", "state", "organization")
+    list_select_related = ("workspace",)
+    search_fields = ("url", "name", "=id")
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnly):
+    list_display = ("event_id", "event_type", "endpoint", "state", "attempts", "created_at", "finished_at")
+    list_filter = ("state",)
+    list_select_related = ("endpoint",)
+    search_fields = ("=event_id", "=id", "=endpoint__id")
+    show_full_result_count = False

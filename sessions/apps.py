@@ -13,4 +13,5 @@ class SessionsConfig(AppConfig):
         from sessions import listeners
 
         happenings.listen("deployments", listeners.follow_agents)
+        happenings.listen("webhooks", listeners.tell_webhooks)
         happenings.listen("caps", listeners.give_room)

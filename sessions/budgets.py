@@ -10,6 +10,7 @@ from django.utils import timezone
 from agents.pricing import is_priced
 from contract.errors import InvalidRequest
 from contract.schema import OURS
+from sessions import definitions
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.projected import session_columns
@@ -46,7 +47,7 @@ def change(session: Session, sent: Mapping[str, Any] | None) -> dict[str, Any] |
         return None
     if session.budget is None:
         raise InvalidRequest("budget: can't be added to a session that has none", error_code="budget_create_only")
-    wanted = check(sent, [session.agent_snapshot["model"]])
+    wanted = check(sent, definitions.models(session.agent_snapshot))
     limit = budget_dollars(wanted)
     if limit is not None and limit <= session_columns(session).cost(timezone.now()):
         raise InvalidRequest(

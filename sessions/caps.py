@@ -1,30 +1,28 @@
-"""The caps that apply to a session, from the installation down to itself, and what changing one sets going again.
-
-They are guard rails, not part of a version: the agent's limits are those of its current version, so that raising one
-helps sessions that are already running.
-"""
+"""Changing the caps of sessions (``sessions.bounds``), and what a change sets going again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from agents.additions import check_priced
-from agents.models import AgentVersion, Workspace
+from agents.models import Workspace
 from contract import limits
 from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
 from sessions import events as ev
 from sessions import log
+from sessions.approvals import book
+from sessions.bounds import caps_of, reached
 from sessions.events import Draft
-from sessions.harness.limits import KINDS, Caps, Reached, Used
+from sessions.harness.limits import KINDS, Used
 from sessions.models import Session, Thread
 from sessions.projected import session_columns
 from sessions.wake import wake_on_commit
+from sessions.workflows import runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,41 +30,6 @@ if TYPE_CHECKING:
     from contract.acting import Acting
 
 BATCH = 500
-
-
-def caps_of(session: Session) -> Caps:
-    """All levels that bound this session. One query."""
-    of_agent, of_workspace = _stored(session.agent_id)
-    return Caps(
-        (
-            ("installation", settings.HOLDFAST_LIMITS),
-            ("workspace", of_workspace),
-            ("agent", of_agent),
-            ("session", session.limits),
-        )
-    )
-
-
-def _stored(agent_id: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The limits of an agent's current version and of its workspace."""
-    versions = AgentVersion.objects.filter(agent_id=agent_id).order_by("-version")
-    found = versions.values_list(f"spec__{OURS}__limits", "agent__workspace__limits").first()
-    return (found[0] or {}, found[1]) if found else ({}, {})
-
-
-def own_caps(session: Session, thread: Thread) -> Caps:
-    """What bounds a child thread by itself, besides what bounds the session: the limits of its own agent."""
-    agent_id = thread.agent.get("id")
-    if thread.parent_id is None or agent_id in (None, session.agent_id):
-        return Caps()
-    return Caps((("agent", _stored(agent_id)[0]),))
-
-
-def reached(session: Session) -> Reached | None:
-    """The cap that leaves a session no room for another model request."""
-    columns, now = session_columns(session), timezone.now()
-    used = Used.of(columns.spent, columns.cost(now), columns.clock.active_at(now))
-    return caps_of(session).reached(used)
 
 
 def overview(session: Session) -> dict[str, Any]:
@@ -101,6 +64,7 @@ def change_session(session: Session, sent: Mapping[str, Any] | None, acting: Act
     check_priced(after, [session.agent_snapshot["model"]["id"]], "holdfast.limits.list_cost")
     session.limits = after
     session.save(update_fields=["limits"])
+    book.give_time([session])
     return [Draft(ev.OPS_LIMITS_CHANGED, {"level": "session", "limits": after, "by": acting.label})]
 
 
@@ -111,6 +75,7 @@ def change_workspace(sent: Mapping[str, Any] | None, acting: Acting) -> Workspac
         workspace = Workspace.objects.select_for_update().get(pk=acting.workspace_id)
         workspace.limits = limits.merged(workspace.limits, sent)
         workspace.save(update_fields=["limits"])
+        book.give_time(Session.objects.filter(workspace=workspace, pending_count__gt=0))
         transaction.on_commit(lambda: resume_all(workspace_id=acting.workspace_id))
     return workspace
 
@@ -136,6 +101,7 @@ def resume(session_id: str) -> bool:
             about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
             log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about)])
             wake_on_commit(thread.pk)
+        runs.resume(session_id)
     return bool(capped)
 
 

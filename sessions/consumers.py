@@ -18,9 +18,12 @@ from weakref import WeakKeyDictionary
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from contract.errors import NotFound
 from sessions import hub, reading, render, streams
+from sessions.approvals import live
 from sessions.models import Session
 from sessions.presence import NOT_YOURS, Presence, Refused
 
@@ -120,29 +123,57 @@ class SessionSocket(LiveSocket):
         await self.frame(frame.type, fragments[-1] if fragments else None, frame.seq)
 
 
-class InboxSocket(LiveSocket):
-    """``/ws/inbox/``: the overview of the person's workspace, sent again where it changed."""
+class WorkspaceSocket(LiveSocket):
+    """What shows a whole workspace: ``refresh`` is called at first and whenever one of its sessions' logs grew."""
 
     async def write(self) -> None:
         presence = Presence(self.scope)
         dirty = _Dirty()
-        sent: dict[str, str] = {}
         stop = hub.current().watch(dirty.add)
         try:
             while True:
                 acting = await presence.check()
                 if dirty.first or await reading.in_thread(partial(dirty.concerns, acting)):
-                    await self._refresh(acting, sent)
+                    await self.refresh(acting)
                 await asyncio.sleep(INBOX_PAUSE_SECONDS)
                 await dirty.wait(INBOX_CHECK_SECONDS)
         finally:
             stop()
 
-    async def _refresh(self, acting: Acting, sent: dict[str, str]) -> None:
+    async def refresh(self, acting: Acting) -> None:
+        """Send what changed."""
+        raise NotImplementedError
+
+
+class InboxSocket(WorkspaceSocket):
+    """``/ws/inbox/``: the overview of the person's workspace, sent again where it changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sent: dict[str, str] = {}
+
+    async def refresh(self, acting: Acting) -> None:
         for fragment in await reading.in_thread(lambda: render.inbox_frames(acting)):
-            if sent.get(fragment["target"]) != fragment["content"]:
-                sent[fragment["target"]] = fragment["content"]
+            if self._sent.get(fragment["target"]) != fragment["content"]:
+                self._sent[fragment["target"]] = fragment["content"]
                 await self.frame("inbox", fragment)
+
+
+class ApprovalsSocket(WorkspaceSocket):
+    """``/ws/approvals/?at=T&only=ID``: calls that wait since T, and those answered since; of one if it is named."""
+
+    _changes: live.Changes | None = None
+
+    async def refresh(self, acting: Acting) -> None:
+        if self._changes is None:
+            query = parse_qs(self.scope.get("query_string", b"").decode("ascii", "replace"))
+            since = parse_datetime(query.get("at", [""])[-1].replace(" ", "+")) if query.get("at") else None
+            aware = since if since is not None and since.tzinfo is not None else timezone.now()
+            self._changes = live.Changes(aware, query.get("only", [""])[-1][:64])
+        changes = self._changes
+        fragment = await reading.in_thread(lambda: changes.frame(acting))
+        if fragment is not None:
+            await self.frame("approvals", fragment)
 
 
 class _Dirty:

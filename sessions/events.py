@@ -17,6 +17,8 @@ USER_MESSAGE = "user.message"
 USER_INTERRUPT = "user.interrupt"
 USER_TOOL_CONFIRMATION = "user.tool_confirmation"
 USER_CUSTOM_TOOL_RESULT = "user.custom_tool_result"
+USER_TOOL_RESULT = "user.tool_result"
+USER_DEFINE_OUTCOME = "user.define_outcome"
 SYSTEM_MESSAGE = "system.message"
 
 AGENT_MESSAGE = "agent.message"
@@ -27,6 +29,8 @@ CUSTOM_TOOL_USE = "agent.custom_tool_use"
 MCP_TOOL_USE = "agent.mcp_tool_use"
 MCP_TOOL_RESULT = "agent.mcp_tool_result"
 COMPACTED = "agent.thread_context_compacted"
+MESSAGE_SENT = "agent.thread_message_sent"
+MESSAGE_RECEIVED = "agent.thread_message_received"
 
 STATUS_RUNNING = "session.status_running"
 STATUS_IDLE = "session.status_idle"
@@ -37,6 +41,7 @@ SESSION_UPDATED = "session.updated"
 SESSION_USAGE = "session.usage"
 SESSION_DELETED = "session.deleted"
 
+THREAD_CREATED = "session.thread_created"
 THREAD_RUNNING = "session.thread_status_running"
 THREAD_IDLE = "session.thread_status_idle"
 THREAD_RESCHEDULED = "session.thread_status_rescheduled"
@@ -44,6 +49,17 @@ THREAD_TERMINATED = "session.thread_status_terminated"
 
 MODEL_START = "span.model_request_start"
 MODEL_END = "span.model_request_end"
+OUTCOME_START = "span.outcome_evaluation_start"
+OUTCOME_ONGOING = "span.outcome_evaluation_ongoing"
+OUTCOME_END = "span.outcome_evaluation_end"
+
+RUN_CREATED = "workflow_run.created"
+RUN_RUNNING = "workflow_run.status_running"
+RUN_IDLE = "workflow_run.status_idle"
+RUN_ENDED = "workflow_run.status_ended"
+RUN_ERROR = "workflow_run.error"
+PHASE_STARTED = "workflow_run.phase_started"
+PHASE_ENDED = "workflow_run.phase_ended"
 
 OPS_PREFIX = "ops."
 OPS_PROCESSED = "ops.event_processed"
@@ -53,14 +69,30 @@ OPS_FORKED = "ops.forked"
 OPS_IMPORTED = "ops.imported"
 OPS_TOOLS_LEFT_OUT = "ops.tools_left_out"
 OPS_TAKEN_OVER = "ops.taken_over"
+OPS_TEAM_USE = "ops.team_use"  # a call of a coordination tool, which clients don't see (spec advanced 7.4)
+OPS_TEAM_RESULT = "ops.team_result"
+OPS_WORKFLOW_REPORT = "ops.workflow_report"  # the results of a run, for the agent that wrote its plan
+OPS_WORKFLOW_RESULT = "ops.workflow_result"  # what an agent of a run returned to it
+OPS_TASK_CREATED = "ops.task_created"
+OPS_TASK_CLAIMED = "ops.task_claimed"
+OPS_TASK_RELEASED = "ops.task_released"
+OPS_TASK_FINISHED = "ops.task_finished"
+OPS_PACKAGES_INSTALLED = "ops.packages_installed"
 OPS_LIMIT_REACHED = "ops.limit_reached"
 OPS_LIMITS_CHANGED = "ops.limits_changed"
 OPS_REMINDER = "ops.reminder"
-OPS_APPROVAL_EXPIRED = "ops.approval_expired"
+OPS_RETRY = "ops.retry"
+OPS_FALLBACK = "ops.model_fallback"
+OPS_RETRIED = "ops.retried"  # a person asked for another try
+OPS_WORKER_LOST = "ops.worker_lost"
+OPS_SANDBOX_RESTORED = "ops.sandbox_restored"
+OPS_REPAIRED = "ops.rows_repaired"
+OPS_PARKED = "ops.parked"
 OPS_JUDGED = "ops.permission_judged"  # a model judged a call for the policy auto
 OPS_PERMISSIONS = "ops.permissions_changed"
 OPS_CALL_EDITED = "ops.call_edited"
 OPS_ASSIGNED = "ops.approval_assigned"
+OPS_REPOSITORY_READY = "ops.repository_ready"
 OPS_NETWORK_REQUEST = "ops.network_request"
 OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 
@@ -69,14 +101,18 @@ RESULT_OF = {
     TOOL_USE: TOOL_RESULT,
     CUSTOM_TOOL_USE: USER_CUSTOM_TOOL_RESULT,
     MCP_TOOL_USE: MCP_TOOL_RESULT,
+    OPS_TEAM_USE: OPS_TEAM_RESULT,
 }
+ANSWERS = frozenset({USER_TOOL_CONFIRMATION, USER_CUSTOM_TOOL_RESULT, USER_TOOL_RESULT})
 CALLS = frozenset(RESULT_OF)
 RESULTS = frozenset(RESULT_OF.values())
-SPENDING = frozenset({MODEL_END, OPS_JUDGED})  # events whose private part holds usage and cost
+# Events whose private part may hold usage and cost.
+SPENDING = frozenset({MODEL_END, OUTCOME_END, OPS_JUDGED, TOOL_RESULT, OPS_TEAM_RESULT})
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
     MCP_TOOL_RESULT: "mcp_tool_use_id",
+    OPS_TEAM_RESULT: "tool_use_id",
 }
 
 END_TURN: dict[str, Any] = {"type": "end_turn"}
@@ -140,6 +176,26 @@ class Entry(Protocol):
     created_at: datetime
 
 
+SESSION_LEVEL = frozenset(
+    {STATUS_RUNNING, STATUS_IDLE, STATUS_RESCHEDULED, STATUS_TERMINATED, SESSION_USAGE, SESSION_UPDATED}
+)
+CROSS_POSTED = frozenset(
+    {THREAD_RUNNING, THREAD_IDLE, THREAD_RESCHEDULED, THREAD_TERMINATED, *ANSWERS}
+    | {OPS_TASK_CREATED, OPS_TASK_CLAIMED, OPS_TASK_RELEASED, OPS_TASK_FINISHED}
+)
+
+
+def blocks(event_type: str, payload: Mapping[str, Any]) -> bool:
+    """True for a call that waits for a person or a client."""
+    return event_type == CUSTOM_TOOL_USE or (event_type in CALLS and payload.get("evaluated_permission") == "ask")
+
+
+def cross_posted(event_type: str, payload: Mapping[str, Any]) -> bool:
+    """Whether an event of a child thread shows on its session's stream too (spec advanced 8.4)."""
+    named = event_type == USER_INTERRUPT and "session_thread_id" in payload
+    return event_type in CROSS_POSTED or named or blocks(event_type, payload)
+
+
 def timestamp(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds, as the API writes times; None stays None."""
     if moment is None:
@@ -155,6 +211,14 @@ def wire(entry: Entry) -> dict[str, Any]:
         "processed_at": timestamp(entry.processed_at),
         **entry.payload,
     }
+
+
+def own_wire(entry: Entry) -> dict[str, Any]:
+    """An entry as its own thread shows it: only the session's stream says which thread a call or answer is of."""
+    shown = wire(entry)
+    if entry.type in CALLS or entry.type in ANSWERS:
+        shown.pop("session_thread_id", None)
+    return shown
 
 
 def is_ops(event_type: str) -> bool:

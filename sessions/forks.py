@@ -20,7 +20,7 @@ from sessions import actions, inbox, log, workspaces
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.finding import bare_session, find_session
-from sessions.inbox import interrupted_result
+from sessions.intake import interrupted_result
 from sessions.models import Event, Session, Thread
 
 if TYPE_CHECKING:

@@ -53,6 +53,13 @@ class Frame:
         resume = "" if self.seq is None else f"id: {self.seq}\n"
         return f"event: {self.type}\n{resume}data: {self.text}\n\n".encode("ascii")
 
+    @cached_property
+    def own(self) -> Frame:
+        """The frame as the thread of its event shows it (spec advanced 8.4)."""
+        if self.event is None or "session_thread_id" not in self.data:
+            return self
+        return replace(self, data=events.own_wire(self.event))
+
     def without_seq(self) -> Frame:
         """The same frame as a place one can't resume after: more of its row is to come."""
         return replace(self, seq=None)

@@ -1,257 +1,141 @@
 """The input side (spec core 10): what clients and people say to a session.
 
 ``send`` checks everything first and appends all or nothing, under the lock of the session's row,
-so that two senders can never both answer one call or both start one turn.
+so that two senders can never both answer one call or both start one turn. Answers go to the thread whose call
+they answer, interrupts to the threads they name, everything else to the primary thread (spec advanced 8.5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from contract import ids
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import budgets, caps, log, nudges
+from sessions import bounds, budgets, inbound, log, nudges, threads
 from sessions import events as ev
-from sessions.events import Draft
-from sessions.models import Event, File, Session, Thread
+from sessions.intake import Intake
+from sessions.models import Event, Session, Thread
 from sessions.wake import wake_on_commit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from contract.acting import Acting
+    from sessions.approvals.answers import Aside
+    from sessions.threads import Held
 
-MAX_EVENTS = 100
-SENDABLE = (
-    ev.USER_MESSAGE,
-    ev.USER_INTERRUPT,
-    ev.USER_TOOL_CONFIRMATION,
-    ev.USER_CUSTOM_TOOL_RESULT,
-    ev.SYSTEM_MESSAGE,
-)
-ACCEPTED_AT_CAP = frozenset(
-    {ev.USER_INTERRUPT, ev.USER_TOOL_CONFIRMATION, ev.USER_CUSTOM_TOOL_RESULT, "user.tool_result"}
-)
-INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
+ANSWERED_FIELD = {
+    ev.USER_TOOL_CONFIRMATION: "tool_use_id",
+    ev.USER_TOOL_RESULT: "tool_use_id",
+    ev.USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
+}
 
 
-def send(session: Session, events: Sequence[Mapping[str, Any]], acting: Acting) -> list[Event]:
+def send(
+    session: Session,
+    events: Sequence[Mapping[str, Any]],
+    acting: Acting,
+    asides: Mapping[str, Aside] | None = None,
+    *,
+    where: str = "events",
+) -> list[Event]:
     """Append inbound events, already of the right shape, and wake the loop; returns their entries.
+
+    ``asides``: what comes with confirmations besides the wire's fields, by the id of the call they answer.
 
     Raises ``InvalidRequest`` naming the event's place in the list, ``Conflict`` for a session that
     has ended, ``PermissionDenied`` for a role that may only read.
     """
     acting.require(Permission.OPERATE)
-    _check_list(session, events)
+    inbound.check(session, events, where)
     with transaction.atomic():
-        thread = _lock(session)
-        intake = _Intake(session, thread, at_cap=_at_cap(thread))
+        desk = _Desk(_hold(session), acting, asides or {})
         for index, event in enumerate(events):
-            intake.take(f"events.{index}", event)
-        drafts = intake.finish()
-        stored = log.append(session.id, thread.id, drafts) if drafts else []
-        if intake.wakes:
-            wake_on_commit(thread.id)
-        if intake.interrupts:
-            transaction.on_commit(lambda: nudges.publish_interrupt(session.id, None))
-    wanted = set(intake.echo)
-    return [event for event in stored if event.id in wanted]
+            desk.take(f"{where}.{index}", event)
+        stored = {event.id: event for event in desk.append()}
+    return [stored[event_id] for event_id in desk.echo]
 
 
-def _lock(session: Session) -> Thread:
-    """Lock the session, so that its state holds still, and return its primary thread."""
-    locked = Session.objects.select_for_update().filter(pk=session.pk).first()
-    if locked is None:
-        raise NotFound(f"There is no session {session.pk}.")
-    if locked.archived_at is not None or locked.status == "terminated":
-        what = "archived" if locked.archived_at else "terminated"
+def _hold(session: Session) -> Held:
+    """Lock the session and its threads, so that their state holds still."""
+    waiting = Thread.objects.filter(session_id=session.pk).exclude(workflow_run_id="").exclude(pending=[])
+    try:
+        held = threads.hold(session.pk, *waiting.values_list("pk", flat=True))
+    except log.UnknownThread:
+        raise NotFound(f"There is no session {session.pk}.") from None
+    if held.session.archived_at is not None or held.session.status == "terminated":
+        what = "archived" if held.session.archived_at else "terminated"
         raise Conflict(f"Session {session.pk} is {what} and takes no more events. Start a new session.")
-    thread = Thread.objects.select_for_update().get(session=locked, parent=None)
-    thread.session = locked
-    return thread
+    return held
 
 
-def _at_cap(thread: Thread) -> bool:
-    """True if a session that rests has no room for another model request, by its budget or a cap of ours."""
-    return thread.status == "idle" and (budgets.is_used_up(thread.session) or caps.reached(thread.session) is not None)
+class _Desk:
+    """Hands each event of a request to the thread that it is for. ``echo``: ids of the entries of the events."""
 
-
-def _check_list(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
-    if not events:
-        raise InvalidRequest("events: Send at least one event.")
-    if len(events) > MAX_EVENTS:
-        raise InvalidRequest(f"events: At most {MAX_EVENTS} events can be sent at once, got {len(events)}.")
-    for index, event in enumerate(events):
-        if event["type"] not in SENDABLE:
-            raise InvalidRequest(f"events.{index}.type: {event['type']} can't be sent to this session.")
-        if event["type"] == ev.SYSTEM_MESSAGE and index != len(events) - 1:
-            raise InvalidRequest(f"events.{index}: system.message must be the last event of the request.")
-    _check_files(session, events)
-
-
-def _check_files(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
-    named = {file_id: path for path, file_id in _file_ids(events)}
-    if not named:
-        return
-    known = File.objects.filter(pk__in=named, workspace_id=session.workspace_id).values_list("pk", flat=True)
-    missing = named.keys() - set(known)
-    if missing:
-        file_id = min(missing)
-        raise InvalidRequest(f"{named[file_id]}: There is no file {file_id} in this workspace.")
-
-
-def _file_ids(events: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
-    for index, event in enumerate(events):
-        for place, block in enumerate(event.get("content") or ()):
-            source = block.get("source")
-            if isinstance(source, Mapping) and source.get("type") == "file":
-                yield f"events.{index}.content.{place}.source.file_id", source["file_id"]
-
-
-@dataclass(slots=True)
-class _Intake:
-    """What one request appends, built event by event over the locked thread."""
-
-    session: Session
-    thread: Thread
-    drafts: list[Draft] = field(default_factory=list)
-    echo: list[str] = field(default_factory=list)
-    wakes: bool = False
-    interrupts: bool = False
-    at_cap: bool = False
-    _pending: dict[str, str] = field(init=False)
-    _status: str = field(init=False)
-    _answered: bool = False
-    _starts: bool = False
-
-    def __post_init__(self) -> None:
-        self._pending = {call["id"]: call["kind"] for call in self.thread.pending}
-        self._status = self.thread.status
+    def __init__(self, held: Held, acting: Acting, asides: Mapping[str, Aside]) -> None:
+        self._held = held
+        self._acting = acting
+        self._asides = asides
+        self._waits = {call["id"]: thread for thread in held.threads.values() for call in thread.pending}
+        self._intakes: dict[str, Intake] = {}
+        self.echo: list[str] = []
 
     def take(self, where: str, event: Mapping[str, Any]) -> None:
-        """Check one event against the thread as the events before it leave it, and draft it."""
-        if self.at_cap and event["type"] not in ACCEPTED_AT_CAP:
-            raise caps.refuse_at_cap(self.session, where, ACCEPTED_AT_CAP)
-        payload = {key: value for key, value in event.items() if key != "type"}
-        if event["type"] == ev.USER_TOOL_CONFIRMATION:
-            self._answer(where, "tool_use_id", "confirmation", payload)
-            if payload.get("deny_message") is not None and payload["result"] != "deny":
-                raise InvalidRequest(f"{where}.deny_message: Only a confirmation with result deny takes a message.")
-        elif event["type"] == ev.USER_CUSTOM_TOOL_RESULT:
-            self._answer(where, "custom_tool_use_id", "custom", payload)
-        elif event["type"] == ev.SYSTEM_MESSAGE and self._waiting() and not self._answered:
-            raise InvalidRequest(
-                f"{where}: While calls wait for an answer, system.message must follow a tool result "
-                "in the same request."
-            )
         if event["type"] == ev.USER_INTERRUPT:
-            self._interrupt(where, payload)
-        elif event["type"] in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE):
-            self._message(event["type"], payload)
-        else:
-            self._draft(event["type"], payload)
-
-    def finish(self) -> list[Draft]:
-        """All drafts, with the thread's status after the answers (spec core 10.5)."""
-        if self._answered and self._status == "idle":
-            if self._pending:
-                stop = ev.requires_action(list(self._pending))
-                until = self.thread.wake_at
-                private = {"wake_at": until.isoformat()} if until else None
-                about = self._about(stop_reason=stop, stop_details=None)
-                self.drafts.append(Draft(ev.THREAD_IDLE, about, private=private))
-            else:
-                self._start()
-        if self._starts:
-            self.drafts.append(Draft(ev.THREAD_RUNNING, self._about()))
-        return self.drafts
-
-    def _waiting(self) -> bool:
-        return self._status == "idle" and bool(self._pending)
-
-    def _about(self, **fields: Any) -> dict[str, Any]:
-        return {"session_thread_id": self.thread.id, "agent_name": self.thread.agent_name, **fields}
-
-    def _draft(self, event_type: str, payload: Mapping[str, Any], *, processed: bool = True) -> str:
-        event_id = ids.event_id()
-        self.drafts.append(Draft(event_type, payload, processed=processed, id=event_id))
-        self.echo.append(event_id)
-        return event_id
-
-    def _start(self) -> None:
-        """A turn starts; ``finish`` says so after all that this request gives it to work on."""
-        self._status = "running"
-        self._starts = self.wakes = True
-
-    def _message(self, event_type: str, payload: Mapping[str, Any]) -> None:
-        """A message starts a turn if the thread rests; else it waits in the queue (spec core 10.4)."""
-        rests = self._status == "idle" and not self._pending
-        self._draft(event_type, payload, processed=rests or self._starts)
-        if rests and (event_type == ev.USER_MESSAGE or self._has_context()):
-            self._start()
-
-    def _has_context(self) -> bool:
-        """A system.message alone starts nothing in a session that was never asked anything."""
-        return self.session.last_seq > 0
-
-    def _answer(self, where: str, field_name: str, kind: str, payload: Mapping[str, Any]) -> None:
-        call_id = payload[field_name]
-        if self._pending.get(call_id) != kind:
-            raise InvalidRequest(f"{where}.{field_name}: {self._why_not(call_id, kind)}")
-        del self._pending[call_id]
-        self._answered = True
-
-    def _why_not(self, call_id: str, kind: str) -> str:
-        call = Event.objects.filter(pk=call_id, session_id=self.session.id).first()
-        if call is None or call.type not in ev.CALLS:
-            return f"There is no tool use {call_id} in this session."
-        if call.type == ev.CUSTOM_TOOL_USE and kind == "confirmation":
-            return f"{call_id} is a custom tool use; answer it with user.custom_tool_result."
-        if call.type != ev.CUSTOM_TOOL_USE and kind == "custom":
-            return f"{call_id} is not a custom tool use; answer it with user.tool_confirmation."
-        if call.type != ev.CUSTOM_TOOL_USE and call.payload.get("evaluated_permission") != "ask":
-            return f"{call_id} doesn't wait for a confirmation: its evaluated_permission isn't ask."
-        return f"{call_id} has already been answered."
-
-    def _interrupt(self, where: str, payload: Mapping[str, Any]) -> None:
-        """Apply an interrupt, or queue it for the worker; at the budget's cap there is nothing to stop."""
-        named = payload.get("session_thread_id")
-        if named not in (None, self.thread.id):
-            raise InvalidRequest(f"{where}.session_thread_id: There is no running thread {named} in this session.")
-        if self._status != "idle":
-            self._draft(ev.USER_INTERRUPT, payload, processed=False)
-            self.interrupts = self.wakes = True
+            self._interrupt(where, event)
             return
-        if self.at_cap and not self._pending:
-            return  # accepted, ignored, never persisted (spec core 10.7)
-        self._draft(ev.USER_INTERRUPT, payload)
-        if self._pending:
-            self._close_pending()
+        answered = ANSWERED_FIELD.get(event["type"])
+        thread = self._waits.get(event[answered], self._held.primary) if answered else self._held.primary
+        self._intake(thread).take(where, event)
+        self._note(thread)
 
-    def _close_pending(self) -> None:
-        """Nobody will answer now: close the calls and end the turn, without asking the model."""
-        types = dict(Event.objects.filter(pk__in=self._pending).values_list("pk", "type"))
-        self.drafts += [interrupted_result(types[call_id], call_id) for call_id in self._pending]
-        self._pending = {}
-        self._answered = False
-        stop = Draft(ev.THREAD_IDLE, self._about(stop_reason=ev.END_TURN, stop_details=None))
-        self.drafts.append(stop)
-        self._start_queued()
+    def append(self) -> list[Event]:
+        """Append what each thread gets; the primary thread's last, so that the session's status is told once."""
+        stored: list[Event] = []
+        for intake in sorted(self._intakes.values(), key=lambda one: one.thread.parent_id is None):
+            drafts = intake.finish()
+            if drafts:
+                stored += log.append(self._held.session.pk, intake.thread.pk, drafts)
+            if intake.wakes:
+                wake_on_commit(intake.thread.pk)
+            if intake.interrupts:
+                _stop_on_commit(self._held.session.pk, intake.thread.pk)
+        return stored
 
-    def _start_queued(self) -> None:
-        """Messages that waited behind the calls make the next turn."""
-        queued = Event.objects.filter(
-            thread_id=self.thread.id, processed_at=None, type__in=(ev.USER_MESSAGE, ev.SYSTEM_MESSAGE)
-        ).order_by("seq")
-        waiting = list(queued.values_list("pk", flat=True))
-        if waiting:
-            self._start()
-            self.drafts.append(Draft(ev.OPS_PROCESSED, {"event_ids": waiting}))
+    def _interrupt(self, where: str, event: Mapping[str, Any]) -> None:
+        """One thread if it is named, else every one that isn't of a workflow run (spec advanced 8.6)."""
+        named = event.get("session_thread_id")
+        if named is None:
+            for child in self._held.children():
+                self._intake(child).interrupt({}, told=False)
+            thread = self._held.primary
+        else:
+            thread = self._named(f"{where}.session_thread_id", named)
+        self._intake(thread).take(where, event)
+        self._note(thread)
+
+    def _named(self, where: str, thread_id: str) -> Thread:
+        thread = self._held.threads.get(thread_id)
+        if thread is None or thread.status == "terminated":
+            raise InvalidRequest(f"{where}: There is no running thread {thread_id} in this session.")
+        if thread.workflow_run_id:
+            raise InvalidRequest(f"{where}: {thread_id} belongs to a workflow run, which an interrupt doesn't end.")
+        return thread
+
+    def _intake(self, thread: Thread) -> Intake:
+        if thread.pk not in self._intakes:
+            rests = thread.status == "idle"
+            at_cap = rests and (
+                budgets.is_used_up(self._held.session) or bounds.reached(self._held.session) is not None
+            )
+            self._intakes[thread.pk] = Intake(self._acting, self._held.session, thread, self._asides, at_cap=at_cap)
+        return self._intakes[thread.pk]
+
+    def _note(self, thread: Thread) -> None:
+        self.echo += [one for one in self._intakes[thread.pk].echo if one not in self.echo]
 
 
-def interrupted_result(call_type: str, call_id: str) -> Draft:
-    """The error result that closes a call whose turn was interrupted (spec core 10.7)."""
-    return ev.error_draft(call_type, call_id, INTERRUPTED)
+def _stop_on_commit(session_id: str, thread_id: str) -> None:
+    transaction.on_commit(lambda: nudges.publish_interrupt(session_id, thread_id))

@@ -74,7 +74,8 @@ def tools(session: Session) -> list[ToolUse]:
 
 def money(session: Session) -> dict[str, Any]:
     """Spending request by request, the line of the running total, and the caps that bound the session."""
-    rows = Event.objects.filter(session=session, type__in=ev.SPENDING, seq__lte=session.last_seq)
+    paid = Event.objects.filter(session=session, type__in=ev.SPENDING, private__has_key="usage")
+    rows = paid.filter(seq__lte=session.last_seq)
     newest = rows.order_by("-seq").values_list("seq", "created_at", "private")[:REQUESTS]
     spent = cost.requests(cost.Spending(seq, at, private or {}) for seq, at, private in reversed(newest))
     bounds = caps.overview(session)

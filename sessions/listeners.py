@@ -18,6 +18,13 @@ def follow_agents(happening: Happening) -> None:
         actions.follow_agent(happening.id)
 
 
+def tell_webhooks(happening: Happening) -> None:
+    """Every endpoint that wants to hear of it gets a delivery (spec advanced 15)."""
+    from sessions.webhooks import outbox
+
+    outbox.note(happening)
+
+
 def give_room(happening: Happening) -> None:
     """Sessions that stopped at their agent's limits go on where a new version leaves them room."""
     from sessions import caps

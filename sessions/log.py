@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from contract import ids
 from sessions import events as ev
 from sessions import nudges
+from sessions.approvals import book, notices
 from sessions.models import Event, Session
 from sessions.projected import session_columns
 from sessions.projections.columns import (
@@ -29,6 +30,7 @@ from sessions.projections.columns import (
     Usage,
     with_session_status,
 )
+from sessions.webhooks import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +68,9 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
        s.cost_known, s.active_seconds, s.running_since, s.ended_at, s.snapshot,
        t.fence, coalesce(t.lease_expires > clock_timestamp(), false), t.created_at, t.status, t.stop_reason,
        t.usage, t.cost, t.cost_known, t.active_seconds, t.running_since, t.ended_at, t.startup_seconds,
-       t.wake_at, t.pending, s.pending_count, s.budget, s.hour_price
+       t.wake_at, t.pending, s.pending_count, s.budget, s.hour_price, t.last_seq, s.outcomes,
+       CASE WHEN t.parent_id IS NULL THEN t.id ELSE
+         (SELECT p.id FROM agent_sessions_thread p WHERE p.session_id = s.id AND p.parent_id IS NULL) END
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
 WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 """
@@ -77,18 +81,27 @@ INSERT INTO agent_sessions_event
 ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
-  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, budget=%s,
+  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s,
   pending_count=%s WHERE id=%s
 """
-UPDATE_SEQ = "UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE id=%s"
+UPDATE_SEQ = """
+WITH session AS (UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE id=%s)
+UPDATE agent_sessions_thread SET last_seq=%s WHERE id=%s
+"""
 UPDATE_THREAD = """
-UPDATE agent_sessions_thread SET updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s, cost_known=%s,
-  active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s WHERE id=%s
+UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
+  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s
+WHERE id=%s
 """
 MARK_PROCESSED = """
 UPDATE agent_sessions_event SET processed_at=%s WHERE session_id=%s AND id = ANY(%s) AND processed_at IS NULL
 """
-SIBLINGS = "SELECT status, pending, stop_reason FROM agent_sessions_thread WHERE session_id=%s AND id<>%s"
+SIBLINGS = """
+SELECT status, pending, stop_reason FROM agent_sessions_thread
+WHERE session_id=%s AND id<>%s AND (workflow_run_id = '' OR status <> 'terminated')
+UNION ALL SELECT 'running', '[]'::jsonb, NULL FROM agent_sessions_workflowrun
+WHERE session_id=%s AND status='running'
+"""
 
 
 @dataclass(slots=True)
@@ -103,6 +116,8 @@ class _Ledger:
     session: SessionColumns
     thread: ThreadColumns
     pending_count: int
+    thread_seq: int
+    primary_id: str
 
 
 def append(
@@ -126,13 +141,17 @@ def append(
         ledger = _lock(cursor, session_id, thread_id)
         if lease is not None and (ledger.fence != lease.fence or not ledger.leased):
             raise LeaseLost(thread_id)
-        if expect_seq is not None and ledger.last_seq != expect_seq and _grew(thread_id, expect_seq):
+        if expect_seq is not None and ledger.thread_seq > expect_seq:
             raise Stale(thread_id)
         before = ledger.session, ledger.thread, ledger.pending_count
         stored = _fold(cursor, ledger, session_id, thread_id, drafts)
         _insert(cursor, stored)
         _mark_processed(cursor, session_id, stored)
         _write_columns(cursor, ledger, session_id, thread_id, before)
+        outbox.note_log(session_id, stored)
+        asked = book.keep(stored, [call["id"] for call in before[1].pending])
+        if asked:
+            notices.announce(asked)
         last_seq = ledger.last_seq
         transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
     if lease is not None:
@@ -156,10 +175,6 @@ def columns(session_id: str) -> SessionColumns:
     return session_columns(session)
 
 
-def _grew(thread_id: str, seq: int) -> bool:
-    return Event.objects.filter(thread_id=thread_id, seq__gt=seq).exists()
-
-
 def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
     cursor.execute(LOCK, [session_id, thread_id])
     row = cursor.fetchone()
@@ -170,6 +185,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         spent=Spent(Usage.load(_json(row[4]) or {}), Decimal(row[5]), row[6]),
         snapshot=row[10],
         budget=_json(row[26]),
+        outcomes=tuple(_json(row[29]) or ()),
         hour_price=Decimal(row[27]),
     )
     thread = ThreadColumns(
@@ -179,7 +195,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         wake_at=row[23],
         pending=tuple(_json(row[24]) or ()),
     )
-    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25])
+    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25], row[28], row[30])
 
 
 def _json(value: Any) -> Any:
@@ -209,12 +225,16 @@ def _take(ledger: _Ledger, session_id: str, thread_id: str, draft: Draft) -> Eve
         usage = ledger.session.usage(ledger.now)
         draft = replace(draft, payload={"usage": usage, "budget": ledger.session.budget})
     ledger.last_seq += 1
+    draft, owner = _placed(ledger, thread_id, draft)
+    prior = ledger.thread_seq
+    if owner == thread_id:
+        ledger.thread_seq = ledger.last_seq
     ledger.session = ledger.session.after(draft, ledger.now)
     ledger.thread = ledger.thread.after(event_id, draft, ledger.now, ledger.thread_created_at)
-    return Event(
+    event = Event(
         id=event_id,
         session_id=session_id,
-        thread_id=thread_id,
+        thread_id=owner,
         seq=ledger.last_seq,
         type=draft.type,
         on_session=draft.on_session,
@@ -223,12 +243,31 @@ def _take(ledger: _Ledger, session_id: str, thread_id: str, draft: Draft) -> Eve
         created_at=draft.at or ledger.now,
         processed_at=(draft.at or ledger.now) if draft.processed else None,
     )
+    event.prior = prior
+    return event
+
+
+def _placed(ledger: _Ledger, thread_id: str, draft: Draft) -> tuple[Draft, str]:
+    """Which thread an entry is of, and whether the session shows it (spec advanced 8.4).
+
+    The session's own status belongs to its primary thread. Of a child's entries the session shows its status and
+    whatever waits for a person or a client; such calls say on the session's stream whose they are.
+    """
+    if thread_id == ledger.primary_id:
+        return draft, thread_id
+    if draft.type in ev.SESSION_LEVEL:
+        return draft, ledger.primary_id
+    if not ev.cross_posted(draft.type, draft.payload):
+        return replace(draft, on_session=False), thread_id
+    if draft.type in ev.CALLS:
+        return replace(draft, payload={**draft.payload, "session_thread_id": thread_id}), thread_id
+    return draft, thread_id
 
 
 def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Sibling]:
     if not any(draft.type in THREAD_STATUS for draft in drafts):
         return []
-    cursor.execute(SIBLINGS, [session_id, thread_id])
+    cursor.execute(SIBLINGS, [session_id, thread_id, session_id])
     return [
         Sibling(status, tuple(call["id"] for call in _json(pending) or ()), _json(stop_reason))
         for status, pending, stop_reason in cursor.fetchall()
@@ -262,13 +301,14 @@ def _mark_processed(cursor: Any, session_id: str, stored: Sequence[Event]) -> No
 def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, before: tuple[Any, Any, int]) -> None:
     session, thread = ledger.session, ledger.thread
     if (session, ledger.pending_count) == (before[0], before[2]):
-        cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id])
+        cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id, ledger.thread_seq, thread_id])
     else:
         budget = Jsonb(session.budget) if session.budget is not None else None
-        values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot, budget, ledger.pending_count]
+        values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot]
+        values += [Jsonb(list(session.outcomes)), budget, ledger.pending_count]
         cursor.execute(UPDATE_SESSION, [*values, session_id])
-    if thread != before[1]:
-        values = [ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]
+    if thread != before[1] or (session, ledger.pending_count) != (before[0], before[2]):
+        values = [ledger.thread_seq, ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]
         cursor.execute(UPDATE_THREAD, [*values, Jsonb(list(thread.pending)), thread_id])
 
 

@@ -19,7 +19,7 @@ def spent(row: Session | Thread) -> Spent:
 
 
 def session_columns(row: Session) -> SessionColumns:
-    return SessionColumns(clock(row), spent(row), row.snapshot, row.budget, row.hour_price)
+    return SessionColumns(clock(row), spent(row), row.snapshot, tuple(row.outcomes), row.budget, row.hour_price)
 
 
 def thread_columns(row: Thread) -> ThreadColumns:

@@ -184,7 +184,7 @@ class Stream:
         self.seq = item.seq
         self._previews.note(item)
         self._over = self._over or self._ends(item)
-        shown = [frame for frame in item.frames if self._view.shows(frame)]
+        shown = [self._view.as_seen(frame) for frame in item.frames if self._view.shows(frame)]
         return [*(frame.without_seq() for frame in shown[:-1]), *shown[-1:]]
 
     def _ends(self, row: Row) -> bool:
@@ -207,6 +207,9 @@ class _View:
         if not mine:
             return False
         return frame.type in self._types if self._types is not None else self._ops or not events.is_ops(frame.type)
+
+    def as_seen(self, frame: Frame) -> Frame:
+        return frame if self.thread_id is None else frame.own
 
 
 class _Previews:

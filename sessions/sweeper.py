@@ -5,6 +5,7 @@ One process an installation is enough; a second one stands by on an advisory loc
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -13,11 +14,18 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from credentials import answers
-from sessions import caps, expiry, files, workspaces
-from sessions.harness.lease import LIVENESS_CLASS, free_orphans
+from sessions import caps, files, workspaces
+from sessions import events as ev
+from sessions.approvals import deadlines, notices
+from sessions.events import Draft
+from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans
+from sessions.log import UnknownThread, append
 from sessions.models import Session
 from sessions.schedules import runs
-from sessions.wake import wake
+from sessions.wake import drive_workflow, wake
+from sessions.webhooks import delivery
+from sessions.webhooks.wake import wake as wake_webhooks
+from sessions.workflows import runs as workflow_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +50,7 @@ ORDER BY updated_at LIMIT %s
 
 @dataclass(slots=True)
 class Patience:
-    """When each thread may be woken again, so that a busy installation isn't flooded."""
+    """When each thread, or endpoint, may be woken again, so that a busy installation isn't flooded."""
 
     clock: Callable[[], float] = time.monotonic
     _next: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -67,6 +75,7 @@ class Sweeper:
     def __init__(self, stop: Callable[[], bool]) -> None:
         self._stop = stop
         self._patience = Patience()
+        self._endpoints = Patience()
         self._tidy_at = 0.0
 
     def run(self) -> None:
@@ -82,7 +91,7 @@ class Sweeper:
                         caps.resume_all()  # the installation's own may be higher since the last start
                 if leading:
                     self.sweep()
-                    runs.fire_due()
+                    self._errands()
                     self._tidy()
             except Exception:
                 log.exception("A sweep failed; the next one tries again.")
@@ -92,18 +101,31 @@ class Sweeper:
 
     def sweep(self) -> list[str]:
         """One look: free the leases of dead workers and wake every thread that nobody runs."""
-        freed = free_orphans()
-        for thread in freed:
-            log.warning("Thread %s lost its worker; waking another.", thread)
-            wake(thread)
+        freed = [self._tell_of_loss(orphan) for orphan in free_orphans()]
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
-        expiry.expire()
+        for run_id in workflow_runs.due():
+            drive_workflow(run_id)
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:
             wake(thread)
         return freed + picked
+
+    def _tell_of_loss(self, orphan: Orphan) -> str:
+        log.warning("Thread %s lost its worker; waking another.", orphan.thread_id)
+        with contextlib.suppress(UnknownThread):
+            append(orphan.session_id, orphan.thread_id, [Draft(ev.OPS_WORKER_LOST, {"worker": orphan.worker})])
+        wake(orphan.thread_id)
+        return orphan.thread_id
+
+    def _errands(self) -> None:
+        """What is due by the clock: schedules, and deliveries that wait for their next attempt."""
+        runs.fire_due()
+        deadlines.expire_due()
+        notices.send_due()
+        for endpoint in self._endpoints.pick(delivery.due()):
+            wake_webhooks(endpoint)
 
     def _tidy(self) -> None:
         """Now and then: what expired, blobs nobody names, and sandboxes whose sessions are gone or ended."""
@@ -112,6 +134,7 @@ class Sweeper:
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         files.collect_garbage()
         answers.sweep()
+        delivery.forget()
         alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
         workspaces.sweep(list(alive))
 

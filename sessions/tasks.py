@@ -29,9 +29,33 @@ def keep_workspace(session_id: str) -> None:
     workspaces.keep(session_id)
 
 
+@shared_task(name="sessions.send_notice")
+def send_notice(notice_id: int) -> None:
+    """Tell one target that a call waits. A failure is tried again by the sweep."""
+    from sessions.approvals import notices
+
+    notices.send(notice_id)
+
+
 @shared_task(name="sessions.discard_sandbox")
 def discard_sandbox(session_id: str) -> None:
     """Remove the sandbox of a session that was deleted or archived."""
     from sessions import workspaces
 
     workspaces.discard(session_id)
+
+
+@shared_task(name="sessions.deliver_webhooks")
+def deliver_webhooks(endpoint_id: str) -> None:
+    """Send what waits for a webhook endpoint."""
+    from sessions.webhooks import delivery
+
+    delivery.deliver(endpoint_id)
+
+
+@shared_task(name="sessions.drive_workflow")
+def drive_workflow(run_id: str) -> None:
+    """Take a workflow run's next steps."""
+    from sessions.workflows import runs
+
+    runs.drive(run_id)

@@ -2,10 +2,14 @@
 
 from django.urls import path
 
-from sessions.views import act, forks, inspect, lists, palette, schedules, show
+from sessions.views import act, approvals, forks, inspect, lists, palette, schedules, show, webhooks
 
 app_name = "sessions"
 urlpatterns = [
+    path("approvals/", approvals.approval_list, name="approvals"),
+    path("approvals/decide/", approvals.decide_many, name="approvals_decide"),
+    path("approvals/<str:approval_id>/", approvals.approval, name="approval"),
+    path("approvals/<str:approval_id>/decide/", approvals.decide, name="approval_decide"),
     path("", lists.home, name="overview"),
     path("help/shortcuts/", palette.shortcuts, name="shortcuts"),
     path("help/palette/", palette.palette, name="palette"),
@@ -38,4 +42,12 @@ urlpatterns = [
     path("schedules/<str:deployment_id>/run/", schedules.schedule_run, name="schedule_run"),
     path("schedules/<str:deployment_id>/pause/", schedules.schedule_pause, name="schedule_pause"),
     path("schedules/<str:deployment_id>/archive/", schedules.schedule_archive, name="schedule_archive"),
+    path("webhooks/", webhooks.webhook_list, name="webhooks"),
+    path("webhooks/new/", webhooks.webhook_new, name="webhook_new"),
+    path("webhooks/<str:endpoint_id>/", webhooks.webhook, name="webhook"),
+    path("webhooks/<str:endpoint_id>/edit/", webhooks.webhook_edit, name="webhook_edit"),
+    path("webhooks/<str:endpoint_id>/state/", webhooks.webhook_state, name="webhook_state"),
+    path("webhooks/<str:endpoint_id>/secret/", webhooks.webhook_secret, name="webhook_secret"),
+    path("webhooks/<str:endpoint_id>/delete/", webhooks.webhook_delete, name="webhook_delete"),
+    path("webhooks/<str:endpoint_id>/redeliver/", webhooks.webhook_redeliver, name="webhook_redeliver"),
 ]

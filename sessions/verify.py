@@ -21,13 +21,13 @@ PAGE = 2000
 def verify(session: Session) -> list[str]:
     """Every way in which a session's rows differ from its log, as sentences; empty means sound."""
     threads = {thread.id: thread for thread in Thread.objects.filter(session=session)}
-    recount = _Recount(session, threads)
-    for event in _all(session.id):
+    recount = Recount(session, threads)
+    for event in everything(session.id):
         recount.take(event)
     return [*recount.complaints, *recount.compare()]
 
 
-class _Recount:
+class Recount:
     """The fold of one whole log over empty columns."""
 
     def __init__(self, session: Session, threads: dict[str, Thread]) -> None:
@@ -73,7 +73,7 @@ class _Recount:
                 yield f"{event_id}.processed_at is {self.stored[event_id]}, the log says {processed_at}"
 
 
-def _all(session_id: str) -> Iterator[Event]:
+def everything(session_id: str) -> Iterator[Event]:
     after = 0
     while page := list(Event.objects.filter(session_id=session_id, seq__gt=after).order_by("seq")[:PAGE]):
         yield from page

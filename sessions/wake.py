@@ -20,6 +20,16 @@ def wake(thread_id: str) -> None:
         log.warning("The broker took no wake-up (%s); the sweeper will find the thread.", type(error).__name__)
 
 
+def drive_workflow(run_id: str) -> None:
+    """Queue a step of a workflow run now; what a broker that is away did not take, the sweeper finds."""
+    from sessions.tasks import drive_workflow as task
+
+    try:
+        task.delay(run_id)
+    except (OperationalError, OSError) as error:
+        log.warning("The broker took no workflow step (%s); the sweeper will find the run.", type(error).__name__)
+
+
 def wake_on_commit(thread_id: str) -> None:
     """Queue a wake-up once the transaction under way is committed."""
     transaction.on_commit(lambda: wake(thread_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from agents.sandboxes.base import SandboxLost, SandboxUnavailable
 from contract import blobs
@@ -25,11 +26,12 @@ def keep(session_id: str) -> str | None:
 
     A session that runs again meanwhile is left alone: its next rest takes the snapshot.
     """
+    asked_at = time.time()
     session = Session.objects.filter(pk=session_id).only("status", "snapshot").first()
     if session is None or session.status != "idle":
         return None
     thread = Thread.objects.only("id", "agent_name").get(session_id=session_id, parent=None)
-    _tell_of_requests(session_id, thread)
+    _tell_of_requests(session_id, thread, asked_at)
     try:
         digest, size = blobs.put(Chunks(backend().snapshot(session_id)), MAX_SNAPSHOT_BYTES)
     except (SandboxLost, SandboxUnavailable) as error:
@@ -41,13 +43,16 @@ def keep(session_id: str) -> str | None:
     return digest
 
 
-def _tell_of_requests(session_id: str, thread: Thread) -> None:
-    """Put on the log what the sandbox asked of the network and the turn that ended did not see end."""
+def _tell_of_requests(session_id: str, thread: Thread, before: float) -> None:
+    """Put on the log what the sandbox asked of the network and the turn that ended did not see end.
+
+    Only what began ``before`` the session was seen at rest: the rest belongs to the next turn.
+    """
     if Network.path() is None:
         return
     network = Network(session_id, thread.agent_name)
     try:
-        network.collect(unfinished=True)
+        network.collect(before=before)
         if drafts := network.drafts():
             log.append(session_id, thread.id, drafts)
             network.acknowledge()

@@ -5,23 +5,22 @@ from typing import Annotated, Any
 from ninja import Body, Query, Router
 from pydantic import Field
 
-from agents import actions
-from agents.additions import AgentAdditions
+from agents import actions, bodies
 from agents.api.shapes import agent_shape
 from agents.models import Agent, AgentVersion
 from contract.http import Request
 from contract.pages import paginate
 from contract.query import AgentRange
 from contract.query import Query as QueryModel
-from contract.schema import Answer, Params
+from contract.schema import Answer
 
 router = Router(tags=["Agents"])
 
 AGENT = "beta_managed_agents_agent.BetaManagedAgentsAgent"
 AgentAnswer = Annotated[dict[str, Any], Answer(AGENT)]
 AgentPage = Annotated[dict[str, Any], Answer(AGENT, page=True)]
-CreateBody = Annotated[dict[str, Any], Params("agent_create_params.AgentCreateParams", beside=AgentAdditions)]
-UpdateBody = Annotated[dict[str, Any], Params("agent_update_params.AgentUpdateParams", beside=AgentAdditions)]
+CreateBody = Annotated[dict[str, Any], bodies.AGENT_CREATE]
+UpdateBody = Annotated[dict[str, Any], bodies.AGENT_UPDATE]
 
 
 class PageQuery(QueryModel):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agents import rosters
+from agents.rosters import Owner
 from contract.times import timestamp, timestamp_or_none
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agents.models import AgentVersion, Environment
 
 SNAPSHOT_LEAVES_OUT = frozenset({"metadata"})
@@ -21,6 +25,7 @@ def agent_shape(version: AgentVersion) -> dict[str, Any]:
         "type": "agent",
         "version": version.version,
         **version.spec,
+        "multiagent": rosters.shown(version.spec["multiagent"], Owner(agent.pk, version.version)),
         "created_at": timestamp(agent.created_at),
         "updated_at": timestamp(agent.updated_at if latest else version.created_at),
         "archived_at": timestamp_or_none(agent.archived_at),
@@ -28,9 +33,14 @@ def agent_shape(version: AgentVersion) -> dict[str, Any]:
 
 
 def agent_snapshot(version: AgentVersion, spec: dict[str, Any]) -> dict[str, Any]:
-    """The ``session.agent`` of spec core 8.1: no timestamps and no metadata."""
+    """The ``session.agent`` of spec core 8.1: no timestamps and no metadata. Its multiagent is still the stored one."""
     kept = {field: value for field, value in spec.items() if field not in SNAPSHOT_LEAVES_OUT}
     return {"type": "agent", "id": version.agent_id, "version": version.version, **kept}
+
+
+def thread_agent(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``thread.agent`` of spec core 12.1, also that of a roster's member: an agent without ``multiagent``."""
+    return {field: value for field, value in snapshot.items() if field != "multiagent"}
 
 
 def environment_shape(environment: Environment) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.models import Memory, MemoryStore, MemoryVersion
-from contract import metadata
+from contract import happenings, metadata
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -43,7 +43,7 @@ def create_store(body: Mapping[str, Any], acting: Acting) -> MemoryStore:
     """A new, empty store. Names need not be unique."""
     acting.require(Permission.BUILD)
     now = timezone.now()
-    return MemoryStore.objects.create(
+    store = MemoryStore(
         workspace_id=acting.workspace_id,
         name=_name(body["name"]),
         description=_description(body.get("description", "")),
@@ -51,6 +51,10 @@ def create_store(body: Mapping[str, Any], acting: Acting) -> MemoryStore:
         created_at=now,
         updated_at=now,
     )
+    with transaction.atomic():
+        store.save(force_insert=True)
+        happenings.tell("memory_store.created", store.pk, workspace_id=store.workspace_id)
+    return store
 
 
 @transaction.atomic
@@ -78,6 +82,7 @@ def archive_store(store_id: str, acting: Acting) -> MemoryStore:
     if store.archived_at is None:
         store.archived_at = store.updated_at = timezone.now()
         store.save(update_fields=["archived_at", "updated_at"])
+        happenings.tell("memory_store.archived", store.pk, workspace_id=store.workspace_id)
     return store
 
 
@@ -88,6 +93,7 @@ def delete_store(store_id: str, acting: Acting) -> None:
     store = lock_store(store_id, acting, writing=False)
     Memory.objects.filter(store=store).delete()
     MemoryVersion.objects.filter(store=store).delete()
+    happenings.tell("memory_store.deleted", store.pk, workspace_id=store.workspace_id)
     store.delete()
 
 

@@ -26,6 +26,7 @@ from agents.providers.base import (
     ShouldStop,
     StreamPart,
 )
+from agents.providers.pacing import Pace
 from agents.providers.wire import FAST_MODE_BETA, Limits, body, narrowed
 from contract.sdk import load as load_sdk
 
@@ -41,10 +42,12 @@ MAX_TURN_SECONDS = 3_600.0
 MODELS_KEPT_SECONDS = 300.0
 MAX_MODELS = 1_000
 _LIMITS_KEPT = 256
+PUSHED_BACK = ("overloaded", "rate_limited")
 
 
 class AnthropicProvider:
-    """One server and one key. Thread-safe; up to ``MAX_STREAMS`` turns run at a time, more wait their turn.
+    """One server and one key. Thread-safe; up to ``MAX_STREAMS`` turns of a model run at a time, fewer while the
+    server says that it is too many (``pacing``); the others wait their turn.
 
     ``read_timeout`` is the longest silence of a stream, ``max_wait`` the longest wait (both in
     seconds) before the one quick retry of a request that failed before its stream began. A
@@ -72,7 +75,7 @@ class AnthropicProvider:
         self._timeouts = (connect_timeout, read_timeout)
         self._lock = threading.Lock()
         self._sdk: anthropic.Anthropic | None = None
-        self._slots = threading.BoundedSemaphore(MAX_STREAMS)
+        self._paces: dict[str, Pace] = {}
         self._limits: dict[str, Limits] = {}
         self._listed: tuple[float, list[ModelInfo]] | None = None
 
@@ -81,11 +84,19 @@ class AnthropicProvider:
         400 that says so before it begins: ``context_exceeded``.
         """
         with interrupt.scope(should_stop, seconds=MAX_TURN_SECONDS, max_bytes=MAX_REPLY_BYTES):
-            self._take_slot()
+            pace = self._pace(request.model)
+            while not pace.take(interrupt.SLICE):
+                interrupt.poll()
             try:
-                return self._with_retries(request, on_part)
+                reply = self._with_retries(request, on_part)
+            except ProviderError as error:
+                if error.kind in PUSHED_BACK:
+                    pace.pushed_back(error.retry_after)
+                raise
             finally:
-                self._slots.release()
+                pace.give_back()
+            pace.coped()
+            return reply
 
     def models(self) -> list[ModelInfo]:
         """What the server lists, remembered for five minutes. Raises ``ProviderError`` when it
@@ -105,9 +116,11 @@ class AnthropicProvider:
         if sdk is not None:
             sdk.close()
 
-    def _take_slot(self) -> None:
-        while not self._slots.acquire(timeout=interrupt.SLICE):
-            interrupt.poll()
+    def _pace(self, model: str) -> Pace:
+        with self._lock:
+            if model not in self._paces and len(self._paces) >= _LIMITS_KEPT:
+                del self._paces[next(iter(self._paces))]
+            return self._paces.setdefault(model, Pace(MAX_STREAMS))
 
     def _with_retries(self, request: ModelRequest, on_part: OnPart) -> ModelReply:
         for attempt in range(self._retries + 1):

@@ -14,6 +14,9 @@ from typing import Any, BinaryIO, Literal, Protocol
 WORKSPACE = "/workspace"
 UPLOADS = "/mnt/session/uploads"
 OUTPUTS = "/mnt/session/outputs"
+MEMORY = "/mnt/memory"
+NOT_SAVED = "/tmp/not-saved"  # noqa: S108  a name inside the sandbox
+SKILLS = "/workspace/skills"
 
 MIB = 1024 * 1024
 
@@ -37,7 +40,7 @@ class Limits:
     """Hard limits of one sandbox. Sizes in bytes, times in seconds."""
 
     memory_bytes: int = 1024 * MIB
-    processes: int = 256
+    processes: int = 512
     file_bytes: int = 512 * MIB
     open_files: int = 1024
     disk_bytes: int = 10 * 1024 * MIB
@@ -47,11 +50,60 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file shown read-only inside the sandbox. ``path`` is absolute and under ``UPLOADS``."""
+    """A file shown read-only inside the sandbox. ``path`` is absolute and under ``UPLOADS`` or ``SKILLS``."""
 
     path: str
     size: int
     open: Callable[[], BinaryIO]
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFolder:
+    """A directory at ``MEMORY/name`` whose files are documents kept elsewhere; see ``SandboxBackend.exchange``."""
+
+    name: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FolderUpdate:
+    """What to do to one file of a shared folder, if its digest still is ``seen`` (None: there is none).
+
+    ``put`` writes ``content``, ``drop`` removes the file, ``note`` takes note that it is stored as it is,
+    ``aside`` moves it to ``NOT_SAVED``, out of the folder.
+    """
+
+    path: str
+    kind: Literal["put", "drop", "note", "aside"]
+    seen: str | None
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderChange:
+    """A file that the agent wrote or removed: its digest when it was last known, and now (None: not there).
+
+    ``content`` is None for a removed file, and for one that is too large or not a regular file.
+    """
+
+    path: str
+    known: str | None
+    now: str | None
+    content: bytes | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FolderState:
+    """A shared folder after an exchange: what is known to be stored (path to SHA-256), and what changed.
+
+    ``more``: there are more changes than one answer holds.
+    """
+
+    known: Mapping[str, str]
+    changes: tuple[FolderChange, ...]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +116,8 @@ class SandboxSpec:
     the session's beginning.
 
     ``network``: ``none`` is a loopback interface and nothing else; ``proxy`` adds the machine's egress proxy on one
-    port of it, and ``trust`` is the certificate (PEM) to trust besides the system's.
+    port of it, and ``trust`` is the certificate (PEM) to trust besides the system's. ``packages`` names the package
+    sets to show (``agents.sandboxes.packages``); one that is not kept here is not shown.
     """
 
     sandbox_id: str
@@ -73,7 +126,9 @@ class SandboxSpec:
     trust: str = ""
     uploads: Sequence[Upload] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    folders: Sequence[SharedFolder] = ()
     first: bool = False
+    packages: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +195,12 @@ class SandboxBackend(Protocol):
         tool_input: Mapping[str, Any],
         *,
         reattempt: bool = False,
+        lane: str = "",
         on_output: OnOutput | None = None,
     ) -> CallResult:
         """Run a tool once per ``call_id``, ever.
+
+        Every ``lane`` has a shell of its own: commands of one lane run one after another, lanes side by side.
 
         ``reattempt`` says that an earlier attempt may have reached some host. A finished call
         answers its recorded result; a running one is waited for; one that was started and lost
@@ -158,6 +216,16 @@ class SandboxBackend(Protocol):
 
     def read_output(self, sandbox_id: str, path: str) -> Iterator[bytes]:
         """Stream one file below ``OUTPUTS``; links are never followed out of it."""
+
+    def exchange(self, sandbox_id: str, folder: str, updates: Sequence[FolderUpdate]) -> FolderState:
+        """Carry out updates of a shared folder, each only if its file is still as seen; then tell what changed."""
+
+    def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
+        """Make the package set that ``spec.sandbox_id`` names, by a command in a sandbox of its own.
+
+        None if it is kept already; a set whose command fails is not kept. Takes as long as the spec's
+        ``call_seconds``; whoever asks meanwhile waits for the same.
+        """
 
     def close(self, sandbox_id: str, *, discard: bool = False) -> None:
         """End all its processes; ``discard`` also removes directory and journal."""

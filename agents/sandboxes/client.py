@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from agents.sandboxes.base import (
     CallResult,
+    FolderState,
+    FolderUpdate,
     OnOutput,
     Opened,
     Report,
@@ -17,7 +19,17 @@ from agents.sandboxes.base import (
     SandboxUnavailable,
 )
 from agents.sandboxes.results import result_from
-from agents.sandboxes.wire import PIECE, Broken, Closed, Connection, opened_from, report_from, spec_to
+from agents.sandboxes.wire import (
+    PIECE,
+    Broken,
+    Closed,
+    Connection,
+    opened_from,
+    report_from,
+    spec_to,
+    state_from,
+    update_to,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,9 +81,10 @@ class HostClient:
         tool_input: Mapping[str, Any],
         *,
         reattempt: bool = False,
+        lane: str = "",
         on_output: OnOutput | None = None,
     ) -> CallResult:
-        what = {"sandbox_id": sandbox_id, "call_id": call_id, "name": name, "input": tool_input}
+        what = {"sandbox_id": sandbox_id, "call_id": call_id, "name": name, "input": tool_input, "lane": lane}
         request = {"op": "call", **what, "reattempt": reattempt, "live": on_output is not None}
         with _Use(self, CALL_SECONDS) as connection:
             connection.send_json(request)
@@ -88,6 +101,16 @@ class HostClient:
 
     def read_output(self, sandbox_id: str, path: str) -> Iterator[bytes]:
         return self._stream({"op": "read_output", "sandbox_id": sandbox_id, "path": path})
+
+    def exchange(self, sandbox_id: str, folder: str, updates: Sequence[FolderUpdate]) -> FolderState:
+        request = {"op": "exchange", "sandbox_id": sandbox_id, "folder": folder}
+        return state_from(self._ask({**request, "updates": [update_to(one) for one in updates]}))
+
+    def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
+        with _Use(self, CALL_SECONDS) as connection:
+            connection.send_json({"op": "make_packages", "spec": spec_to(spec), "command": command})
+            made = connection.receive_json()["ok"]
+            return result_from(made) if made else None
 
     def close(self, sandbox_id: str, *, discard: bool = False) -> None:
         self._ask({"op": "close", "sandbox_id": sandbox_id, "discard": discard})

@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from queue import Empty
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from agents.sandboxes import archives, egress
+from agents.sandboxes import archives, egress, packages
 from agents.sandboxes.base import (
     MIB,
     CallResult,
+    FolderState,
+    FolderUpdate,
     Limits,
     OnOutput,
     Opened,
@@ -31,7 +33,7 @@ from agents.sandboxes.journal import Journal
 from agents.sandboxes.link import Link, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 log = logging.getLogger("holdfast.sandboxes")
 
@@ -79,11 +81,23 @@ class Launcher(Protocol):
     def read_output(self, sandbox_id: str, path: str) -> Iterator[bytes]:
         """See ``SandboxBackend.read_output``."""
 
+    def exchange(self, sandbox_id: str, folder: str, updates: Sequence[FolderUpdate]) -> FolderState:
+        """See ``SandboxBackend.exchange``."""
+
     def excess(self, sandbox_id: str, process: Process, limits: Limits) -> str | None:
         """Which limit the running sandbox exceeds, as a sentence; None if none."""
 
     def room(self) -> str | None:
         """Why no further sandbox may be opened (a full disk); None if there is room."""
+
+    def has_packages(self, name: str) -> bool:
+        """Whether a package set is kept."""
+
+    def keep_packages(self, name: str) -> None:
+        """Keep what the sandbox ``name``, which has ended, installed as the package set of that name."""
+
+    def sweep_packages(self, used: Collection[str]) -> None:
+        """Remove package sets that were not used for long; those ``used`` are shown in running sandboxes."""
 
     def ended(self, sandbox_id: str) -> None:
         """The sandbox's processes are gone: give back what was reserved for them."""
@@ -141,9 +155,10 @@ class RunnerBackend:
         tool_input: Mapping[str, Any],
         *,
         reattempt: bool = False,
+        lane: str = "",
         on_output: OnOutput | None = None,
     ) -> CallResult:
-        begun = self._link(sandbox_id).begin(call_id, name, tool_input, reattempt)
+        begun = self._link(sandbox_id).begin(call_id, name, tool_input, reattempt, lane)
         if isinstance(begun, CallResult):
             return begun
         queue = begun.listen()
@@ -174,6 +189,27 @@ class RunnerBackend:
             raise SandboxLost(f"There are no files of {sandbox_id} on this host.")
         return self._launcher.read_output(sandbox_id, path)
 
+    def exchange(self, sandbox_id: str, folder: str, updates: Sequence[FolderUpdate]) -> FolderState:
+        if not self._launcher.exists(sandbox_id):
+            raise SandboxLost(f"There are no files of {sandbox_id} on this host.")
+        return self._launcher.exchange(sandbox_id, folder, updates)
+
+    def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
+        name = spec.sandbox_id
+        with self._door(f"packages of {name}"):
+            if self._launcher.has_packages(name):
+                return None
+            self.close(name, discard=True)
+            try:
+                self.open(replace(spec, packages=(name,)))
+                result = self.call(name, name, "bash", {"command": command})
+                if not result.is_error:
+                    self._end(name, "The packages are installed.")
+                    self._launcher.keep_packages(name)
+                return result
+            finally:
+                self.close(name, discard=True)
+
     def close(self, sandbox_id: str, *, discard: bool = False) -> None:
         with self._door(sandbox_id):
             self._end(sandbox_id, "The sandbox was closed.")
@@ -183,9 +219,11 @@ class RunnerBackend:
             self._opening.pop(sandbox_id, None)
 
     def sweep(self, alive: Sequence[str]) -> list[str]:
-        gone = [sandbox_id for sandbox_id in self._launcher.ids() if sandbox_id not in set(alive)]
+        kept = {*alive, *(name for name in list(self._links) if packages.manager_of(name))}
+        gone = [sandbox_id for sandbox_id in self._launcher.ids() if sandbox_id not in kept]
         for sandbox_id in gone:
             self.close(sandbox_id, discard=True)
+        self._launcher.sweep_packages({name for link in list(self._links.values()) for name in link.spec.packages})
         return gone
 
     def shutdown(self) -> None:
@@ -205,8 +243,8 @@ class RunnerBackend:
         return Opened(spec.sandbox_id, "restored" if snapshot else "fresh", self._launcher.layers)
 
     def _start(self, spec: SandboxSpec, journal: Journal) -> None:
-        if spec.network == "proxy":
-            spec = replace(spec, environment={**egress.ENVIRONMENT, **spec.environment})
+        usual = egress.ENVIRONMENT if spec.network == "proxy" else {}
+        spec = replace(spec, environment={**usual, **packages.environment(spec.packages), **spec.environment})
         process = self._launcher.start(spec)
         link = Link(spec, process, journal)
         with self._lock:

@@ -58,6 +58,7 @@ class Call:
     name: str
     input: Mapping[str, Any]
     seconds: float
+    lane: str = ""
     started_at: float | None = None
     result: CallResult | None = None
     live: int = 0
@@ -70,7 +71,7 @@ class Call:
 
 
 class Link:
-    """A running sandbox. Thread-safe; shell calls run one after another, file tools beside them."""
+    """A running sandbox. Thread-safe; shell calls of a lane run one after another, file tools beside them."""
 
     def __init__(self, spec: SandboxSpec, process: Process, journal: Journal) -> None:
         self.spec = spec
@@ -83,7 +84,7 @@ class Link:
         self._write_lock = threading.Lock()
         self._calls: dict[str, Call] = {}
         self._by_number: dict[int, Call] = {}
-        self._shell: deque[Call] = deque()
+        self._shells: dict[str, deque[Call]] = {}
         self._number = 0
         self._greet()
         threading.Thread(target=self._read, name=f"sandbox-{spec.sandbox_id}", daemon=True).start()
@@ -102,7 +103,9 @@ class Link:
         running = [c for c in list(self._calls.values()) if c.started_at is not None]
         return next((c for c in running if now - (c.started_at or now) > c.seconds + GRACE_SECONDS), None)
 
-    def begin(self, call_id: str, name: str, tool_input: Mapping[str, Any], reattempt: bool) -> Call | CallResult:
+    def begin(
+        self, call_id: str, name: str, tool_input: Mapping[str, Any], reattempt: bool, lane: str = ""
+    ) -> Call | CallResult:
         """Decide by the journal what becomes of this call (see ``SandboxBackend.call``)."""
         with self._lock:
             self.last_used = time.monotonic()
@@ -116,7 +119,7 @@ class Link:
                 raise SandboxLost(self.lost)
             if reattempt and not self.journal.reaches_back:
                 return self._record_unknown(call_id, "an earlier attempt may have reached a sandbox that is gone")
-            return self._enqueue(call_id, name, tool_input)
+            return self._enqueue(call_id, name, tool_input, lane)
 
     def interrupt(self, call_id: str | None) -> None:
         """Stop one call or all; a shell call still waiting its turn ends unstarted."""
@@ -124,7 +127,7 @@ class Link:
             chosen = [c for c in self._calls.values() if call_id in (None, c.call_id)]
             waiting = [c for c in chosen if c.started_at is None]
             for call in waiting:
-                self._shell.remove(call)
+                self._shells[call.lane].remove(call)
                 content = [{"type": "text", "text": f"{call.name}: interrupted before it was started"}]
                 self._finish(call, CallResult(content, is_error=True))
             for call in chosen:
@@ -174,15 +177,16 @@ class Link:
         self.journal.finished(call_id, result_to(result))
         return result
 
-    def _enqueue(self, call_id: str, name: str, tool_input: Mapping[str, Any]) -> Call:
+    def _enqueue(self, call_id: str, name: str, tool_input: Mapping[str, Any], lane: str) -> Call:
         self._number += 1
-        call = Call(call_id, self._number, name, tool_input, self._seconds(name, tool_input))
+        call = Call(call_id, self._number, name, tool_input, self._seconds(name, tool_input), lane)
         self._calls[call_id] = call
         if name != "bash":
             self._start(call)
             return call
-        self._shell.append(call)
-        if len(self._shell) == 1:
+        queue = self._shells.setdefault(lane, deque())
+        queue.append(call)
+        if len(queue) == 1:
             self._start(call)
         return call
 
@@ -198,7 +202,7 @@ class Link:
         self._by_number[call.number] = call
         self.journal.started(call.call_id, call.name)
         message = {"op": "call", "id": call.number, "name": call.name, "input": dict(call.input)}
-        self._send({**message, "label": call.call_id})
+        self._send({**message, "label": call.call_id, "lane": call.lane})
 
     def _send(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"
@@ -249,22 +253,25 @@ class Link:
         self._by_number.pop(call.number, None)
         for queue in call.listeners:
             queue.put(None)
-        if self._shell and self._shell[0] is call:
-            self._shell.popleft()
-            if self._shell:
-                self._start(self._shell[0])
+        waiting = self._shells.get(call.lane)
+        if waiting and waiting[0] is call:
+            waiting.popleft()
+            if waiting:
+                self._start(waiting[0])
+            else:
+                del self._shells[call.lane]
 
     def _settle(self) -> None:
         self.process.kill()
         with self._lock:
             self.lost = self.lost or "The sandbox ended by itself."
-            self._shell.clear()
+            self._shells.clear()
             for call in list(self._calls.values()):
                 if call.started_at is not None:
                     self._finish(call, unknown(self.lost))
             for call in list(self._calls.values()):
                 self._calls.pop(call.call_id)
-                for queue in call.listeners:
-                    queue.put(None)
+                for waiting in call.listeners:
+                    waiting.put(None)
         self.process.close()
         self.ended.set()

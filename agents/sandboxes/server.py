@@ -21,10 +21,22 @@ from agents.sandboxes.base import (
     SandboxError,
     SandboxSpec,
     SandboxUnavailable,
+    SharedFolder,
     Upload,
 )
 from agents.sandboxes.results import result_to
-from agents.sandboxes.wire import FAULT, PIECE, Broken, Closed, Connection, PieceReader, fault_to, report_to
+from agents.sandboxes.wire import (
+    FAULT,
+    PIECE,
+    Broken,
+    Closed,
+    Connection,
+    PieceReader,
+    fault_to,
+    report_to,
+    state_to,
+    update_from,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -83,6 +95,8 @@ class Server:
             "interrupt": self._interrupt,
             "snapshot": self._snapshot,
             "read_output": self._read_output,
+            "exchange": self._exchange,
+            "make_packages": self._make_packages,
             "close": self._close,
             "sweep": self._sweep,
         }
@@ -161,6 +175,7 @@ class Server:
             request["name"],
             cast("Mapping[str, Any]", request["input"]),
             reattempt=request["reattempt"],
+            lane=request["lane"],
             on_output=on_output if request["live"] else None,
         )
         connection.send_json({"ok": result_to(result)})
@@ -174,6 +189,15 @@ class Server:
 
     def _read_output(self, connection: Connection, request: dict[str, Any]) -> None:
         _stream(connection, self._backend.read_output(request["sandbox_id"], request["path"]))
+
+    def _exchange(self, connection: Connection, request: dict[str, Any]) -> None:
+        updates = [update_from(one) for one in request["updates"]]
+        state = self._backend.exchange(request["sandbox_id"], request["folder"], updates)
+        connection.send_json({"ok": state_to(state)})
+
+    def _make_packages(self, connection: Connection, request: dict[str, Any]) -> None:
+        result = self._backend.make_packages(_spec(connection, request["spec"]), request["command"])
+        connection.send_json({"ok": result_to(result) if result else None})
 
     def _close(self, connection: Connection, request: dict[str, Any]) -> None:
         self._backend.close(request["sandbox_id"], discard=request["discard"])
@@ -196,10 +220,13 @@ def _stream(connection: Connection, pieces: Iterator[bytes]) -> None:
 
 
 def _spec(connection: Connection, record: dict[str, Any]) -> SandboxSpec:
-    def upload(index: int, path: str, size: int) -> Upload:
-        return Upload(path, size, lambda: _asked(connection, {"want": "upload", "index": index}))
+    def upload(index: int, path: str, size: int, *, executable: bool) -> Upload:
+        return Upload(path, size, lambda: _asked(connection, {"want": "upload", "index": index}), executable=executable)
 
-    uploads = [upload(index, entry["path"], entry["size"]) for index, entry in enumerate(record["uploads"])]
+    uploads = [
+        upload(index, entry["path"], entry["size"], executable=entry["executable"])
+        for index, entry in enumerate(record["uploads"])
+    ]
     return SandboxSpec(
         sandbox_id=record["sandbox_id"],
         limits=Limits(**record["limits"]),
@@ -207,7 +234,9 @@ def _spec(connection: Connection, record: dict[str, Any]) -> SandboxSpec:
         trust=record["trust"],
         uploads=tuple(uploads),
         environment=record["environment"],
+        folders=tuple(SharedFolder(**one) for one in record["folders"]),
         first=record["first"],
+        packages=tuple(record["packages"]),
     )
 
 

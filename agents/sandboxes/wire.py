@@ -6,12 +6,16 @@ A request is one JSON frame; what follows depends on the operation (see ``server
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import struct
 from typing import TYPE_CHECKING, Any
 
 from agents.sandboxes.base import (
+    FolderChange,
+    FolderState,
+    FolderUpdate,
     Limits,
     Opened,
     Report,
@@ -164,10 +168,46 @@ def spec_to(spec: SandboxSpec) -> dict[str, Any]:
         "limits": {name: getattr(spec.limits, name) for name in Limits.__dataclass_fields__},
         "network": spec.network,
         "trust": spec.trust,
-        "uploads": [{"path": upload.path, "size": upload.size} for upload in spec.uploads],
+        "uploads": [
+            {"path": upload.path, "size": upload.size, "executable": upload.executable} for upload in spec.uploads
+        ],
         "environment": dict(spec.environment),
+        "folders": [{"name": folder.name, "read_only": folder.read_only} for folder in spec.folders],
         "first": spec.first,
+        "packages": list(spec.packages),
     }
+
+
+def update_to(update: FolderUpdate) -> dict[str, Any]:
+    return {"path": update.path, "kind": update.kind, "seen": update.seen, "content": _to_text(update.content)}
+
+
+def update_from(record: dict[str, Any]) -> FolderUpdate:
+    return FolderUpdate(record["path"], record["kind"], record["seen"], _from_text(record["content"]))
+
+
+def state_to(state: FolderState) -> dict[str, Any]:
+    changes = [
+        {"path": one.path, "known": one.known, "now": one.now, "content": _to_text(one.content), "size": one.size}
+        for one in state.changes
+    ]
+    return {"known": dict(state.known), "changes": changes, "more": state.more}
+
+
+def state_from(record: dict[str, Any]) -> FolderState:
+    changes = [
+        FolderChange(one["path"], one["known"], one["now"], _from_text(one["content"]), one["size"])
+        for one in record["changes"]
+    ]
+    return FolderState(record["known"], tuple(changes), record["more"])
+
+
+def _to_text(content: bytes | None) -> str | None:
+    return None if content is None else base64.b64encode(content).decode("ascii")
+
+
+def _from_text(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
 
 
 def opened_from(record: dict[str, Any]) -> Opened:

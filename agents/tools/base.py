@@ -15,6 +15,11 @@ _TYPES = "anthropic.types.beta.beta_managed_agents_agent_toolset20260401_"
 _SCALARS: dict[Any, str] = {str: "string", bool: "boolean", int: "integer"}
 
 
+def always() -> str | None:
+    """For tools that every installation has."""
+    return None
+
+
 @dataclass(frozen=True)
 class ToolDefinition:
     """A tool of the agent toolset (spec core 5.2).
@@ -22,7 +27,8 @@ class ToolDefinition:
     ``runs``: in the session's sandbox or on the server. ``read_only``: calling it again does no
     harm. ``sdk_type``: the SDK's input class, from which the fields, their types and which are
     required are taken; ``fields`` only adds what the model should know about each.
-    ``not_offered``: why agents cannot have it yet, as a sentence; None if they can.
+    ``schema`` is for tools whose input the SDK doesn't know. ``not_offered`` says why agents can't have the tool in
+    this installation, as a sentence; None if they can.
     """
 
     name: str
@@ -30,12 +36,15 @@ class ToolDefinition:
     runs: Literal["sandbox", "server"]
     read_only: bool
     sdk_type: str = ""
+    schema: Schema | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
-    not_offered: str | None = None
+    not_offered: Callable[[], str | None] = always
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of the input. The SDK is imported at first use: that takes over a second."""
+        if self.schema is not None:
+            return dict(self.schema)
         module = sdk.part(_TYPES + self.name + "_input")
         model = getattr(module, self.sdk_type)
         properties = {}

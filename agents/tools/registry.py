@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agents.policies import TOOLSET_TYPE
 from agents.tools import toolset
 from agents.tools.base import ToolDefinition, validate_input
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 TOOLSET: dict[str, ToolDefinition] = {
     tool.name: tool
@@ -28,7 +29,19 @@ SANDBOX_TOOLS = frozenset(tool.name for tool in TOOLSET.values() if tool.runs ==
 
 def offered() -> tuple[str, ...]:
     """Names of the tools an agent can really have here."""
-    return tuple(name for name, tool in TOOLSET.items() if tool.not_offered is None)
+    return tuple(name for name, tool in TOOLSET.items() if tool.not_offered() is None)
+
+
+def missing(tools: Iterable[Mapping[str, Any]]) -> str | None:
+    """Why an agent's tools can't all be had here: only those count that were enabled by name, not by a default."""
+    for tool in tools:
+        if tool["type"] != TOOLSET_TYPE:
+            continue
+        for config in tool["configs"]:
+            why = TOOLSET[config["name"]].not_offered() if config["enabled"] else None
+            if why:
+                return why
+    return None
 
 
 def check_input(name: str, tool_input: Mapping[str, Any]) -> str | None:
@@ -36,8 +49,8 @@ def check_input(name: str, tool_input: Mapping[str, Any]) -> str | None:
     tool = TOOLSET.get(name)
     if tool is None:
         return f"There is no tool named {name}."
-    if tool.not_offered is not None:
-        return tool.not_offered
+    if why := tool.not_offered():
+        return why
     # A null is how some models leave an optional field out.
     required = tool.input_schema["required"]
     given = {key: value for key, value in tool_input.items() if value is not None or key in required}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from contract.schema import OURS
 from contract.times import timestamp, timestamp_or_none
+from credentials.scopes import FIELDS
 
 if TYPE_CHECKING:
     from credentials.models import Credential, Vault
@@ -34,4 +36,11 @@ def credential_shape(credential: Credential) -> dict[str, Any]:
         "created_at": timestamp(credential.created_at),
         "updated_at": timestamp(credential.updated_at),
         "archived_at": timestamp_or_none(credential.archived_at),
+        **_ours(credential),
     }
+
+
+def _ours(credential: Credential) -> dict[str, Any]:
+    if not credential.scope:
+        return {}
+    return {OURS: {"scope": {field: credential.scope.get(field) for field in FIELDS}}}

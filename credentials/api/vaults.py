@@ -11,6 +11,7 @@ from contract.pages import paginate
 from contract.query import Query as QueryModel
 from contract.schema import Answer, Params
 from credentials import validation, vaults
+from credentials.additions import CredentialAdditions
 from credentials.api.shapes import credential_shape, vault_shape
 
 router = Router(tags=["Vaults"])
@@ -40,11 +41,14 @@ def no_null_location(value: Any) -> Any:
 
 VaultBody = Annotated[dict[str, Any], Params("vault_create_params.VaultCreateParams")]
 VaultChange = Annotated[dict[str, Any], Params("vault_update_params.VaultUpdateParams")]
-CREATE = Params("vaults.credential_create_params.CredentialCreateParams", prepare=no_null_location)
+CREATE = Params(
+    "vaults.credential_create_params.CredentialCreateParams", prepare=no_null_location, beside=CredentialAdditions
+)
 UPDATE = Params(
     "vaults.credential_update_params.CredentialUpdateParams",
     prepare=no_null_location,
     elsewhere=frozenset({"vault_id"}),
+    beside=CredentialAdditions,
 )
 CredentialBody = Annotated[dict[str, Any], CREATE]
 CredentialChange = Annotated[dict[str, Any], UPDATE]

@@ -90,13 +90,16 @@ def register(path: Path, session_id: str, networking: Networking, grants: Sequen
     return Registered(answer["trust"], answer["placeholders"], answer["variables"])
 
 
-def report(path: Path, session_id: str, taker: str, seen: Iterable[str] = (), *, unfinished: bool = False) -> Report:
-    """The records of requests that are over, or of all; those ``seen`` are forgotten. Raises ``EgressUnavailable``.
+def report(
+    path: Path, session_id: str, taker: str, seen: Iterable[str] = (), *, unfinished_before: float | None = None
+) -> Report:
+    """The records of requests that are over, or of all that began before a time; those ``seen`` are forgotten.
 
     A record goes to one ``taker``. ``again`` in it: another one had it before and may have stored it.
+    Raises ``EgressUnavailable``.
     """
-    told = {"op": "report", "session": session_id, "taker": taker, "seen": list(seen), "unfinished": unfinished}
-    answer = _ask(path, told)
+    told = {"session": session_id, "taker": taker, "seen": list(seen), "unfinished_before": unfinished_before}
+    answer = _ask(path, {"op": "report", **told})
     return Report(answer["known"], answer["omitted"], answer["records"])
 
 

@@ -98,7 +98,7 @@ class Control:
             if not session.records.under_way:
                 break
             await asyncio.sleep(SETTLE_SECONDS)
-        taken = session.records.take(told["taker"], told["seen"], unfinished=told["unfinished"])
+        taken = session.records.take(told["taker"], told["seen"], unfinished_before=told["unfinished_before"])
         omitted, session.records.omitted = session.records.omitted, 0
         records = [{**_shown(record, session), "again": again} for record, again in taken]
         return {"known": True, "omitted": omitted, "records": records}

@@ -26,7 +26,9 @@ log = logging.getLogger("holdfast.egress")
 ASK_SECONDS = 20.0
 ANSWER_BYTES = 64 * 1024
 URL = re.compile(r"https?://[^\s'\",|<>\]]+")
-PIP_OWN = "from pip._internal.models.index import PyPI as i\nprint(i.url)\nprint('https://' + i.file_storage_domain)\n"
+PIP_OWN = (
+    "from pip._internal.models.index import PyPI as i\nprint(i.simple_url)\nprint('https://' + i.file_storage_domain)\n"
+)
 # What to ask each manager, all of them without the network.
 QUESTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "pip": (("python3", "-m", "pip", "config", "list"), ("python3", "-c", PIP_OWN)),
@@ -59,6 +61,8 @@ class Packages:
         for name, urls in zip(QUESTIONS, asked, strict=False):
             if name in VARIABLES and urls:
                 self.variables[VARIABLES[name]] = _without_sign_in(urls[0])
+                if name == "pip" and urls[0].startswith("http://"):  # which pip refuses unless told
+                    self.variables["PIP_TRUSTED_HOST"] = urlsplit(urls[0]).hostname or ""
         log.info("package managers of this machine use: %s", ", ".join(sorted(self.hosts)) or "no host")
 
     async def _urls(self, name: str) -> list[str]:

@@ -63,8 +63,10 @@ class Records:
     def under_way(self) -> bool:
         return any(not record.over for record in self._kept.values())
 
-    def take(self, taker: str, seen: Iterable[str], *, unfinished: bool = False) -> list[tuple[Record, bool]]:
-        """Forget those ``seen``, which were stored; then everything that is over, or simply everything.
+    def take(
+        self, taker: str, seen: Iterable[str], *, unfinished_before: float | None = None
+    ) -> list[tuple[Record, bool]]:
+        """Forget those ``seen``, which were stored; then everything that is over, or everything that began before.
 
         Beside each record: whether another taker had it before, and may have stored it.
         """
@@ -73,7 +75,8 @@ class Records:
         now, found = time.monotonic(), []
         for record in self._kept.values():
             other, at = self._taken.get(record.id, (taker, now))
-            if (record.over or unfinished) and (other == taker or now - at > TAKEN_SECONDS):
+            wanted = record.over if unfinished_before is None else record.at < unfinished_before
+            if wanted and (other == taker or now - at > TAKEN_SECONDS):
                 self._taken[record.id] = (taker, now)
                 found.append((record, other != taker))
         return found

@@ -26,3 +26,8 @@ class KeptAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status} for {self.request_id}"
+
+    @property
+    def seal_owner(self) -> str:
+        """What the body is bound to: known before the row is, and the same after it was replaced."""
+        return f"{self.api_key_id} {self.key}"

@@ -12,8 +12,8 @@ from contract.pages import Page, paginate
 from contract.query import Query as QueryModel
 from contract.query import Range
 from contract.schema import Answer, Params, sdk_type
-from sessions import actions, inbox
-from sessions.events import OPS_PREFIX, is_ops, wire
+from sessions import inbox
+from sessions.events import OPS_PREFIX, is_ops, own_wire, wire
 from sessions.finding import bare_session, find_thread
 from sessions.models import Event
 
@@ -55,7 +55,6 @@ class ListQuery(Range, PageQuery):
 @router.post("/{session_id}/events", response=SentAnswer, operation_id="sessions.events.send")
 def send(request: Request, session_id: str, body: Body[SendBody]) -> dict[str, Any]:
     session = bare_session(session_id, request.acting)
-    actions.check_content(body["events"], "events")
     return {"data": [wire(event) for event in inbox.send(session, body["events"], request.acting)]}
 
 
@@ -75,7 +74,7 @@ def list_thread_events(request: Request, session_id: str, thread_id: str, query:
     """One thread's own events, oldest first."""
     thread = find_thread(session_id, thread_id, request.acting)
     rows = Event.objects.filter(session_id=session_id, thread=thread).exclude(type__startswith=OPS_PREFIX)
-    return _page(rows, f"events:{thread_id}", query, "asc", {}).answer(wire)
+    return _page(rows, f"events:{thread_id}", query, "asc", {}).answer(own_wire)
 
 
 def _page(

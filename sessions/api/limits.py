@@ -1,4 +1,4 @@
-"""``/v1/x/limits``: caps of the workspace, and what applies to a session. Ours, not the hosted API's."""
+"""``/v1/x/…``: caps of the workspace and of a session, another try of a turn. Ours, not the hosted API's."""
 
 from typing import Any
 
@@ -8,7 +8,9 @@ from agents.models import Workspace
 from contract.http import Request
 from contract.limits import Limits, Ours
 from contract.roles import Permission
-from sessions import caps
+from sessions import actions, caps
+from sessions.api.sessions import SessionAnswer
+from sessions.api.shapes import session_shape
 from sessions.finding import bare_session
 
 router = Router(tags=["Limits"])
@@ -39,6 +41,12 @@ def update(request: Request, body: LimitsBody) -> dict[str, Any]:
 def of_session(request: Request, session_id: str) -> dict[str, Any]:
     """Every level's caps; in ``effective`` the tightest of each kind and what is used up of it."""
     return caps.overview(bare_session(session_id, request.acting))
+
+
+@router.post("/sessions/{session_id}/retry", response=SessionAnswer, operation_id="x.sessions.retry")
+def retry(request: Request, session_id: str) -> dict[str, Any]:
+    """Ask again where a turn gave up (``retries_exhausted``), without another message."""
+    return session_shape(actions.retry_session(session_id, request.acting))
 
 
 def _shape(workspace: Workspace) -> dict[str, Any]:

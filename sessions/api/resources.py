@@ -5,11 +5,9 @@ from typing import Annotated, Any
 from ninja import Body, Query, Router
 from pydantic import Field
 
-from contract.errors import InvalidRequest
 from contract.http import Request
 from contract.pages import paginate
 from contract.query import Query as QueryModel
-from contract.roles import Permission
 from contract.schema import Answer, Params
 from sessions import resources
 from sessions.api.shapes import resource_shape
@@ -26,13 +24,10 @@ ResourceAnswer = Annotated[dict[str, Any], Answer(RESOURCE)]
 ResourcePage = Annotated[dict[str, Any], Answer(RESOURCE, page=True)]
 DeleteAnswer = Annotated[dict[str, Any], Answer(DELETED)]
 AddBody = Annotated[dict[str, Any], Params("sessions.resource_add_params.ResourceAddParams")]
+UpdateBody = Annotated[
+    dict[str, Any], Params("sessions.resource_update_params.ResourceUpdateParams", elsewhere=frozenset({"session_id"}))
+]
 MAX_PAGE = 1000
-
-
-class UpdateBody(QueryModel):
-    """The SDK's type also has the path's session_id, which is not in the body."""
-
-    authorization_token: str
 
 
 class ListQuery(QueryModel):
@@ -64,10 +59,8 @@ def retrieve(request: Request, session_id: str, resource_id: str) -> dict[str, A
 
 @router.post("/{session_id}/resources/{resource_id}", response=ResourceAnswer, operation_id="sessions.resources.update")
 def update(request: Request, session_id: str, resource_id: str, body: Body[UpdateBody]) -> dict[str, Any]:
-    """Tokens belong to repositories, which this version doesn't mount."""
-    request.acting.require(Permission.OPERATE)
-    resources.find_resource(bare_session(session_id, request.acting), resource_id)
-    raise InvalidRequest(f"Resource {resource_id} is a file; only github_repository resources have a token.")
+    """Rotate a repository's token."""
+    return resource_shape(resources.rotate_token(session_id, resource_id, body["authorization_token"], request.acting))
 
 
 @router.delete("/{session_id}/resources/{resource_id}", response=DeleteAnswer, operation_id="sessions.resources.delete")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from ninja import Body, Query, Router
 from pydantic import Field
 
-from contract.errors import InvalidRequest
+from agents import bodies
 from contract.http import Request
 from contract.pages import paginate
 from contract.query import Range
@@ -21,25 +21,14 @@ SESSION = "beta_managed_agents_session.BetaManagedAgentsSession"
 SessionAnswer = Annotated[dict[str, Any], Answer(SESSION)]
 SessionPage = Annotated[dict[str, Any], Answer(SESSION, page=True)]
 DeleteAnswer = Annotated[dict[str, Any], Answer("beta_managed_agents_deleted_session.BetaManagedAgentsDeletedSession")]
-CLEARABLE = ("tools", "mcp_servers", "skills")
-
-
-def nulls_clear(body: Any) -> Any:
-    """In overrides the API takes null where the SDK's types know only empty lists (spec core 8.3)."""
-    agent = body.get("agent") if isinstance(body, dict) else None
-    if not isinstance(agent, dict) or agent.get("type") != "agent_with_overrides":
-        return body
-    if "model" in agent and agent["model"] is None:
-        raise InvalidRequest("agent.model: can't be cleared", error_code="agent_model_required")
-    cleared: dict[str, Any] = {field: [] for field in CLEARABLE if field in agent and agent[field] is None}
-    return {**body, "agent": {**agent, **cleared}}
-
-
 CreateBody = Annotated[
     dict[str, Any],
-    Params("session_create_params.SessionCreateParams", prepare=nulls_clear, beside=SessionAdditions),
+    Params("session_create_params.SessionCreateParams", prepare=bodies.session_body, beside=SessionAdditions),
 ]
-UpdateBody = Annotated[dict[str, Any], Params("session_update_params.SessionUpdateParams", beside=SessionAdditions)]
+UpdateBody = Annotated[
+    dict[str, Any],
+    Params("session_update_params.SessionUpdateParams", prepare=bodies.session_body, beside=SessionAdditions),
+]
 
 
 class ListQuery(Range):
@@ -64,8 +53,6 @@ def list_sessions(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
     """Newest first unless ``order=asc``; pages forward and back."""
     bounds = query.bounds()
     rows = sessions_of(request.acting).filter(**_filters(query))
-    if query.memory_store_id:
-        rows = rows.none()  # this version mounts no memory stores
     found = paginate(
         rows,
         kind="sessions",
@@ -84,6 +71,8 @@ def _filters(query: ListQuery) -> dict[str, Any]:
         wanted["agent_id"] = query.agent_id
         if query.agent_version is not None:
             wanted["agent_version"] = query.agent_version
+    if query.memory_store_id is not None:
+        wanted["resources__store_id"] = query.memory_store_id
     if query.deployment_id is not None:
         wanted["deployment_id"] = query.deployment_id
     if query.statuses:

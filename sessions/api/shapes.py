@@ -33,7 +33,7 @@ def session_shape(session: Session) -> dict[str, Any]:
         "resources": [resource_shape(resource) for resource in session.resources.all()],
         "vault_ids": session.vault_ids,
         "budget": session.budget,
-        "outcome_evaluations": [],
+        "outcome_evaluations": session.outcomes,
         "stats": {
             "active_seconds": round(sum(_active(thread, now) for thread in session.threads.all()), 3),
             "duration_seconds": _duration(session, now),
@@ -65,7 +65,7 @@ def thread_shape(thread: Thread) -> dict[str, Any]:
         "parent_thread_id": thread.parent_id,
         "agent": thread.agent,
         "status": thread.status,
-        "workflow_run_id": None,
+        "workflow_run_id": thread.workflow_run_id or None,
         "stats": stats if ran else None,
         "usage": spent(thread).wire(active) if rested else None,
         "created_at": timestamp(thread.created_at),
@@ -75,11 +75,18 @@ def thread_shape(thread: Thread) -> dict[str, Any]:
 
 
 def resource_shape(resource: Resource) -> dict[str, Any]:
-    """``mount_path`` is what was asked for; ``sessions.mounts.in_sandbox`` says where that is."""
+    """``mount_path`` of a file is what was asked for; ``sessions.mounts.in_sandbox`` says where that is.
+
+    A memory store has neither an id nor times of its own, and a repository's token is never shown.
+    """
+    if resource.kind == "memory_store":
+        shown = {"type": resource.kind, "memory_store_id": resource.store_id, **resource.details}
+        return {**shown, "mount_path": resource.mount_path}
+    what = {"file_id": resource.file_id} if resource.kind == "file" else resource.details
     return {
         "id": resource.pk,
-        "type": "file",
-        "file_id": resource.file_id,
+        "type": resource.kind,
+        **what,
         "mount_path": resource.mount_path,
         "created_at": timestamp(resource.created_at),
         "updated_at": timestamp(resource.updated_at),

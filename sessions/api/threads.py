@@ -5,12 +5,11 @@ from typing import Annotated, Any, Literal
 from ninja import Query, Router
 from pydantic import Field
 
-from contract.errors import InvalidRequest
 from contract.http import Request
 from contract.pages import paginate
 from contract.query import Query as QueryModel
-from contract.roles import Permission
 from contract.schema import Answer
+from sessions import threads
 from sessions.api.shapes import thread_shape
 from sessions.finding import bare_session, find_thread
 from sessions.models import Thread
@@ -50,7 +49,4 @@ def retrieve(request: Request, session_id: str, thread_id: str) -> dict[str, Any
     "/{session_id}/threads/{thread_id}/archive", response=ThreadAnswer, operation_id="sessions.threads.archive"
 )
 def archive(request: Request, session_id: str, thread_id: str) -> dict[str, Any]:
-    """Every thread of this version is a primary one, and those end with their session."""
-    request.acting.require(Permission.OPERATE)
-    find_thread(session_id, thread_id, request.acting)
-    raise InvalidRequest(f"Thread {thread_id} is the session's primary thread; archive the session instead.")
+    return thread_shape(threads.archive_thread(session_id, thread_id, request.acting))

@@ -1,4 +1,4 @@
-"""``/v1/organizations/webhooks`` (spec advanced 15.3): checked, but this version delivers nothing."""
+"""``/v1/organizations/webhooks`` (spec advanced 15.3): endpoints for the organization's five event types."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,9 @@ from contract.http import Request
 from contract.query import Query as QueryModel
 from contract.roles import Permission
 from contract.schema import Answer, Params
-from sessions.api import later
+from sessions.models import WebhookEndpoint
+from sessions.webhooks import endpoints
+from sessions.webhooks.shapes import endpoint_shape
 
 router = Router(tags=["Webhooks"])
 
@@ -37,32 +39,48 @@ class ListQuery(QueryModel):
 
 @router.post("", response=NewAnswer, operation_id="organizations.webhooks.create")
 def create(request: Request, body: Body[CreateBody]) -> dict[str, Any]:
-    """Refused: nothing would be delivered."""
-    later.refuse("Webhooks", request.acting, Permission.ADMINISTER)
+    """The only answer that holds the signing secret."""
+    endpoint, secret = endpoints.create(body, request.acting, organization=True)
+    return {**endpoint_shape(endpoint), "signing_secret": secret}
 
 
 @router.get("", response=EndpointPage, operation_id="organizations.webhooks.list")
 def list_endpoints(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
-    """Empty. This list has the older pagination by ids."""
+    """This list has the older pagination, by ids."""
     request.acting.require(Permission.ADMINISTER)
-    if query.after_id is not None or query.before_id is not None:
-        raise InvalidRequest(f"{'before_id' if query.after_id is None else 'after_id'}: names no endpoint of this list")
-    return {"data": [], "next_page": None, "has_more": False, "first_id": None, "last_id": None}
+    rows = WebhookEndpoint.objects.filter(workspace_id=request.acting.workspace_id, organization=True)
+    found = list(rows.order_by(*(("created_at", "id") if query.order == "asc" else ("-created_at", "-id"))))
+    places = {endpoint.pk: place for place, endpoint in enumerate(found)}
+    first, last = 0, len(found)
+    for field, named in (("after_id", query.after_id), ("before_id", query.before_id)):
+        if named is not None and named not in places:
+            raise InvalidRequest(f"{field}: names no endpoint of this list")
+    first = places[query.after_id] + 1 if query.after_id else first
+    last = places[query.before_id] if query.before_id else last
+    shown = found[first:last][: query.limit or 20]
+    return {
+        "data": [endpoint_shape(endpoint) for endpoint in shown],
+        "next_page": None,
+        "has_more": len(found[first:last]) > len(shown),
+        "first_id": shown[0].pk if shown else None,
+        "last_id": shown[-1].pk if shown else None,
+    }
 
 
 @router.get("/{endpoint_id}", response=EndpointAnswer, operation_id="organizations.webhooks.retrieve")
 def retrieve(request: Request, endpoint_id: str) -> dict[str, Any]:
-    later.missing("webhook endpoint", endpoint_id)
+    return endpoint_shape(endpoints.find(endpoint_id, request.acting, organization=True))
 
 
 @router.post("/{endpoint_id}", response=EndpointAnswer, operation_id="organizations.webhooks.update")
 def update(request: Request, endpoint_id: str, body: Body[UpdateBody]) -> dict[str, Any]:
-    later.missing("webhook endpoint", endpoint_id)
+    return endpoint_shape(endpoints.update(endpoint_id, body, request.acting, organization=True))
 
 
 @router.delete("/{endpoint_id}", response=DeleteAnswer, operation_id="organizations.webhooks.delete")
 def delete(request: Request, endpoint_id: str) -> dict[str, Any]:
-    later.missing("webhook endpoint", endpoint_id)
+    endpoints.delete(endpoint_id, request.acting, organization=True)
+    return {"id": endpoint_id, "type": "webhook_endpoint_deleted"}
 
 
 @router.post(
@@ -71,4 +89,4 @@ def delete(request: Request, endpoint_id: str) -> dict[str, Any]:
     operation_id="organizations.webhooks.regenerate_signing_secret",
 )
 def regenerate_signing_secret(request: Request, endpoint_id: str) -> dict[str, Any]:
-    later.missing("webhook endpoint", endpoint_id)
+    return {"signing_secret": endpoints.regenerate_secret(endpoint_id, request.acting, organization=True)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from contract.schema import OURS
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sessions.harness.state import Call, Failure, ThreadState
+    from sessions.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,40 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class TakeMessages:
-    """Take the queued messages into the running turn's successor, without going idle between."""
+    """Take queued messages in without going idle: other agents' before the next request, people's after the turn."""
 
     messages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Grade:
+    """Evaluate the outcome that the thread works for."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
-    """Tell of a failed request and wait until ``at`` before the next."""
+    """Tell of a failed request and wait until ``at`` before the next; ``of``: attempts in all."""
 
     failure: Failure
     at: datetime
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class FallBack:
+    """Go on with another model, for this one has failed for good."""
+
+    failure: Failure
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Close what is open and rest with this reason, for going on does harm."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +115,7 @@ class Wait:
 class Finish:
     """Go idle with ``stop_reason``. ``error`` is told first; ``dropped`` queued messages with it.
 
-    ``cap``: what stopped the thread, told on an event of its own. ``until``: when a wait for a person ends.
+    ``cap``: what stopped the thread, told on an event of its own.
     """
 
     stop_reason: dict[str, Any]
@@ -100,13 +123,29 @@ class Finish:
     error: dict[str, Any] | None = None
     dropped: tuple[str, ...] = field(default=())
     cap: Reached | None = None
-    until: datetime | None = None
 
 
 Action = (
-    CloseRequest | Interrupt | CallModel | Remind | Compact | RunTool | Refuse | TakeMessages | Retry | Wait | Finish
+    CloseRequest
+    | Interrupt
+    | CallModel
+    | Remind
+    | Compact
+    | RunTool
+    | Refuse
+    | TakeMessages
+    | Grade
+    | Retry
+    | FallBack
+    | Park
+    | Wait
+    | Finish
 )
 
+PARKED = (
+    "{} workers in a row died while they worked on this session, and nothing got done between. It rests now, so that "
+    "it takes no more with it. Look at the server's log, then try again or send a message."
+)
 ERROR_TYPES = {
     "overloaded": "model_overloaded_error",
     "rate_limited": "model_rate_limited_error",
@@ -121,6 +160,8 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     """
     if state.status in ("idle", "terminated"):
         return []
+    if state.takeovers >= limits.takeovers:
+        return [Park(PARKED.format(state.takeovers))]
     if state.open_request is not None:
         return [CloseRequest(state.open_request)]
     if state.interrupts:
@@ -131,7 +172,7 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
             return [Wait(state.wake_at)]
         return [_stopped(state, limits, now) or CallModel(resume=True)]
     if state.calls:
-        return _calls(state, limits, now)
+        return _calls(state)
     if not state.asked:
         return _end_of_turn(state)
     if state.failure is not None:
@@ -149,7 +190,9 @@ def _next_request(state: ThreadState, limits: Limits, now: datetime) -> Action:
         if stuck.reminded:
             return _give_up(state, "tool_use_limit_reached_error", stuck.reason, {"loop": stuck.kind})
         return Remind(stuck.kind, stuck.reminder)
-    return _make_room(state, limits) if state.context_tokens >= limits.compact_at else CallModel()
+    if state.context_tokens >= limits.compact_at:
+        return _make_room(state, limits)
+    return TakeMessages(tuple(state.mail)) if state.mail else CallModel()
 
 
 def _stopped(state: ThreadState, limits: Limits, now: datetime) -> Finish | None:
@@ -163,7 +206,7 @@ def _stopped(state: ThreadState, limits: Limits, now: datetime) -> Finish | None
     return None if cap is None else Finish({**ev.BUDGET_REACHED, OURS: cap.note()}, cap=cap)
 
 
-def _calls(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
+def _calls(state: ThreadState) -> list[Action]:
     ready: list[Action] = []
     waiting: list[str] = []
     for call in state.calls.values():
@@ -171,16 +214,16 @@ def _calls(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
             waiting.append(call.id)
         else:
             ready.append(RunTool(call) if call.verdict == "allow" else Refuse(call))
-    patience = limits.caps.approval_seconds
-    until = None if patience is None else now + timedelta(seconds=patience)
-    return ready or [Finish(ev.requires_action(waiting), until=until)]
+    return ready or [Finish(ev.requires_action(waiting))]
 
 
 def _end_of_turn(state: ThreadState) -> list[Action]:
-    if state.queue:
-        return [TakeMessages(tuple(state.queue))]
+    if state.queue or state.mail:
+        return [TakeMessages((*state.queue, *state.mail))]
     if state.stop_reason == "refusal":
         return [Finish({"type": "refusal"}, stop_details=state.stop_details)]
+    if state.outcome is not None and not state.others_work:
+        return [Grade(state.outcome)]
     return [Finish(ev.END_TURN)]
 
 
@@ -195,7 +238,9 @@ def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action
     if failure.kind == "context_exceeded":
         return [_make_room(state, limits)]
     if failure.retryable and failure.attempt < limits.model_attempts:
-        return [Retry(failure, retry_at(failure, limits, state.thread_id))]
+        return [Retry(failure, retry_at(failure, limits, state.thread_id), limits.model_attempts)]
+    if state.fallback < len(limits.fallbacks):
+        return [FallBack(failure, limits.fallbacks[state.fallback])]
     error_type = ERROR_TYPES.get(failure.kind, "model_request_failed_error")
     return [_give_up(state, error_type, failure.message)]
 

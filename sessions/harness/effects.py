@@ -16,29 +16,34 @@ from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnI
 from agents.tools import registry as tools
 from contract import ids
 from sessions import events as ev
-from sessions import log
+from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import compaction
+from sessions.harness import compaction, grading, reports
 from sessions.harness import decide as do
+from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands
+from sessions.harness.keeping import bounded
 from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
-from sessions.inbox import interrupted_result
+from sessions.harness.team import TeamWork
+from sessions.intake import interrupted_result
 from sessions.models import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from agents.providers.base import Provider
     from agents.sandboxes.base import CallResult
     from sessions.harness.lease import Lease
     from sessions.harness.prompt import Prompt
     from sessions.harness.spec import TurnSpec
-    from sessions.harness.state import Call, Failure, ThreadState
+    from sessions.harness.state import Call, ThreadState
 
 logger = logging.getLogger(__name__)
 
+COUNTED = {"web_search": "web_search_requests", "web_fetch": "web_fetch_requests"}  # in a session's usage
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 1.0  # how often a wait looks into the log for an interrupt whose nudge got lost
 
@@ -56,6 +61,7 @@ class Effects:
     def __init__(self, lease: Lease, spec: TurnSpec, state: ThreadState, prompt: Prompt) -> None:
         self.lease, self.spec, self.state, self.prompt = lease, spec, state, prompt
         self.hands = Hands(Turn(spec, state, lease))
+        self.team = TeamWork(spec, lease)
         self._looked_at = time.monotonic()
 
     def perform(self, actions: Sequence[do.Action]) -> list[Event]:
@@ -66,31 +72,45 @@ class Effects:
         match actions[0]:
             case do.CallModel(resume):
                 return self._call_model(resume=resume)
-            case do.Remind(kind, text):
-                return self._append([Draft(ev.OPS_REMINDER, {"kind": kind, "text": text})])
             case do.Compact():
                 return self._compact()
             case do.RunTool() | do.Refuse():
                 return self._answer_calls(actions)
             case do.CloseRequest(request_id):
-                return self._append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
+                return self.append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
             case do.Interrupt() as interrupt:
                 return self._interrupt(interrupt)
-            case do.TakeMessages(messages):
-                return self._append([_processed(messages)])
-            case do.Retry(failure, at):
-                return self._retry(failure, at.isoformat())
+            case do.TakeMessages() | do.Remind() as note:
+                return self.append([_note(note)])
+            case do.Grade(wanted):
+                return grading.Grader(self, wanted).run()
+            case do.Retry() | do.FallBack() as failed:
+                return self._retry(failed) if isinstance(failed, do.Retry) else self._fall_back(failed)
+            case do.Park(reason):
+                return self.give_up(reason)
             case do.Finish() as finish:
                 return self._finish(finish)
             case do.Wait(until):
                 raise AssertionError(f"The runner waits by itself (until {until}).")
 
-    def _append(self, drafts: list[Draft], *, expect_seq: int | None = None) -> list[Event]:
+    def append(self, drafts: list[Draft], *, expect_seq: int | None = None) -> list[Event]:
         return log.append(self.spec.session_id, self.spec.thread_id, drafts, lease=self.lease, expect_seq=expect_seq)
 
     @property
     def _speed(self) -> str:
-        return str(self.spec.model.get("speed") or "standard")
+        return str(self.model.get("speed") or "standard")
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """The model to ask: the agent's own, or the one it fell back to, without the former's speed and place."""
+        if self.state.fallback == 0:
+            return self.spec.model
+        return {"id": self.spec.fallbacks[self.state.fallback - 1], "effort": self.spec.model.get("effort")}
+
+    def provider(self) -> Provider:
+        if self.state.fallback == 0:
+            return self.spec.provider
+        return specs.provider(self.model["id"], self.spec.workspace_id)
 
     def _about(self, **fields: Any) -> dict[str, Any]:
         return {"session_thread_id": self.spec.thread_id, "agent_name": self.spec.agent_name, **fields}
@@ -100,43 +120,43 @@ class Effects:
     def _call_model(self, *, resume: bool) -> list[Event]:
         names = Ids(request=ids.event_id(), message=ids.event_id(), thinking=ids.event_id())
         opening = [Draft(ev.THREAD_RUNNING, self._about())] if resume else []
-        stored = self._append([*opening, Draft(ev.MODEL_START, id=names.request)])
+        stored = self.append([*opening, Draft(ev.MODEL_START, id=names.request)])
         connection.close()  # back to the pool: the model may take minutes
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
         try:
-            reply = self.spec.provider.stream(self._request(), preview.part, self._should_stop)
+            reply = self.provider().stream(self._request(), preview.part, self.should_stop)
             preview.flush()
             drafts = self._reply(names, reply, preview.first_token_ms)
         except ProviderError as error:
             drafts = [failed_request(names.request, error, self._speed)]
         except TurnInterrupted:
             drafts = [request_end(names.request, Usage(), self._speed, {}, is_error=True)]
-        return stored + self._append(drafts)
+        return stored + self.append(drafts)
 
     def _compact(self) -> list[Event]:
         """Ask for a summary in a request of its own, and log that the prompt now starts from it."""
         start_id = ids.event_id()
-        stored = self._append([Draft(ev.MODEL_START, id=start_id)])
+        stored = self.append([Draft(ev.MODEL_START, id=start_id)])
         connection.close()
         messages = compaction.request(self.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS)
-        request = ModelRequest(model=self.spec.model["id"], messages=messages, speed=self._speed)
+        request = ModelRequest(model=self.model["id"], messages=messages, speed=self._speed)
         try:
-            reply = self.spec.provider.stream(request, lambda part: None, self._should_stop)
+            reply = self.provider().stream(request, lambda part: None, self.should_stop)
             drafts = self._summary(start_id, reply)
         except ProviderError as error:
             drafts = [failed_request(start_id, error, self._speed)]
         except TurnInterrupted:
             drafts = [request_end(start_id, Usage(), self._speed, {}, is_error=True)]
-        return stored + self._append(drafts)
+        return stored + self.append(drafts)
 
     def _summary(self, start_id: str, reply: ModelReply) -> list[Draft]:
         text = "\n".join(block["text"] for block in reply.content if block["type"] == "text").strip()
-        private = {"usage": spent(reply.usage), "cost": self._cost(reply)}
+        private = {"usage": spent(reply.usage), "cost": self.cost(reply)}
         end = request_end(start_id, reply.usage, reply.speed, private)
         return [end, Draft(ev.COMPACTED, private={"summary": text or "(The model gave no summary.)"})]
 
     def _request(self) -> ModelRequest:
-        model = self.spec.model
+        model = self.model
         return ModelRequest(
             model=model["id"],
             messages=list(self.prompt.messages),
@@ -148,17 +168,17 @@ class Effects:
         )
 
     def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Draft]:
-        judging = Permissions(self.spec, self._should_stop)
+        judging = Permissions(self.spec, self.should_stop)
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge)
-        return [*builder.drafts(reply, self._cost(reply), first_token_ms), *judging.spent()]
+        return [*builder.drafts(reply, self.cost(reply), first_token_ms), *judging.spent()]
 
-    def _cost(self, reply: ModelReply) -> str | None:
+    def cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""
-        geo = self.spec.model.get("inference_geo")
+        geo = self.model.get("inference_geo")
         cost = pricing.price(reply.model, reply.usage, speed=reply.speed, geo=geo)
         return str(cost) if cost is not None else None
 
-    def _should_stop(self) -> bool:
+    def should_stop(self) -> bool:
         """True once the lease is lost or an interrupt is on the log."""
         if not self.lease.should_stop() and time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._looked_at = time.monotonic()
@@ -172,15 +192,19 @@ class Effects:
     def _answer_calls(self, actions: Sequence[do.Action]) -> list[Event]:
         refused = [action.call for action in actions if isinstance(action, do.Refuse)]
         ready = [action.call for action in actions if isinstance(action, do.RunTool)]
-        stored = self._append([self._refusal(call) for call in refused]) if refused else []
+        stored = self.append([self._refusal(call) for call in refused]) if refused else []
+        for call in ready:
+            if call.type == ev.OPS_TEAM_USE:
+                stored += self.team.perform(call)
+        ready = [call for call in ready if call.type != ev.OPS_TEAM_USE]
         sendable: list[Call] = []
         for hand, calls in self.hands.sort(ready):
             try:
                 if drafts := hand.open():
-                    stored += self._append(drafts)
+                    stored += self.append(drafts)
                 sendable += calls
             except CannotCarryOut as error:
-                stored += self._append([_error_result(call, str(error)) for call in calls])
+                stored += self.append([_error_result(call, str(error)) for call in calls])
         return stored + self._run(sendable)
 
     def _run(self, calls: list[Call]) -> list[Event]:
@@ -197,8 +221,8 @@ class Effects:
             for future in done:
                 stored += self._finished(running.pop(future), future)
             if drafts := self.hands.tend():
-                stored += self._append(drafts)
-            if running and self._should_stop() and not told:
+                stored += self.append(drafts)
+            if running and self.should_stop() and not told:
                 told = True
                 self._stop_hands()
         return stored
@@ -213,11 +237,18 @@ class Effects:
         try:
             result = future.result()
         except CannotCarryOut as error:
-            return self._append([_error_result(call, str(error))])
-        private = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
+            return self.append([_error_result(call, str(error))])
+        private: dict[str, Any] = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
+        if counter := COUNTED.get(call.name) if call.type == ev.TOOL_USE else None:
+            private |= {"usage": {counter: 1}, "cost": "0"}
         drafts = self.hands.of(call).finished(call, result)
-        told = ev.result_draft(call.type, call.id, result.content, is_error=result.is_error, private=private)
-        return self._append([*drafts, told])
+        stored: list[Event] = []
+        content = bounded(result.content, call, self.spec, self.hands, lambda news: stored.extend(self._told(news)))
+        told = ev.result_draft(call.type, call.id, content, is_error=result.is_error, private=private)
+        return [*stored, *self.append([*drafts, told])]
+
+    def _told(self, drafts: list[Draft]) -> list[Event]:
+        return self.append(drafts) if drafts else []
 
     def _refusal(self, call: Call) -> Draft:
         return _error_result(call, call.refusal or policies.refusal(call.name))
@@ -228,20 +259,33 @@ class Effects:
         """Spec core 10.7: close the calls, tell of the interrupt, end the turn; then the next one."""
         drafts = [interrupted_result(call.type, call.id) for call in interrupt.calls]
         drafts.append(_processed(interrupt.interrupts))
+        if self.state.outcome is not None:
+            drafts.append(grading.evaluation_end(self.state.outcome, "interrupted", "The work was interrupted."))
         drafts.append(Draft(ev.THREAD_IDLE, self._about(stop_reason=ev.END_TURN, stop_details=None)))
         if interrupt.messages:
             drafts += [_processed(interrupt.messages), Draft(ev.THREAD_RUNNING, self._about())]
-        return self._append(drafts)
+        return self.append(drafts)
 
-    def _retry(self, failure: Failure, wake_at: str) -> list[Event]:
+    def _retry(self, retry: do.Retry) -> list[Event]:
+        failure = retry.failure
         error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
         error = do.session_error(error_type, failure.message, "retrying")
-        return self._append(
+        seconds = round((retry.at - self.lease.now()).total_seconds(), 1)
+        about = {"attempt": failure.attempt + 1, "of": retry.of, "seconds": max(0.0, seconds), "kind": failure.kind}
+        return self.append(
             [
                 Draft(ev.SESSION_ERROR, {"error": error}),
-                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": wake_at}),
+                Draft(ev.OPS_RETRY, about),
+                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": retry.at.isoformat()}),
             ]
         )
+
+    def _fall_back(self, fall_back: do.FallBack) -> list[Event]:
+        failure = fall_back.failure
+        error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
+        error = do.session_error(error_type, failure.message, "retrying")
+        told = {"from": self.model["id"], "to": fall_back.model, "reason": failure.message}
+        return self.append([Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.OPS_FALLBACK, told)])
 
     def _finish(self, finish: do.Finish) -> list[Event]:
         """Go idle, unless something arrived since this was decided."""
@@ -251,8 +295,17 @@ class Effects:
         if finish.cap:
             drafts.append(Draft(ev.OPS_LIMIT_REACHED, {**finish.cap.note(), "message": finish.cap.sentence()}))
         about = self._about(stop_reason=finish.stop_reason, stop_details=finish.stop_details)
-        private = {"wake_at": finish.until.isoformat()} if finish.until else None
-        return self._append([*drafts, Draft(ev.THREAD_IDLE, about, private=private)], expect_seq=self.state.seq)
+        drafts.append(Draft(ev.THREAD_IDLE, about))
+        if self.spec.leads:
+            return self.append(drafts, expect_seq=self.state.seq)
+        return self._rest(drafts, finish, expect_seq=self.state.seq)
+
+    def _rest(self, drafts: list[Draft], finish: do.Finish, *, expect_seq: int | None) -> list[Event]:
+        """The end of a child's turn: it reports to the thread that started it; one that failed ends (advanced 8.7)."""
+        report = reports.report(finish.stop_reason, finish.error, self.prompt.last_reply())
+        if report is not None and (report.failed or self.spec.workflow):
+            drafts.append(Draft(ev.THREAD_TERMINATED, self._about()))
+        return threads.rest(self.lease, drafts, report, expect_seq=expect_seq)
 
     def give_up(self, message: str) -> list[Event]:
         """After a fault of our own: close what is open and go idle, so that a person can decide."""
@@ -262,12 +315,22 @@ class Effects:
         drafts += [interrupted_result(call.type, call.id) for call in self.state.calls.values()]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
-        return self._append([*drafts, Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.THREAD_IDLE, about)])
+        drafts += [Draft(ev.OPS_PARKED, {"reason": message}), Draft(ev.SESSION_ERROR, {"error": error})]
+        drafts.append(Draft(ev.THREAD_IDLE, about))
+        if self.spec.leads:
+            return self.append(drafts)
+        return self._rest(drafts, do.Finish(ev.RETRIES_EXHAUSTED, error=error), expect_seq=None)
 
 
 def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:
     payload: dict[str, Any] = {"event_ids": list(event_ids)}
     return Draft(ev.OPS_PROCESSED, {**payload, "dropped": True} if dropped else payload)
+
+
+def _note(action: do.TakeMessages | do.Remind) -> Draft:
+    if isinstance(action, do.Remind):
+        return Draft(ev.OPS_REMINDER, {"kind": action.kind, "text": action.text})
+    return _processed(action.messages)
 
 
 def _error_result(call: Call, text: str) -> Draft:

@@ -14,7 +14,8 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import psycopg
 from django.conf import settings
@@ -34,24 +35,28 @@ SET fence = t.fence + 1, lease_owner = %(owner)s, lease_expires = clock_timestam
 FROM (SELECT id, lease_owner, lease_expires FROM agent_sessions_thread WHERE id = %(thread)s FOR UPDATE) old
 WHERE t.id = old.id AND t.status IN ('running', 'rescheduling')
   AND (t.lease_expires IS NULL OR t.lease_expires < clock_timestamp())
-RETURNING t.session_id, t.fence, old.lease_owner
+RETURNING t.session_id, t.fence, old.lease_owner, extract(epoch FROM clock_timestamp() - old.lease_expires),
+  clock_timestamp()
 """
 RENEW = """
-UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp() + %s * interval '1 second'
-FROM unnest(%s::text[], %s::bigint[]) AS mine(id, fence)
-WHERE t.id = mine.id AND t.fence = mine.fence AND t.lease_expires > clock_timestamp() RETURNING t.id
+WITH mine AS (
+  SELECT t.id, held.fence FROM agent_sessions_thread t
+  JOIN unnest(%(threads)s::text[], %(fences)s::bigint[]) AS held(id, fence) ON t.id = held.id
+  ORDER BY t.id FOR UPDATE OF t)
+UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp() + %(ttl)s * interval '1 second'
+FROM mine WHERE t.id = mine.id AND t.fence = mine.fence AND t.lease_expires > clock_timestamp() RETURNING t.id
 """
 RELEASE = """
 UPDATE agent_sessions_thread SET lease_expires = NULL, lease_owner = CASE WHEN %s THEN '' ELSE lease_owner END
 WHERE id = %s AND fence = %s RETURNING status IN ('running', 'rescheduling') AND (wake_at IS NULL OR wake_at <= now())
 """
 ORPHANS = """
-UPDATE agent_sessions_thread t SET lease_expires = NULL
-WHERE t.lease_expires IS NOT NULL AND t.lease_owner <> '' AND NOT EXISTS (
+UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp()
+WHERE t.lease_expires > clock_timestamp() AND t.lease_owner <> '' AND NOT EXISTS (
   SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND l.objid::bigint = split_part(t.lease_owner, ':', 3)::bigint)
-RETURNING t.id
+RETURNING t.id, t.session_id, t.lease_owner
 """
 WORKERS = """
 SELECT count(*) FROM pg_locks l
@@ -62,7 +67,10 @@ WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid::bigint > 0 AND l.o
 
 @dataclass(slots=True)
 class Lease:
-    """The right to append to a thread. ``previous`` names the owner it was taken from, if any.
+    """The right to append to a thread. ``previous`` names the owner it was taken from, if any, and ``gap`` how many
+    seconds ago that one was found dead, or its lease ran out; None if it handed the thread over.
+
+    ``claimed_at``: the database's time at the claim, and our own monotonic one.
 
     ``changed`` is set when the lease was lost or an interrupt came: whoever waits should look.
     """
@@ -71,14 +79,29 @@ class Lease:
     session_id: str
     fence: int
     previous: str
+    gap: float | None = None
+    claimed_at: tuple[datetime, float] = field(default_factory=lambda: (datetime.now(UTC), time.monotonic()))
     lost: bool = False
     interrupted: bool = False
     changed: threading.Event = field(default_factory=threading.Event)
     seen: SessionColumns = field(default_factory=SessionColumns)  # of the session, after our last append
 
+    def now(self) -> datetime:
+        """The database's time. This machine's own clock may be wrong, or jump; only its monotonic one is used."""
+        moment, ticks = self.claimed_at
+        return moment + timedelta(seconds=time.monotonic() - ticks)
+
     def should_stop(self) -> bool:
         """True if the work under way must be dropped."""
         return self.lost or self.interrupted
+
+
+class Orphan(NamedTuple):
+    """A thread whose worker is gone."""
+
+    thread_id: str
+    session_id: str
+    worker: str
 
 
 class Keeper:
@@ -106,7 +129,8 @@ class Keeper:
             row = cursor.fetchone()
         if row is None:
             return None
-        lease = Lease(thread_id, row[0], row[1], row[2])
+        gap = None if row[3] is None else round(float(row[3]), 2)
+        lease = Lease(thread_id, row[0], row[1], row[2], gap, (row[4], time.monotonic()))
         with self._lock:
             self._leases[thread_id] = lease
         return lease
@@ -157,7 +181,10 @@ class Keeper:
         liveness = self._hold_liveness()
         threads = [lease.thread_id for lease in leases]
         fences = [lease.fence for lease in leases]
-        renewed = {row[0] for row in liveness.execute(RENEW, [self.ttl, threads, fences]).fetchall()}
+        renewed = {
+            row[0]
+            for row in liveness.execute(RENEW, {"ttl": self.ttl, "threads": threads, "fences": fences}).fetchall()
+        }
         for lease in leases:
             if lease.thread_id not in renewed:
                 lease.lost = True
@@ -189,11 +216,11 @@ def keeper() -> Keeper:
         return _keeper
 
 
-def free_orphans() -> list[str]:
-    """Free the leases of workers that are gone; returns their threads."""
+def free_orphans() -> list[Orphan]:
+    """Free the leases of workers that are gone; returns what they had."""
     with connection.cursor() as cursor:
         cursor.execute(ORPHANS, [LIVENESS_CLASS])
-        return [row[0] for row in cursor.fetchall()]
+        return [Orphan(*row) for row in cursor.fetchall()]
 
 
 def workers_seen() -> int:

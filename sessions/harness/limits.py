@@ -117,6 +117,8 @@ class Limits:
     retry_ceiling: float = 60.0
     compact_at: int = 160_000  # tokens of a prompt beyond which the conversation is summarised
     compactions: int = 3  # in a row, without a reply between
+    takeovers: int = 5  # in a row, without anything done between
+    fallbacks: tuple[str, ...] = ()  # models asked in this order once the agent's own has failed for good
     caps: Caps = Caps()
     own: Caps = Caps()
 

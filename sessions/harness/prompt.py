@@ -5,11 +5,13 @@ The list only ever grows at its end, so that the provider's prompt cache keeps i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
+from sessions import outcomes
 from sessions.harness.compaction import summary_block
 
 if TYPE_CHECKING:
@@ -27,9 +29,9 @@ WORKING_NOTE = (
 REMINDER_OPENS = "<system-reminder>"
 
 
-def system_prompt(system: str | None, *, sandboxed: bool) -> str | None:
-    """The agent's own system prompt, then a note on the sandbox if it has tools that run there."""
-    parts = [part for part in (system, WORKING_NOTE if sandboxed else None) if part]
+def system_prompt(system: str | None, *, sandboxed: bool, notes: Iterable[str | None] = ()) -> str | None:
+    """The agent's own system prompt, then a note on the sandbox if it has tools that run there, then other notes."""
+    parts = [part for part in (system, WORKING_NOTE if sandboxed else None, *notes) if part]
     return "\n\n".join(parts) or None
 
 
@@ -48,14 +50,12 @@ class Prompt:
     _parts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _calls: dict[str, str] = field(default_factory=dict)  # call's event id -> the provider's id
     _results: dict[str, Block] = field(default_factory=dict)
+    _edited: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # calls that a person changed
 
     def advance(self, entry: Entry) -> None:
         """Take the next entry of the thread into account."""
-        if entry.type in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE):
-            if entry.processed_at is None:
-                self._queued[entry.id] = entry
-            else:
-                self._say(_blocks(entry))
+        if entry.type in SPOKEN:
+            self._spoken(entry)
         elif entry.type == ev.OPS_PROCESSED:
             self._take(entry)
         elif entry.type == ev.AGENT_MESSAGE or entry.type in ev.CALLS:
@@ -66,8 +66,27 @@ class Prompt:
             self._remind(entry.payload["text"])
         elif entry.type == ev.COMPACTED:
             self._compacted(entry)
+        elif entry.type == ev.OPS_CALL_EDITED:
+            self._edited[entry.payload["tool_use_id"]] = entry.payload
         elif entry.type in ev.RESULTS:
             self._result(entry)
+
+    def last_reply(self) -> str:
+        """The text of the model's last reply; "" if it gave none."""
+        said = next((message for message in reversed(self.messages) if message["role"] == "assistant"), None)
+        if said is None:
+            return ""
+        return "\n".join(block["text"] for block in said["content"] if block["type"] == "text")
+
+    def _spoken(self, entry: Entry) -> None:
+        """What people, other agents and graders say; some of it waits until the loop takes it in."""
+        if entry.type == ev.OUTCOME_END:
+            if entry.payload["result"] in ("needs_revision", "max_iterations_reached"):
+                self._say(outcomes.review(entry.payload))
+        elif entry.type in QUEUING or entry.processed_at is None:
+            self._queued[entry.id] = entry
+        else:
+            self._say(_blocks(entry))
 
     def _take(self, entry: Entry) -> None:
         for event_id in entry.payload["event_ids"]:
@@ -120,10 +139,13 @@ class Prompt:
         call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]
         if call_id not in self._calls:
             return
+        content = [self.resolve(block) for block in entry.payload.get("content") or []]
+        if call_id in self._edited:
+            content.insert(0, _edit_note(self._edited.pop(call_id)))
         self._results[call_id] = {
             "type": "tool_result",
             "tool_use_id": self._calls[call_id],
-            "content": [self.resolve(block) for block in entry.payload.get("content") or []],
+            "content": content,
             "is_error": bool(entry.payload.get("is_error")),
         }
         if len(self._results) == len(self._calls):
@@ -132,9 +154,25 @@ class Prompt:
             self.messages.append({"role": "user", "content": results})
 
 
+QUEUING = frozenset({ev.MESSAGE_RECEIVED, ev.OPS_WORKFLOW_REPORT, ev.USER_DEFINE_OUTCOME})
+SPOKEN = QUEUING | {ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.OUTCOME_END}
+
+
+def _edit_note(edited: Mapping[str, Any]) -> Block:
+    """Tells the model that what ran is not what it called."""
+    ran = json.dumps(edited["input"], ensure_ascii=False)
+    return {"type": "text", "text": f"A person changed this call before approving it. It ran with this input: {ran}"}
+
+
 def _blocks(entry: Entry) -> list[Block]:
+    if entry.type == ev.USER_DEFINE_OUTCOME:
+        return outcomes.assignment(entry.payload)
     content: list[Block] = entry.payload["content"]
     if entry.type == ev.USER_MESSAGE:
         return content
+    if entry.type in (ev.MESSAGE_RECEIVED, ev.OPS_WORKFLOW_REPORT):
+        private = entry.private or {"name": "workflow", "kind": "results"}
+        opening = f'<agent-message from="{private["name"]}" kind="{private["kind"]}">'
+        return [{"type": "text", "text": opening}, *content, {"type": "text", "text": "</agent-message>"}]
     text = "\n".join(block["text"] for block in content)
     return [{"type": "text", "text": f"<system-message>\n{text}\n</system-message>"}]

@@ -20,6 +20,7 @@ from sessions.events import Draft
 if TYPE_CHECKING:
     from agents.mcp.tools import McpTool
     from agents.policies import Grant
+    from agents.tools.coordination import TeamTool
 
 NewId = Callable[[], str]
 CheckInput = Callable[[str, Mapping[str, Any]], str | None]
@@ -98,6 +99,8 @@ class Reply:
         grant = self.grants.get(name)
         if grant is not None and grant.custom is not None and fault is None:
             return Draft(ev.CUSTOM_TOOL_USE, {"name": name, "input": tool_input}, id=self.new_id())
+        if grant is not None and grant.team is not None:
+            return self._team_call(grant.team, tool_input, fault)
         tool = grant.mcp if grant is not None else None
         refusal = policies.refusal(name) if grant is None else fault
         if grant is not None and tool is None and not refusal:
@@ -116,6 +119,11 @@ class Reply:
         private = {"permission": dict(verdict.why)} | ({"refusal": refusal} if refusal else {})
         call_type = ev.TOOL_USE if tool is None else ev.MCP_TOOL_USE
         return Draft(call_type, payload, private=private, id=self.new_id())
+
+    def _team_call(self, tool: TeamTool, tool_input: dict[str, Any], fault: str | None) -> Draft:
+        refusal = fault or tool.fault(tool_input)
+        payload = {"name": tool.name, "input": tool_input, "evaluated_permission": "deny" if refusal else "allow"}
+        return Draft(ev.OPS_TEAM_USE, payload, private={"refusal": refusal} if refusal else None, id=self.new_id())
 
 
 def _request(name: str, tool: McpTool | None, tool_input: Mapping[str, Any]) -> Request:

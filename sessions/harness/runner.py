@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseFailure
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from credentials.crypto import CannotOpen
 from sessions import events as ev
-from sessions import log
+from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import servers
+from sessions.harness import reports, servers
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide, session_error
 from sessions.harness.effects import Effects
+from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.lease import Lease, keeper
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
-from sessions.models import Event, Thread
+from sessions.models import Event, Thread, WorkflowRun
+from sessions.repair import repair
 from sessions.wake import wake
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sessions.harness.spec import TurnSpec
 
 logger = logging.getLogger(__name__)
@@ -84,7 +88,24 @@ class Runner:
             return False
         except log.UnknownThread:
             return True
-        return True
+        except IntegrityError:
+            return self._repaired()
+        return self._agrees()
+
+    def _repaired(self) -> bool:
+        """An append that the log refused: the rows were changed by hand. They are made to agree with the log again."""
+        logger.error("The rows of session %s don't agree with its log.", self.lease.session_id)
+        repair(self.lease.session_id)
+        return False
+
+    def _agrees(self) -> bool:
+        """False, after a repair, if the thread's row says that there is work and its log that there is none."""
+        if self.state.status not in ("idle", "terminated") or self.lease.lost:
+            return True
+        thread = Thread.objects.filter(pk=self.lease.thread_id, status__in=("running", "rescheduling")).first()
+        if thread is None or Event.objects.filter(thread_id=thread.pk, seq__gt=self.state.seq).exists():
+            return True
+        return self._repaired()
 
     def _load(self) -> Effects | None:
         """What the turn needs; None if the session can't be run and was parked with the reason."""
@@ -104,20 +125,44 @@ class Runner:
         thread = Thread.objects.get(pk=self.lease.thread_id)
         stop = {"stop_reason": ev.RETRIES_EXHAUSTED, "stop_details": None}
         idle = {"session_thread_id": thread.id, "agent_name": thread.agent_name, **stop}
-        drafts = [Draft(ev.SESSION_ERROR, {"error": told}), Draft(ev.THREAD_IDLE, idle)]
-        log.append(self.lease.session_id, thread.id, drafts, lease=self.lease)
+        note = Draft(ev.OPS_PARKED, {"reason": told["message"]})
+        drafts = [note, Draft(ev.SESSION_ERROR, {"error": told}), Draft(ev.THREAD_IDLE, idle)]
+        if thread.parent_id is None:
+            log.append(self.lease.session_id, thread.id, drafts, lease=self.lease)
+            return
+        drafts.append(Draft(ev.THREAD_TERMINATED, threads.about(thread)))
+        threads.rest(self.lease, drafts, reports.report(ev.RETRIES_EXHAUSTED, told, ""))
 
     def _prepare(self) -> Effects:
         thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
         if self.lease.previous:
-            note = Draft(ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner})
+            note = Draft(
+                ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}
+            )
             log.append(spec.session_id, spec.thread_id, [note], lease=self.lease)
         self._catch_up()
         spec = self._with_servers(spec)
         self.effects = Effects(self.lease, spec, self.state, self.prompt)
+        self._with_repositories(self.effects, thread)
         return self.effects
+
+    def _with_repositories(self, effects: Effects, thread: Thread) -> None:
+        """Clone the session's repositories before the model is asked: it is told of the skills in them.
+
+        What keeps the sandbox from opening is told by the first call that needs it.
+        """
+        if not effects.spec.repositories_pending or self.state.status in ("idle", "terminated"):
+            return
+        try:
+            drafts = effects.hands.open_sandbox()
+        except CannotCarryOut as error:
+            logger.warning("The repositories of session %s have to wait: %s", thread.session_id, error)
+            return
+        if drafts:
+            self._advance(log.append(thread.session_id, thread.pk, drafts, lease=self.lease))
+        effects.spec = replace(effects.spec, system=specs.load(thread.session, thread).system)
 
     def _with_servers(self, spec: TurnSpec) -> TurnSpec:
         """Add the tools of the session's MCP servers, unless the thread rests and needs none."""
@@ -138,7 +183,9 @@ class Runner:
                 self.lease.interrupted = False
                 self.lease.changed.clear()
                 self._catch_up()
-            actions = decide(self.state, self._bounds(), datetime.now(UTC))
+            if effects.spec.shared and self.state.outcome is not None:
+                self._look_around()
+            actions = decide(self.state, self._bounds(), self.lease.now())
             if not actions:
                 return
             if isinstance(actions[0], Wait):
@@ -156,6 +203,13 @@ class Runner:
                 self._catch_up()
                 self._advance(effects.give_up("The server met an internal error. Its log has the details."))
 
+    def _look_around(self) -> None:
+        """Whether others work in this session: no outcome is evaluated meanwhile (spec advanced 10.4)."""
+        session_id, own = self.lease.session_id, self.lease.thread_id
+        others = Thread.objects.filter(session_id=session_id, status__in=("running", "rescheduling")).exclude(pk=own)
+        runs = WorkflowRun.objects.filter(session_id=session_id).exclude(status="ended")
+        self.state.others_work = others.exists() or runs.exists()
+
     def _bounds(self) -> Limits:
         """The limits; read again every few seconds, so that what an operator changes is soon so."""
         if time.monotonic() - self._limits_read_at > LIMITS_KEPT_SECONDS:
@@ -165,7 +219,7 @@ class Runner:
 
     def _wait(self, until: datetime) -> bool:
         """Wait here if it's short; False if somebody else will wake the thread."""
-        seconds = (until - datetime.now(UTC)).total_seconds()
+        seconds = (until - self.lease.now()).total_seconds()
         if seconds > WAIT_HERE_SECONDS:
             return False
         connection.close()
@@ -175,12 +229,13 @@ class Runner:
 
     def _advance(self, stored: list[Event]) -> None:
         """Fold what was just appended, or read the log if others appended in between."""
-        seq = self.state.seq
-        if [event.seq for event in stored] != list(range(seq + 1, seq + 1 + len(stored))):
-            self._catch_up()
-            return
         self.state.session = self.lease.seen
         for event in stored:
+            if event.thread_id != self.lease.thread_id:
+                continue  # the session's own status, which concerns no child
+            if event.prior > self.state.seq:
+                self._catch_up()
+                return
             self._fold(event)
 
     def _catch_up(self) -> None:

@@ -8,21 +8,27 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
+from agents.additions import additions
 from agents.mcp.tools import toolsets
+from agents.policies import Grant
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
-from sessions.caps import caps_of, own_caps
+from sessions.bounds import caps_of, own_caps
+from sessions.harness import notes
+from sessions.harness.hands import checkouts, skills
 from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
 from sessions.log import UnknownThread
 from sessions.models import Thread
+from sessions.repositories import skills_note
+from sessions.teams import MEMBER_NOTE, RUN_NOTE, Team, lead_note, team_of, tools_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agents.policies import Grant, Rulebook
+    from agents.policies import Rulebook
     from agents.providers.base import Provider
     from credentials.lending import Borrower
     from sessions.models import Session
@@ -42,9 +48,15 @@ class TurnSpec:
     rules: Rulebook
     tool_params: list[dict[str, Any]]
     provider: Provider
+    team: Team
+    leads: bool  # it is the session's primary thread
+    workflow: bool  # it is of a workflow run
+    shared: bool  # other threads work in this session, or may
+    fallbacks: tuple[str, ...]
     borrower: Borrower
     mcp_servers: Mapping[str, str]  # URLs by name
     toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
+    repositories_pending: bool  # some are not in the sandbox yet
 
     @property
     def effort(self) -> str | None:
@@ -55,23 +67,51 @@ class TurnSpec:
 def load(session: Session, thread: Thread) -> TurnSpec:
     """Put together what the next turns of ``thread`` run with."""
     agent = thread.agent
+    team = team_of(session.agent_snapshot)
+    leads = thread.parent_id is None
     grants = policies.grants(agent["tools"], tools.offered())
     sandboxed = any(name in tools.SANDBOX_TOOLS for name in grants)
+    teaming = tools_of(team, leads=leads) if not thread.workflow_run_id else []
+    grants |= {tool.name: Grant(tool.name, None, team=tool) for tool in teaming}
     return TurnSpec(
         session_id=session.id,
         thread_id=thread.id,
         workspace_id=session.workspace_id,
         agent_name=thread.agent_name,
         model=agent["model"],
-        system=system_prompt(agent["system"], sandboxed=sandboxed),
+        system=system_prompt(agent["system"], sandboxed=sandboxed, notes=_notes(session, thread, team, grants)),
         grants=grants,
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
         provider=provider(agent["model"]["id"], session.workspace_id),
+        team=team,
+        leads=leads,
+        workflow=bool(thread.workflow_run_id),
+        shared=not leads or session.agent_snapshot.get("multiagent") is not None,
+        fallbacks=tuple(additions(agent).get("fallback_models", ())),
         borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
+        repositories_pending=sandboxed and checkouts.pending(session.id),
     )
+
+
+def _notes(session: Session, thread: Thread, team: Team, grants: Mapping[str, Grant]) -> list[str | None]:
+    """What is in the sandbox for this agent: memory stores, which its session shares, and skills; and its team.
+
+    Skills are read with the tool ``read``; without it they are not told of.
+    """
+    teaming = lead_note(team) if thread.parent_id is None else RUN_NOTE if thread.workflow_run_id else MEMBER_NOTE
+    if not tools.SANDBOX_TOOLS & grants.keys():
+        return [teaming]
+    stores = session.resources.filter(kind="memory_store").order_by("created_at", "id")
+    found: list[str | None] = [notes.memory_note([(store.mount_path, store.details) for store in stores])]
+    if "read" in grants:
+        own = [skill["version"] for skill in thread.agent["skills"]]
+        shown = skills.mounted(session.agent_snapshot) if own else {}
+        found.append(notes.skills_note([shown[version] for version in own if version in shown]))
+        found.append(skills_note(checkouts.skills(session.id)))
+    return [*found, teaming]
 
 
 def provider(model_id: str, workspace_id: str) -> Provider:
@@ -90,10 +130,13 @@ def limits(session_id: str, thread_id: str) -> Limits:
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
         compact_at=settings.HOLDFAST_COMPACT_AT_TOKENS,
+        fallbacks=tuple(additions(thread.agent).get("fallback_models", ())),
     )
 
 
 def _params(grant: Grant) -> dict[str, Any]:
+    if grant.team is not None:
+        return grant.team.params()
     if grant.custom is not None:
         return {key: grant.custom[key] for key in ("name", "description", "input_schema")}
     return tools.TOOLSET[grant.name].params()

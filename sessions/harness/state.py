@@ -6,12 +6,13 @@ five-hundredth step as at its first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessions import events as ev
 from sessions.harness.stuck import Watch
+from sessions.outcomes import Outcome, outcome
 from sessions.projections.columns import THREAD_STATUS, SessionColumns, Spent
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class ThreadState:
     seq: int = 0
     status: str = "idle"
     queue: list[str] = field(default_factory=list)  # messages not yet taken into a turn
+    mail: list[str] = field(default_factory=list)  # messages of other agents not yet taken in
     interrupts: list[str] = field(default_factory=list)  # interrupts not yet applied
     open_request: str | None = None  # a model request without its end
     calls: dict[str, Call] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class ThreadState:
     stop_details: dict[str, Any] | None = None
     failure: Failure | None = None  # not yet acted upon
     attempts: int = 0  # failed requests since the last reply
+    fallback: int = 0  # how many models of this turn have failed for good
     wake_at: datetime | None = None
     rounds: int = 0  # replies with tool calls in this turn
     context_tokens: int = 0  # size of the last prompt and its reply
@@ -83,12 +86,17 @@ class ThreadState:
     mcp_failed: set[str] = field(default_factory=set)  # MCP servers, since the thread last started to run
     tools_left_out: dict[str, int] = field(default_factory=dict)  # by MCP server
     spent: Spent = field(default_factory=Spent)
+    outcome: Outcome | None = None  # what the thread works for, until its last evaluation
+    others_work: bool = False  # other threads or workflow runs of the session are under way
     watch: Watch = field(default_factory=Watch)
+    takeovers: int = 0  # since something was last done
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
 
     def advance(self, entry: Entry) -> None:
         """Take the next entry of this thread into account."""
         self.seq = entry.seq
+        if entry.type in PROGRESS:
+            self.takeovers = 0
         if status := THREAD_STATUS.get(entry.type):
             self._enter(status, entry)
         elif handler := HANDLERS.get(entry.type):
@@ -112,7 +120,33 @@ class ThreadState:
             self._taken()
 
     def _taken(self) -> None:
-        self.asked, self.attempts, self.rounds, self.watch = True, 0, 0, Watch()
+        self.asked, self.attempts, self.rounds, self.fallback, self.watch = True, 0, 0, 0, Watch()
+
+    def _retried(self, entry: Entry) -> None:
+        self._taken()
+
+    def _fell_back(self, entry: Entry) -> None:
+        self.fallback, self.attempts, self.failure = self.fallback + 1, 0, None
+
+    def _received(self, entry: Entry) -> None:
+        self.mail.append(entry.id)
+
+    def _define(self, entry: Entry) -> None:
+        self.mail.append(entry.id)
+        self.outcome = outcome(entry.payload)
+
+    def _evaluation(self, entry: Entry) -> None:
+        if self.outcome is not None:
+            self.outcome = replace(self.outcome, start=entry.id)
+
+    def _evaluated(self, entry: Entry) -> None:
+        self.spent = self.spent.after(entry.private)
+        again = entry.payload["result"] == "needs_revision"
+        if self.outcome is not None:
+            following = replace(self.outcome, iteration=self.outcome.iteration + 1, start="")
+            self.outcome = following if again else None
+        if again or entry.payload["result"] == "max_iterations_reached":
+            self._taken()
 
     def _interrupt(self, entry: Entry) -> None:
         if entry.processed_at is None:
@@ -120,11 +154,12 @@ class ThreadState:
 
     def _processed(self, entry: Entry) -> None:
         done = set(entry.payload["event_ids"])
-        taken = [event_id for event_id in self.queue if event_id in done]
+        taken = [event_id for event_id in (*self.queue, *self.mail) if event_id in done]
+        self.mail = [event_id for event_id in self.mail if event_id not in done]
         self.queue = [event_id for event_id in self.queue if event_id not in done]
         self.interrupts = [event_id for event_id in self.interrupts if event_id not in done]
-        if taken and not entry.payload.get("dropped"):
-            self._taken()
+        if taken and not entry.payload.get("dropped") and not self.asked:
+            self._taken()  # messages of other agents also come in the middle of a turn, which goes on
 
     def _tool_use(self, entry: Entry) -> None:
         permission = entry.payload.get("evaluated_permission", "ask")
@@ -150,6 +185,7 @@ class ThreadState:
             call.refusal = denied(call.name, entry.payload.get("deny_message"))
 
     def _result(self, entry: Entry) -> None:
+        self.spent = self.spent.after(entry.private)
         call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]
         self.calls.pop(call_id, None)
         self.watch.answered(call_id, entry.payload.get("content") or (), is_error=bool(entry.payload.get("is_error")))
@@ -203,6 +239,7 @@ class ThreadState:
 
     def _taken_over(self, entry: Entry) -> None:
         self.taken_over_seq = entry.seq
+        self.takeovers += 1
 
     def may_have_started(self, call: Call) -> bool:
         """True if an earlier worker may have handed this call to a sandbox before it died."""
@@ -215,14 +252,22 @@ def denied(tool_name: str, message: str | None) -> str:
     return f"{text} They said: {message}" if message else text
 
 
+PROGRESS = frozenset({ev.USER_MESSAGE, ev.AGENT_MESSAGE, ev.OPS_RETRIED}) | ev.CALLS | ev.RESULTS
 HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_MESSAGE: ThreadState._message,
     ev.SYSTEM_MESSAGE: ThreadState._message,
+    ev.MESSAGE_RECEIVED: ThreadState._received,
+    ev.OPS_WORKFLOW_REPORT: ThreadState._received,
+    ev.USER_DEFINE_OUTCOME: ThreadState._define,
+    ev.OUTCOME_START: ThreadState._evaluation,
+    ev.OUTCOME_END: ThreadState._evaluated,
     ev.USER_INTERRUPT: ThreadState._interrupt,
     ev.OPS_PROCESSED: ThreadState._processed,
     ev.TOOL_USE: ThreadState._tool_use,
     ev.CUSTOM_TOOL_USE: ThreadState._tool_use,
     ev.MCP_TOOL_USE: ThreadState._tool_use,
+    ev.OPS_TEAM_USE: ThreadState._tool_use,
+    ev.OPS_TEAM_RESULT: ThreadState._result,
     ev.USER_TOOL_CONFIRMATION: ThreadState._confirmation,
     ev.TOOL_RESULT: ThreadState._result,
     ev.USER_CUSTOM_TOOL_RESULT: ThreadState._result,
@@ -231,6 +276,8 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.MODEL_END: ThreadState._model_end,
     ev.COMPACTED: ThreadState._compacted,
     ev.OPS_REMINDER: ThreadState._reminded,
+    ev.OPS_RETRIED: ThreadState._retried,
+    ev.OPS_FALLBACK: ThreadState._fell_back,
     ev.OPS_JUDGED: ThreadState._judged,
     ev.OPS_CALL_EDITED: ThreadState._edited,
     ev.SESSION_ERROR: ThreadState._error,

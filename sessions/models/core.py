@@ -57,6 +57,7 @@ class Session(models.Model):
     running_since = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pending_count = models.PositiveIntegerField(default=0)  # calls that wait for a person or client
+    outcomes = models.JSONField(default=list, blank=True)  # the wire ``outcome_evaluations``
     snapshot = models.CharField(max_length=64, blank=True, default="")  # blob digest of the workspace
 
     class Meta:
@@ -79,7 +80,10 @@ class Thread(models.Model):
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.thread_id, editable=False)
     session = models.ForeignKey(Session, models.CASCADE, related_name="threads")
+    last_seq = models.BigIntegerField(default=0)  # of its own events; kept by sessions.log
     parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
+    workflow_run_id = models.CharField(max_length=40, blank=True, default="")
+    workflow_key = models.CharField(max_length=80, blank=True, default="")  # which step of the run's plan it is
     agent = models.JSONField()  # the wire ``thread.agent``
     agent_name = models.CharField(max_length=256)
     created_at = models.DateTimeField()
@@ -101,22 +105,24 @@ class Thread(models.Model):
     running_since = models.DateTimeField(null=True, blank=True)
     startup_seconds = models.FloatField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    wake_at = models.DateTimeField(null=True, blank=True)  # when to try again, or when waiting ends
+    wake_at = models.DateTimeField(null=True, blank=True)  # when a rescheduled thread tries again
     pending = models.JSONField(default=list, blank=True)  # [{"id", "kind"}] calls without an answer
 
     class Meta:
         ordering = ("created_at", "id")
         constraints = [
-            models.UniqueConstraint(fields=["session"], condition=models.Q(parent=None), name="one_primary_thread")
+            models.UniqueConstraint(fields=["session"], condition=models.Q(parent=None), name="one_primary_thread"),
+            models.UniqueConstraint(
+                fields=["workflow_run_id", "workflow_key"],
+                condition=~models.Q(workflow_run_id=""),
+                name="one_thread_per_workflow_step",
+            ),
         ]
         indexes = [
             models.Index(
                 fields=["wake_at"],
                 name="thread_live",
                 condition=models.Q(status__in=["running", "rescheduling"]),
-            ),
-            models.Index(
-                fields=["wake_at"], name="thread_waits", condition=models.Q(status="idle", wake_at__isnull=False)
             ),
         ]
 
@@ -142,6 +148,8 @@ class Event(models.Model):
     private = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     processed_at = models.DateTimeField(null=True)
+
+    prior = 0  # of an entry that was just appended: the ``seq`` of its thread's entry before it; not stored
 
     class Meta:
         ordering = ("session", "seq")
@@ -198,12 +206,21 @@ class File(models.Model):
 
 
 class Resource(models.Model):
-    """Something mounted into a session's sandbox (spec core 9.1). ``kind`` ``file`` for now."""
+    """Something mounted into a session's sandbox (spec core 9.1).
+
+    ``kind`` is the API's type. A ``file`` has ``file``; a ``github_repository`` has ``url`` and ``checkout`` in
+    ``details`` and its token, if any, in ``sealed``, bound to the id; a ``memory_store`` has ``store_id`` and in
+    ``details`` access, instructions and the store's name and description when it was attached.
+    """
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.resource_id, editable=False)
     session = models.ForeignKey(Session, models.CASCADE, related_name="resources")
     kind = models.CharField(max_length=32, default="file")
     file = models.ForeignKey(File, models.CASCADE, null=True, blank=True, related_name="resources")
+    store_id = models.CharField(max_length=40, blank=True, default="")  # no foreign key: it outlives the store
+    details = models.JSONField(default=dict, blank=True)
+    sealed = models.BinaryField(default=b"", editable=False)
+    state = models.JSONField(default=dict, blank=True)  # of a repository in the sandbox: commit and skills
     mount_path = models.TextField()
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -211,6 +228,7 @@ class Resource(models.Model):
     class Meta:
         ordering = ("created_at", "id")
         constraints = [models.UniqueConstraint(fields=["session", "mount_path"], name="one_resource_per_path")]
+        indexes = [models.Index(fields=["store_id"], name="resource_store", condition=~models.Q(store_id=""))]
 
     def __str__(self) -> str:
         return self.mount_path

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agents.pricing import cents, running_price
 from sessions import events as ev
 from sessions.events import Draft
+from sessions.projections import evaluations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ class Usage:
     cache_creation_5m: int = 0
     cache_creation_1h: int = 0
     web_search_requests: int = 0
+    web_fetch_requests: int = 0
     model_requests: int = 0
     steps: int = 0  # replies with tool calls
 
@@ -87,7 +89,7 @@ class Spent:
     cost_known: bool = True
 
     def after(self, private: Mapping[str, Any] | None) -> Spent:
-        """Add one ``span.model_request_end``, whose ``private`` carries usage and cost."""
+        """Add an event whose ``private`` carries usage and cost."""
         if not private or "usage" not in private:
             return self
         cost = private.get("cost")
@@ -108,7 +110,10 @@ class Spent:
                 "ephemeral_5m_input_tokens": used.cache_creation_5m,
                 "ephemeral_1h_input_tokens": used.cache_creation_1h,
             },
-            "server_tool_use": {"web_search_requests": used.web_search_requests, "web_fetch_requests": 0},
+            "server_tool_use": {
+                "web_search_requests": used.web_search_requests,
+                "web_fetch_requests": used.web_fetch_requests,
+            },
             "active_seconds": round(active_seconds, 3),
             "list_cost": {"amount": cents(self.cost + running_cost), "currency": "USD"} if self.cost_known else None,
         }
@@ -156,15 +161,17 @@ class ThreadColumns:
                 wake_at=datetime.fromisoformat(wake_at) if wake_at else None,
                 pending=() if status == "terminated" else self.pending,
             )
-        if draft.type in ev.SPENDING:
-            return replace(self, spent=self.spent.after(draft.private))
+        spent = self.spent.after(draft.private) if draft.type in ev.SPENDING else self.spent
+        return replace(self, spent=spent, pending=self._pending(event_id, draft))
+
+    def _pending(self, event_id: str, draft: Draft) -> tuple[dict[str, str], ...]:
         if kind := PENDING_KIND.get(draft.type):
             if kind == "custom" or draft.payload.get("evaluated_permission") == "ask":
-                return replace(self, pending=(*self.pending, {"id": event_id, "kind": kind}))
+                return (*self.pending, {"id": event_id, "kind": kind})
         elif answer := ANSWER_FIELD.get(draft.type):
             call_id = draft.payload[answer]
-            return replace(self, pending=tuple(call for call in self.pending if call["id"] != call_id))
-        return self
+            return tuple(call for call in self.pending if call["id"] != call_id)
+        return self.pending
 
     def _startup(self, status: str, now: datetime, created_at: datetime) -> float | None:
         if self.startup_seconds is None and status == "running":
@@ -182,6 +189,7 @@ class SessionColumns:
     clock: Clock = field(default_factory=Clock)
     spent: Spent = field(default_factory=Spent)
     snapshot: str = ""
+    outcomes: tuple[dict[str, Any], ...] = ()  # the wire ``outcome_evaluations``
     budget: dict[str, Any] | None = None
     hour_price: Decimal = Decimal(0)
 
@@ -209,7 +217,11 @@ class SessionColumns:
     def after(self, draft: Draft, now: datetime) -> SessionColumns:
         """The columns once ``draft`` is on the log at ``now``."""
         if status := SESSION_STATUS.get(draft.type):
-            return replace(self, clock=self.clock.enter(status, now, draft.payload.get("stop_reason")))
+            clock = self.clock.enter(status, now, draft.payload.get("stop_reason"))
+            return replace(self, clock=clock, outcomes=evaluations.after(self.outcomes, draft, now, status))
+        if draft.type in evaluations.TYPES:
+            listed = evaluations.after(self.outcomes, draft, now, self.clock.status)
+            return replace(self, spent=self.spent.after(draft.private), outcomes=listed)
         if draft.type in ev.SPENDING:
             return replace(self, spent=self.spent.after(draft.private))
         if draft.type == ev.OPS_SNAPSHOT:

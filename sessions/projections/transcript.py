@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contract.plain import clean
 from sessions import events as ev
+from sessions.projections import operations
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +23,6 @@ COMPACTED = "agent.thread_context_compacted"
 ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, *ev.RESULTS})
 SHOWN_CHARACTERS = 20_000
 MESSAGE_CHARACTERS = 200_000
-TELLING = frozenset({ev.OPS_LIMIT_REACHED, ev.OPS_REMINDER, ev.OPS_FORKED, ev.OPS_IMPORTED})
 
 MARKS = {
     ev.USER_INTERRUPT: ("stop-circle", "Interrupted"),
@@ -30,19 +30,13 @@ MARKS = {
     ev.STATUS_TERMINATED: ("x-circle", "Session ended"),
     ev.SESSION_UPDATED: ("pencil-square", "Session settings changed"),
     COMPACTED: ("queue-list", "Earlier conversation condensed for the model"),
-    ev.OPS_TAKEN_OVER: ("arrow-path", "Another worker took over"),
-    ev.OPS_LIMIT_REACHED: ("exclamation-triangle", "A limit is reached"),
-    ev.OPS_LIMITS_CHANGED: ("adjustments-horizontal", "Limits changed"),
-    ev.OPS_REMINDER: ("information-circle", "The agent was reminded"),
-    ev.OPS_APPROVAL_EXPIRED: ("clock", "Nobody answered in time; the call was refused"),
     ev.OPS_PERMISSIONS: ("shield-check", "Permission rules changed"),
     ev.OPS_ASSIGNED: ("users", "A decision was passed on"),
     ev.OPS_CALL_EDITED: ("pencil-square", "A person changed a call before it ran"),
     ev.OPS_TOOLS_LEFT_OUT: ("puzzle-piece", "Some tools of a server were left out"),
     ev.OPS_NETWORK_OMITTED: ("globe-alt", "Further network requests are not on the log"),
-    ev.OPS_FORKED: ("arrow-turn-down-right", "Forked"),
-    ev.OPS_IMPORTED: ("inbox", "Imported"),
     ev.OPS_SANDBOX_OPENED: ("cube", "Sandbox opened"),
+    **{event_type: (icon, "") for event_type, icon in operations.ICONS.items()},
 }
 KNOWN = frozenset(
     value for name, value in vars(ev).items() if name.isupper() and isinstance(value, str) and "." in value
@@ -278,11 +272,9 @@ def _mark(entry: Entry) -> Row | None:
     if mark is None:
         return None
     icon, sentence = mark
+    sentence = clean(operations.sentence(entry.type, entry.payload)) or sentence
     if entry.type == ev.OPS_SANDBOX_OPENED and entry.payload.get("layers"):
         sentence = f"{sentence}; limits in force: {', '.join(entry.payload['layers'])}"
-    told = entry.payload.get("message" if entry.type != ev.OPS_REMINDER else "text")
-    if entry.type in TELLING and told:
-        sentence = f"{sentence}: {clean(str(told))}"
     return Row(entry.id, entry.seq, "mark", entry.created_at, Text(sentence), icon=icon)
 
 

@@ -14,7 +14,7 @@ from contract.errors import ApiError, InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
 from credentials import crypto
-from sessions.actions import check_content
+from sessions import inbound
 from sessions.models import Deployment, DeploymentRun
 from sessions.schedules import cron
 from sessions.schedules.runs import begin, lock, pause, plan, retire
@@ -183,7 +183,7 @@ def _pinned(reference: str | Mapping[str, Any], acting: Acting) -> tuple[Any, in
 def _events(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if not 1 <= len(events) <= MAX_EVENTS:
         raise InvalidRequest(f"initial_events: must hold 1 to {MAX_EVENTS} events")
-    check_content(events, "initial_events")
+    inbound.check_alone(events, "initial_events")
     return events
 
 

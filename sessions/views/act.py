@@ -16,6 +16,7 @@ from contract.errors import ApiError, Conflict, InvalidRequest, NotFound, Permis
 from contract.roles import Permission
 from sessions import actions, inbox, resources
 from sessions import events as ev
+from sessions.approvals.answers import Aside
 from sessions.forms import MESSAGE_LENGTH, MessageForm, NewSessionForm, message, upload
 from sessions.views.show import composer_context, find, page_with
 
@@ -125,7 +126,9 @@ def _sent(request: Request, found: Session, event: Any) -> HttpResponse:
     """Send one event; say on the page what stood against it."""
     refused = ""
     try:
-        inbox.send(found, [event()], request.acting)
+        one = event()
+        asides = {one["tool_use_id"]: Aside("page")} if one["type"] == ev.USER_TOOL_CONFIRMATION else {}
+        inbox.send(found, [one], request.acting, asides)
     except (NotFound, PermissionDenied):
         raise
     except ApiError as error:

@@ -44,7 +44,7 @@ function single(keys, event) {
   if (keys === "Enter" && event.target.matches(ROWS)) return event.target.querySelector("a, button")?.click();
   const target = find(keys);
   if (!target) return false;
-  if (typing(target)) target.focus();
+  if (typing(target) || "arm" in target.dataset) target.focus(); // Enter then presses what must not go off by itself
   else target.click();
 }
 

@@ -101,7 +101,7 @@ def quiet_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     from sessions import tasks
 
     queued: list[str] = []
-    for name in ("run_thread", "keep_workspace", "discard_sandbox"):
+    for name in ("run_thread", "keep_workspace", "discard_sandbox", "deliver_webhooks"):
         task = getattr(tasks, name)
         monkeypatch.setattr(task, "delay", lambda object_id, name=name: queued.append(f"{name} {object_id}"))
     return queued

@@ -98,12 +98,14 @@ def test_tool_settings_fall_back_to_the_toolsets_default(alice: Caller) -> None:
         ({"metadata": {str(n): "v" for n in range(17)}}, "metadata"),
         ({"metadata": {"k" * 65: "v"}}, "metadata"),
         ({"metadata": {"k": "v" * 513}}, "metadata.k"),
-        ({"mcp_servers": [{"type": "url", "name": "s", "url": "https://s.example"}]}, "mcp_servers"),
-        ({"tools": [{"type": "mcp_toolset", "mcp_server_name": "s"}]}, "tools.0"),
-        ({"skills": [{"type": "anthropic", "skill_id": "xlsx"}]}, "skills"),
-        ({"multiagent": {"type": "coordinator", "agents": ["agent_1"]}}, "multiagent"),
-        ({"execution_identity": {"type": "aws_role", "role_arn": "arn"}}, "execution_identity"),
-        ({"tools": [{**TOOLSET, "configs": [{"name": "web_fetch", "enabled": True}]}]}, "tools.0.configs.0"),
+        ({"tools": [{**CUSTOM, "name": "ant__mine"}]}, "tools.0.name"),
+        ({"tools": [{**CUSTOM, "description": ""}]}, "tools.0.description"),
+        ({"tools": [{**CUSTOM, "description": "d" * 10_001}]}, "tools.0.description"),
+        ({"execution_identity": {"type": "aws_role", "role_arn": "nobody"}}, "execution_identity.role_arn"),
+        (
+            {"execution_identity": {"type": "aws_role", "role_arn": "arn:" + "x" * 2_045}},
+            "execution_identity.role_arn",
+        ),
     ],
 )
 def test_bad_input_is_refused_by_name_and_nothing_is_written(alice: Caller, change: dict[str, Any], named: str) -> None:

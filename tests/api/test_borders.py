@@ -13,8 +13,9 @@ from agents.models import SkillVersion
 from config.api import api
 from contract import blobs
 from contract.roles import Role
-from sessions import files
-from sessions.models import Session, Thread
+from sessions import files, log
+from sessions.events import Draft
+from sessions.models import Session, Thread, WebhookDelivery
 from tests.api.conftest import Caller, caller, refusal
 from tests.api.test_skills import make as make_skill
 
@@ -30,7 +31,13 @@ COLLECTIONS = {
     "/user_profiles",
 }
 BEARER = {"type": "static_bearer", "mcp_server_url": "https://mcp.example", "token": "t"}
+HOOK = "https://127.0.0.1/hook"
+HELLO = {"type": "user.message", "content": [{"type": "text", "text": "hello"}]}
 BODIES: dict[str, Any] = {
+    "POST /x/approvals/decide": {"ids": ["sevt_x"], "result": "deny"},
+    "POST /x/approvals/{approval_id}/decide": {"result": "deny"},
+    "POST /x/approvals/{approval_id}/assign": {"assignee": None},
+    "POST /x/approvals/targets": {"kind": "webhook", "address": "https://example.com/hook"},
     "POST /x/permissions/test": {"session_id": "sesn_x", "tool": "bash"},
     "POST /agents": {"name": "n", "model": "m"},
     "POST /agents/{agent_id}": {"name": "n"},
@@ -49,13 +56,19 @@ BODIES: dict[str, Any] = {
     "POST /memory_stores/{store_id}": {"description": "n"},
     "POST /memory_stores/{store_id}/memories": {"path": "/b.md", "content": "n"},
     "POST /memory_stores/{store_id}/memories/{memory_id}": {"content": "n"},
+    "POST /deployments": {"name": "n", "agent": "agent_x", "environment_id": "env_x", "initial_events": [HELLO]},
+    "POST /deployments/{deployment_id}": {"name": "n"},
+    "POST /organizations/webhooks": {"url": HOOK, "enabled_events": ["external_key.failed"]},
+    "POST /organizations/webhooks/{endpoint_id}": {"name": "n"},
+    "POST /x/webhooks": {"url": HOOK, "enabled_events": ["session.created"]},
+    "POST /x/webhooks/{endpoint_id}": {"name": "n"},
     "POST /x/limits": {"limits": None},
     "POST /user_profiles": {"name": "n"},
     "POST /user_profiles/{profile_id}": {"name": "n"},
     "POST /user_profiles/{profile_id}/action_urls": {"action": {"type": "enroll_end_user"}},
 }
 # What no installation has yet: the same answer to everybody, wherever the id comes from.
-LATER = ("/deployments", "/deployment_runs", "/dreams", "/organizations/webhooks")
+LATER = ("/dreams",)
 VIEWERS_MAY = {"GET"}
 UPLOADS = {"/files": "file", "/skills": "files[]", "/skills/{skill_id}/versions": "files[]"}
 
@@ -71,8 +84,9 @@ FOREIGN = [one for one in BUILT if "{" in one[1] and "model_id" not in one[1]]
 
 
 @pytest.fixture
-def things(alice: Caller, agent: str, environment: str) -> dict[str, str]:
+def things(alice: Caller, agent: str, environment: str, settings: Any) -> dict[str, str]:
     """One of each object, in alice's workspace."""
+    settings.HOLDFAST_ALLOWED_NETWORKS = ("127.0.0.1",)
     session = alice.post("/sessions", {"agent": agent, "environment_id": environment})["id"]
     digest, size = blobs.put(io.BytesIO(b"x"), 10)
     row = Session.objects.get(pk=session)
@@ -82,6 +96,9 @@ def things(alice: Caller, agent: str, environment: str) -> dict[str, str]:
     memory = alice.post(f"/memory_stores/{store}/memories", {"path": "/a.md", "content": "x"})
     skill = make_skill(alice)
     vault = alice.post("/vaults", {"display_name": "V"})["id"]
+    wanted = {"name": "D", "agent": agent, "environment_id": environment, "initial_events": [HELLO]}
+    deployment = alice.post("/deployments", wanted)["id"]
+    endpoint = alice.post("/x/webhooks", BODIES["POST /x/webhooks"])["id"]
     credential = alice.post(f"/vaults/{vault}/credentials", {"auth": BEARER})["id"]
     return {
         "store_id": store,
@@ -97,9 +114,23 @@ def things(alice: Caller, agent: str, environment: str) -> dict[str, str]:
         "session_id": session,
         "thread_id": Thread.objects.get(session_id=session).pk,
         "resource_id": resource,
+        "approval_id": asks(row),
+        "target_id": alice.post("/x/approvals/targets", BODIES["POST /x/approvals/targets"])["id"],
         "file_id": file.pk,
+        "deployment_id": deployment,
+        "run_id": alice.post(f"/deployments/{deployment}/run")["id"],
+        "endpoint_id": endpoint,
+        "delivery_id": WebhookDelivery.objects.get(endpoint_id=endpoint, event_type="session.created").pk,
         "model_id": "demo",
     }
+
+
+def asks(session: Session) -> str:
+    """A call that waits for a person."""
+    call = {"name": "bash", "input": {"command": "ls"}, "evaluated_permission": "ask"}
+    thread = Thread.objects.get(session=session)
+    (event,) = log.append(session.pk, thread.pk, [Draft("agent.tool_use", call)])
+    return event.pk
 
 
 def address(path: str, things: dict[str, str]) -> str:

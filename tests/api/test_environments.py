@@ -43,8 +43,16 @@ def test_limited_networking_is_resolved_and_kept_on_update(alice: Caller) -> Non
         ({"bogus": 1}, "bogus"),
         ({"scope": "account"}, "scope"),
         ({"config": {"type": "moon"}}, "config"),
-        ({"config": {"type": "self_hosted"}}, "config"),
-        ({"config": {"type": "cloud", "packages": {"pip": ["numpy"]}}}, "config.packages"),
+        ({"description": "d" * 1_025}, "description"),
+        ({"config": {"type": "self_hosted", "packages": {}}}, "config.packages"),
+        ({"config": {"type": "cloud", "packages": {"pip": ["--index-url=x"]}}}, "config.packages.pip.0"),
+        ({"config": {"type": "cloud", "packages": {"pip": ["a b"]}}}, "config.packages.pip.0"),
+        ({"config": {"type": "cloud", "packages": {"npm": ["n" * 256]}}}, "config.packages.npm.0"),
+        ({"config": {"type": "cloud", "packages": {"apt": ["n"] * 257}}}, "config.packages"),
+        (
+            {"config": {"type": "cloud", "packages": {"pip": ["a"]}, "networking": {"type": "limited"}}},
+            "config.networking.allow_package_managers",
+        ),
         ({"config": {"type": "cloud", "packages": {"pip": "numpy"}}}, "config.packages.pip"),
         (
             {"config": {"type": "cloud", "networking": {"type": "limited", "allowed_hosts": ["https://a.example"]}}},
@@ -111,3 +119,37 @@ def test_an_environment_in_use_cannot_be_deleted(alice: Caller, environment: str
     assert alice.refused("DELETE", f"/environments/{environment}").status == 409
     alice.ok("DELETE", f"/sessions/{session['id']}")
     alice.ok("DELETE", f"/environments/{environment}")
+
+
+def test_packages_are_kept_list_by_list(alice: Caller) -> None:
+    packages = {"pip": ["pandas==2.2.0", "numpy"], "npm": ["@types/node@22"], "apt": []}
+    made = alice.post("/environments", {"name": "Rich", "config": {"type": "cloud", "packages": packages}})
+    whole = {"type": "packages", "apt": [], "cargo": [], "gem": [], "go": [], **packages}
+    assert made["config"]["packages"] == whole
+    change = {"config": {"type": "cloud", "packages": {"go": ["golang.org/x/tools@latest"], "pip": []}}}
+    updated = alice.post(f"/environments/{made['id']}", change)
+    assert updated["config"]["packages"] == {**whole, "go": ["golang.org/x/tools@latest"], "pip": []}
+    fits("beta_environment.BetaEnvironment", updated)
+
+
+def test_limited_networking_and_packages_need_the_package_managers(alice: Caller) -> None:
+    networking = {"type": "limited", "allow_package_managers": True}
+    config = {"type": "cloud", "packages": {"pip": ["a"]}, "networking": networking}
+    made = alice.post("/environments", {"name": "Tight", "config": config})
+    change = {"config": {"type": "cloud", "networking": {"type": "limited", "allow_package_managers": False}}}
+    assert alice.refused("POST", f"/environments/{made['id']}", change).message.startswith("config.networking")
+    assert alice.get(f"/environments/{made['id']}") == made
+
+
+def test_a_self_hosted_environment_has_only_its_type(alice: Caller) -> None:
+    made = alice.post("/environments", {"name": "Theirs", "config": {"type": "self_hosted"}})
+    assert made["config"] == {"type": "self_hosted"}
+    fits("beta_environment.BetaEnvironment", made)
+    assert alice.post(f"/environments/{made['id']}", {"config": {"type": "self_hosted"}})["config"] == made["config"]
+    refused = alice.refused("POST", f"/environments/{made['id']}", {"config": {"type": "cloud"}})
+    assert refused.details == {"error_code": "invalid_config_type_change"}
+
+
+def test_an_update_that_changes_nothing_leaves_everything_as_it_is(alice: Caller, environment: str) -> None:
+    before = alice.get(f"/environments/{environment}")
+    assert alice.post(f"/environments/{environment}", {"name": before["name"], "config": {"type": "cloud"}}) == before

@@ -291,3 +291,23 @@ def test_the_work_and_the_answer_share_one_transaction(alice: Caller, monkeypatc
 def test_an_answer_that_is_no_json_error_is_not_kept(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(alice.send("POST", "/agents/agent_x/versions", {}, **{"idempotency-key": "k"}), JsonResponse)
     assert KeptAnswer.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_validation_holds_no_transaction_open_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for foreign servers for up to 40 seconds; sent again, it gets the first answer all the same."""
+    alice = caller("alice")
+    vault = alice.post("/vaults", {"display_name": "V"})["id"]
+    auth = {"type": "mcp_oauth", "mcp_server_url": "https://mcp.example/", "access_token": "s3cret-access"}
+    credential = alice.post(f"/vaults/{vault}/credentials", {"auth": auth})["id"]
+    open_while_waiting: list[bool] = []
+
+    def shake(url: str, token: Any) -> None:
+        open_while_waiting.append(connection.in_atomic_block)
+
+    monkeypatch.setattr("credentials.validation.handshake.shake", shake)
+    path = f"/vaults/{vault}/credentials/{credential}/mcp_oauth_validate"
+    first, again = (post(alice, path, {}) for _ in range(2))
+    assert first.status_code == 200
+    assert same(first, again)
+    assert open_while_waiting == [False]

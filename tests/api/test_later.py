@@ -16,8 +16,7 @@ DREAM: dict[str, Any] = {
     ],
     "model": "demo",
 }
-WEBHOOK: dict[str, Any] = {"url": "https://example.com/hook", "enabled_events": ["external_key.failed"]}
-CREATES = [("/dreams", DREAM), ("/organizations/webhooks", WEBHOOK)]
+CREATES = [("/dreams", DREAM)]
 
 
 @pytest.mark.parametrize(("path", "body"), CREATES)
@@ -44,9 +43,6 @@ def test_a_viewer_is_refused_for_being_one(alice: Caller, path: str, body: dict[
         ("/dreams", {**DREAM, "model": 7}, "model"),
         ("/dreams", {**DREAM, "output_behavior": {"type": "none"}}, "output_behavior"),
         ("/dreams", {}, "inputs"),
-        ("/organizations/webhooks", {**WEBHOOK, "bogus": 1}, "bogus"),
-        ("/organizations/webhooks", {**WEBHOOK, "enabled_events": ["session.created"]}, "enabled_events.0"),
-        ("/organizations/webhooks", {"enabled_events": ["external_key.failed"]}, "url"),
     ],
 )
 def test_mistakes_are_told_before_anything_else(alice: Caller, path: str, body: dict[str, Any], named: str) -> None:
@@ -61,10 +57,6 @@ def test_mistakes_are_told_before_anything_else(alice: Caller, path: str, body: 
         ("GET", "/dreams/drm_1", None),
         ("POST", "/dreams/drm_1/cancel", None),
         ("POST", "/dreams/drm_1/archive", None),
-        ("GET", "/organizations/webhooks/wh_1", None),
-        ("POST", "/organizations/webhooks/wh_1", {"name": "x"}),
-        ("DELETE", "/organizations/webhooks/wh_1", None),
-        ("POST", "/organizations/webhooks/wh_1/regenerate_signing_secret", None),
     ],
 )
 def test_no_such_object_exists(alice: Caller, method: str, path: str, body: Any) -> None:
@@ -89,9 +81,6 @@ def test_a_list_is_an_empty_page(alice: Caller, query: str) -> None:
         "/dreams?statuses[]=asleep",
         "/dreams?limit=0",
         "/dreams?page=",
-        "/organizations/webhooks?limit=101",
-        "/organizations/webhooks?order=up",
-        "/organizations/webhooks?after_id=wh_1",
     ],
 )
 def test_a_bad_query_is_refused(alice: Caller, query: str) -> None:

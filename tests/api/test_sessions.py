@@ -124,24 +124,18 @@ def test_initial_events_make_the_session_running_and_are_listed(
         ({"title": 5}, "title"),
         ({"bogus": 5}, "bogus"),
         ({"metadata": {"k": "v" * 513}}, "metadata.k"),
-        ({"vault_ids": ["vlt_1"]}, "vault_ids"),
+        ({"vault_ids": [5]}, "vault_ids.0"),
+        ({"vault_ids": ["vlt_1"] * 2}, "vault_ids"),
+        ({"title": "t" * 501}, "title"),
         ({"budget": {"type": "limit", "max_list_cost": {"amount": "5.00", "currency": "USD"}}}, "budget.max_list_cost"),
         ({"budget": {"type": "limit", "max_list_cost": {"amount": "5", "currency": "EUR"}}}, "budget.max_list_cost"),
         ({"budget": {"type": "limit"}}, "budget.max_list_cost"),
-        ({"resources": [{"type": "github_repository", "url": "https://github.com/a/b"}]}, "resources.0"),
-        ({"resources": [{"type": "memory_store", "memory_store_id": "memstore_1"}]}, "resources.0"),
+        ({"resources": [{"type": "github_repository", "url": "https://example.com/a/b"}]}, "resources.0"),
         ({"initial_events": [{"type": "user.interrupt"}]}, "initial_events.0"),
         ({"initial_events": [{"type": "user.message", "content": []}]}, "initial_events.0.content"),
         ({"initial_events": [HELLO, {"type": "user.message", "content": [{"type": "redacted"}]}]}, "initial_events.1"),
         ({"initial_events": [HELLO] * 51}, "initial_events"),
-        (
-            {
-                "initial_events": [
-                    {"type": "user.define_outcome", "description": "d", "rubric": {"type": "text", "content": "r"}}
-                ]
-            },
-            "initial_events.0",
-        ),
+        ({"initial_events": [{"type": "user.define_outcome", "description": "d"}]}, "initial_events.0.rubric"),
         (
             {
                 "initial_events": [
@@ -213,7 +207,7 @@ def test_an_update_that_changes_nothing_logs_nothing(
         ),
         ({"agent": {"system": "x"}}, "agent.system", None),
         ({"agent": {"tools": [{"type": "hammer"}]}}, "agent.tools.0", None),
-        ({"agent": {"mcp_servers": [{"type": "url", "name": "n", "url": "u"}]}}, "agent.mcp_servers", None),
+        ({"agent": {"mcp_servers": [{"type": "url", "name": "n", "url": "u"}]}}, "agent.mcp_servers.0.url", None),
         ({"model": "m"}, "model", None),
     ],
 )

@@ -14,7 +14,6 @@ Call = Any  # from the beta client to an answer
 
 LISTS: dict[str, Call] = {
     "dreams": lambda beta: beta.dreams.list(statuses=["pending", "running"], include_archived=True),
-    "webhooks": lambda beta: beta.organization.webhooks.list(limit=20, order="asc"),
 }
 CREATES: dict[str, Call] = {
     "dreams": lambda beta: beta.dreams.create(
@@ -24,18 +23,11 @@ CREATES: dict[str, Call] = {
             {"type": "sessions", "session_ids": ["sesn_1"]},
         ],
     ),
-    "webhooks": lambda beta: beta.organization.webhooks.create(
-        url="https://example.com/hook", enabled_events=["external_key.failed"]
-    ),
 }
 MISSING: dict[str, Call] = {
     "dreams.retrieve": lambda beta: beta.dreams.retrieve("drm_1"),
     "dreams.cancel": lambda beta: beta.dreams.cancel("drm_1"),
     "dreams.archive": lambda beta: beta.dreams.archive("drm_1"),
-    "webhooks.retrieve": lambda beta: beta.organization.webhooks.retrieve("wh_1"),
-    "webhooks.update": lambda beta: beta.organization.webhooks.update("wh_1", state="disabled"),
-    "webhooks.delete": lambda beta: beta.organization.webhooks.delete("wh_1"),
-    "webhooks.secret": lambda beta: beta.organization.webhooks.regenerate_signing_secret("wh_1"),
 }
 
 

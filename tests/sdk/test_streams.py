@@ -106,11 +106,11 @@ def test_a_stream_needs_a_key(installation: Installation, finished: Talk) -> Non
     assert Raw(installation, finished).get(**{"x-api-key": "sk-wrong"}).status_code == 401
 
 
-@pytest.mark.proves("beta.sessions.archive", "session.status_terminated")
+@pytest.mark.proves("beta.sessions.archive", "session.status_terminated", "session.thread_status_terminated")
 def test_archiving_ends_open_streams_with_terminated(client: anthropic.Anthropic, finished: Talk) -> None:
     with finished.watching() as stream:
         client.beta.sessions.archive(finished.id)
-        assert types(stream)[-1] == "session.status_terminated"
+        assert {"session.thread_status_terminated", "session.status_terminated"} == set(types(stream)[-2:])
 
 
 @pytest.mark.proves("beta.sessions.delete", "session.deleted")

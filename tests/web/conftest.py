@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
 from sessions.events import Draft
-from sessions.models import Deployment, Event, File, Session, Thread
+from sessions.models import Deployment, Event, File, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -57,10 +58,17 @@ class World:
     thread: Thread
     output: File
     deployment: Deployment
+    hook: WebhookEndpoint
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
         return log.append(self.session.pk, self.thread.pk, drafts)
+
+    @cached_property
+    def approval(self) -> Event:
+        """A call of the session that waits for a person, made at the first look."""
+        (event,) = self.append(bash("make install", ask=True))
+        return event
 
     def fresh(self) -> Session:
         """The session as it is now."""
@@ -128,6 +136,13 @@ def world(db: None) -> World:
         },
         acting,
     )
+    hook = WebhookEndpoint.objects.create(
+        workspace=workspace,
+        url="https://hooks.example/all",
+        enabled_events=["session.status_idled"],
+        created_at=deployment.created_at,
+        updated_at=deployment.created_at,
+    )
     return World(
         workspace,
         acting,
@@ -142,6 +157,7 @@ def world(db: None) -> World:
         thread,
         output,
         deployment,
+        hook,
     )
 
 

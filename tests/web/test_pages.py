@@ -10,6 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from agents.forms import BUILT_IN
 from agents.models import Agent, AgentVersion, Environment
 from credentials.models import ApiKey
 from sessions import events as ev
@@ -26,7 +27,7 @@ AGENT_FORM = {
     "effort": "high",
     "system": "Be brief.",
     "custom_tools": "",
-    **{f"tool_{name}": "always_allow" for name in ("bash", "read", "write", "edit", "glob", "grep")},
+    **{f"tool_{name}": "always_allow" for name in BUILT_IN},
 }
 PAGES = ("/", "/sessions/", "/sessions/new/", "/agents/", "/agents/new/", "/environments/", "/keys/", "/admin/")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.providers.demo import summaries
 from agents.providers.demo.answer import LABEL, Answer, Part, Redacted, Text, Thinking
-from agents.providers.demo.brain import Situation, follow_plan
+from agents.providers.demo.brain import SHOWN, Situation, follow_plan
 from agents.providers.demo.directives import BEHAVIOURS
 from agents.providers.demo.tokens import CHARACTERS_PER_TOKEN
 from agents.providers.demo.toolbox import Toolbox
@@ -34,11 +34,19 @@ def think(body: dict[str, Any], turn: Turn, graded: int = 0) -> Answer:
         return _within(summaries.summarise(conversation), body["max_tokens"] * CHARACTERS_PER_TOKEN)
     situation = Situation(turn, Toolbox(body.get("tools") or []), graded)
     rule = next((rule for name, rule in BEHAVIOURS.items() if name in turn.options), follow_plan)
-    answer = _delivered(rule(situation), turn.options)
+    answer = _with_reports(_delivered(rule(situation), turn.options), turn)
     if turn.replies == 0:
         opening = _opening(body["model"], turn.options)
         answer = replace(answer, parts=[*opening, *answer.parts])
     return _within(answer, body["max_tokens"] * CHARACTERS_PER_TOKEN)
+
+
+def _with_reports(answer: Answer, turn: Turn) -> Answer:
+    """A last reply also passes on what other agents reported."""
+    if not turn.told or answer.stop_reason != "end_turn":
+        return answer
+    lines = [f"- {name}: {' '.join(text.split())[:SHOWN]}" for name, text in turn.told]
+    return replace(answer, parts=[*answer.parts, Text("\n".join(["\nReported to me:", *lines]))])
 
 
 def _opening(model: str, options: dict[str, str]) -> list[Part]:

@@ -12,6 +12,12 @@ from typing import Any
 
 from agents.providers.demo import summaries
 
+_TOLD = re.compile(
+    r'<agent-message from="(?P<name>[^"]*)" kind="(?:report|failure|advice|results)">\s*(?P<text>.*?)\s*'
+    r"</agent-message>",
+    re.DOTALL,
+)
+_TAGS = re.compile(r'</?agent-message(?: from="[^"]*" kind="[^"]*")?>')
 _DIRECTIVE = re.compile(r"\[\[\s*demo:([^\]]*)\]\]", re.IGNORECASE)
 
 
@@ -43,6 +49,7 @@ class Turn:
     options: dict[str, str] = field(default_factory=dict)
     replies: int = 0
     calls: tuple[PastCall, ...] = ()
+    told: tuple[tuple[str, str], ...] = ()  # what other agents reported since: name and text
 
 
 EARLIER = PastCall("call before the summary", {}, Result("done", is_error=False))
@@ -54,9 +61,10 @@ def read_turn(messages: list[dict[str, Any]]) -> Turn:
     """The turn a list of Messages API messages is in the middle of."""
     start = _start(messages)
     whole = text_of(messages[start]) if start >= 0 else ""
-    text, earlier = summaries.without(whole), summaries.done_before(whole)
+    text, earlier = _written(summaries.without(whole)), summaries.done_before(whole)
     since = messages[start + 1 :]
     return Turn(
+        told=tuple(one for message in messages[max(start, 0) :] for one in _TOLD.findall(_user_text(message))),
         text=text,
         task=_DIRECTIVE.sub(" ", text).strip(),
         options={} if summaries.asked_for(text) else _options(text),
@@ -73,10 +81,19 @@ def text_of(message: dict[str, Any]) -> str:
     return "\n".join(block["text"] for block in content if block["type"] == "text")
 
 
+def _written(text: str) -> str:
+    """What a person, or an agent that gives a task, wrote: reports of other agents are left out."""
+    return _TAGS.sub("", _TOLD.sub("", text))
+
+
+def _user_text(message: dict[str, Any]) -> str:
+    return text_of(message) if message["role"] == "user" else ""
+
+
 def _start(messages: list[dict[str, Any]]) -> int:
     for index in range(len(messages) - 1, -1, -1):
         message = messages[index]
-        if message["role"] == "user" and _is_written(message["content"]):
+        if message["role"] == "user" and _is_written(message["content"]) and _written(text_of(message)).strip():
             return index
     return -1
 

@@ -6,9 +6,9 @@ saw. Backends run all of them in their tests: ``CHECKS[name](Bench(backend, limi
 
 from __future__ import annotations
 
-from agents.sandboxes.conformance import keeping, tools
+from agents.sandboxes.conformance import keeping, sharing, tools
 from agents.sandboxes.conformance.bench import Bench, Failed, text, until
 
-CHECKS = {**tools.CHECKS, **keeping.CHECKS}
+CHECKS = {**tools.CHECKS, **keeping.CHECKS, **sharing.CHECKS}
 
 __all__ = ["CHECKS", "Bench", "Failed", "text", "until"]

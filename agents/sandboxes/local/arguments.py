@@ -7,12 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.sandboxes.base import MIB, OUTPUTS, UPLOADS, WORKSPACE
+from agents.sandboxes.base import MEMORY, MIB, OUTPUTS, SKILLS, UPLOADS, WORKSPACE
 from agents.sandboxes.egress import BUNDLE
 from agents.sandboxes.local.trust import system_bundles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agents.sandboxes.local.binary import Runtime
     from agents.sandboxes.local.layout import Box
@@ -55,9 +55,10 @@ _HOST_ETC = (
 _USR_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 
-def options(runtime: Runtime, box: Box, trust: Path | None = None) -> list[str]:
+def options(runtime: Runtime, box: Box, trust: Path | None = None, mounts: Sequence[str] = ()) -> list[str]:
     """Options for ``bwrap --args``: they go through a descriptor, so that neither host paths nor
-    values show in a command line that the sandbox can read. ``trust``: the bundle of a sandbox with a network.
+    values show in a command line that the sandbox can read. ``trust``: the bundle of a sandbox with a network;
+    ``mounts``: options that show something more.
     """
     return [
         *_NAMESPACES,
@@ -71,6 +72,7 @@ def options(runtime: Runtime, box: Box, trust: Path | None = None) -> list[str]:
         *_session(box),
         *("--symlink", TEMPORARY, "/var" + TEMPORARY),
         *("--ro-bind", str(runtime.runner), "/opt/holdfast"),
+        *mounts,
         *("--chdir", WORKSPACE, "--remount-ro", "/"),
     ]
 
@@ -111,3 +113,7 @@ def _session(box: Box) -> Iterator[str]:
     yield from ("--bind", str(box.files / "tmp"), TEMPORARY)
     yield from ("--bind", str(box.outputs), OUTPUTS)
     yield from ("--ro-bind", str(box.uploads), UPLOADS)
+    if box.has_skills:
+        yield from ("--ro-bind", str(box.skills), SKILLS)
+    for folder in box.folders:
+        yield from ("--ro-bind" if folder.read_only else "--bind", str(box.folder(folder)), f"{MEMORY}/{folder.name}")

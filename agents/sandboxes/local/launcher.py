@@ -6,31 +6,38 @@ import fcntl
 import json
 import os
 import signal
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from agents.sandboxes.base import (
     MIB,
+    SKILLS,
     UPLOADS,
+    FolderState,
+    FolderUpdate,
     Limits,
     Report,
     SandboxError,
     SandboxLost,
     SandboxSpec,
     SandboxUnavailable,
+    SharedFolder,
 )
 from agents.sandboxes.egress import Gate
+from agents.sandboxes.folders import Folder
 from agents.sandboxes.local import probe, usage
 from agents.sandboxes.local.beneath import open_beneath
 from agents.sandboxes.local.binary import Runtime, install
 from agents.sandboxes.local.cgroups import Cgroups
 from agents.sandboxes.local.layout import Box, Layout
+from agents.sandboxes.local.packages import PackageSets
 from agents.sandboxes.local.process import Process, Spawner, start_time
 from agents.sandboxes.local.trust import bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 PIECE = 256 * 1024
@@ -70,7 +77,10 @@ class LocalLauncher:
         self._cgroups, self._cgroup_fault = _cgroups(settings.cgroup)
         self._watches: dict[str, _Watch] = {}
         self._unsealed: dict[str, Box] = {}
+        self._folders: dict[Path, Folder] = {}
+        self._folders_lock = threading.Lock()
         self._gate = Gate(settings.egress) if settings.egress else None
+        self._packages = PackageSets(settings.root)
         self._kill_leftovers()
         layers = ["rlimits", "watchdog"]
         if self._cgroups is not None:
@@ -97,6 +107,8 @@ class LocalLauncher:
 
     def remove(self, sandbox_id: str) -> None:
         self._layout.remove(sandbox_id)
+        with self._folders_lock:
+            self._folders = {path: one for path, one in self._folders.items() if path.parent.parent.name != sandbox_id}
 
     def journal(self, sandbox_id: str) -> Path:
         return self._box(sandbox_id).journal
@@ -109,7 +121,7 @@ class LocalLauncher:
                 continue
             if usage.free_bytes(box.path) - upload.size < self._settings.floor_bytes:
                 raise SandboxUnavailable(f"There is no room on the disk for the upload {upload.path}.")
-            _copy_upload(upload.open(), target, upload.size)
+            _copy_upload(upload.open(), target, upload.size, 0o555 if upload.executable else 0o444)
 
     def start(self, spec: SandboxSpec) -> Process:
         sandbox_id, limits = spec.sandbox_id, spec.limits
@@ -123,16 +135,18 @@ class LocalLauncher:
         return process
 
     def _start(self, spec: SandboxSpec) -> Process:
-        box = self._box(spec.sandbox_id)
+        box = replace(self._box(spec.sandbox_id), folders=tuple(spec.folders))
+        self._layout.make_folders(box)
+        mounts = tuple(self._packages.options(box, spec.packages))
         if spec.network == "none":
-            return self._spawner.start(box, "serve")
+            return self._spawner.start(box, "serve", mounts=mounts)
         if self._gate is None:
             raise SandboxUnavailable("This sandbox host was started without an egress proxy (--egress).")
         trust = box.path / "trust.pem"
         trust.unlink(missing_ok=True)
         trust.write_text(bundle(spec.trust))
         trust.chmod(0o444)
-        process, listener = self._spawner.start_with_door(box, trust)
+        process, listener = self._spawner.start_with_door(box, trust, mounts)
         self._gate.attach(spec.sandbox_id, listener)
         return process
 
@@ -148,6 +162,25 @@ class LocalLauncher:
                     yield piece
 
         return pieces()
+
+    def exchange(self, sandbox_id: str, folder: str, updates: Sequence[FolderUpdate]) -> FolderState:
+        return self._folder(self._box(sandbox_id), folder).exchange(updates)
+
+    def _folder(self, box: Box, name: str) -> Folder:
+        """The shared folder of that name, as it was made when the sandbox was started."""
+        state = box.memory / f"{name}.json"
+        with self._folders_lock:
+            if state not in self._folders:
+                for folder in (SharedFolder(name, read_only=False), SharedFolder(name, read_only=True)):
+                    root = box.folder(folder)
+                    if root.is_dir() and state.parent == box.memory:
+                        aside = None if folder.read_only else box.files / "tmp"
+                        uid = None if folder.read_only else box.uid
+                        self._folders[state] = Folder(root, state, aside, uid)
+                        break
+                else:
+                    raise SandboxError(f"There is no shared folder {name[:80]!r} in {box.path.name}.")
+            return self._folders[state]
 
     def excess(self, sandbox_id: str, process: object, limits: Limits) -> str | None:
         assert isinstance(process, Process)
@@ -174,6 +207,15 @@ class LocalLauncher:
         if free >= floor:
             return None
         return f"{self._settings.root} has {_mib(free)} left, less than the floor of {_mib(floor)}: free some space."
+
+    def has_packages(self, name: str) -> bool:
+        return self._packages.has(name)
+
+    def keep_packages(self, name: str) -> None:
+        self._packages.keep(self._box(name))
+
+    def sweep_packages(self, used: Collection[str]) -> None:
+        self._packages.sweep(used)
 
     def ended(self, sandbox_id: str) -> None:
         self._watches.pop(sandbox_id, None)
@@ -228,18 +270,19 @@ def _cgroups(root: Path | None) -> tuple[Cgroups | None, str | None]:
 
 
 def _upload_path(box: Box, path: str) -> Path:
-    relative = path.removeprefix(UPLOADS + "/")
-    parts = relative.split("/")
-    if relative == path or "\0" in path or any(part in ("", ".", "..") for part in parts):
-        raise SandboxError(f"The upload path {path[:200]!r} is not below {UPLOADS}.")
-    return box.uploads.joinpath(*parts)
+    for place, directory in ((UPLOADS, box.uploads), (SKILLS, box.skills)):
+        relative = path.removeprefix(place + "/")
+        parts = relative.split("/")
+        if relative != path and "\0" not in path and not any(part in ("", ".", "..") for part in parts):
+            return directory.joinpath(*parts)
+    raise SandboxError(f"The upload path {path[:200]!r} is neither below {UPLOADS} nor below {SKILLS}.")
 
 
-def _copy_upload(source: BinaryIO, target: Path, size: int) -> None:
+def _copy_upload(source: BinaryIO, target: Path, size: int, mode: int) -> None:
     """Copy under another name first: a half copied file is never taken for a whole one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for directory in target.parents:
-        if directory.name == "uploads":
+        if directory.parent.parent.name == "boxes":
             break
         directory.chmod(0o755)
     part = target.with_name(target.name[:200] + ".part")
@@ -253,7 +296,7 @@ def _copy_upload(source: BinaryIO, target: Path, size: int) -> None:
     if left != 0:
         part.unlink()
         raise SandboxError(f"The upload {target.name} is not of the size announced ({size} bytes).")
-    part.chmod(0o444)
+    part.chmod(mode)
     part.rename(target)
 
 

@@ -9,7 +9,10 @@
         box.json  journal.jsonl  0600, never visible inside
         files/                   0700, owned by the sandbox's own uid
           workspace/ home/ outputs/ tmp/
-        uploads/                 0750, owned by the host, the sandbox's group may read
+          memory/<name>/         the shared folders that the agent may write
+        uploads/ skills/         0750, owned by the host, the sandbox's group may read
+        memory/<name>/           the shared folders that it may only read
+        memory/<name>.json       what is known to be stored of a shared folder
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.sandboxes.base import SandboxError
+from agents.sandboxes.base import SandboxError, SharedFolder
 
 SYSTEM_ROOT = Path("/var/lib/holdfast")
 WRITABLE = ("workspace", "home", "outputs", "tmp")
@@ -55,6 +58,7 @@ class Box:
 
     path: Path
     uid: int | None
+    folders: tuple[SharedFolder, ...] = ()
 
     @property
     def files(self) -> Path:
@@ -63,6 +67,22 @@ class Box:
     @property
     def uploads(self) -> Path:
         return self.path / "uploads"
+
+    @property
+    def skills(self) -> Path:
+        return self.path / "skills"
+
+    @property
+    def has_skills(self) -> bool:
+        return self.skills.is_dir() and any(self.skills.iterdir())
+
+    @property
+    def memory(self) -> Path:
+        return self.path / "memory"
+
+    def folder(self, folder: SharedFolder) -> Path:
+        """The directory of a shared folder."""
+        return (self.memory if folder.read_only else self.files / "memory") / folder.name
 
     @property
     def outputs(self) -> Path:
@@ -104,7 +124,8 @@ class Layout:
         path = self._path(sandbox_id)
         shutil.rmtree(path, ignore_errors=True)
         box = Box(path, self._free_uid() if self.per_box_uid else None)
-        for directory, mode in ((path, 0o711), (box.files, 0o700), (box.uploads, 0o750)):
+        shown = (box.uploads, box.skills, box.memory)
+        for directory, mode in ((path, 0o711), (box.files, 0o700), *((one, 0o750) for one in shown)):
             directory.mkdir(mode=mode)
             directory.chmod(mode)
         for name in WRITABLE:
@@ -112,8 +133,25 @@ class Layout:
         if box.uid is not None:
             for owned in (box.files, *(box.files / name for name in WRITABLE)):
                 os.chown(owned, box.uid, box.uid)
-            os.chown(box.uploads, -1, box.uid)
+            for directory in shown:
+                os.chown(directory, -1, box.uid)
         return box
+
+    def make_folders(self, box: Box) -> None:
+        """Make the directories of the box's shared folders, and clear the place where skills are shown."""
+        for folder in box.folders:
+            _check_name(folder.name)
+            path = box.folder(folder)
+            path.parent.mkdir(mode=0o755, exist_ok=True)
+            path.mkdir(mode=0o755, exist_ok=True)
+            if box.uid is not None and not folder.read_only:
+                os.chown(path, box.uid, box.uid)
+        place = box.files / "workspace" / "skills"
+        if box.has_skills and (place.is_symlink() or not place.is_dir()):
+            place.unlink(missing_ok=True)
+            place.mkdir(mode=0o755)
+            if box.uid is not None:
+                os.chown(place, box.uid, box.uid)
 
     def seal(self, box: Box) -> None:
         """Mark a box as complete: from now on its files and journal are kept."""
@@ -147,6 +185,11 @@ class Layout:
 
     def _file_dirs(self) -> list[Path]:
         return [path for path in (self.boxes / name / "files" for name in self.ids()) if path.exists()]
+
+
+def _check_name(name: str) -> None:
+    if name in ("", ".", "..") or "/" in name or not name.isprintable():
+        raise SandboxError(f"{name[:80]!r} cannot name a shared folder.")
 
 
 def _open_directories(path: Path) -> None:

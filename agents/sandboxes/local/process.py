@@ -96,17 +96,20 @@ class Spawner:
         self._jobs: SimpleQueue[tuple[Callable[[], Process], Future[Process]]] = SimpleQueue()
         threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
 
-    def start(self, box: Box, *runner_arguments: str) -> Process:
-        """Start the runner in ``box``; raises ``SandboxError`` with bubblewrap's own words."""
-        return self._by_the_thread(lambda: self._start(box, runner_arguments))
+    def start(self, box: Box, *runner_arguments: str, mounts: Sequence[str] = ()) -> Process:
+        """Start the runner in ``box``; raises ``SandboxError`` with bubblewrap's own words.
 
-    def start_with_door(self, box: Box, trust: Path) -> tuple[Process, socket.socket]:
+        ``mounts`` are further options of bubblewrap.
+        """
+        return self._by_the_thread(lambda: self._start(box, runner_arguments, mounts))
+
+    def start_with_door(self, box: Box, trust: Path, mounts: Sequence[str] = ()) -> tuple[Process, socket.socket]:
         """Start the runner serving calls, and receive the socket on which the sandbox's programs ask for a proxy."""
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
                 given = ("serve", str(theirs.fileno()))
-                process = self._by_the_thread(lambda: self._start(box, given, trust, (theirs.fileno(),)))
+                process = self._by_the_thread(lambda: self._start(box, given, mounts, trust, (theirs.fileno(),)))
             try:
                 return process, _receive(ours)
             except (OSError, ValueError):
@@ -128,10 +131,15 @@ class Spawner:
                 future.set_exception(error)
 
     def _start(
-        self, box: Box, runner_arguments: Sequence[str], trust: Path | None = None, kept: tuple[int, ...] = ()
+        self,
+        box: Box,
+        runner_arguments: Sequence[str],
+        mounts: Sequence[str] = (),
+        trust: Path | None = None,
+        kept: tuple[int, ...] = (),
     ) -> Process:
         runtime = self._runtime
-        options = "\0".join(arguments.options(runtime, box, trust)).encode() + b"\0"
+        options = "\0".join(arguments.options(runtime, box, trust, mounts)).encode() + b"\0"
         status_read, status_write = os.pipe()
         held = [status_write, _memory(options), _memory(self._filter)]
         bwrap = ["bwrap", "--args", str(held[1]), "--seccomp", str(held[2])]

@@ -1,7 +1,7 @@
 """The runner's loop: JSON lines in, JSON lines out.
 
 In:   the hello (limits, environment, directories), then
-      ``{"op": "call", "id", "name", "input", "label"}`` and ``{"op": "interrupt", "id" | null}``.
+      ``{"op": "call", "id", "name", "input", "label", "lane"}`` and ``{"op": "interrupt", "id" | null}``.
 Out:  ``{"ready": true, "rlimits"}``, then per call any number of ``{"id", "out"}`` and one
       ``{"id", "content", "is_error", "outputs", "ms"}``.
 End of input ends the process, and with it, as it is the first of its PID namespace, everything.
@@ -28,26 +28,25 @@ class Server:
         self._toolbox = toolbox
         self._write_lock = threading.Lock()
         self._stops: dict[Any, threading.Event] = {}
-        self._queues: dict[str, queue.SimpleQueue[dict[str, Any]]] = {
-            "bash": queue.SimpleQueue(),
-            "files": queue.SimpleQueue(),
-        }
-        for name, count in (("bash", 1), ("files", FILE_THREADS)):
-            for _ in range(count):
-                threading.Thread(target=self._work, args=(self._queues[name],), daemon=True).start()
+        self._files: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        for _ in range(FILE_THREADS):
+            threading.Thread(target=self._work_on_files, daemon=True).start()
 
     def dispatch(self, message: dict[str, Any]) -> None:
         if message["op"] == "call":
             self._stops[message["id"]] = threading.Event()
-            self._queues["bash" if message["name"] == "bash" else "files"].put(message)
+            if message["name"] == "bash":  # the host sends a lane's next command when the one before has ended
+                threading.Thread(target=self._run, args=(message,), daemon=True).start()
+            else:
+                self._files.put(message)
         elif message["op"] == "interrupt":
             for number, stop in list(self._stops.items()):
                 if message["id"] is None or message["id"] == number:
                     stop.set()
 
-    def _work(self, jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+    def _work_on_files(self) -> None:
         while True:
-            self._run(jobs.get())
+            self._run(self._files.get())
 
     def _run(self, job: dict[str, Any]) -> None:
         number, begun = job["id"], time.perf_counter()
@@ -56,7 +55,7 @@ class Server:
             self.send({"id": number, "out": text})
 
         stop = self._stops[number]
-        content, is_error = self._toolbox.call(job["name"], job["input"], job["label"], emit, stop)
+        content, is_error = self._toolbox.call(job["name"], job["input"], job["label"], job["lane"], emit, stop)
         self._stops.pop(number, None)
         answer = {"id": number, "content": content, "is_error": is_error}
         answer["outputs"] = list_outputs(self._toolbox.outputs)

@@ -52,6 +52,8 @@ class Shell:
 
     def __init__(self, script: str, cwd: str, environment: dict[str, str]) -> None:
         self._script, self._cwd, self._environment = script, cwd, environment
+        self.lock = threading.Lock()  # held by whoever runs a command
+        self.was_put_away = False
         self._process: subprocess.Popen[bytes] | None = None
         self._master = -1
         self._control = -1
@@ -102,11 +104,23 @@ class Shell:
                 os.close(fd)
         self._master = self._control = -1
 
+    def put_away(self) -> bool:
+        """Close the shell to make room for another; False if it runs a command or isn't there."""
+        if not self.alive or not self.lock.acquire(blocking=False):
+            return False
+        try:
+            self.close()
+            self.was_put_away = True
+        finally:
+            self.lock.release()
+        return True
+
     def run(self, command: str, seconds: float, sink: Callable[[bytes], None], stop: threading.Event) -> Ended:
         """Run one command; ``sink`` receives its raw output as it comes."""
         if not self.alive:
             self.close()
             self.start()
+            self.was_put_away = False
         assert self._process is not None
         before = set(children_of(self._process.pid))
         with open(self._script, "w", encoding="utf-8") as handle:
@@ -115,6 +129,8 @@ class Shell:
         marker = self._ask_marker()
         deadline = time.monotonic() + seconds
         code = self._read_until(marker, sink, deadline, stop)
+        with contextlib.suppress(OSError):
+            os.unlink(self._script)  # the shell has read it; scripts of many lanes must not fill the place
         if code is not _LATE:
             return Ended(code)
         cause = "interrupted" if stop.is_set() else "timeout"
@@ -209,8 +225,9 @@ def base_environment(extra: dict[str, str], home: str) -> dict[str, str]:
     """The variables of a command: no pagers, no prompts, no colours, plus the session's own."""
     quiet: list[str] = ["PAGER", "GIT_PAGER", "MANPAGER", "SYSTEMD_PAGER"]
     env = dict.fromkeys(quiet, "cat")
+    first = "".join(f"{part}:" for part in extra.get("HOLDFAST_PATH", "").split(":") if part)
     env.update(
-        PATH=f"{home}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        PATH=f"{first}{home}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         HOME=home,
         USER="sandbox",
         LOGNAME="sandbox",
@@ -222,5 +239,5 @@ def base_environment(extra: dict[str, str], home: str) -> dict[str, str]:
         PIP_NO_INPUT="1",
         NO_COLOR="1",
     )
-    env.update(extra)
+    env.update({name: value for name, value in extra.items() if name != "HOLDFAST_PATH"})
     return env

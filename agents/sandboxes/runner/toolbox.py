@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import inputs, search
 from .files import Block, Files
 from .shell import Ended, Shell, base_environment
 from .texts import Cleaner, Stopped, TailCollector, ToolError, clean, head_or_spill
 
-if TYPE_CHECKING:
-    import threading
-
 OUTPUT_FILES = 1000
+MAX_SHELLS = 48  # of one sandbox; each takes a few processes and megabytes
 OUTPUT_ENTRIES = 10_000
 LIVE_PIECE = 16 * 1024
 LIVE_TOTAL = 256 * 1024
 LIVE_SECONDS = 0.05
+NEW_SHELL = b"[your shell was closed while it rested: this is a new one]\n"
 
 Emit = Callable[[str], None]
 
@@ -52,25 +52,29 @@ class Live:
 
 
 class Toolbox:
-    """The six tools over one working directory and one shell."""
+    """The six tools over one working directory, with a shell for every lane."""
 
     def __init__(self, hello: dict[str, Any]) -> None:
         self.root: str = hello["workspace"]
         self.outputs: str = hello["outputs"]
         self._limits: dict[str, Any] = hello["limits"]
         self._spills = os.path.join(hello["home"], ".holdfast", "results")
-        environment = base_environment(hello["environment"], hello["home"])
-        self._shell = Shell(hello["script"], self.root, environment)
+        self._script: str = hello["script"]
+        self._environment = base_environment(hello["environment"], hello["home"])
+        self._shells: dict[str, Shell] = {}
+        self._shells_lock = threading.Lock()
         self._files = Files(self.root)
 
-    def call(self, name: str, given: Any, label: str, emit: Emit, stop: threading.Event) -> tuple[list[Block], bool]:
+    def call(
+        self, name: str, given: Any, label: str, lane: str, emit: Emit, stop: threading.Event
+    ) -> tuple[list[Block], bool]:
         """Returns content blocks and whether they describe an error."""
         try:
             values = inputs.check(name, given)
             if name == "read":
                 return _sanitised(self._files.read(**values)), False
             if name == "bash":
-                return self._bash(values, label, emit, stop)
+                return self._bash(self._shell(lane), values, label, emit, stop)
             return _text(head_or_spill(clean(self._file_tool(name, values, stop)), self._spills, label)), False
         except ToolError as error:
             return _text(clean(str(error))), True
@@ -88,10 +92,24 @@ class Toolbox:
             return search.glob(self.root, **values)
         return search.grep(self.root, stop=stop, **values)
 
-    def _bash(self, values: dict[str, Any], label: str, emit: Emit, stop: threading.Event) -> tuple[list[Block], bool]:
+    def _shell(self, lane: str) -> Shell:
+        """The lane's shell. Beyond ``MAX_SHELLS`` the one that has rested longest is closed; asked again, it is new."""
+        with self._shells_lock:
+            shell = self._shells.pop(lane, None)
+            if shell is None:
+                shell = Shell(f"{self._script}-{lane}" if lane else self._script, self.root, self._environment)
+            if not shell.alive and sum(one.alive for one in self._shells.values()) >= MAX_SHELLS:
+                next((one for one in self._shells.values() if one.put_away()), None)
+            self._shells[lane] = shell  # last in the order: used just now
+            return shell
+
+    def _bash(
+        self, shell: Shell, values: dict[str, Any], label: str, emit: Emit, stop: threading.Event
+    ) -> tuple[list[Block], bool]:
         if values.get("restart"):
-            self._shell.close()
-            self._shell.start()
+            with shell.lock:
+                shell.close()
+                shell.start()
             return _text("bash session restarted"), False
         command = values.get("command")
         if not command:
@@ -107,19 +125,22 @@ class Toolbox:
             collector.add(text)
             live.add(text)
 
-        ended = self._shell.run(command, seconds, sink, stop)
+        with shell.lock:
+            if shell.was_put_away:
+                sink(NEW_SHELL)
+            ended = shell.run(command, seconds, sink, stop)
         sink(b"", final=True)
         live.flush()
-        return self._bash_result(collector.text(), ended, seconds)
+        return self._bash_result(shell, collector.text(), ended, seconds)
 
-    def _bash_result(self, output: str, ended: Ended, seconds: float) -> tuple[list[Block], bool]:
+    def _bash_result(self, shell: Shell, output: str, ended: Ended, seconds: float) -> tuple[list[Block], bool]:
         lines = [output] if output else []
         if ended.cause == "timeout":
             lines.append(f"bash: bash command timed out after {seconds}s")
         elif ended.cause == "interrupted":
             lines.append("bash: interrupted")
         elif ended.code is None:
-            status = self._shell.exit_status
+            status = shell.exit_status
             lines.append("[the shell ended%s]" % ("" if status is None else " with status %d" % status))
         if ended.code is None:
             lines.append("[the next command starts in a new shell]")
@@ -128,7 +149,8 @@ class Toolbox:
         return _text("\n".join(lines)), ended.code != 0 or ended.cause != "finished"
 
     def close(self) -> None:
-        self._shell.close()
+        for shell in self._shells.values():
+            shell.close()
 
 
 def _text(text: str) -> list[Block]:

@@ -14,7 +14,7 @@ from agents.mcp.pool import pool
 from agents.sandboxes.base import CallResult
 from agents.sandboxes.results import unknown
 from sessions.harness import servers
-from sessions.inbox import INTERRUPTED
+from sessions.intake import INTERRUPTED
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -10,29 +10,42 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from credentials import lending, scopes
+from credentials.crypto import CannotOpen
 from credentials.egress import client
-from credentials.egress.client import EgressUnavailable, Grant, Registered
-from credentials.egress.rules import Networking
+from credentials.egress.client import EgressUnavailable, Grant
+from credentials.egress.rules import Networking, Place
 from credentials.lending import Borrower, Use, Variable
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.harness.decide import session_error
+from sessions.harness.hands import checkouts
 from sessions.models import Event, Session
+from sessions.repositories import git_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from sessions.repositories import Repository
+
 RENEW_SECONDS = 20.0
 LOOK_SECONDS = 1.0
 TOLD_DENIALS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a sandbox with a network is opened with: the certificate to trust, and variables without a secret."""
+
+    trust: str
+    environment: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -40,6 +53,7 @@ class _Known:
     """What was last told to the proxy."""
 
     variables: dict[str, Variable] = field(default_factory=dict)  # by credential
+    repositories: dict[str, Repository] = field(default_factory=dict)  # those with a token
     problems: list[str] = field(default_factory=list)
     at: float = 0.0
 
@@ -67,15 +81,26 @@ class Network:
 
     # Telling
 
-    def tell(self, session: Session) -> Registered:
+    def tell(self, session: Session) -> Connection:
         """Tell rules and secrets as they are now. Raises ``EgressUnavailable``."""
         variables, problems = lending.variables(borrower(session))
+        repositories = checkouts.of_session(session.pk)
         grants = [_grant(variable) for variable in variables]
-        told = client.register(self._path, self._session_id, networking(session), grants)
+        tokens: dict[str, Repository] = {}
+        for repository, row in repositories:
+            try:
+                grants += checkouts.grants(repository, row)
+            except CannotOpen as error:
+                problems.append(f"The token of {repository.url} can't be used: {error}")
+            tokens |= {repository.id: repository} if row.sealed else {}
+        rules = replace(networking(session), places=tuple(Place(one.host, one.paths) for one, _ in repositories))
+        told = client.register(self._path, self._session_id, rules, grants)
         known = {variable.credential.pk: variable for variable in variables}
-        self._known = _Known(known, problems, time.monotonic())
+        self._known = _Known(known, tokens, problems, time.monotonic())
         self._forgotten = False
-        return told
+        held = dict(told.placeholders)
+        signed = [(one, place) for one in tokens.values() if (place := held.pop(checkouts.grant_name(one), None))]
+        return Connection(told.trust, {**told.variables, **git_variables(signed), **held})
 
     @property
     def _path(self) -> Path:
@@ -119,10 +144,13 @@ class Network:
             return []
         return self.drafts()
 
-    def collect(self, *, unfinished: bool = False) -> list[str]:
-        """Fetch new records; a sentence for each host that was refused. Raises ``EgressUnavailable``."""
+    def collect(self, *, before: float | None = None) -> list[str]:
+        """Fetch new records; a sentence for each host that was refused. Raises ``EgressUnavailable``.
+
+        With ``before`` (Unix time) those that began earlier, finished or not, and no others.
+        """
         with self._lock:
-            report = client.report(self._path, self._session_id, self._taker, self._stored, unfinished=unfinished)
+            report = client.report(self._path, self._session_id, self._taker, self._stored, unfinished_before=before)
             self._stored = []
             self._forgotten = self._forgotten or not report.known
             self._omitted += report.omitted
@@ -131,6 +159,14 @@ class Network:
             self._pending += fresh
         denied = {f"{one['host']}:{one['port']} ({one['rule']})": None for one in fresh if one["decision"] == "denied"}
         return list(denied)
+
+    def collect_errand(self, name: str) -> None:
+        """Take over all that another sandbox, named ``name``, did for this session, and forget that one."""
+        report = client.report(self._path, name, self._taker, unfinished_before=time.time())
+        client.forget(self._path, name)
+        with self._lock:
+            self._pending += report.records
+            self._omitted += report.omitted
 
     def drafts(self, tool: str = "bash") -> list[Draft]:
         """Events for what was collected, to be committed by the caller; uses of secrets go on record here."""
@@ -156,26 +192,20 @@ class Network:
             self._stored = []
 
     def _note_uses(self, records: Sequence[Mapping[str, Any]], tool: str) -> None:
-        used = [(record, one) for record in records for one in record["credentials"] if one in self._known.variables]
+        used = [(record, one) for record in records for one in record["credentials"]]
         if not used:
             return
         session = Session.objects.only("id", "workspace_id", "vault_ids", "agent_id").get(pk=self._session_id)
-        uses = []
-        for record, credential_id in used:
-            credential = self._known.variables[credential_id].credential
-            uses.append(
-                Use(
-                    vault_id=credential.vault_id,
-                    credential_id=credential_id,
-                    purpose="egress",
-                    host=record["host"],
-                    tool=tool,
-                    method=record["method"],
-                    rule=scopes.described(credential.scope),
-                    event_id=record["id"],
-                )
-            )
-        lending.note_uses(borrower(session), self._by, uses)
+        lending.note_uses(borrower(session), self._by, [self._use(record, one, tool) for record, one in used])
+
+    def _use(self, record: Mapping[str, Any], credential_id: str, tool: str) -> Use:
+        use = Use("", credential_id, "egress", record["host"], tool, record["method"], event_id=record["id"])
+        variable = self._known.variables.get(credential_id)
+        if variable is not None:
+            credential = variable.credential
+            return replace(use, vault_id=credential.vault_id, rule=scopes.described(credential.scope))
+        repository = self._known.repositories.get(credential_id)
+        return replace(use, purpose="repository", rule=f"repository {repository.url}" if repository else "")
 
 
 def borrower(session: Session) -> Borrower:

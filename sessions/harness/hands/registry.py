@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agents.tools import registry as tools
 from sessions.harness.hands.mcp import McpHand
 from sessions.harness.hands.sandbox import SandboxHand
+from sessions.harness.hands.web import WebHand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PLACES: dict[str, Callable[[Turn], Hand]] = {
     "mcp": McpHand,
     "sandbox": SandboxHand,
+    "server": WebHand,
 }
 
 
@@ -38,6 +40,10 @@ class Hands:
         """True once this turn has opened its session's sandbox, which should be kept when the turn ends."""
         hand = self._made.get("sandbox")
         return isinstance(hand, SandboxHand) and hand.is_open
+
+    def open_sandbox(self) -> list[Draft]:
+        """Make the session's sandbox ready before any call needs it. Raises ``CannotCarryOut``."""
+        return self._at("sandbox").open()
 
     def of(self, call: Call) -> Hand:
         """The place of one call."""

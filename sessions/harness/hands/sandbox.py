@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db import connection
 
 from agents.sandboxes import registry as sandboxes
 from agents.sandboxes.base import (
@@ -26,21 +30,25 @@ from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
 from sessions.events import Draft
+from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
-from sessions.harness.hands.network import Network, denials
-from sessions.models import Resource, Session
+from sessions.harness.hands.memory import Memories
+from sessions.harness.hands.network import Connection, Network, denials
+from sessions.models import Resource, Session, Thread
 from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from credentials.egress.client import Registered
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
+
+logger = logging.getLogger(__name__)
 
 REOPENINGS = 3
 WAIT_FOR_HOST_SECONDS = 20.0
 RETRY_HOST_SECONDS = 0.2
+LOOK_SECONDS = 0.5
 
 
 def backend() -> SandboxBackend:
@@ -57,7 +65,12 @@ class SandboxHand:
         self._backend = backend()
         self._spec = SandboxSpec(self._session_id)
         self._snapshot = ""
+        self._memories = Memories([], partial(self._backend.exchange, self._session_id))
+        self._running: set[str] = set()
+        self._running_lock = threading.Lock()
         self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
+        self._damaged = ""
+        self._reopened: list[Draft] = []  # by calls, in the pool; committed with their results
         self.is_open = False
 
     def open(self) -> list[Draft]:
@@ -67,35 +80,96 @@ class SandboxHand:
         never had a call in any sandbox.
         """
         if self.is_open:
+            self._bring_in()
             return []
-        first, began = not self._turn.state.sandbox_opened, time.monotonic()
+        seen, began = self._turn.state.sandbox_opened, time.monotonic()
+        first = not seen and self._alone()
         session = Session.objects.select_related("environment").get(pk=self._session_id)
         if session.sandbox_config is None:
             session.sandbox_config = session.environment.config
             session.save(update_fields=["sandbox_config"])
-        self._spec = SandboxSpec(self._session_id, uploads=tuple(_uploads(session)), first=first)
+        mounted = memory.mounts(session.id, session.workspace_id)
+        self._memories = Memories(mounted, partial(self._backend.exchange, session.id))
+        self._spec = SandboxSpec(
+            self._session_id,
+            uploads=(*_uploads(session), *skills.uploads(session)),
+            folders=tuple(mount.folder for mount in mounted),
+            first=first,
+        )
         self._snapshot = session.snapshot
         try:
             self._spec = self._connected(session)
+            installed = self._furnish(session, first=first)
             opened = self._open()
+            self._memories.bring_in()
             problems = self._network.problems(session) if self._network and first else []
+            problems += self._check_out(session, anew=opened.origin == "fresh")
         except (SandboxError, EgressUnavailable) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
-        if not first:
-            return []
+        if seen:
+            return [*self._told(opened), *problems]
         mark = {"origin": opened.origin, "layers": list(opened.layers), "duration_ms": _since(began)}
-        return [Draft(ev.OPS_SANDBOX_OPENED, mark), *problems]
+        return [Draft(ev.OPS_SANDBOX_OPENED, mark), *installed, *problems]
+
+    def _alone(self) -> bool:
+        """Whether no other thread of the session can ever have used its sandbox."""
+        return not Thread.objects.filter(session_id=self._session_id).exclude(pk=self._turn.spec.thread_id).exists()
+
+    def _is_sound(self) -> bool:
+        """False for a snapshot that is gone or damaged: the sandbox then starts without what it held."""
+        sound = blobs.is_sound(self._snapshot)
+        if not sound:
+            logger.error("The snapshot %s of session %s is gone or damaged.", self._snapshot, self._session_id)
+            self._snapshot, self._damaged = "", self._snapshot
+        return sound
+
+    def _told(self, opened: Opened) -> list[Draft]:
+        """Say so if the sandbox was not simply there still."""
+        if opened.origin in ("running", "kept"):
+            return []
+        damaged = {"damaged_snapshot": self._damaged} if self._damaged else {}
+        return [Draft(ev.OPS_SANDBOX_RESTORED, {"origin": opened.origin, **damaged})]
 
     def _connected(self, session: Session) -> SandboxSpec:
         """The spec with a network, if there is one; waits a while for a proxy that is starting."""
         if self._network is None:
             return self._spec
         told = self._patiently(partial(self._network.tell, session))
-        environment = {**told.variables, **told.placeholders}
-        return replace(self._spec, network="proxy", trust=told.trust, environment=environment)
+        return replace(self._spec, network="proxy", trust=told.trust, environment=told.environment)
 
-    def _patiently(self, ask: Callable[[], Registered]) -> Registered:
+    def _furnish(self, session: Session, *, first: bool) -> list[Draft]:
+        """Show the environment's packages; before the first opening those are installed that nobody installed yet."""
+        wanted = environments.packages(session)
+        self._spec = replace(self._spec, packages=tuple(wanted))
+        if not first or not wanted:
+            return []
+        return environments.install(self._backend, self._network, wanted, self._turn.give_up)
+
+    def _check_out(self, session: Session, *, anew: bool) -> list[Draft]:
+        """Put the session's repositories there, once; those that could not be had are tried again in each turn."""
+        if self._network is None:
+            return []
+        drafts = checkouts.check_out(session, self._bash, anew=anew)
+        if drafts:
+            self._network.collect()
+            drafts = [*self._network.drafts("clone"), *drafts]
+        return drafts
+
+    def _bash(self, call_id: str, command: str, seconds: int) -> CallResult:
+        """An errand of our own in the sandbox, in the shell that the agent uses too; ends with the turn."""
+        tool_input = {"command": command, "timeout_ms": seconds * 1000}
+        pool = ThreadPoolExecutor(1, thread_name_prefix="errand")
+        try:
+            work = pool.submit(self._backend.call, self._session_id, call_id, "bash", tool_input)
+            while not wait([work], timeout=LOOK_SECONDS).done:
+                if self._turn.give_up():
+                    self.interrupt()
+            return work.result()
+        finally:
+            pool.shutdown(wait=False)
+
+    def _patiently(self, ask: Callable[[], Connection]) -> Connection:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
         while True:
             try:
@@ -109,7 +183,7 @@ class SandboxHand:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
         while True:
             try:
-                if self._snapshot and blobs.exists(self._snapshot):
+                if self._snapshot and self._is_sound():
                     with blobs.open(self._snapshot) as stream:
                         return self._backend.open(self._spec, stream)
                 return self._backend.open(self._spec)
@@ -124,6 +198,9 @@ class SandboxHand:
             result = self._call(call, reattempt=reattempt)
         except SandboxError as error:
             raise CannotCarryOut(str(error)) from None
+        finally:
+            if self._memories.any:
+                connection.close()
         if self._network is None:
             return result
         with contextlib.suppress(EgressUnavailable):
@@ -131,32 +208,63 @@ class SandboxHand:
             return replace(result, content=[*result.content, *denials(refused)])
         return result
 
+    def _bring_in(self) -> None:
+        try:
+            self._memories.bring_in()
+        except SandboxError as error:
+            raise CannotCarryOut(str(error)) from None
+
+    def _send(self, call: Call, *, reattempt: bool) -> CallResult:
+        with self._running_lock:
+            self._running.add(call.id)
+        try:
+            lane = self._turn.spec.thread_id
+            return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt, lane=lane)
+        finally:
+            with self._running_lock:
+                self._running.discard(call.id)
+
+    def _with_notices(self, result: CallResult) -> CallResult:
+        """Store what the call wrote into memory; what could not be stored makes the result an error."""
+        notices = self._memories.send_out()
+        if not notices:
+            return result
+        told = {"type": "text", "text": "[memory] " + "\n[memory] ".join(notices)}
+        return replace(result, content=[*result.content, told], is_error=True)
+
     def _call(self, call: Call, *, reattempt: bool) -> CallResult:
         for _ in range(REOPENINGS):
             try:
-                return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt)
+                result = self._send(call, reattempt=reattempt)
+                return self._with_notices(result)
             except (SandboxLost, SandboxUnavailable):
                 if self._turn.give_up():
                     raise
                 reattempt = True
                 self._spec = replace(self._spec, first=False)
-                self._open()
+                self._reopened += self._told(self._open())
+                self._memories.forget()
+                self._memories.bring_in()
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
         """Store what the call left among the outputs, and tell of its requests."""
         if result.outputs:
             outputs.capture(self._session_id, result.outputs, self._read_output)
-        return self._network.drafts(call.name) if self._network else []
+        reopened, self._reopened = self._reopened, []
+        return reopened + (self._network.drafts(call.name) if self._network else [])
 
     def tend(self) -> list[Draft]:
         """While calls run: what is to be committed meanwhile."""
         return self._network.tend() if self._network and self.is_open else []
 
     def interrupt(self) -> None:
-        """Stop whatever runs in the sandbox."""
-        with contextlib.suppress(SandboxLost, SandboxUnavailable):
-            self._backend.interrupt(self._session_id)
+        """Stop this turn's calls; other threads of the session use the same sandbox."""
+        with self._running_lock:
+            running = list(self._running)
+        for call_id in running:
+            with contextlib.suppress(SandboxLost, SandboxUnavailable):
+                self._backend.interrupt(self._session_id, call_id)
 
     def _read_output(self, path: str) -> Iterator[bytes]:
         return self._backend.read_output(self._session_id, path)

@@ -88,7 +88,7 @@ def test_a_caller_that_goes_away_changes_nothing(host: RunningHost) -> None:
     connection = host.client.take()
     connection.send_json(
         {"op": "call", "sandbox_id": "box", "call_id": "c", "name": "bash", "input": given}
-        | {"reattempt": False, "live": False}
+        | {"reattempt": False, "lane": "", "live": False}
     )
     counted = {"pattern": "count"}
     numbers = iter(range(10_000))

@@ -8,10 +8,13 @@ from agents.tools import registry
 from agents.tools.base import validate_input
 
 
-def test_the_sandbox_tools_are_offered_and_the_web_tools_say_why_not() -> None:
-    assert registry.offered() == ("bash", "read", "write", "edit", "glob", "grep")
-    assert set(registry.offered()) == registry.SANDBOX_TOOLS
-    assert registry.check_input("web_search", {"query": "x"}) == registry.TOOLSET["web_search"].not_offered
+def test_search_is_offered_once_there_is_an_engine_and_says_why_not_before(settings: Any) -> None:
+    assert registry.offered() == ("bash", "read", "write", "edit", "glob", "grep", "web_fetch")
+    assert set(registry.offered()) == {*registry.SANDBOX_TOOLS, "web_fetch"}
+    assert "SEARXNG_URL" in (registry.check_input("web_search", {"query": "x"}) or "")
+    settings.HOLDFAST_SEARXNG_URL = "http://127.0.0.1:1"
+    assert "web_search" in registry.offered()
+    assert registry.check_input("web_search", {"query": "x"}) is None
 
 
 @pytest.mark.parametrize("name", registry.offered())
@@ -19,7 +22,7 @@ def test_every_field_of_the_sdks_type_is_described(name: str) -> None:
     params = registry.TOOLSET[name].params()
     assert set(params) == {"name", "description", "input_schema"}
     schema = params["input_schema"]
-    assert set(schema["properties"]) == set(registry.TOOLSET[name].fields)
+    assert registry.TOOLSET[name].schema or set(schema["properties"]) == set(registry.TOOLSET[name].fields)
     assert all(field["description"] for field in schema["properties"].values())
 
 

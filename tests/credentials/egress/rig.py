@@ -174,9 +174,12 @@ class Tls(http.client.HTTPSConnection):
 class Server:
     """An HTTP server on loopback. ``seen`` are the requests it got; ``answer`` makes its answers."""
 
-    def __init__(self, host: str | None = API, answer: Callable[[Request], None] | None = None) -> None:
+    def __init__(
+        self, host: str | None = API, answer: Callable[[Request], None] | None = None, *, address: str = "127.0.0.1"
+    ) -> None:
         self.seen: list[Request] = []
-        outer, respond = self, answer or echo
+        self.respond = answer or echo
+        outer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -187,7 +190,7 @@ class Server:
             def do_GET(self) -> None:
                 request = Request(self, self._body())
                 outer.seen.append(request)
-                respond(request)
+                outer.respond(request)
 
             do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815  the names that http.server looks for
 
@@ -204,7 +207,7 @@ class Server:
             def log_message(self, *given: object) -> None:
                 """Quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((address, 0), Handler)
         self._server.daemon_threads = True
         if host is not None:
             context = OTHERS.context(host)

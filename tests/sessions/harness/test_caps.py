@@ -13,11 +13,13 @@ from agents import actions as agents
 from contract.acting import Acting
 from contract.errors import InvalidRequest
 from contract.roles import Role
-from sessions import actions, caps, expiry
+from sessions import actions, caps
 from sessions import events as ev
+from sessions.approvals import deadlines
 from sessions.harness import runner
 from sessions.harness.limits import Caps, Used
 from sessions.models import Session, Thread
+from sessions.models.approvals import Approval
 from sessions.verify import verify
 from tests.sessions.harness.test_loop import ask, keeper, say, send  # noqa: F401  the fixture
 from tests.sessions.rows import CUSTOM, acting, make_session
@@ -151,33 +153,30 @@ def test_running_time_has_the_price_of_the_setting(settings: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_call_that_nobody_approves_in_time_is_refused_and_the_agent_goes_on() -> None:
+def test_a_call_that_nobody_approves_in_time_is_denied_and_the_agent_goes_on() -> None:
     session, thread = make_session(tools=[ASKING])
     Session.objects.filter(pk=session.pk).update(limits={"approval_seconds": 60})
     ask(session, thread, "Run `ls`.")
-    waiting = Thread.objects.get(pk=thread.id)
-    assert waiting.pending
-    assert waiting.wake_at is not None
-    assert expiry.expire() == []
-    session.events.filter(type=ev.TOOL_USE).update(created_at=timezone.now() - timedelta(seconds=61))
-    Thread.objects.filter(pk=thread.id).update(wake_at=timezone.now())
-    assert expiry.expire() == [thread.id]
+    assert deadlines.expire_due() == 0
+    ago = timezone.now() - timedelta(seconds=61)
+    Approval.objects.update(asked_at=ago, expires_at=ago + timedelta(seconds=60))
+    assert deadlines.expire_due() == 1
     runner.run(thread.id)
     session.refresh_from_db()
-    assert "Nobody allowed or denied this call within 60 seconds" in str(last(session, ev.TOOL_RESULT).payload)
-    assert last(session, ev.OPS_APPROVAL_EXPIRED).payload["seconds"] == 60
+    assert "Nobody answered within 1 minute" in str(last(session, ev.TOOL_RESULT).payload)
     assert session.stop_reason == ev.END_TURN
 
 
 @pytest.mark.django_db(transaction=True)
 def test_more_time_given_meanwhile_is_time_given() -> None:
     session, thread = make_session(tools=[ASKING])
-    Session.objects.filter(pk=session.pk).update(limits={"approval_seconds": 60})
+    caps.change_workspace({"approval_seconds": 60}, admin(session))
     ask(session, thread, "Run `ls`.")
-    Session.objects.filter(pk=session.pk).update(limits={"approval_seconds": 3600})
-    Thread.objects.filter(pk=thread.id).update(wake_at=timezone.now())
-    expiry.expire()
-    waiting = Thread.objects.get(pk=thread.id)
-    assert waiting.pending
-    assert waiting.wake_at is not None
-    assert waiting.wake_at > timezone.now() + timedelta(seconds=3000)
+    waiting = Approval.objects.get()
+    assert waiting.expires_at == waiting.asked_at + timedelta(seconds=60)
+    caps.change_workspace({"approval_seconds": 3600}, admin(session))
+    waiting.refresh_from_db()
+    assert waiting.expires_at == waiting.asked_at + timedelta(seconds=3600)
+    caps.change_workspace(None, admin(session))
+    waiting.refresh_from_db()
+    assert waiting.expires_at is None

@@ -108,6 +108,11 @@ class World:
                     self.add(ev.THREAD_RUNNING, ABOUT)
             case do.TakeMessages(messages):
                 self.add(ev.OPS_PROCESSED, {"event_ids": list(messages)})
+            case do.FallBack(_, model):
+                self.add(ev.OPS_FALLBACK, {"to": model})
+            case do.Park():
+                self.state.calls.clear()
+                self.idle(ev.RETRIES_EXHAUSTED)
             case do.Retry(_, at):
                 self.add(ev.THREAD_RESCHEDULED, ABOUT, private={"wake_at": at.isoformat()})
             case do.Wait(until):

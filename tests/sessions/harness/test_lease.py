@@ -105,7 +105,7 @@ def _until_freed() -> list[str]:
     for _ in range(2000):
         freed = leases.free_orphans()
         if freed:
-            return freed
+            return [orphan.thread_id for orphan in freed]
     return []
 
 

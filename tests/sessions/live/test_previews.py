@@ -162,6 +162,7 @@ def test_another_threads_text_stays_on_its_own_stream(world: World) -> None:
         publish(world, start(message), world.child.pk)
         publish(world, delta(message, "child"), world.child.pk)
         world.append(Draft(ev.MODEL_END, {"model_usage": {}}), thread=world.child)
+        world.append(Draft(ev.MODEL_END, {"model_usage": {}}))
 
     async def work() -> tuple[str, str]:
         ours = await subscribed(world, deltas=streams.PREVIEWED)

@@ -169,14 +169,27 @@ def test_a_processed_event_is_shown_again_with_its_time(world: World) -> None:
 
 def test_a_thread_stream_shows_that_thread_and_the_session_stream_what_is_posted_there(world: World) -> None:
     world.say("for all")
-    world.append(Draft(ev.AGENT_THINKING, on_session=False), thread=world.child)
-    world.append(Draft(ev.AGENT_MESSAGE, {"content": []}), thread=world.child)
+    world.append(Draft(ev.AGENT_THINKING), thread=world.child)
+    asked = {"name": "bash", "input": {}, "evaluated_permission": "ask"}
+    world.append(Draft(ev.TOOL_USE, asked), thread=world.child)
 
     async def seqs(thread_id: str | None, count: int) -> list[int | None]:
         return [frame.seq for frame in await take(await subscribed(world, 0, thread_id=thread_id), count)]
 
     assert run(lambda: seqs(None, 2)) == [1, 3]
     assert run(lambda: seqs(world.child.pk, 2)) == [2, 3]
+
+
+def test_only_the_sessions_stream_says_which_thread_a_call_is_of(world: World) -> None:
+    asked = {"name": "bash", "input": {}, "evaluated_permission": "ask"}
+    world.append(Draft(ev.TOOL_USE, asked), thread=world.child)
+
+    async def owner(thread_id: str | None) -> object:
+        (frame,) = await take(await subscribed(world, 0, thread_id=thread_id), 1)
+        return frame.data.get("session_thread_id")
+
+    assert run(lambda: owner(None)) == world.child.pk
+    assert run(lambda: owner(world.child.pk)) is None
 
 
 def test_it_ends_when_the_session_is_deleted(world: World) -> None:

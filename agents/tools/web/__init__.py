@@ -1,0 +1,1 @@
+"""The web tools, which run on the server (spec core 5.4)."""

@@ -1,0 +1,69 @@
+"""What the machinery did for a session, in sentences for people. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sessions import events as ev
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Payload = Mapping[str, Any]
+
+ICONS = {
+    ev.OPS_WORKER_LOST: "exclamation-triangle",
+    ev.OPS_TAKEN_OVER: "arrow-path",
+    ev.OPS_RETRY: "arrow-path",
+    ev.OPS_RETRIED: "arrow-path",
+    ev.OPS_FALLBACK: "arrow-path",
+    ev.OPS_SANDBOX_RESTORED: "cube",
+    ev.OPS_REPAIRED: "exclamation-triangle",
+    ev.OPS_LIMIT_REACHED: "exclamation-triangle",
+    ev.OPS_LIMITS_CHANGED: "check-circle",
+    ev.OPS_REMINDER: "exclamation-triangle",
+    ev.OPS_FORKED: "arrow-turn-down-right",
+    ev.OPS_IMPORTED: "inbox",
+}
+
+
+def sentence(event_type: str, payload: Payload) -> str:
+    """One operator event as a sentence; empty for a type that has none, the bare type for one that lacks a field."""
+    tell = SENTENCES.get(event_type)
+    try:
+        return tell(payload) if tell else ""
+    except (KeyError, TypeError, ValueError):
+        return event_type
+
+
+def _taken_over(payload: Payload) -> str:
+    seconds = payload.get("seconds")
+    return "Another worker took over" + (f" after {seconds:.1f} s" if seconds is not None else "")
+
+
+def _retry(payload: Payload) -> str:
+    return f"Try {payload['attempt']} of {payload['of']} in {payload['seconds']:g} s"
+
+
+def _restored(payload: Payload) -> str:
+    if payload.get("damaged_snapshot"):
+        return "The sandbox was lost and its snapshot is damaged; it starts empty"
+    if payload["origin"] == "restored":
+        return "Sandbox restored from its last snapshot"
+    return "The sandbox was lost and starts empty"
+
+
+SENTENCES: dict[str, Callable[[Payload], str]] = {
+    ev.OPS_WORKER_LOST: lambda payload: "The worker of this session was lost",
+    ev.OPS_TAKEN_OVER: _taken_over,
+    ev.OPS_RETRY: _retry,
+    ev.OPS_RETRIED: lambda payload: f"{payload['by']} asked for another try",
+    ev.OPS_FALLBACK: lambda payload: f"{payload['from']} failed for good; {payload['to']} is asked instead",
+    ev.OPS_SANDBOX_RESTORED: _restored,
+    ev.OPS_REPAIRED: lambda payload: "The session's rows did not agree with its log and were repaired",
+    ev.OPS_LIMIT_REACHED: lambda payload: str(payload["message"]),
+    ev.OPS_LIMITS_CHANGED: lambda payload: f"{payload['by']} changed this session's limits",
+    ev.OPS_REMINDER: lambda payload: f"The agent was reminded: {payload['text']}",
+    ev.OPS_FORKED: lambda payload: f"Forked: {payload['message']}",
+    ev.OPS_IMPORTED: lambda payload: f"Imported: {payload['message']}",
+}

@@ -1,0 +1,71 @@
+"""Rows that don't agree with their log are made to: the log is the truth, and what was changed is told on it.
+
+For rows that were edited by hand or restored from elsewhere. The log itself is never changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from sessions import events as ev
+from sessions import log
+from sessions.events import Draft
+from sessions.models import Session, Thread
+from sessions.verify import Recount, everything
+
+if TYPE_CHECKING:
+    from sessions.projections.columns import SessionColumns, ThreadColumns
+
+logger = logging.getLogger(__name__)
+
+
+def repair(session_id: str) -> list[str]:
+    """Write what the log says into the rows of a session and its threads; what differed, as sentences."""
+    with transaction.atomic():
+        session = Session.objects.select_for_update().get(pk=session_id)
+        threads = {thread.pk: thread for thread in Thread.objects.select_for_update().filter(session=session)}
+        recount = Recount(session, threads)
+        for event in everything(session_id):
+            recount.take(event)
+        found = [*recount.complaints, *recount.compare()]
+        if not found:
+            return []
+        logger.error("Session %s did not agree with its log and was repaired: %s", session_id, "; ".join(found))
+        pending = sum(len(columns.pending) for columns in recount.by_thread.values())
+        rows = Session.objects.filter(pk=session_id)
+        rows.update(last_seq=recount.seq, pending_count=pending, **_session(recount.columns))
+        for thread_id, columns in recount.by_thread.items():
+            Thread.objects.filter(pk=thread_id).update(**_thread(columns))
+        primary = next(thread.pk for thread in threads.values() if thread.parent_id is None)
+        log.append(session_id, primary, [Draft(ev.OPS_REPAIRED, {"found": found[:50]})])
+    return found
+
+
+def _shared(columns: SessionColumns | ThreadColumns) -> dict[str, Any]:
+    clock, spent = columns.clock, columns.spent
+    return {
+        "status": clock.status,
+        "stop_reason": clock.stop_reason,
+        "active_seconds": clock.active_seconds,
+        "running_since": clock.running_since,
+        "ended_at": clock.ended_at,
+        "usage": spent.usage.dump(),
+        "cost": spent.cost,
+        "cost_known": spent.cost_known,
+    }
+
+
+def _session(columns: SessionColumns) -> dict[str, Any]:
+    return {**_shared(columns), "snapshot": columns.snapshot, "budget": columns.budget}
+
+
+def _thread(columns: ThreadColumns) -> dict[str, Any]:
+    return {
+        **_shared(columns),
+        "startup_seconds": columns.startup_seconds,
+        "wake_at": columns.wake_at,
+        "pending": list(columns.pending),
+    }

@@ -1,0 +1,114 @@
+"""Pages of webhook endpoints: where what happens is told, and how that went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count, Q
+from django.shortcuts import redirect, render
+
+from contract.door import explain, page
+from contract.errors import ApiError, NotFound, PermissionDenied
+from contract.roles import Permission
+from sessions.models import WebhookEndpoint
+from sessions.webhooks import endpoints
+from sessions.webhooks.forms import EndpointForm
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from contract.http import Request
+
+PAGE_SIZE = 50
+
+
+@page(Permission.ADMINISTER)
+def webhook_list(request: Request) -> HttpResponse:
+    waiting = Count("deliveries", filter=Q(deliveries__state="pending"))
+    rows = WebhookEndpoint.objects.filter(workspace_id=request.acting.workspace_id, organization=False)
+    return render(request, "webhooks/list.html", {"endpoints": rows.annotate(waiting=waiting)})
+
+
+@page(Permission.ADMINISTER, "GET", "HEAD", "POST")
+def webhook_new(request: Request) -> HttpResponse:
+    form = EndpointForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            endpoint, secret = endpoints.create(form.body(), request.acting, organization=False)
+        except ApiError as error:
+            _show(form, error)
+        else:
+            return render(request, "webhooks/secret.html", {"endpoint": endpoint, "secret": secret})
+    status = 422 if form.errors else 200
+    return render(request, "webhooks/form.html", {"form": form}, status=status)
+
+
+@page(Permission.ADMINISTER)
+def webhook(request: Request, endpoint_id: str) -> HttpResponse:
+    """An endpoint and its deliveries, newest first."""
+    endpoint = endpoints.find(endpoint_id, request.acting, organization=False)
+    shown = Paginator(endpoint.deliveries.defer("body"), PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "webhooks/webhook.html", {"endpoint": endpoint, "page": shown})
+
+
+@page(Permission.ADMINISTER, "GET", "HEAD", "POST")
+def webhook_edit(request: Request, endpoint_id: str) -> HttpResponse:
+    endpoint = endpoints.find(endpoint_id, request.acting, organization=False)
+    form = EndpointForm(request.POST or None, endpoint=endpoint)
+    if request.method == "POST" and form.is_valid():
+        try:
+            endpoints.update(endpoint_id, form.body(), request.acting, organization=False)
+        except ApiError as error:
+            _show(form, error)
+        else:
+            messages.success(request, "Saved.", "done")
+            return redirect("sessions:webhook", endpoint_id)
+    status = 422 if form.errors else 200
+    return render(request, "webhooks/form.html", {"form": form, "endpoint": endpoint}, status=status)
+
+
+@page(Permission.ADMINISTER, "POST")
+def webhook_state(request: Request, endpoint_id: str) -> HttpResponse:
+    """Enable or disable it: ``state`` in the form says which."""
+    wanted = "enabled" if request.POST.get("state") == "enabled" else "disabled"
+    endpoints.update(endpoint_id, {"state": wanted}, request.acting, organization=False)
+    text = "Enabled. What happened meanwhile is not delivered." if wanted == "enabled" else "Disabled."
+    messages.success(request, text, "done")
+    return redirect("sessions:webhook", endpoint_id)
+
+
+@page(Permission.ADMINISTER, "POST")
+def webhook_secret(request: Request, endpoint_id: str) -> HttpResponse:
+    secret = endpoints.regenerate_secret(endpoint_id, request.acting, organization=False)
+    endpoint = endpoints.find(endpoint_id, request.acting, organization=False)
+    return render(request, "webhooks/secret.html", {"endpoint": endpoint, "secret": secret})
+
+
+@page(Permission.ADMINISTER, "POST")
+def webhook_delete(request: Request, endpoint_id: str) -> HttpResponse:
+    endpoints.delete(endpoint_id, request.acting, organization=False)
+    messages.success(request, "The endpoint and its delivery log are deleted.", "done")
+    return redirect("sessions:webhooks")
+
+
+@page(Permission.ADMINISTER, "POST")
+def webhook_redeliver(request: Request, endpoint_id: str) -> HttpResponse:
+    """Send one delivery again: ``delivery`` in the form names it."""
+    endpoints.find(endpoint_id, request.acting, organization=False)
+    try:
+        endpoints.redeliver(request.POST.get("delivery", ""), request.acting)
+    except (NotFound, PermissionDenied):
+        raise
+    except ApiError as error:
+        messages.error(request, error.message, "failed")
+    else:
+        messages.success(request, "It is being sent again.", "done")
+    return redirect("sessions:webhook", endpoint_id)
+
+
+def _show(form: EndpointForm, error: ApiError) -> None:
+    if isinstance(error, PermissionDenied | NotFound):
+        raise error
+    explain(form, error)

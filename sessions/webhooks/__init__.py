@@ -1,0 +1,1 @@
+"""Telling other programs what happens, signed and with patience (spec advanced 15)."""

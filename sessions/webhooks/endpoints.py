@@ -1,0 +1,176 @@
+"""What makes and changes webhook endpoints (spec advanced 15.3), and delivers again by hand."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from agents.models import Workspace
+from contract.errors import InvalidRequest, NotFound
+from contract.roles import Permission
+from credentials import addresses, crypto
+from credentials.dialling import AddressRefused, Unreachable, resolve
+from sessions.models import WebhookDelivery, WebhookEndpoint
+from sessions.models.webhooks import DISABLED, ENABLED, PENDING
+from sessions.webhooks import kinds, signing
+from sessions.webhooks.delivery import disable
+from sessions.webhooks.wake import wake
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from contract.acting import Acting
+
+MAX_ENDPOINTS = 32
+MAX_URL = 2048
+MAX_NAME = 256
+MAX_DESCRIPTION = 2048
+LOOK_UP_SECONDS = 5.0
+
+
+def find(endpoint_id: str, acting: Acting, *, organization: bool) -> WebhookEndpoint:
+    acting.require(Permission.ADMINISTER)
+    rows = WebhookEndpoint.objects.filter(workspace_id=acting.workspace_id, organization=organization)
+    endpoint = rows.filter(pk=endpoint_id).first()
+    if endpoint is None:
+        raise NotFound(f"There is no webhook endpoint {endpoint_id} in this workspace.")
+    return endpoint
+
+
+def create(body: Mapping[str, Any], acting: Acting, *, organization: bool) -> tuple[WebhookEndpoint, str]:
+    """A new endpoint and its signing secret, which is never to be had again."""
+    acting.require(Permission.ADMINISTER)
+    now = timezone.now()
+    endpoint = WebhookEndpoint(
+        workspace_id=acting.workspace_id,
+        organization=organization,
+        created_by_id=acting.user_id,
+        created_at=now,
+        updated_at=now,
+    )
+    _take(endpoint, {"name": "", "description": "", **body})
+    if not endpoint.enabled_events:
+        raise InvalidRequest("enabled_events: must name at least one event type")
+    secret = _new_secret(endpoint)
+    with transaction.atomic():
+        Workspace.objects.select_for_update().get(pk=acting.workspace_id)
+        mine = WebhookEndpoint.objects.filter(workspace_id=acting.workspace_id, organization=organization)
+        if mine.count() >= MAX_ENDPOINTS:
+            raise InvalidRequest(f"There are {MAX_ENDPOINTS} webhook endpoints, and no more are allowed; delete one.")
+        endpoint.save(force_insert=True)
+    return endpoint, secret
+
+
+def update(endpoint_id: str, body: Mapping[str, Any], acting: Acting, *, organization: bool) -> WebhookEndpoint:
+    """Change what was sent. Enabling forgets why the endpoint was disabled; what it missed stays missed."""
+    find(endpoint_id, acting, organization=organization)
+    with transaction.atomic():
+        endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint_id)
+        _take(endpoint, body)
+        endpoint.updated_at = timezone.now()
+        if body.get("state") == ENABLED:
+            endpoint.state, endpoint.disabled_reason, endpoint.failing_since = ENABLED, "", None
+        endpoint.save()
+        if body.get("state") == DISABLED and endpoint.state == ENABLED:
+            disable(endpoint, "")
+    return endpoint
+
+
+def delete(endpoint_id: str, acting: Acting, *, organization: bool) -> None:
+    find(endpoint_id, acting, organization=organization).delete()
+
+
+def regenerate_secret(endpoint_id: str, acting: Acting, *, organization: bool) -> str:
+    """A new signing secret; the old one signs nothing from now on."""
+    endpoint = find(endpoint_id, acting, organization=organization)
+    secret = _new_secret(endpoint)
+    endpoint.updated_at = timezone.now()
+    endpoint.save(update_fields=["sealed_secret", "updated_at"])
+    return secret
+
+
+def redeliver(delivery_id: str, acting: Acting) -> WebhookDelivery:
+    """Send an event once more, under its own id, with three attempts."""
+    acting.require(Permission.ADMINISTER)
+    with transaction.atomic():
+        rows = WebhookDelivery.objects.select_for_update(of=("self",)).select_related("endpoint")
+        delivery = rows.filter(pk=delivery_id, endpoint__workspace_id=acting.workspace_id).first()
+        if delivery is None:
+            raise NotFound(f"There is no webhook delivery {delivery_id} in this workspace.")
+        if delivery.endpoint.state != ENABLED:
+            raise InvalidRequest("The endpoint is disabled; enable it, then deliver again.")
+        if delivery.state == PENDING:
+            raise InvalidRequest("This delivery is still under way.")
+        delivery.state, delivery.attempts, delivery.finished_at = PENDING, 0, None
+        delivery.next_attempt_at = timezone.now()
+        delivery.save(update_fields=["state", "attempts", "finished_at", "next_attempt_at"])
+        transaction.on_commit(lambda: wake(delivery.endpoint_id))
+    return delivery
+
+
+def _new_secret(endpoint: WebhookEndpoint) -> str:
+    secret = signing.new_secret()
+    endpoint.sealed_secret = crypto.seal(secret, endpoint.pk)
+    return secret.reveal()
+
+
+def _take(endpoint: WebhookEndpoint, body: Mapping[str, Any]) -> None:
+    for field, most in (("name", MAX_NAME), ("description", MAX_DESCRIPTION)):
+        if field in body:
+            if len(body[field]) > most:
+                raise InvalidRequest(f"{field}: must be at most {most} characters long")
+            setattr(endpoint, field, body[field])
+    if body.get("enabled_events"):
+        endpoint.enabled_events = _event_types(body["enabled_events"], organization=endpoint.organization)
+    elif endpoint.enabled_events is None:
+        endpoint.enabled_events = []
+    if "url" in body:
+        endpoint.url = _url(body["url"])
+
+
+def _event_types(names: list[str], *, organization: bool) -> list[str]:
+    known = kinds.ORGANIZATION if organization else frozenset(kinds.shapes())
+    for place, name in enumerate(names):
+        if name not in known:
+            raise InvalidRequest(f"enabled_events.{place}: {name[:64]!r} is not an event type")
+    return sorted(set(names))
+
+
+def _url(url: str) -> str:
+    """An address of another machine by HTTPS. Inside ``ALLOW_NETWORKS`` plain HTTP and any port will do."""
+    parts = _parsed(url)
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    try:
+        found = resolve(host, port, LOOK_UP_SECONDS)
+    except AddressRefused:
+        raise InvalidRequest("url: its host stands for an address that is not public (see ALLOW_NETWORKS)") from None
+    except Unreachable as error:
+        raise InvalidRequest(f"url: its host can't be found: {error}") from None
+    allowed = addresses.networks(settings.HOLDFAST_ALLOWED_NETWORKS)
+    own = all(any(ip_address(address.partition("%")[0]) in network for network in allowed) for address in found)
+    if not own and not secure:
+        raise InvalidRequest("url: must be an https:// URL")
+    if not own and port != 443:
+        raise InvalidRequest("url: must use port 443")
+    return url
+
+
+def _parsed(url: str) -> Any:
+    if len(url) > MAX_URL or not url.isascii() or any(not char.isprintable() or char == " " for char in url):
+        raise InvalidRequest(f"url: must be at most {MAX_URL} printable ASCII characters without blanks")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise InvalidRequest("url: can't be read as a URL") from None
+    if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
+        raise InvalidRequest("url: must be an https:// URL with a host")
+    if parts.username is not None or parts.fragment:
+        raise InvalidRequest("url: must hold neither a user name nor a fragment")
+    return parts

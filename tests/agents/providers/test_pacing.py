@@ -1,0 +1,97 @@
+"""A server that can do little at a time: nobody fails because many ask together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from agents.providers.pacing import Pace
+
+
+class Server:
+    """Answers ``able`` requests at a time and turns the others away, as 429 and 529 do."""
+
+    def __init__(self, able: int) -> None:
+        self.able, self.running, self.turned_away = able, 0, 0
+        self._lock = threading.Lock()
+
+    def ask(self) -> bool:
+        with self._lock:
+            self.running += 1
+            turned_away = self.running > self.able
+            self.turned_away += turned_away
+        time.sleep(0.002 if turned_away else 0.02)
+        with self._lock:
+            self.running -= 1
+        return not turned_away
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_it_halves_once_for_what_was_under_way_and_grows_by_one_for_each_round_of_answers() -> None:
+    clock = Clock()
+    pace = Pace(64, clock)
+    assert all(pace.take(0) for _ in range(64))
+    assert not pace.take(0)
+    pace.pushed_back(None)
+    pace.pushed_back(None)
+    assert pace.limit == 32
+    clock.now += 0.3
+    pace.pushed_back(None)
+    assert pace.limit == 16
+    for _ in range(17):
+        pace.coped()
+    assert pace.limit == 17
+
+
+def test_it_never_goes_below_one_nor_above_its_most() -> None:
+    clock = Clock()
+    pace = Pace(4, clock)
+    for _ in range(10):
+        clock.now += 2
+        pace.pushed_back(None)
+    assert pace.limit == 1
+    for _ in range(100):
+        pace.coped()
+    assert pace.limit == 4
+
+
+def test_nobody_is_let_in_before_the_server_wants_to_be_asked_again() -> None:
+    clock = Clock()
+    pace = Pace(4, clock)
+    pace.pushed_back(3.0)
+    assert not pace.take(0)
+    clock.now += 3.1
+    assert pace.take(0)
+
+
+def test_a_fan_out_over_a_small_server_comes_through_and_learns_to_ask_less() -> None:
+    server, pace = Server(able=4), Pace(64)
+
+    def turn(number: int) -> int:
+        tries = 0
+        while True:
+            tries += 1
+            assert pace.take(30)
+            try:
+                answered = server.ask()
+            finally:
+                pace.give_back()
+            if answered:
+                pace.coped()
+                return tries
+            pace.pushed_back(0.05)
+            time.sleep(0.02)
+
+    with ThreadPoolExecutor(64) as pool:
+        tries = list(pool.map(turn, range(200)))
+    assert len(tries) == 200
+    assert sum(tries) - 200 == server.turned_away
+    assert pace.limit < 64

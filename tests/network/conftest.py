@@ -1,0 +1,74 @@
+"""An installation whose sandboxes may reach servers of the tests' own, on loopback addresses that stand for others."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.credentials.egress.rig import OTHERS, Server
+from tests.live import Installation
+from tests.network import wheels
+from tests.network.upstream import WORLD
+from tests.sdk.talk import client_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import anthropic
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/network/" in item.path.as_posix() and "online" in getattr(item, "fixturenames", ()):
+            for mark in (pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("network")):
+                item.add_marker(mark)
+
+
+@pytest.fixture(scope="session")
+def index() -> Iterator[Server]:
+    """A package index that the installation's pip is configured with."""
+    server = Server(None, address=WORLD)
+    server.respond = wheels.answer
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def online(index: Server) -> Iterator[Installation]:
+    with tempfile.TemporaryDirectory(prefix="hf-trust-", dir="/tmp") as directory:
+        trusted = Path(directory) / "trusted.pem"
+        system = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
+        trusted.write_text((system.read_text() if system.exists() else "") + OTHERS.certificate)
+        settings: dict[str, Any] = {
+            "EGRESS_ALLOW_NETWORKS": f"{WORLD}/32",
+            "PIP_INDEX_URL": f"http://{WORLD}:{index.port}/simple",
+            "GIT_HOSTS": f"github.com {WORLD}",
+            "SSL_CERT_FILE": str(trusted),
+            "RETRY_BASE_SECONDS": "0.05",
+        }
+        with Installation.started(**settings) as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def client(online: Installation) -> anthropic.Anthropic:
+    return client_of(online)
+
+
+@pytest.fixture
+def secure() -> Iterator[Server]:
+    """A server that speaks TLS."""
+    server = Server(WORLD, address=WORLD)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def plain() -> Iterator[Server]:
+    server = Server(None, address=WORLD)
+    yield server
+    server.stop()

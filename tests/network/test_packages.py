@@ -1,0 +1,54 @@
+"""An environment's packages: installed once through the proxy, then there for every session (spec core 7.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.network.upstream import begin, environment, operator_events, run
+from tests.sdk.talk import all_of
+
+if TYPE_CHECKING:
+    import anthropic
+
+    from tests.credentials.egress.rig import Server
+    from tests.live import Installation
+
+NETWORKING = {"type": "limited", "allow_package_managers": True}
+USE = 'python3 -c "import answering; print(answering.ANSWER)"'
+
+
+def test_packages_are_there_before_the_first_command_and_installed_once(
+    online: Installation, client: anthropic.Anthropic, index: Server
+) -> None:
+    where = environment(client, networking=NETWORKING, packages={"type": "packages", "pip": ["answering==1.0"]})
+    first = begin(client, environment_id=where)
+    assert run(first, USE) == "42"
+    (told,) = operator_events(first, "ops.packages_installed")
+    assert (told["manager"], told["packages"], told["kept"]) == ("pip", ["answering==1.0"], False)
+    asked = len(index.seen)
+    assert asked > 0
+    second = begin(client, environment_id=where)
+    assert run(second, USE) == "42"
+    assert [one["kept"] for one in operator_events(second, "ops.packages_installed")] == [True]
+    assert len(index.seen) == asked
+
+
+def test_what_can_not_be_installed_is_told_and_the_session_goes_on(
+    online: Installation, client: anthropic.Anthropic
+) -> None:
+    where = environment(client, networking=NETWORKING, packages={"type": "packages", "pip": ["missing-package"]})
+    talk = begin(client, environment_id=where)
+    events = talk.says("Run `echo still here`.")
+    (told,) = all_of(events, "session.error")
+    assert told.error.retry_status.type == "retrying"
+    assert "missing-package" in told.error.message
+    assert events[-1].stop_reason.type == "end_turn"
+    assert not all_of(talk.says("Run `echo again`."), "session.error")
+
+
+def test_an_agents_own_pip_uses_the_machines_index(
+    online: Installation, client: anthropic.Anthropic, index: Server
+) -> None:
+    talk = begin(client, networking=NETWORKING)
+    run(talk, "python3 -m pip install -q --target lib answering")
+    assert run(talk, f"PYTHONPATH=lib {USE}") == "42"

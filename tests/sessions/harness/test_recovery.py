@@ -1,0 +1,203 @@
+"""What goes wrong besides death: models that fail for good, rows edited by hand, clocks, events of a newer version."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.utils import timezone
+
+from agents import actions as agents
+from agents.providers.base import ModelReply, ModelRequest, ProviderError, Usage
+from contract.acting import Acting
+from contract.errors import InvalidRequest
+from contract.roles import Role
+from sessions import actions, log
+from sessions import events as ev
+from sessions.events import Draft
+from sessions.harness import runner
+from sessions.harness.lease import Lease
+from sessions.models import Session, Thread
+from sessions.repair import repair
+from sessions.tasks import run_thread
+from sessions.verify import verify
+from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
+from tests.sessions.rows import acting, make_session
+
+if TYPE_CHECKING:
+    from agents.providers.base import OnPart, ShouldStop
+    from sessions.harness.lease import Keeper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Models:
+    """Providers by model id: those named fail so many times, the others answer."""
+
+    name = "models"
+
+    def __init__(self, failures: dict[str, int], *, retryable: bool = False) -> None:
+        self.failures, self.retryable = failures, retryable
+        self.asked: list[str] = []
+
+    def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
+        self.asked.append(request.model)
+        if self.failures.get(request.model, 0) > 0:
+            self.failures[request.model] -= 1
+            raise ProviderError("overloaded", f"{request.model} is busy.", retryable=self.retryable)
+        return ModelReply(request.model, [{"type": "text", "text": "done"}], "end_turn", Usage(1, 1))
+
+    def models(self) -> list[Any]:
+        return []
+
+
+def noted(session: Session, event_type: str) -> list[dict[str, Any]]:
+    return [event.payload for event in log.read(session.id) if event.type == event_type]
+
+
+def with_fallbacks(monkeypatch: pytest.MonkeyPatch, models: Models, *names: str) -> tuple[Session, Thread]:
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: models)
+    first, _ = make_session(model="demo-a")
+    admin = Acting(first.workspace_id, Role.ADMIN, "Ada")
+    agents.update_agent(first.agent_id, {"holdfast": {"fallback_models": list(names)}}, admin)
+    session = actions.create_session({"agent": first.agent_id, "environment_id": first.environment_id}, admin)
+    return session, session.threads.get()
+
+
+def test_the_next_model_of_the_chain_answers_when_one_has_failed_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Models({"demo-a": 1, "demo-b": 1})
+    session, thread = with_fallbacks(monkeypatch, models, "demo-b", "demo-c")
+    ask(session, thread, "hello")
+    assert session.stop_reason == ev.END_TURN
+    assert models.asked == ["demo-a", "demo-b", "demo-c"]
+    assert [(note["from"], note["to"]) for note in noted(session, ev.OPS_FALLBACK)] == [
+        ("demo-a", "demo-b"),
+        ("demo-b", "demo-c"),
+    ]
+    ask(session, thread, "again")
+    assert models.asked[3:] == ["demo-a"], "a new turn begins with the agent's own model"
+
+
+def test_a_chain_that_fails_to_its_end_gives_up_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, thread = with_fallbacks(monkeypatch, Models({"demo-a": 9, "demo-b": 9}), "demo-b")
+    ask(session, thread, "hello")
+    assert session.stop_reason == ev.RETRIES_EXHAUSTED
+    statuses = [note["error"]["retry_status"]["type"] for note in noted(session, ev.SESSION_ERROR)]
+    assert statuses == ["retrying", "exhausted"]
+
+
+def test_a_retry_is_told_in_numbers_that_a_person_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Models({"demo": 2}, retryable=True)
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: models)
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    told = noted(session, ev.OPS_RETRY)
+    assert [(note["attempt"], note["of"]) for note in told] == [(2, 6), (3, 6)]
+    assert {note["kind"] for note in told} == {"overloaded"}
+    assert all(note["seconds"] >= 0 for note in told)
+
+
+def test_a_turn_that_gave_up_is_tried_again_at_a_person_s_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Models({"demo": 1})
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: models)
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    assert session.stop_reason == ev.RETRIES_EXHAUSTED
+    actions.retry_session(session.pk, acting(session.workspace))
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.stop_reason == ev.END_TURN
+    assert verify(session) == []
+    with pytest.raises(InvalidRequest, match="no turn that gave up"):
+        actions.retry_session(session.pk, acting(session.workspace))
+
+
+def test_a_session_that_kills_its_workers_rests_with_the_reason(keeper: Keeper) -> None:  # noqa: F811
+    session, thread = make_session()
+    say(session, "hello")
+    for _ in range(5):
+        lease = keeper.claim(thread.id)
+        assert lease is not None
+        log.append(session.pk, thread.id, [Draft(ev.OPS_TAKEN_OVER, {"from": "dead", "by": "dying"})], lease=lease)
+        keeper.release(lease, clean=False)
+    Thread.objects.filter(pk=thread.id).update(lease_owner="")
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.stop_reason == ev.RETRIES_EXHAUSTED
+    assert "5 workers in a row died" in noted(session, ev.OPS_PARKED)[0]["reason"]
+    assert verify(session) == []
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"status": "running"},
+        {"status": "idle", "usage": {"input_tokens": 5}},
+        {"last_seq": 2},
+        {"pending_count": 7, "cost": 12},
+    ],
+)
+def test_a_session_row_edited_by_hand_is_repaired_loudly(edit: dict[str, Any]) -> None:
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    Session.objects.filter(pk=session.pk).update(**edit)
+    session.refresh_from_db()
+    assert verify(session) != []
+    assert repair(session.pk) != []
+    session.refresh_from_db()
+    assert verify(session) == []
+    assert noted(session, ev.OPS_REPAIRED)
+    assert repair(session.pk) == []
+
+
+def test_the_loop_repairs_a_row_that_refuses_its_appends_and_goes_on() -> None:
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    say(session, "again")
+    Session.objects.filter(pk=session.pk).update(last_seq=3)
+    runner.run(thread.id)
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.status == "idle"
+    assert verify(session) == []
+
+
+def test_a_thread_said_to_run_by_hand_alone_comes_to_rest() -> None:
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    Thread.objects.filter(pk=thread.id).update(status="running")
+    runner.run(thread.id)
+    assert Thread.objects.get(pk=thread.id).status == "idle"
+    assert noted(session, ev.OPS_REPAIRED)
+
+
+def test_events_of_a_newer_version_are_passed_over() -> None:
+    session, thread = make_session()
+    log.append(session.pk, thread.id, [Draft("agent.dance", {"steps": 3}), Draft("ops.unheard_of", {})])
+    ask(session, thread, "hello")
+    assert session.stop_reason == ev.END_TURN
+
+
+@pytest.mark.parametrize(
+    "poison", ["", "sthr_nothing", "x" * 10_000, "'; DROP TABLE agent_sessions_thread; --", "\u2603"]
+)
+def test_task_messages_that_name_nothing_do_nothing(poison: str) -> None:
+    run_thread(poison)
+    assert Thread.objects.count() == 0
+
+
+def test_a_worker_s_own_clock_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = Lease("sthr_1", "sesn_1", 1, "", None, (datetime(2031, 5, 1, tzinfo=UTC), 100.0))
+    monkeypatch.setattr("sessions.harness.lease.time.monotonic", lambda: 103.5)
+    assert lease.now() == datetime(2031, 5, 1, 0, 0, 3, 500_000, tzinfo=UTC)
+
+
+def test_a_clock_of_the_database_that_steps_back_leaves_the_log_in_order() -> None:
+    session, thread = make_session()
+    ahead = timezone.now() + timedelta(hours=1)
+    Session.objects.filter(pk=session.pk).update(updated_at=ahead)
+    ask(session, thread, "hello")
+    moments = [event.created_at for event in log.read(session.pk)]
+    assert moments == sorted(moments)
+    assert moments[0] >= ahead
