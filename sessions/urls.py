@@ -22,6 +22,7 @@ urlpatterns = [
     path("sessions/<str:session_id>/events/<int:seq>/", inspect.event, name="event"),
     path("sessions/<str:session_id>/trace/", inspect.trace, name="trace"),
     path("sessions/<str:session_id>/inspect/<str:tab>/", inspect.inspect, name="inspect"),
+    path("sessions/<str:session_id>/threads/<str:thread_id>/", inspect.thread, name="thread"),
     path("sessions/<str:session_id>/changes/", inspect.changes, name="changes"),
     path("sessions/<str:session_id>/minimap/", inspect.minimap, name="minimap"),
     path("sessions/<str:session_id>/pulse/", inspect.pulse, name="pulse"),

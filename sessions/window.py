@@ -44,9 +44,10 @@ class Window:
         return self.first > 1
 
 
-def window(session: Session, *, before: int | None = None) -> Window:
-    """The last ``EVENTS`` events of the session's transcript, or those before ``before``."""
-    shown = Event.objects.filter(session=session, on_session=True, seq__lte=session.last_seq)
+def window(session: Session, *, before: int | None = None, thread_id: str | None = None) -> Window:
+    """The last ``EVENTS`` events of the session's transcript (or of one thread's own), or those before ``before``."""
+    shown = Event.objects.filter(session=session, seq__lte=session.last_seq)
+    shown = shown.filter(thread_id=thread_id) if thread_id else shown.filter(on_session=True)
     if before is not None:
         shown = shown.filter(seq__lt=before)
     entries = list(reversed(shown.defer("private").order_by("-seq")[:EVENTS]))

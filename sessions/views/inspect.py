@@ -16,6 +16,7 @@ from contract.schema import OURS
 from sessions import actions, forks, inspection, timeline, window
 from sessions import events as ev
 from sessions import render as html
+from sessions.models import Thread
 from sessions.projections import kinds
 from sessions.views.show import INSPECTOR, around, chosen, composer_context, find, inspector, number
 
@@ -105,6 +106,18 @@ def _read(found: Session, tab: str) -> dict[str, Any]:
         "access": inspection.access,
     }
     return {tab: readers[tab](found)}
+
+
+@page(Permission.READ)
+def thread(request: Request, session_id: str, thread_id: str) -> HttpResponse:
+    """A thread's own transcript, with what only it and no client sees; ``?before=N`` as for the session's."""
+    found = find(request, session_id)
+    one = Thread.objects.filter(session=found, pk=thread_id).first()
+    if one is None:
+        raise NotFound(f"Session {session_id} has no thread {thread_id}.")
+    shown = window.window(found, before=number(request, "before"), thread_id=one.pk)
+    context = {"thread": one, "window": shown, "rows_html": html.rows_html(shown.rows)}
+    return render(request, "sessions/thread.html", context | around(request, found, "thread"))
 
 
 @page(Permission.READ)

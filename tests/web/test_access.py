@@ -40,6 +40,7 @@ DOORS = [
     Door("sessions:event", ("session", "one")),
     Door("sessions:trace", ("session",)),
     Door("sessions:inspect", ("session", "tools")),
+    Door("sessions:thread", ("session", "thread")),
     Door("sessions:changes", ("session",)),
     Door("sessions:minimap", ("session",)),
     Door("sessions:pulse", ("session",)),
