@@ -16,7 +16,7 @@ from agents import actions
 from agents.models import Agent, AgentVersion, Environment, Membership, Workspace
 from agents.trying import CallForm, tried
 from contract.acting import Acting
-from contract.limits import Limits, merged
+from contract.limits import WorkspaceLimits, merged
 from contract.roles import Role
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class WorkspaceForm(ModelForm):
 
     def clean_limits(self) -> dict[str, Any]:
         try:
-            return merged({}, Limits.model_validate(self.cleaned_data["limits"] or {}).model_dump())
+            return merged({}, WorkspaceLimits.model_validate(self.cleaned_data["limits"] or {}).model_dump())
         except PydanticError as error:
             first = error.errors()[0]
             raise ValidationError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

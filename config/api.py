@@ -32,6 +32,8 @@ from sessions.api.resources import router as resources
 from sessions.api.sessions import router as sessions
 from sessions.api.threads import router as threads
 from sessions.api.webhooks import router as webhooks
+from sessions.api.work import keys_router as environment_keys
+from sessions.api.work import router as work
 from sessions.api.workspace_webhooks import router as workspace_webhooks
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -75,6 +77,8 @@ api.add_router("/deployment_runs", deployment_runs)
 api.add_router("/dreams", dreams)
 api.add_router("/organizations/webhooks", webhooks)
 api.add_router("/x/webhooks", workspace_webhooks)
+api.add_router("/environments", work)
+api.add_router("/x/environments", environment_keys)
 api.add_router("/x", limits)
 
 api.add_router("/x/permissions", permissions)

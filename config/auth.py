@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from config import rates
+from config import rates, workers
 from contract.acting import Acting
 from contract.errors import AuthenticationFailed, PermissionDenied
 from contract.roles import Permission, Role
@@ -23,6 +23,10 @@ def authenticate(request: HttpRequest) -> Acting:
     plain = _key(request)
     if not plain:
         raise AuthenticationFailed(NO_KEY)
+    if workers.is_worker(plain) and len(plain) <= MAX_KEY_LENGTH:
+        worker = workers.authenticate(request, plain)
+        rates.count(worker.environment_key_id or worker.work_id or "")
+        return worker
     key = actions.find_api_key(plain) if len(plain) <= MAX_KEY_LENGTH else None
     if key is None:
         raise AuthenticationFailed(BAD_KEY)

@@ -9,12 +9,15 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("holdfast")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# A worker without -Q takes both kinds of work; with it, only the queues it names.
+app.conf.task_queues = {name: {} for name in (app.conf.task_default_queue, settings.HOLDFAST_CHORES)}
 
 
 @worker_ready.connect

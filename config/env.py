@@ -10,6 +10,7 @@ import base64
 import os
 import re
 import secrets
+import socket
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -91,6 +92,7 @@ class Holdfast:
     mcp_call_seconds: float  # one call of an MCP server's tool
     compact_at_tokens: int  # a prompt beyond it is summarised before the next request
     limits: Mapping[str, Any]  # caps of every session: contract.limits.Limits as it is stored
+    machine: str  # this machine's name among those that run workers
     running_hour_price: Decimal  # dollars that an hour of a session's running time costs
     sandbox: str
     sandbox_socket: Path
@@ -100,6 +102,7 @@ class Holdfast:
     time_zone: str
     mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
+    work_lease_seconds: int  # how long an outside worker holds a session without a heartbeat
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
 
@@ -156,6 +159,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         mcp_call_seconds=reader.number("MCP_CALL_SECONDS", 120.0, low=1.0, high=3600.0),
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
         limits=_limits(reader),
+        machine=reader.text("MACHINE", socket.gethostname())[:64],
         running_hour_price=_price(reader, "RUNNING_HOUR_PRICE"),
         sandbox=reader.choice("SANDBOX", "local", ("local", "docker")),
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
@@ -165,13 +169,17 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         time_zone=reader.text("TIME_ZONE", "UTC"),
         mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
+        work_lease_seconds=reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
         missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     )
 
 
 def _limits(reader: Reader) -> Mapping[str, Any]:
     """Caps of every session; 0, the default, is none."""
-    names = ("steps", "model_requests", "tokens", "running_seconds", "approval_seconds")
+    names = (
+        "steps", "model_requests", "tokens", "running_seconds", "approval_seconds",
+        "concurrent_sessions", "concurrent_sessions_per_person",
+    )  # fmt: skip
     counts = {name: reader.integer(f"LIMIT_{name.upper()}", 0, low=0, high=limits.MAX_COUNT) for name in names}
     found: dict[str, Any] = {name: count for name, count in counts.items() if count}
     if dollars := _price(reader, "LIMIT_DOLLARS"):

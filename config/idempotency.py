@@ -64,7 +64,9 @@ class IdempotentPosts:
     def _once(self, request: HttpRequest, key: str) -> HttpResponseBase:
         if not KEY.fullmatch(key):
             raise InvalidRequest(f"Idempotency-Key: must be 1 to {answers.MAX_KEY} visible ASCII characters")
-        owner = api_key(request).api_key_id or ""
+        owner = api_key(request).api_key_id
+        if owner is None:
+            raise InvalidRequest("Idempotency-Key: is for API keys; workers' requests are safe to repeat without it")
         asked = fingerprint(request)
         if request.path.endswith(OUTSIDE):
             return self._once_outside(request, owner, key, asked)

@@ -31,6 +31,7 @@ HOLDFAST_SEARXNG_URL = HOLDFAST.searxng_url
 HOLDFAST_BRAVE_API_KEY = HOLDFAST.brave_api_key
 HOLDFAST_TAVILY_API_KEY = HOLDFAST.tavily_api_key
 HOLDFAST_LIMITS = HOLDFAST.limits
+HOLDFAST_MACHINE = HOLDFAST.machine
 HOLDFAST_RUNNING_HOUR_PRICE = HOLDFAST.running_hour_price
 HOLDFAST_MCP_CALL_SECONDS = HOLDFAST.mcp_call_seconds
 HOLDFAST_WORKER_THREADS = HOLDFAST.worker_threads
@@ -50,6 +51,7 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = HOLDFAST.mail.security == "starttls", HOLDFAST.ma
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = HOLDFAST.mail.sender
 HOLDFAST_PERMISSION_JUDGE = HOLDFAST.permission_judge
+HOLDFAST_WORK_LEASE_SECONDS = HOLDFAST.work_lease_seconds
 HOLDFAST_MISSED_RUNS = HOLDFAST.missed_runs
 HOLDFAST_ALLOWED_NETWORKS = HOLDFAST.allowed_networks
 
@@ -171,6 +173,13 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 5
 CELERY_BROKER_POOL_LIMIT = 10
 CELERY_TASK_DEFAULT_QUEUE = HOLDFAST.instance
+HOLDFAST_CHORES = f"{HOLDFAST.instance}.chores"  # snapshots, clean-up, deliveries: never in a turn's way
+CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_TASK_ROUTES = {
+    "sessions.run_thread": {"queue": HOLDFAST.instance},
+    "sessions.drive_workflow": {"queue": HOLDFAST.instance},
+    "*": {"queue": HOLDFAST_CHORES},
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # acked early: the lease in the database guarantees the work, not the broker
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.5}

@@ -17,6 +17,11 @@ class Acting:
     label: str
     user_id: int | None = None
     api_key_id: str | None = None
+    # Outside workers only (spec advanced 16.2): their environment's key, or the work item whose token they hold.
+    environment_key_id: str | None = None
+    work_id: str | None = None
+    session_id: str | None = None
+    token_digest: str = ""
 
     def require(self, permission: Permission) -> None:
         """Raise ``PermissionDenied`` unless the role includes ``permission``."""

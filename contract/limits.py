@@ -47,6 +47,13 @@ class Limits(Ours):
     """How long a call waits for a person; then it is refused and the agent goes on without it."""
 
 
+class WorkspaceLimits(Limits):
+    """A workspace's besides: how many of its sessions may run at once. The others wait their turn."""
+
+    concurrent_sessions: Count | None = None
+    concurrent_sessions_per_person: Count | None = None
+
+
 def merged(stored: Mapping[str, Any], sent: Mapping[str, Any] | None) -> dict[str, Any]:
     """``stored`` with what was sent laid over it; null for all of it clears everything."""
     if sent is None:

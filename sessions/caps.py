@@ -21,7 +21,7 @@ from sessions.events import Draft
 from sessions.harness.limits import KINDS, Used
 from sessions.models import Session, Thread
 from sessions.projected import session_columns
-from sessions.wake import wake_on_commit
+from sessions.wake import call_next, wake_on_commit
 from sessions.workflows import runs
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def change_workspace(sent: Mapping[str, Any] | None, acting: Acting) -> Workspac
         workspace.save(update_fields=["limits"])
         book.give_time(Session.objects.filter(workspace=workspace, pending_count__gt=0))
         transaction.on_commit(lambda: resume_all(workspace_id=acting.workspace_id))
+        transaction.on_commit(lambda: call_next(acting.workspace_id))
     return workspace
 
 

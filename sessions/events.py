@@ -69,6 +69,8 @@ OPS_FORKED = "ops.forked"
 OPS_IMPORTED = "ops.imported"
 OPS_TOOLS_LEFT_OUT = "ops.tools_left_out"
 OPS_TAKEN_OVER = "ops.taken_over"
+OPS_OUTSIDE_STARTED = "ops.environment_worker_started"  # a worker of a self_hosted environment
+OPS_OUTSIDE_LOST = "ops.environment_worker_lost"
 OPS_TEAM_USE = "ops.team_use"  # a call of a coordination tool, which clients don't see (spec advanced 7.4)
 OPS_TEAM_RESULT = "ops.team_result"
 OPS_WORKFLOW_REPORT = "ops.workflow_report"  # the results of a run, for the agent that wrote its plan
@@ -105,11 +107,12 @@ RESULT_OF = {
 }
 ANSWERS = frozenset({USER_TOOL_CONFIRMATION, USER_CUSTOM_TOOL_RESULT, USER_TOOL_RESULT})
 CALLS = frozenset(RESULT_OF)
-RESULTS = frozenset(RESULT_OF.values())
+RESULTS = frozenset({*RESULT_OF.values(), USER_TOOL_RESULT})
 # Events whose private part may hold usage and cost.
 SPENDING = frozenset({MODEL_END, OUTCOME_END, OPS_JUDGED, TOOL_RESULT, OPS_TEAM_RESULT})
 CALL_ID_FIELD = {
     TOOL_RESULT: "tool_use_id",
+    USER_TOOL_RESULT: "tool_use_id",
     USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
     MCP_TOOL_RESULT: "mcp_tool_use_id",
     OPS_TEAM_RESULT: "tool_use_id",

@@ -41,12 +41,14 @@ class Intake:
     interrupts: bool = False
     at_cap: bool = False
     _pending: dict[str, str] = field(init=False)
+    _outside: set[str] = field(init=False)  # calls that wait for their worker once a person allowed them
     _status: str = field(init=False)
     _answered: bool = False
     _starts: bool = False
 
     def __post_init__(self) -> None:
         self._pending = {call["id"]: call["kind"] for call in self.thread.pending}
+        self._outside = {call["id"] for call in self.thread.pending if "then" in call}
         self._status = self.thread.status
 
     def take(self, where: str, event: Mapping[str, Any]) -> None:
@@ -132,7 +134,10 @@ class Intake:
         call_id = payload[field_name]
         if self._pending.get(call_id) != kind:
             raise InvalidRequest(f"{where}.{field_name}: {self._why_not(call_id, kind)}")
-        del self._pending[call_id]
+        if kind == "confirmation" and payload["result"] == "allow" and call_id in self._outside:
+            self._pending[call_id] = "result"
+        else:
+            del self._pending[call_id]
         self._answered = True
 
     def _check_self_hosted(self, where: str) -> None:
@@ -212,7 +217,9 @@ class Intake:
     def _close_pending(self) -> None:
         """Nobody will answer now: close the calls and end the turn, without asking the model."""
         types = dict(Event.objects.filter(pk__in=self._pending).values_list("pk", "type"))
-        self.drafts += [interrupted_result(types[call_id], call_id) for call_id in self._pending]
+        for call_id, kind in self._pending.items():
+            outside = kind == "result" or call_id in self._outside
+            self.drafts.append(interrupted_result(types[call_id], call_id, outside=outside))
         self._pending = {}
         self._answered = False
         stop = Draft(ev.THREAD_IDLE, self._about(stop_reason=ev.END_TURN, stop_details=None))
@@ -230,6 +237,12 @@ class Intake:
             self.drafts.append(Draft(ev.OPS_PROCESSED, {"event_ids": waiting}))
 
 
-def interrupted_result(call_type: str, call_id: str) -> Draft:
-    """The error result that closes a call whose turn was interrupted (spec core 10.7)."""
+def interrupted_result(call_type: str, call_id: str, *, outside: bool = False) -> Draft:
+    """The error result that closes a call whose turn was interrupted (spec core 10.7).
+
+    An outside worker counts a call as open until it sees the result that itself would have sent.
+    """
+    if outside:
+        content = [{"type": "text", "text": INTERRUPTED}]
+        return Draft(ev.USER_TOOL_RESULT, {"tool_use_id": call_id, "content": content, "is_error": True})
     return ev.error_draft(call_type, call_id, INTERRUPTED)

@@ -31,6 +31,7 @@ from sessions.projections.columns import (
     with_session_status,
 )
 from sessions.webhooks import outbox
+from sessions.work import queue as work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,6 +150,7 @@ def append(
         _mark_processed(cursor, session_id, stored)
         _write_columns(cursor, ledger, session_id, thread_id, before)
         outbox.note_log(session_id, stored)
+        work.follow(session_id, stored)
         asked = book.keep(stored, [call["id"] for call in before[1].pending])
         if asked:
             notices.announce(asked)

@@ -14,7 +14,6 @@ from contract.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NOTHING: Mapping[str, Any] = {}
 
 Refusal = tuple[str, str] | None
 
@@ -34,15 +33,7 @@ def execution_identity(wanted: Wanted) -> Refusal:
     return ("agent.execution_identity", "execution identities other than service_account are") if other else None
 
 
-def self_hosted(wanted: Wanted) -> Refusal:
-    theirs = wanted.environment.get("type") == "self_hosted"
-    return ("environment_id", "self_hosted environments are") if theirs else None
-
-
-ENTRIES = (
-    execution_identity,
-    self_hosted,
-)
+ENTRIES = (execution_identity,)
 
 
 def check(wanted: Wanted) -> None:

@@ -22,6 +22,7 @@ from contract.roles import Permission
 from credentials.models import ApiKey
 from sessions import reading, streams
 from sessions.models import Session, Thread
+from sessions.work import keys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -57,7 +58,7 @@ async def _open(request: Request, session_id: str, thread_id: str | None) -> Str
     acting.require(Permission.READ)
     deltas, types, after = _deltas(request), _types(request), _after(request)
     await reading.in_thread(lambda: _find(acting, session_id, thread_id))
-    owner = acting.api_key_id or f"user:{acting.user_id}"
+    owner = acting.api_key_id or acting.work_id or acting.environment_key_id or f"user:{acting.user_id}"
     if streams.open_count(owner) >= getattr(settings, "HOLDFAST_STREAMS_PER_KEY", STREAMS_PER_KEY):
         raise RateLimited("This key has too many streams open; close some first.", retry_after=RETRY_SECONDS)
     stream = await streams.subscribe(session_id, after, thread_id=thread_id, deltas=deltas, types=types, owner=owner)
@@ -93,7 +94,7 @@ def _find(acting: Acting, session_id: str, thread_id: str | None) -> None:
 
 def _still_allowed(acting: Acting) -> bool:
     if acting.api_key_id is None:
-        return True
+        return keys.still_valid(acting)
     alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     return ApiKey.objects.filter(alive, pk=acting.api_key_id, revoked_at=None).exists()
 

@@ -18,13 +18,14 @@ from sessions import caps, files, workspaces
 from sessions import events as ev
 from sessions.approvals import deadlines, notices
 from sessions.events import Draft
-from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans
+from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans, workers_alive
 from sessions.log import UnknownThread, append
 from sessions.models import Session
 from sessions.schedules import runs
 from sessions.wake import drive_workflow, wake
 from sessions.webhooks import delivery
 from sessions.webhooks.wake import wake as wake_webhooks
+from sessions.work import queue as work
 from sessions.workflows import runs as workflow_runs
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
     _next: dict[str, tuple[float, float]] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Every thread may be woken at once."""
+        self._next.clear()
+
     def pick(self, due: list[str]) -> list[str]:
         """Those of ``due`` that haven't been woken lately; forgets threads that aren't due."""
         now = self.clock()
@@ -75,6 +80,7 @@ class Sweeper:
     def __init__(self, stop: Callable[[], bool]) -> None:
         self._stop = stop
         self._patience = Patience()
+        self._workers: frozenset[int] = frozenset()
         self._endpoints = Patience()
         self._tidy_at = 0.0
 
@@ -107,6 +113,9 @@ class Sweeper:
             due = [row[0] for row in cursor.fetchall()]
         for run_id in workflow_runs.due():
             drive_workflow(run_id)
+        if (alive := workers_alive()) != self._workers:
+            self._workers = alive
+            self._patience.forget()  # what a worker that died had taken from the queue is lost; a new one has room
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:
             wake(thread)
@@ -122,6 +131,7 @@ class Sweeper:
     def _errands(self) -> None:
         """What is due by the clock: schedules, and deliveries that wait for their next attempt."""
         runs.fire_due()
+        work.reclaim()
         deadlines.expire_due()
         notices.send_due()
         for endpoint in self._endpoints.pick(delivery.due()):
@@ -135,6 +145,7 @@ class Sweeper:
         files.collect_garbage()
         answers.sweep()
         delivery.forget()
+        work.mend()
         alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
         workspaces.sweep(list(alive))
 

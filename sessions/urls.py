@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from sessions.views import act, approvals, forks, inspect, lists, palette, schedules, show, webhooks
+from sessions.views import (
+    act,
+    approvals,
+    forks,
+    inspect,
+    lists,
+    palette,
+    schedules,
+    show,
+    webhooks,
+    workers,
+)
 
 app_name = "sessions"
 urlpatterns = [
@@ -43,6 +54,9 @@ urlpatterns = [
     path("schedules/<str:deployment_id>/run/", schedules.schedule_run, name="schedule_run"),
     path("schedules/<str:deployment_id>/pause/", schedules.schedule_pause, name="schedule_pause"),
     path("schedules/<str:deployment_id>/archive/", schedules.schedule_archive, name="schedule_archive"),
+    path("environments/<str:environment_id>/workers/", workers.workers, name="workers"),
+    path("environments/<str:environment_id>/workers/keys/", workers.worker_key, name="worker_key"),
+    path("environments/<str:environment_id>/workers/revoke/", workers.worker_key_revoke, name="worker_key_revoke"),
     path("webhooks/", webhooks.webhook_list, name="webhooks"),
     path("webhooks/new/", webhooks.webhook_new, name="webhook_new"),
     path("webhooks/<str:endpoint_id>/", webhooks.webhook, name="webhook"),

@@ -4,32 +4,50 @@ from __future__ import annotations
 
 import logging
 
+from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from sessions.harness import admission
+from sessions.models import Session
+
 log = logging.getLogger(__name__)
+
+RUN_THREAD = "sessions.run_thread"
+DRIVE_WORKFLOW = "sessions.drive_workflow"
+CALLED_AT_ONCE = 20
 
 
 def wake(thread_id: str) -> None:
     """Queue a wake-up now. A broker that is away is logged, never raised."""
-    from sessions.tasks import run_thread
-
-    try:
-        run_thread.delay(thread_id)
-    except (OperationalError, OSError) as error:
-        log.warning("The broker took no wake-up (%s); the sweeper will find the thread.", type(error).__name__)
+    _send(RUN_THREAD, thread_id)
 
 
 def drive_workflow(run_id: str) -> None:
-    """Queue a step of a workflow run now; what a broker that is away did not take, the sweeper finds."""
-    from sessions.tasks import drive_workflow as task
+    """Queue a step of a workflow run now."""
+    _send(DRIVE_WORKFLOW, run_id)
 
+
+def _send(task: str, object_id: str) -> None:
     try:
-        task.delay(run_id)
+        current_app.send_task(task, [object_id], ignore_result=True)
     except (OperationalError, OSError) as error:
-        log.warning("The broker took no workflow step (%s); the sweeper will find the run.", type(error).__name__)
+        log.warning("The broker took no %s (%s); the sweeper will find the work.", task, type(error).__name__)
 
 
 def wake_on_commit(thread_id: str) -> None:
     """Queue a wake-up once the transaction under way is committed."""
     transaction.on_commit(lambda: wake(thread_id))
+
+
+def call_next(workspace_id: str) -> None:
+    """A place in a workspace is free: wake those whose turn it is. More than there is room for does no harm."""
+    for thread_id, _ in admission.waiting(workspace_id)[:CALLED_AT_ONCE]:
+        wake(thread_id)
+
+
+def make_room(session_id: str) -> None:
+    """A session came to rest: where only so many may run at once, call the next ones."""
+    found = Session.objects.filter(pk=session_id).values_list("workspace_id", "workspace__limits").first()
+    if found is not None and admission.limits_of(found[1]) != (None, None):
+        call_next(found[0])

@@ -27,6 +27,8 @@ NOBODY = Actor("", "")
 
 def of(acting: Acting) -> Actor:
     """The key of a request, or the person at a page."""
+    if acting.session_id:
+        return of_session(acting.session_id)
     if acting.api_key_id:
         return Actor("api", acting.api_key_id)
     return Actor("user", f"user_{acting.user_id}") if acting.user_id is not None else NOBODY

@@ -109,8 +109,13 @@ class Child:
         return self.is_ready
 
     def plan_restart(self, now: float) -> float:
-        """Seconds until the next start: short at first, doubling while it keeps dying young."""
-        self.failures = 0 if now - self.started > SETTLED_SECONDS else self.failures
+        """Seconds until the next start: short at first, doubling while it keeps dying young.
+
+        A process that was killed from outside is not to blame for it, and is started again at once.
+        """
+        killed = self.process is not None and self.process.poll() == -signal.SIGKILL
+        if killed or now - self.started > SETTLED_SECONDS:
+            self.failures = 0
         delay: float = min(BACKOFF_FIRST_SECONDS * 2**self.failures, BACKOFF_MAX_SECONDS)
         self.failures = min(self.failures + 1, 16)
         self.restart_at = now + delay

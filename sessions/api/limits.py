@@ -6,9 +6,9 @@ from ninja import Router
 
 from agents.models import Workspace
 from contract.http import Request
-from contract.limits import Limits, Ours
+from contract.limits import Ours, WorkspaceLimits
 from contract.roles import Permission
-from sessions import actions, caps
+from sessions import actions, caps, progress
 from sessions.api.sessions import SessionAnswer
 from sessions.api.shapes import session_shape
 from sessions.finding import bare_session
@@ -19,7 +19,7 @@ router = Router(tags=["Limits"])
 class LimitsBody(Ours):
     """What to change; null for all of it lifts every cap of the workspace."""
 
-    limits: Limits | None
+    limits: WorkspaceLimits | None
 
 
 Answer = dict[str, Any]
@@ -41,6 +41,12 @@ def update(request: Request, body: LimitsBody) -> dict[str, Any]:
 def of_session(request: Request, session_id: str) -> dict[str, Any]:
     """Every level's caps; in ``effective`` the tightest of each kind and what is used up of it."""
     return caps.overview(bare_session(session_id, request.acting))
+
+
+@router.get("/sessions/{session_id}/progress", response=Answer, operation_id="x.sessions.progress")
+def how_far(request: Request, session_id: str) -> dict[str, Any]:
+    """Turns, files, outputs, what is under way, time and money, told from the log."""
+    return progress.progress(bare_session(session_id, request.acting))
 
 
 @router.post("/sessions/{session_id}/retry", response=SessionAnswer, operation_id="x.sessions.retry")

@@ -210,7 +210,7 @@ def _calls(state: ThreadState) -> list[Action]:
     ready: list[Action] = []
     waiting: list[str] = []
     for call in state.calls.values():
-        if call.verdict == "ask":
+        if call.verdict == "ask" or (call.outside and call.verdict == "allow"):
             waiting.append(call.id)
         else:
             ready.append(RunTool(call) if call.verdict == "allow" else Refuse(call))

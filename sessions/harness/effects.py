@@ -169,7 +169,7 @@ class Effects:
 
     def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Draft]:
         judging = Permissions(self.spec, self.should_stop)
-        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge)
+        builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge, self.spec.outside)
         return [*builder.drafts(reply, self.cost(reply), first_token_ms), *judging.spent()]
 
     def cost(self, reply: ModelReply) -> str | None:
@@ -257,7 +257,7 @@ class Effects:
 
     def _interrupt(self, interrupt: do.Interrupt) -> list[Event]:
         """Spec core 10.7: close the calls, tell of the interrupt, end the turn; then the next one."""
-        drafts = [interrupted_result(call.type, call.id) for call in interrupt.calls]
+        drafts = [interrupted_result(call.type, call.id, outside=call.outside) for call in interrupt.calls]
         drafts.append(_processed(interrupt.interrupts))
         if self.state.outcome is not None:
             drafts.append(grading.evaluation_end(self.state.outcome, "interrupted", "The work was interrupted."))
@@ -312,7 +312,8 @@ class Effects:
         drafts: list[Draft] = []
         if self.state.open_request:
             drafts.append(request_end(self.state.open_request, Usage(), self._speed, {}, is_error=True))
-        drafts += [interrupted_result(call.type, call.id) for call in self.state.calls.values()]
+        calls = self.state.calls.values()
+        drafts += [interrupted_result(call.type, call.id, outside=call.outside) for call in calls]
         error = do.session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
         drafts += [Draft(ev.OPS_PARKED, {"reason": message}), Draft(ev.SESSION_ERROR, {"error": error})]

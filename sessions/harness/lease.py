@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from sessions import nudges
+from sessions.harness import admission
 from sessions.projections.columns import SessionColumns
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ WHERE t.lease_expires > clock_timestamp() AND t.lease_owner <> '' AND NOT EXISTS
     AND l.objid::bigint = split_part(t.lease_owner, ':', 3)::bigint)
 RETURNING t.id, t.session_id, t.lease_owner
 """
-WORKERS = """
-SELECT count(*) FROM pg_locks l
+ALIVE = """
+SELECT l.objid::bigint FROM pg_locks l
 WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid::bigint > 0 AND l.objsubid = 2 AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
@@ -118,13 +119,15 @@ class Keeper:
 
     def start(self) -> None:
         """Take the liveness lock and start the heartbeat; returns once the lock is held."""
-        self._hold_liveness()
+        admission.seen(self._hold_liveness())
         threading.Thread(target=self._beat_for_ever, name="lease-heartbeat", daemon=True).start()
         nudges.listen_interrupts(self.interrupt)
 
     def claim(self, thread_id: str) -> Lease | None:
         """Take the lease of a thread that has work; None if it has none or another worker has it."""
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
+            if not admission.admitted(cursor, thread_id):
+                return None
             cursor.execute(CLAIM, {"owner": self.owner, "ttl": self.ttl, "thread": thread_id})
             row = cursor.fetchone()
         if row is None:
@@ -179,6 +182,7 @@ class Keeper:
         with self._lock:
             leases = list(self._leases.values())
         liveness = self._hold_liveness()
+        admission.seen(liveness)
         threads = [lease.thread_id for lease in leases]
         fences = [lease.fence for lease in leases]
         renewed = {
@@ -223,11 +227,16 @@ def free_orphans() -> list[Orphan]:
         return [Orphan(*row) for row in cursor.fetchall()]
 
 
+def workers_alive() -> frozenset[int]:
+    """The numbers of the worker processes that are alive now."""
+    with connection.cursor() as cursor:
+        cursor.execute(ALIVE, [LIVENESS_CLASS])
+        return frozenset(row[0] for row in cursor.fetchall())
+
+
 def workers_seen() -> int:
     """How many worker processes are alive now (those that have had work since they started)."""
-    with connection.cursor() as cursor:
-        cursor.execute(WORKERS, [LIVENESS_CLASS])
-        return int(cursor.fetchone()[0])
+    return len(workers_alive())
 
 
 def _dsn() -> dict[str, Any]:

@@ -6,7 +6,7 @@ carry them, so that the prompt can be rebuilt exactly and nothing is stored twic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ class Reply:
     grants: Mapping[str, Grant]
     check: CheckInput
     judge: JudgeCall = policies.judge
+    outside: Container[str] = ()  # tools that an outside worker carries out
     texts: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Draft] = field(default_factory=list)
     blocks: list[dict[str, Any]] = field(default_factory=list)
@@ -116,7 +117,9 @@ class Reply:
         }
         if verdict.evaluation is not None:
             payload["evaluation"] = dict(verdict.evaluation)
-        private = {"permission": dict(verdict.why)} | ({"refusal": refusal} if refusal else {})
+        private: dict[str, Any] = {"permission": dict(verdict.why)} | ({"refusal": refusal} if refusal else {})
+        if tool is None and name in self.outside and not refusal:
+            private["outside"] = True
         call_type = ev.TOOL_USE if tool is None else ev.MCP_TOOL_USE
         return Draft(call_type, payload, private=private, id=self.new_id())
 

@@ -26,7 +26,7 @@ from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread, WorkflowRun
 from sessions.repair import repair
-from sessions.wake import wake
+from sessions.wake import make_room, wake
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,6 +58,7 @@ def run(thread_id: str) -> bool:
         finally:
             used_hands = used_hands or runner.used_hands
             again = keeper().release(lease, clean=clean) and clean
+            make_room(lease.session_id)
     if again and keeper().draining:
         wake(thread_id)  # for another worker
     return used_hands
@@ -134,7 +135,7 @@ class Runner:
         threads.rest(self.lease, drafts, reports.report(ev.RETRIES_EXHAUSTED, told, ""))
 
     def _prepare(self) -> Effects:
-        thread = Thread.objects.select_related("session").get(pk=self.lease.thread_id)
+        thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         self.prompt = Prompt(resolver(spec.workspace_id))
         if self.lease.previous:

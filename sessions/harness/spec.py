@@ -57,6 +57,7 @@ class TurnSpec:
     mcp_servers: Mapping[str, str]  # URLs by name
     toolsets: Mapping[str, Mapping[str, Any]]  # resolved mcp_toolset entries by their server's name
     repositories_pending: bool  # some are not in the sandbox yet
+    outside: frozenset[str] = frozenset()  # tools that an outside worker carries out
 
     @property
     def effort(self) -> str | None:
@@ -71,6 +72,8 @@ def load(session: Session, thread: Thread) -> TurnSpec:
     leads = thread.parent_id is None
     grants = policies.grants(agent["tools"], tools.offered())
     sandboxed = any(name in tools.SANDBOX_TOOLS for name in grants)
+    outside = session.environment.config["type"] == "self_hosted"
+    here = sandboxed and not outside
     teaming = tools_of(team, leads=leads) if not thread.workflow_run_id else []
     grants |= {tool.name: Grant(tool.name, None, team=tool) for tool in teaming}
     return TurnSpec(
@@ -79,7 +82,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         workspace_id=session.workspace_id,
         agent_name=thread.agent_name,
         model=agent["model"],
-        system=system_prompt(agent["system"], sandboxed=sandboxed, notes=_notes(session, thread, team, grants)),
+        system=system_prompt(agent["system"], sandboxed=here, notes=_notes(session, thread, team, grants)),
         grants=grants,
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
@@ -92,7 +95,8 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
-        repositories_pending=sandboxed and checkouts.pending(session.id),
+        outside=frozenset(tools.SANDBOX_TOOLS) if outside else frozenset(),
+        repositories_pending=here and checkouts.pending(session.id),
     )
 
 

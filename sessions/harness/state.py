@@ -42,6 +42,7 @@ class Call:
     verdict: Verdict
     refusal: str = ""
     server: str = ""
+    outside: bool = False  # once it may run, an outside worker runs it and answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ class ThreadState:
             verdict=permission,
             refusal=refusal,
             server=entry.payload.get("mcp_server_name", ""),
+            outside=bool((entry.private or {}).get("outside")),
         )
 
     def _confirmation(self, entry: Entry) -> None:
@@ -271,6 +273,7 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.USER_TOOL_CONFIRMATION: ThreadState._confirmation,
     ev.TOOL_RESULT: ThreadState._result,
     ev.USER_CUSTOM_TOOL_RESULT: ThreadState._result,
+    ev.USER_TOOL_RESULT: ThreadState._result,
     ev.MCP_TOOL_RESULT: ThreadState._result,
     ev.MODEL_START: ThreadState._model_start,
     ev.MODEL_END: ThreadState._model_end,

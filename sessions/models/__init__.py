@@ -1,9 +1,10 @@
 """What happens, one file a concern."""
 
 from sessions.models.approvals import Approval, Notice, NoticeTarget
-from sessions.models.core import STATUSES, Event, File, Resource, Session, Thread
+from sessions.models.core import STATUSES, Event, File, Machine, Resource, Session, Thread
 from sessions.models.deployments import Deployment, DeploymentRun
 from sessions.models.webhooks import WebhookDelivery, WebhookEndpoint
+from sessions.models.work import EnvironmentKey, Work, WorkerSeen
 from sessions.models.workflows import WorkflowRun
 
 __all__ = [
@@ -11,8 +12,10 @@ __all__ = [
     "Approval",
     "Deployment",
     "DeploymentRun",
+    "EnvironmentKey",
     "Event",
     "File",
+    "Machine",
     "Notice",
     "NoticeTarget",
     "Resource",
@@ -20,5 +23,7 @@ __all__ = [
     "Thread",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "Work",
+    "WorkerSeen",
     "WorkflowRun",
 ]

@@ -58,6 +58,7 @@ class Session(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     pending_count = models.PositiveIntegerField(default=0)  # calls that wait for a person or client
     outcomes = models.JSONField(default=list, blank=True)  # the wire ``outcome_evaluations``
+    machine = models.CharField(max_length=64, blank=True, default="")  # where its sandbox was opened last
     snapshot = models.CharField(max_length=64, blank=True, default="")  # blob digest of the workspace
 
     class Meta:
@@ -128,6 +129,16 @@ class Thread(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class Machine(models.Model):
+    """A machine that runs workers: sessions whose sandboxes it has are left to it while it is seen."""
+
+    name = models.CharField(primary_key=True, max_length=64)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Event(models.Model):

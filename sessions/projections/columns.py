@@ -166,17 +166,37 @@ class ThreadColumns:
 
     def _pending(self, event_id: str, draft: Draft) -> tuple[dict[str, str], ...]:
         if kind := PENDING_KIND.get(draft.type):
-            if kind == "custom" or draft.payload.get("evaluated_permission") == "ask":
-                return (*self.pending, {"id": event_id, "kind": kind})
+            if waits := _wait(kind, draft):
+                return (*self.pending, {"id": event_id, **waits})
         elif answer := ANSWER_FIELD.get(draft.type):
             call_id = draft.payload[answer]
-            return tuple(call for call in self.pending if call["id"] != call_id)
+            return tuple(left for call in self.pending if (left := _left(call, draft, call_id)))
         return self.pending
 
     def _startup(self, status: str, now: datetime, created_at: datetime) -> float | None:
         if self.startup_seconds is None and status == "running":
             return max(0.0, (now - created_at).total_seconds())
         return self.startup_seconds
+
+
+def _wait(kind: str, draft: Draft) -> dict[str, str] | None:
+    """What a call waits for. One that an outside worker carries out waits for a person first if it has to."""
+    asks = kind == "confirmation" and draft.payload.get("evaluated_permission") == "ask"
+    outside = bool((draft.private or {}).get("outside"))
+    if outside and draft.payload.get("evaluated_permission") == "allow":
+        return {"kind": "result"}
+    if kind == "custom" or asks:
+        return {"kind": kind, "then": "result"} if outside else {"kind": kind}
+    return None
+
+
+def _left(call: dict[str, str], draft: Draft, call_id: str) -> dict[str, str] | None:
+    """A waiting call after an answer; None if it was the one answered. An allowed one may wait for its worker yet."""
+    if call["id"] != call_id:
+        return call
+    if draft.type == ev.USER_TOOL_CONFIRMATION and draft.payload["result"] == "allow" and "then" in call:
+        return {"id": call_id, "kind": call["then"]}
+    return None
 
 
 @dataclass(frozen=True, slots=True)

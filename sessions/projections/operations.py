@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ICONS = {
     ev.OPS_WORKER_LOST: "exclamation-triangle",
+    ev.OPS_OUTSIDE_STARTED: "server-stack",
+    ev.OPS_OUTSIDE_LOST: "exclamation-triangle",
     ev.OPS_TAKEN_OVER: "arrow-path",
     ev.OPS_RETRY: "arrow-path",
     ev.OPS_RETRIED: "arrow-path",
@@ -55,6 +57,10 @@ def _restored(payload: Payload) -> str:
 
 SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_WORKER_LOST: lambda payload: "The worker of this session was lost",
+    ev.OPS_OUTSIDE_STARTED: lambda payload: (
+        f"The outside worker {payload['worker'] or 'without a name'} took the session"
+    ),
+    ev.OPS_OUTSIDE_LOST: lambda payload: f"{payload['cause']} {payload['retry']}",
     ev.OPS_TAKEN_OVER: _taken_over,
     ev.OPS_RETRY: _retry,
     ev.OPS_RETRIED: lambda payload: f"{payload['by']} asked for another try",

@@ -98,10 +98,11 @@ def blob_dir(tmp_path: Path, settings: Any) -> Path:
 @pytest.fixture(autouse=True)
 def quiet_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Tasks are noted here instead of being queued."""
-    from sessions import tasks
+    from sessions import tasks, wake
 
     queued: list[str] = []
-    for name in ("run_thread", "keep_workspace", "discard_sandbox", "deliver_webhooks"):
+    monkeypatch.setattr(wake, "wake", lambda thread_id: queued.append(f"run_thread {thread_id}"))
+    for name in ("keep_workspace", "discard_sandbox", "deliver_webhooks"):
         task = getattr(tasks, name)
         monkeypatch.setattr(task, "delay", lambda object_id, name=name: queued.append(f"{name} {object_id}"))
     return queued

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import json
+import os
 import random
 import statistics
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +21,15 @@ import psutil
 import redis
 
 from tests.chaos.client import Job, counting_task, verify
-from tests.live import Installation, wait_for
+from tests.live import ROOT, Installation, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROLES = {"worker": 10, "sandbox": 2, "web": 2, "sweeper": 1, "valkey": 1, "postgres": 1}
+FROZEN = "worker, frozen and thawed"
+ROLES = {"worker": 12, "sandbox": 2, "web": 2, "egress": 1, "sweeper": 1, "valkey": 1, "postgres": 1, FROZEN: 1}
 STEP_SECONDS = 0.2
+FREEZE_SECONDS = 4.5  # longer than the lease of the installation under attack
 
 
 @dataclass
@@ -32,19 +40,28 @@ class Report:
     killed_workers_at: list[datetime] = field(default_factory=list)
     resumes: list[float] = field(default_factory=list)
     sessions: int = 0
+    finished: int = 0
     events: int = 0
     calls: int = 0
     unknown: int = 0
+    doubled: int = 0
+    lost: int = 0
+    leases: int = 0
+    sandboxes: int = 0
+    wake_ups: int = 0
     complaints: list[str] = field(default_factory=list)
 
     def table(self) -> str:
         """The report as lines for a terminal."""
-        rows = [(f"kills of {role}", str(number)) for role, number in sorted(self.kills.items())]
+        rows = [(f"struck: {role}", str(number)) for role, number in sorted(self.kills.items())]
         rows += [
-            ("sessions", str(self.sessions)),
+            ("sessions finished", f"{self.finished} of {self.sessions}"),
             ("events", str(self.events)),
             ("tool calls", f"{self.calls}, of which {self.unknown} with an unknown outcome"),
             ("resume after a worker's death", self._resumes()),
+            ("side effects done twice", str(self.doubled)),
+            ("side effects lost", str(self.lost)),
+            ("leases, sandboxes, wake-ups left over", f"{self.leases}, {self.sandboxes}, {self.wake_ups}"),
             ("complaints", str(len(self.complaints))),
         ]
         return "\n".join([*(f"{name:32} {value}" for name, value in rows), *self.complaints])
@@ -72,7 +89,7 @@ def storm(installation: Installation, *, kills: int, sessions: int, steps: int, 
         _audit(job, steps, report)
     if complaint := verify(installation):
         report.complaints.append(complaint)
-    report.complaints += _left_over(installation)
+    report.complaints += _left_over(installation, report)
     return report
 
 
@@ -80,13 +97,22 @@ def _strike(installation: Installation, dice: random.Random, report: Report) -> 
     """Kill one process of a random role, at a random moment."""
     role = dice.choices(list(ROLES), weights=list(ROLES.values()))[0]
     time.sleep(dice.uniform(0.1, 1.5))
-    pids = [pid for pid in installation.pids(role) if psutil.pid_exists(pid)]
+    pids = [pid for pid in installation.pids("worker" if role == FROZEN else role) if psutil.pid_exists(pid)]
     if not pids:
         return
-    psutil.Process(dice.choice(pids)).kill()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(dice.choice(pids))
+        process.suspend() if role == FROZEN else process.kill()
+        if role == FROZEN:
+            threading.Timer(FREEZE_SECONDS, _thaw, [process]).start()
     report.kills[role] += 1
     if role == "worker":
         report.killed_workers_at.append(datetime.now(UTC))
+
+
+def _thaw(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.resume()
 
 
 def _is_over(job: Job) -> bool:
@@ -105,7 +131,11 @@ def _audit(job: Job, steps: int, report: Report) -> None:
     report.calls += len(calls)
     report.unknown += unknown
     report.complaints += [f"{job.id}: {complaint}" for complaint in job.audit()]
-    done = len(set(job.side_effects()))
+    effects = job.side_effects()
+    done = len(set(effects))
+    report.doubled += len(effects) - done
+    report.lost += max(0, steps - done - unknown)
+    report.finished += bool(_is_over(job))
     if done + unknown < steps:
         report.complaints.append(f"{job.id}: {steps} steps, {done} done, {unknown} unknown")
     last = [event for event in events if event.type == "session.status_idle"][-1]
@@ -126,8 +156,20 @@ def _resumes(job: Job, kills: Sequence[datetime]) -> list[float]:
     return [min((moment - kill).total_seconds() for kill in kills if kill <= moment) for moment in moments if kills]
 
 
-def _left_over(installation: Installation) -> list[str]:
-    """Wake-ups still in the queue once everything rests."""
+def _left_over(installation: Installation, report: Report) -> list[str]:
+    """Leases, sandboxes and wake-ups that outlived what they were for."""
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.chaos.inside"],
+        cwd=ROOT, env={**installation.environment, "PATH": os.environ["PATH"]}, capture_output=True, text=True,
+        timeout=60, check=True,
+    ).stdout  # fmt: skip
+    found = json.loads(told)
+    report.leases, report.sandboxes = found["leases"], found["sandboxes"]
+    complaints = [f"{number} {what} are left over" for what, number in found.items() if number]
+    return complaints + _wake_ups(installation, report)
+
+
+def _wake_ups(installation: Installation, report: Report) -> list[str]:
     environment = installation.environment
     queue = environment.get("INSTANCE_NAME", "holdfast")
     socket = next(iter(installation.data_dir.rglob("valkey.sock")), None)
@@ -137,5 +179,6 @@ def _left_over(installation: Installation) -> list[str]:
         try:
             wait_for(lambda: broker.llen(queue) == 0, 30)
         except AssertionError:
+            report.wake_ups = int(broker.llen(queue))
             return [f"{broker.llen(queue)} wake-ups are still queued"]
     return []

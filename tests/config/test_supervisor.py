@@ -152,3 +152,16 @@ supervisor.watch()
     parent.kill()
     parent.wait(10)
     wait_for(lambda: not alive(child), 10, "the child outlived its supervisor")
+
+
+def test_a_process_killed_from_outside_is_started_again_at_once(tmp_path: Path) -> None:
+    child = Child(service("x", FOREVER, tmp_path), BoundedLog(tmp_path / "x.log"))
+    delays = []
+    for _ in range(4):
+        child.start()
+        assert child.process is not None
+        child.process.kill()
+        child.process.wait(20)
+        delays.append(child.plan_restart(child.started + 1.0))
+    assert len(set(delays)) == 1
+    child.log.close()

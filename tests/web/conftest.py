@@ -59,6 +59,7 @@ class World:
     output: File
     deployment: Deployment
     hook: WebhookEndpoint
+    outside: Environment
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
@@ -158,6 +159,7 @@ def world(db: None) -> World:
         output,
         deployment,
         hook,
+        create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
     )
 
 

@@ -88,6 +88,9 @@ class SandboxHand:
         if session.sandbox_config is None:
             session.sandbox_config = session.environment.config
             session.save(update_fields=["sandbox_config"])
+        if session.machine != settings.HOLDFAST_MACHINE:
+            session.machine = settings.HOLDFAST_MACHINE
+            session.save(update_fields=["machine"])
         mounted = memory.mounts(session.id, session.workspace_id)
         self._memories = Memories(mounted, partial(self._backend.exchange, session.id))
         self._spec = SandboxSpec(

@@ -1,0 +1,93 @@
+"""May this worker take this thread now? Sessions stay with the machine of their sandbox, and workspaces and people
+may run only so many at once; the others wait their turn, the person with the fewest running ones first.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MACHINE_GRACE_SECONDS = 30.0  # a machine whose workers are silent for so long is taken for gone
+QUEUE_LOCK_CLASS = 0x4851  # "HQ": one admission at a time in a workspace that has a limit
+
+ABOUT = """
+SELECT s.id, s.workspace_id, coalesce(s.created_by_id::text, s.created_by_key), w.limits, s.machine,
+  EXISTS (SELECT 1 FROM agent_sessions_machine m
+          WHERE m.name = s.machine AND m.seen_at > clock_timestamp() - %s * interval '1 second')
+FROM agent_sessions_thread t JOIN agent_sessions_session s ON s.id = t.session_id
+JOIN agents_workspace w ON w.id = s.workspace_id WHERE t.id = %s
+"""
+RUNNING = """
+SELECT count(DISTINCT s.id), count(DISTINCT s.id) FILTER (
+    WHERE coalesce(s.created_by_id::text, s.created_by_key) = %(person)s)
+FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
+WHERE s.workspace_id = %(workspace)s AND s.id <> %(session)s AND t.lease_expires > clock_timestamp()
+"""
+# Everyone's waiting sessions numbered by age, after as many as each has running: a round-robin over people.
+WAITING = """
+WITH live AS (
+  SELECT s.id, coalesce(s.created_by_id::text, s.created_by_key) AS person, min(t.id) AS thread,
+    min(t.running_since) AS since, bool_or(t.lease_expires > clock_timestamp()) IS TRUE AS runs
+  FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
+  WHERE s.workspace_id = %s AND s.status = 'running' AND t.status = 'running' GROUP BY s.id)
+SELECT thread, id FROM (
+  SELECT w.thread, w.id, w.since, row_number() OVER (PARTITION BY w.person ORDER BY w.since, w.id)
+    + (SELECT count(*) FROM live r WHERE r.runs AND r.person = w.person) AS turn
+  FROM live w WHERE NOT w.runs) ranked ORDER BY turn, since, id
+"""
+SEEN = """
+INSERT INTO agent_sessions_machine (name, seen_at) VALUES (%s, clock_timestamp())
+ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at
+"""
+
+
+def admitted(cursor: Any, thread_id: str) -> bool:
+    """True if this worker may claim the thread. Inside of the claim's transaction."""
+    cursor.execute(ABOUT, [MACHINE_GRACE_SECONDS, thread_id])
+    row = cursor.fetchone()
+    if row is None:
+        return False
+    session, workspace, person, limits, machine, machine_lives = row
+    if machine not in ("", settings.HOLDFAST_MACHINE) and machine_lives:
+        return False
+    most, most_each = limits_of(limits)
+    if most is None and most_each is None:
+        return True
+    cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [QUEUE_LOCK_CLASS, workspace])
+    cursor.execute(RUNNING, {"workspace": workspace, "person": person, "session": session})
+    running, of_person = cursor.fetchone()
+    return (most is None or running < most) and (most_each is None or of_person < most_each)
+
+
+def limits_of(stored: Mapping[str, Any] | str) -> tuple[int | None, int | None]:
+    """How many sessions of a workspace, and of one person in it, may run at once; the tighter of setting and own."""
+    own = json.loads(stored) if isinstance(stored, str) else stored
+    found = []
+    for name in ("concurrent_sessions", "concurrent_sessions_per_person"):
+        bounds = [level[name] for level in (settings.HOLDFAST_LIMITS, own) if level.get(name)]
+        found.append(min(bounds) if bounds else None)
+    return found[0], found[1]
+
+
+def waiting(workspace_id: str) -> list[tuple[str, str]]:
+    """(thread, session) of the running sessions that no worker has, in the order in which they get their turn."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING, [workspace_id])
+        return [(row[0], row[1]) for row in cursor.fetchall()]
+
+
+def place(workspace_id: str, session_id: str) -> int | None:
+    """A session's place in its workspace's queue, from 1; None if it doesn't wait."""
+    sessions = [session for _, session in waiting(workspace_id)]
+    return sessions.index(session_id) + 1 if session_id in sessions else None
+
+
+def seen(link: Any) -> None:
+    """This machine's workers live; told with every heartbeat."""
+    link.execute(SEEN, [settings.HOLDFAST_MACHINE])

@@ -1,0 +1,167 @@
+"""How far a session is, told from what its agent did and never from what it says of itself. Pure.
+
+Turns with what started them and how they ended, files written and edited, what is under way, and where the time went.
+Folded event by event, so that a long session is followed without being read again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sessions import events as ev
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sessions.events import Entry
+
+TURNS, FILES = 100, 500  # kept of each; the oldest go first
+TASK_CHARACTERS = 200
+CHANGES = {"write": "writes", "edit": "edits"}
+
+
+@dataclass(slots=True)
+class Turn:
+    """One stretch of work: from a message to rest. ``stop`` is empty while it lasts."""
+
+    task: str
+    began_at: datetime
+    ended_at: datetime | None = None
+    steps: int = 0
+    stop: str = ""
+
+
+@dataclass(slots=True)
+class Touched:
+    """A file that calls wrote or edited. ``call_id``: the last of them, whose event holds the change."""
+
+    path: str
+    writes: int = 0
+    edits: int = 0
+    call_id: str = ""
+    at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Spans:
+    """Seconds spent, of all threads together; calls side by side count one by one."""
+
+    model: float = 0.0
+    tools: float = 0.0
+    people: float = 0.0
+    retries: float = 0.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """A session after the entry numbered ``seq``."""
+
+    seq: int = 0
+    turns: list[Turn] = field(default_factory=list)
+    files: dict[str, Touched] = field(default_factory=dict)
+    spent: Spans = field(default_factory=Spans)
+    calls: int = 0
+    failed_calls: int = 0
+    _open: dict[str, Entry] = field(default_factory=dict)  # calls and model requests under way
+    _task: str = ""
+    _waiting: dict[str, tuple[str, datetime]] = field(default_factory=dict)  # thread -> kind of wait, since
+
+    def advance(self, entry: Entry) -> None:
+        """Take the next entry of the session into account."""
+        self.seq = entry.seq
+        if entry.type == ev.USER_MESSAGE:
+            self._task = _text(entry)
+        elif entry.type == ev.STATUS_RUNNING:
+            self._begin(entry)
+        elif entry.type in (ev.STATUS_IDLE, ev.STATUS_TERMINATED):
+            self._end(entry)
+        elif entry.type in (ev.THREAD_IDLE, ev.THREAD_RESCHEDULED, ev.THREAD_RUNNING, ev.THREAD_TERMINATED):
+            self._wait(entry)
+        elif entry.type == ev.MODEL_START or entry.type in ev.CALLS:
+            self._open[entry.id] = entry
+            self.calls += entry.type in ev.CALLS
+        elif entry.type == ev.MODEL_END:
+            self._close(entry.payload["model_request_start_id"], entry)
+            self._step(entry)
+        elif entry.type in ev.RESULTS:
+            self._result(entry)
+
+    def current(self) -> list[dict[str, Any]]:
+        """What is under way: model requests and calls, with the thread they belong to."""
+        return [
+            {
+                "type": "model_request" if entry.type == ev.MODEL_START else "tool",
+                "name": entry.payload.get("name"),
+                "session_thread_id": entry.thread_id,
+                "since": ev.timestamp(entry.created_at),
+            }
+            for entry in self._open.values()
+        ]
+
+    def waiting_seconds(self, now: datetime) -> dict[str, float]:
+        """Seconds of waiting for people and for retries, with what is going on now."""
+        found = {"people": self.spent.people, "retries": self.spent.retries}
+        for kind, since in self._waiting.values():
+            found[kind] += max(0.0, (now - since).total_seconds())
+        return found
+
+    def _begin(self, entry: Entry) -> None:
+        going_on = self.turns and self.turns[-1].stop in (*ev.PAUSES, "rescheduling")
+        if going_on and not self._task:
+            self.turns[-1].ended_at, self.turns[-1].stop = None, ""
+            return
+        self.turns.append(Turn(self._task, entry.created_at))
+        self._task = ""
+        del self.turns[:-TURNS]
+
+    def _end(self, entry: Entry) -> None:
+        if self.turns and self.turns[-1].ended_at is None:
+            stop = (entry.payload.get("stop_reason") or {}).get("type", "terminated")
+            self.turns[-1].ended_at, self.turns[-1].stop = entry.created_at, stop
+
+    def _wait(self, entry: Entry) -> None:
+        if waited := self._waiting.pop(entry.thread_id, None):
+            kind, since = waited
+            seconds = (entry.created_at - since).total_seconds()
+            setattr(self.spent, kind, getattr(self.spent, kind) + seconds)
+        stop = (entry.payload.get("stop_reason") or {}).get("type")
+        if entry.type == ev.THREAD_RESCHEDULED:
+            self._waiting[entry.thread_id] = ("retries", entry.created_at)
+        elif stop == "requires_action":
+            self._waiting[entry.thread_id] = ("people", entry.created_at)
+
+    def _step(self, entry: Entry) -> None:
+        used = (entry.private or {}).get("usage") or {}
+        if self.turns:
+            self.turns[-1].steps += int(used.get("steps", 0))
+
+    def _result(self, entry: Entry) -> None:
+        call = self._close(entry.payload[ev.CALL_ID_FIELD[entry.type]], entry)
+        failed = bool(entry.payload.get("is_error"))
+        self.failed_calls += failed
+        kind = CHANGES.get(call.payload.get("name", "")) if call is not None else None
+        if call is None or kind is None or failed:
+            return
+        path = str(call.payload["input"].get("file_path", ""))
+        touched = self.files.pop(path, None) or Touched(path)
+        setattr(touched, kind, getattr(touched, kind) + 1)
+        touched.call_id, touched.at = call.id, entry.created_at
+        self.files[path] = touched
+        if len(self.files) > FILES:
+            del self.files[next(iter(self.files))]
+
+    def _close(self, opened: str, entry: Entry) -> Entry | None:
+        begun = self._open.pop(opened, None)
+        if begun is not None:
+            seconds = (entry.created_at - begun.created_at).total_seconds()
+            if begun.type == ev.MODEL_START:
+                self.spent.model += seconds
+            elif begun.payload.get("evaluated_permission") != "ask" and begun.type != ev.CUSTOM_TOOL_USE:
+                self.spent.tools += seconds
+        return begun
+
+
+def _text(entry: Entry) -> str:
+    texts = [str(block.get("text", "")) for block in entry.payload.get("content") or () if block.get("type") == "text"]
+    return " ".join(" ".join(texts).split())[:TASK_CHARACTERS]

@@ -1,0 +1,80 @@
+"""The page of a self_hosted environment's workers: its queue, who asked lately, and the keys they ask with."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from agents.actions import find_environment
+from contract.door import page
+from contract.errors import NotFound
+from contract.roles import Permission
+from sessions.models import Work
+from sessions.models.work import STOPPED
+from sessions.work import keys, queue
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from agents.models import Environment
+    from contract.http import Request
+
+LISTED = 50
+
+
+class KeyForm(forms.Form):
+    """A new environment key."""
+
+    name = forms.CharField(max_length=256, help_text="The machine or program that will use it.")
+
+
+@page(Permission.READ)
+def workers(request: Request, environment_id: str) -> HttpResponse:
+    return _shown(request, _found(request, environment_id), KeyForm())
+
+
+@page(Permission.ADMINISTER, "POST")
+def worker_key(request: Request, environment_id: str) -> HttpResponse:
+    environment = _found(request, environment_id)
+    form = KeyForm(request.POST)
+    if not form.is_valid():
+        return _shown(request, environment, form, status=422)
+    key, plain = keys.issue(environment_id, form.cleaned_data["name"], request.acting)
+    context = {"environment": environment, "key": key, "plain": plain, "base_url": settings.HOLDFAST_PUBLIC_URL}
+    return render(request, "environments/worker_key.html", context)
+
+
+@page(Permission.ADMINISTER, "POST")
+def worker_key_revoke(request: Request, environment_id: str) -> HttpResponse:
+    """End a key at once: ``key`` in the form names it."""
+    _found(request, environment_id)
+    key = keys.revoke(request.POST.get("key", ""), request.acting)
+    messages.success(request, f"{key.name} is revoked. Workers that use it are refused from now on.", "done")
+    return redirect("sessions:workers", environment_id)
+
+
+def _found(request: Request, environment_id: str) -> Environment:
+    environment = find_environment(environment_id, request.acting)
+    if environment.config["type"] != "self_hosted":
+        raise NotFound(f"Environment {environment_id} is not self_hosted and has no workers of its own.")
+    return environment
+
+
+def _shown(request: Request, environment: Environment, form: KeyForm, status: int = 200) -> HttpResponse:
+    recent = timezone.now() - timedelta(seconds=queue.SEEN_SECONDS)
+    context: dict[str, Any] = {
+        "environment": environment,
+        "stats": queue.stats(environment),
+        "items": Work.objects.filter(environment=environment).exclude(state=STOPPED)[:LISTED],
+        "seen": environment.workers_seen.order_by("-polled_at")[:LISTED],
+        "recent": recent,
+        "keys": environment.worker_keys.all()[:LISTED],
+        "form": form,
+    }
+    return render(request, "environments/workers.html", context, status=status)

@@ -1,0 +1,149 @@
+"""A worker for any machine: takes sessions of a self_hosted environment and runs their tools in our sandboxes.
+
+The SDK's own worker does the talking; the tools it is given run in this machine's sandbox host, which is started
+beside it, knows no key, and keeps a journal: a call that was begun here before is asked for, not run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agents.sandboxes import registry
+from agents.sandboxes.base import SandboxError, SandboxLost, SandboxSpec
+from agents.tools.registry import SANDBOX_TOOLS
+from sessions import events as ev
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from agents.sandboxes.base import CallResult, SandboxBackend
+
+log = logging.getLogger(__name__)
+
+LOOKED_AT = 200
+START_SECONDS = 30.0
+OF_CALLS = [ev.TOOL_USE, ev.USER_TOOL_RESULT, ev.OPS_OUTSIDE_LOST]
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a worker is started with. ``data``: where sandboxes are kept on this machine."""
+
+    base_url: str
+    environment_id: str
+    environment_key: str
+    backend: str
+    data: Path
+    max_idle: float
+    worker_id: str | None = None
+
+
+@contextlib.contextmanager
+def host(options: Outside) -> Iterator[SandboxBackend]:
+    """This machine's sandbox host, for as long as the block lasts. Raises ``SandboxError`` where none can be."""
+    options.data.mkdir(parents=True, exist_ok=True)
+    options.data.chmod(0o711)
+    path = options.data / "sandbox.sock"
+    path.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "agents.sandboxes.host", "--socket", str(path), "--data", str(options.data)]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
+    with subprocess.Popen([*command, "--backend", options.backend, "--die-with-parent"], env=kept) as process:
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not path.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SandboxError("The sandbox host did not start; what it said is above.")
+                time.sleep(0.05)
+            yield registry.client(options.backend, path)
+        finally:
+            process.terminate()
+
+
+def tools_for(backend: SandboxBackend, context: Any) -> Sequence[Any]:
+    """The sandbox's tools for one session; ``context`` is the SDK's ``AgentToolContext``."""
+    from anthropic.lib.tools import BetaAsyncBuiltinFunctionTool, ToolError
+
+    session_id = context.session.id
+    calls = Calls(backend, context.client, session_id)
+
+    class SandboxTool(BetaAsyncBuiltinFunctionTool):
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def to_dict(self) -> Any:
+            return {"type": "custom", "name": self._name, "input_schema": {"type": "object"}}
+
+        async def call(self, input: object) -> Any:  # noqa: A002  the SDK's name
+            result = await calls.run(self._name, input)
+            if result.is_error:
+                raise ToolError(result.content)  # type: ignore[arg-type]  # the same blocks
+            return result.content
+
+    return [SandboxTool(name) for name in SANDBOX_TOOLS]
+
+
+class Calls:
+    """The calls of one session, carried out one after the other in its sandbox here."""
+
+    def __init__(self, backend: SandboxBackend, client: Any, session_id: str) -> None:
+        self._backend, self._client, self._session_id = backend, client, session_id
+        self._done: set[str] = set()
+
+    async def run(self, name: str, tool_input: Any) -> CallResult:
+        """Carry out the call that the worker is at."""
+        call_id, again = await self._which(name, tool_input)
+        self._done.add(call_id)
+        return await asyncio.to_thread(self._call, call_id, name, tool_input, again)
+
+    async def _which(self, name: str, tool_input: Any) -> tuple[str, bool]:
+        """The oldest open call of this name and input, and whether a worker that got lost may have begun it."""
+        page = await self._client.beta.sessions.events.list(
+            self._session_id, order="desc", limit=LOOKED_AT, types=OF_CALLS
+        )
+        answered: set[str] = set()
+        lost, found = False, ("", False)
+        for event in page.data:  # newest first
+            if event.type == ev.USER_TOOL_RESULT:
+                answered.add(event.tool_use_id)
+            elif event.type == ev.OPS_OUTSIDE_LOST:
+                lost = True
+            elif event.id not in answered | self._done and (event.name, event.input) == (name, tool_input):
+                found = (event.id, lost)
+        if not found[0]:
+            raise SandboxError("The call is no longer open.")
+        return found
+
+    def _call(self, call_id: str, name: str, tool_input: Any, again: bool) -> CallResult:
+        for _ in range(3):
+            try:
+                self._backend.open(SandboxSpec(self._session_id, first=not again))
+                return self._backend.call(self._session_id, call_id, name, tool_input, reattempt=again)
+            except SandboxLost:
+                again = True
+        raise SandboxError("The sandbox was lost several times in a row while this call ran.")
+
+
+async def serve(options: Outside, backend: SandboxBackend) -> None:
+    """Take sessions one after the other until cancelled. Raises the SDK's errors for a key that isn't good."""
+    import anthropic
+
+    client = anthropic.AsyncAnthropic(base_url=options.base_url, api_key="unused", max_retries=4)
+    worker = client.beta.environments.work.worker(
+        environment_id=options.environment_id,
+        environment_key=options.environment_key,
+        tools=lambda context: tools_for(backend, context),
+        workdir=str(options.data),
+        max_idle=options.max_idle,
+        memory_sync_interval=None,
+        worker_id=options.worker_id,
+    )
+    await worker.run()

@@ -1,0 +1,127 @@
+"""self_hosted environments served by the SDK's own ``EnvironmentWorker``, and by the product's worker command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+
+from tests.live import ROOT, Installation, wait_for
+from tests.sdk.talk import client_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import anthropic
+
+PATIENCE = 90.0
+
+
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Installation]:
+    with Installation.started(WORK_LEASE_SECONDS="5") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(installation: Installation) -> anthropic.Anthropic:
+    return client_of(installation)
+
+
+class Outside:
+    """A session of a self_hosted environment, and the environment's key."""
+
+    def __init__(self, client: anthropic.Anthropic, installation: Installation, name: str) -> None:
+        self.client, self.url = client, installation.url
+        self.environment = client.beta.environments.create(name=name, config={"type": "self_hosted"}).id
+        made = httpx2.post(
+            f"{installation.url}/v1/x/environments/{self.environment}/keys",
+            json={"name": "test"},
+            headers={"authorization": f"Bearer {installation.api_key}"},
+        )
+        self.key = made.json()["key"]
+        toolset: Any = {"type": "agent_toolset_20260401"}
+        agent = client.beta.agents.create(name=name, model="demo", tools=[toolset])
+        self.session = client.beta.sessions.create(agent=agent.id, environment_id=self.environment).id
+
+    def say(self, text: str) -> None:
+        message: Any = {"type": "user.message", "content": [{"type": "text", "text": text}]}
+        self.client.beta.sessions.events.send(self.session, events=[message])
+
+    def events(self, kind: str) -> list[Any]:
+        return [event for event in self.client.beta.sessions.events.list(self.session) if event.type == kind]
+
+    def rests(self) -> bool:
+        last = self.events("session.status_idle")[-1:]
+        return bool(last) and last[0].stop_reason.type == "end_turn"
+
+    def wait_rested(self, results: int) -> None:
+        done = lambda: len(self.events("user.tool_result")) == results and self.rests()  # noqa: E731
+        wait_for(
+            done,
+            PATIENCE,
+            lambda: f"not finished: {[e.type for e in self.client.beta.sessions.events.list(self.session)]}",
+        )
+
+
+@contextmanager
+def running(command: list[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    kept = {**os.environ, **environment}
+    with subprocess.Popen(command, cwd=ROOT, env=kept, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def sdk_worker(outside: Outside, directory: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.sdk.workers", outside.url, outside.environment, outside.key, str(directory)]
+
+
+@pytest.mark.proves("beta.environments.work.poll", "beta.environments.work.ack", "beta.environments.work.heartbeat")
+@pytest.mark.proves("beta.environments.work.stop", "beta.environments.work.stats", "send user.tool_result")
+def test_the_sdks_worker_finishes_a_session_and_when_it_is_killed_another_does(
+    client: anthropic.Anthropic, installation: Installation, tmp_path: Path
+) -> None:
+    outside = Outside(client, installation, "killed")
+    mark = tmp_path / "mark"
+    with running(sdk_worker(outside, tmp_path)) as first:
+        outside.say("run `echo from $PWD`")
+        outside.wait_rested(1)
+        assert str(tmp_path) in outside.events("user.tool_result")[0].content[0].text
+        outside.say(f"run `echo begun >> {mark}; sleep 3; echo ended >> {mark}; echo all of it`")
+        wait_for(mark.exists, PATIENCE, "the call was never begun")
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait(30)
+    with running(sdk_worker(outside, tmp_path)):
+        outside.wait_rested(2)
+    assert [event.content[0].text.strip() for event in outside.events("user.tool_result")][1] == "all of it"
+    assert mark.read_text().split() == ["begun", "begun", "ended"]
+    told = client.beta.sessions.events.list(outside.session, types=["ops.environment_worker_lost"])  # type: ignore[list-item]
+    assert [event.type for event in told] == ["ops.environment_worker_lost"]
+    stats = client.beta.environments.work.stats(outside.environment)
+    assert stats.depth == 0
+
+
+def test_the_products_worker_runs_tools_in_a_sandbox_of_its_machine(
+    client: anthropic.Anthropic, installation: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = Outside(client, installation, "ours")
+    data = installation.data_dir.parent / "worker"
+    command = [sys.executable, "manage.py", "environment_worker", "--base-url", outside.url, "--max-idle", "2"]
+    command += ["--environment-id", outside.environment, "--data", str(data)]
+    with running(command, ANTHROPIC_ENVIRONMENT_KEY=outside.key) as worker:
+        outside.say("run `pwd; id -u; echo key=$ANTHROPIC_ENVIRONMENT_KEY`")
+        outside.wait_rested(1)
+        assert outside.events("user.tool_result")[0].content[0].text.split() == ["/workspace", "1000", "key="]
+        worker.terminate()
+        assert worker.wait(30) == 0
+    assert Path(data).is_dir()

@@ -1,0 +1,84 @@
+"""Who may run now: places of a workspace and of a person, taken in turn; sessions stay where their sandbox is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from agents.models import Workspace
+from sessions.harness import admission
+from sessions.models import Machine, Session, Thread
+from tests.sessions.harness.test_loop import keeper, say  # noqa: F401  the fixture
+from tests.sessions.rows import make_session
+
+if TYPE_CHECKING:
+    from sessions.harness.lease import Keeper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def started(people: list[str], limits: dict[str, Any]) -> list[Thread]:
+    """Running sessions of one workspace, one for each name, in the order given."""
+    users = {name: get_user_model().objects.create(username=name) for name in dict.fromkeys(people)}
+    workspace: Workspace | None = None
+    threads = []
+    for name in people:
+        session, thread = make_session()
+        workspace = workspace or session.workspace
+        Session.objects.filter(pk=session.pk).update(created_by=users[name], workspace=workspace)
+        session.refresh_from_db()
+        say(session, "hello")
+        threads.append(thread)
+    assert workspace is not None
+    Workspace.objects.filter(pk=workspace.pk).update(limits=limits)
+    return threads
+
+
+def turn(threads: list[Thread]) -> list[int]:
+    workspace_id = Session.objects.get(pk=threads[0].session_id).workspace_id
+    places = {thread.pk: number for number, thread in enumerate(threads)}
+    return [places[thread_id] for thread_id, _ in admission.waiting(workspace_id)]
+
+
+def test_a_workspace_runs_as_many_as_it_may_and_the_next_when_one_rests(keeper: Keeper) -> None:  # noqa: F811
+    first, second, third = started(["ann", "ben", "cid"], {"concurrent_sessions": 2})
+    lease = keeper.claim(first.pk)
+    assert lease is not None
+    assert keeper.claim(second.pk) is not None
+    assert keeper.claim(third.pk) is None
+    assert admission.place(Session.objects.get(pk=third.session_id).workspace_id, third.session_id) == 1
+    keeper.release(lease, clean=True)
+    assert keeper.claim(third.pk) is not None
+
+
+def test_a_person_has_a_limit_of_their_own(keeper: Keeper) -> None:  # noqa: F811
+    first, second, third = started(["ann", "ann", "ben"], {"concurrent_sessions_per_person": 1})
+    assert keeper.claim(first.pk) is not None
+    assert keeper.claim(second.pk) is None
+    assert keeper.claim(third.pk) is not None
+
+
+def test_people_take_turns_however_many_sessions_one_has_waiting(keeper: Keeper) -> None:  # noqa: F811
+    threads = started(["ann", "ann", "ann", "ben", "cid"], {"concurrent_sessions": 1})
+    assert turn(threads) == [0, 3, 4, 1, 2]
+    assert keeper.claim(threads[0].pk) is not None
+    assert turn(threads) == [3, 4, 1, 2]
+
+
+def test_without_a_limit_nobody_waits(keeper: Keeper) -> None:  # noqa: F811
+    threads = started(["ann"] * 4, {})
+    assert all(keeper.claim(thread.pk) for thread in threads)
+
+
+def test_a_session_stays_with_its_machine_until_that_is_gone(keeper: Keeper, settings: Any) -> None:  # noqa: F811
+    settings.HOLDFAST_MACHINE = "here"
+    (thread,) = started(["ann"], {})
+    Session.objects.filter(pk=thread.session_id).update(machine="there")
+    Machine.objects.create(name="there", seen_at=timezone.now())
+    assert keeper.claim(thread.pk) is None
+    Machine.objects.update(seen_at=timezone.now() - timedelta(minutes=1))
+    assert keeper.claim(thread.pk) is not None

@@ -1,0 +1,85 @@
+"""Progress is told from what was done: turns, files, time, and what is under way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sessions import events as ev
+from sessions.projections.progress import Progress
+from tests.sessions.harness.test_decide import Entry
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+class Log:
+    def __init__(self) -> None:
+        self.progress, self.seconds, self.seq = Progress(), 0.0, 0
+
+    def add(self, event_type: str, payload: dict[str, Any] | None = None, *, after: float = 1.0, **more: Any) -> str:
+        self.seconds, self.seq = self.seconds + after, self.seq + 1
+        moment = NOON + timedelta(seconds=self.seconds)
+        entry = Entry(f"sevt_{self.seq}", self.seq, event_type, payload or {}, created_at=moment, **more)
+        self.progress.advance(entry)
+        return entry.id
+
+    def say(self, text: str) -> None:
+        self.add(ev.USER_MESSAGE, {"content": [{"type": "text", "text": text}]})
+        self.add(ev.STATUS_RUNNING)
+
+    def step(self, name: str, given: dict[str, Any], *, failed: bool = False) -> None:
+        start = self.add(ev.MODEL_START)
+        call = self.add(ev.TOOL_USE, {"name": name, "input": given}, after=2.0)
+        self.add(ev.MODEL_END, {"model_request_start_id": start}, after=0.0, private={"usage": {"steps": 1}})
+        self.add(ev.TOOL_RESULT, {"tool_use_id": call, "is_error": failed}, after=3.0)
+
+    def rest(self, stop: str = "end_turn") -> None:
+        self.add(ev.THREAD_IDLE, {"stop_reason": {"type": stop}})
+        self.add(ev.STATUS_IDLE, {"stop_reason": {"type": stop}}, after=0.0)
+
+
+def test_turns_have_their_task_their_steps_and_their_end() -> None:
+    log = Log()
+    log.say("build  the\nthing")
+    log.step("bash", {"command": "make"})
+    log.step("bash", {"command": "make test"}, failed=True)
+    log.rest()
+    log.say("again")
+    first, second = log.progress.turns
+    assert (first.task, first.steps, first.stop) == ("build the thing", 2, "end_turn")
+    assert (second.task, second.ended_at) == ("again", None)
+    assert (log.progress.calls, log.progress.failed_calls) == (2, 1)
+
+
+def test_files_are_those_that_calls_really_changed_the_latest_last() -> None:
+    log = Log()
+    log.say("go")
+    log.step("write", {"file_path": "a.py", "content": "1"})
+    log.step("edit", {"file_path": "b.py", "old_string": "1", "new_string": "2"}, failed=True)
+    log.step("write", {"file_path": "c.py", "content": "1"})
+    log.step("edit", {"file_path": "a.py", "old_string": "1", "new_string": "2"})
+    touched = list(log.progress.files.values())
+    assert [(file.path, file.writes, file.edits) for file in touched] == [("c.py", 1, 0), ("a.py", 1, 1)]
+
+
+def test_time_is_divided_into_model_tools_and_waiting() -> None:
+    log = Log()
+    log.say("go")
+    log.step("bash", {"command": "make"})
+    log.rest("requires_action")
+    log.add(ev.THREAD_RUNNING, after=40.0)
+    log.add(ev.STATUS_RUNNING)
+    log.add(ev.THREAD_RESCHEDULED)
+    now = NOON + timedelta(seconds=log.seconds + 5)
+    assert (log.progress.spent.model, log.progress.spent.tools) == (2.0, 3.0)
+    assert log.progress.waiting_seconds(now) == {"people": 40.0, "retries": 5.0}
+    assert len(log.progress.turns) == 1, "an answered call goes on with the same turn"
+
+
+def test_what_is_under_way_is_named_with_its_beginning() -> None:
+    log = Log()
+    log.say("go")
+    log.add(ev.MODEL_START)
+    (under_way,) = log.progress.current()
+    assert under_way["type"] == "model_request"
+    assert under_way["since"] == ev.timestamp(NOON + timedelta(seconds=log.seconds))
