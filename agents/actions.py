@@ -14,7 +14,7 @@ from django.utils import timezone
 from agents import environments, references, resolve, rosters
 from agents.models import Agent, AgentVersion, Environment
 from agents.rosters import Owner
-from contract import happenings, ids, metadata
+from contract import audit, happenings, ids, metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -36,6 +36,7 @@ def find_agent(agent_id: str, acting: Acting, *, version: int | None = None) -> 
     return row
 
 
+@audit.logged("agent.created", "agents.Agent")
 def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
     """Version 1 of a new agent (spec core 4.3)."""
     acting.require(Permission.BUILD)
@@ -55,6 +56,7 @@ def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
         )
 
 
+@audit.logged("agent.updated", "agents.Agent", "agent_id")
 def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> AgentVersion:
     """The next version, or the current one if nothing differs (spec core 4.4)."""
     acting.require(Permission.BUILD)
@@ -97,6 +99,7 @@ def _check_whole(spec: Mapping[str, Any], acting: Acting, *, roster_sent: bool =
         rosters.check_alive(members)
 
 
+@audit.logged("agent.archived", "agents.Agent", "agent_id")
 def archive_agent(agent_id: str, acting: Acting) -> AgentVersion:
     """Close an agent for new sessions and changes; a second time changes nothing."""
     acting.require(Permission.BUILD)
@@ -133,6 +136,7 @@ def find_environment(environment_id: str, acting: Acting) -> Environment:
     return _found(row, environment_id)
 
 
+@audit.logged("environment.created", "agents.Environment")
 def create_environment(body: Mapping[str, Any], acting: Acting) -> Environment:
     """A new environment (spec core 7.1). A name that is taken raises ``Conflict``."""
     acting.require(Permission.BUILD)
@@ -153,6 +157,7 @@ def create_environment(body: Mapping[str, Any], acting: Acting) -> Environment:
     return environment
 
 
+@audit.logged("environment.updated", "agents.Environment", "environment_id")
 def update_environment(environment_id: str, body: Mapping[str, Any], acting: Acting) -> Environment:
     """Change what was sent (spec core 7.3); sandboxes that exist keep what they were made of."""
     acting.require(Permission.BUILD)
@@ -179,6 +184,7 @@ def update_environment(environment_id: str, body: Mapping[str, Any], acting: Act
     return environment
 
 
+@audit.logged("environment.archived", "agents.Environment", "environment_id")
 def archive_environment(environment_id: str, acting: Acting) -> Environment:
     """Close an environment for new sessions; a second time changes nothing."""
     acting.require(Permission.BUILD)
@@ -191,6 +197,7 @@ def archive_environment(environment_id: str, acting: Acting) -> Environment:
     return environment
 
 
+@audit.logged("environment.deleted", "agents.Environment", "environment_id")
 def delete_environment(environment_id: str, acting: Acting) -> None:
     """Delete an environment that no session uses; ``Conflict`` otherwise (spec core 7.3)."""
     acting.require(Permission.BUILD)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.models import Group
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
@@ -16,6 +17,7 @@ from agents import actions
 from agents.models import Agent, AgentVersion, Environment, Membership, Workspace
 from agents.trying import CallForm, tried
 from contract.acting import Acting
+from contract.audit import OnRecord
 from contract.limits import WorkspaceLimits, merged
 from contract.roles import Role
 
@@ -30,12 +32,14 @@ if TYPE_CHECKING:
 else:  # generic to the type checker only
     ModelAdmin = admin.ModelAdmin
     TabularInline = admin.TabularInline
+    BaseUserAdmin = UserAdmin
     ModelForm = forms.ModelForm
 
 admin.site.site_header = "Holdfast"
 admin.site.site_title = "Holdfast admin"
 admin.site.index_title = "Administration"
 admin.site.unregister(Group)  # roles in workspaces take their place
+admin.site.unregister(User)
 
 
 class ReadOnly(ModelAdmin):
@@ -68,8 +72,13 @@ class WorkspaceForm(ModelForm):
             raise ValidationError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
+@admin.register(User)
+class PersonAdmin(OnRecord, BaseUserAdmin):
+    """People. Whoever is switched off here is signed out everywhere."""
+
+
 @admin.register(Workspace)
-class WorkspaceAdmin(ModelAdmin):
+class WorkspaceAdmin(OnRecord, ModelAdmin):
     list_display = ("name", "id", "created_at")
     readonly_fields = ("id", "created_at")
     search_fields = ("name", "id")
@@ -81,7 +90,7 @@ class WorkspaceAdmin(ModelAdmin):
 
 
 @admin.register(Membership)
-class MembershipAdmin(ModelAdmin):
+class MembershipAdmin(OnRecord, ModelAdmin):
     list_display = ("user", "workspace", "role", "created_at")
     list_filter = ("role", "workspace")
     list_select_related = ("user", "workspace")

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from agents.dialects import UNKNOWN_FIELD
 from agents.models import UserProfile
-from contract import metadata
+from contract import audit, metadata
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.times import timestamp
@@ -35,6 +35,7 @@ def find_profile(profile_id: str, acting: Acting) -> UserProfile:
     return _found(UserProfile.objects.filter(pk=profile_id, workspace_id=acting.workspace_id).first(), profile_id)
 
 
+@audit.logged("user_profile.created", "agents.UserProfile", bare=True)
 def create_profile(body: Mapping[str, Any], acting: Acting, dialect: Dialect) -> UserProfile:
     """A profile of what was told; nothing is required."""
     acting.require(Permission.OPERATE)
@@ -57,6 +58,7 @@ def create_profile(body: Mapping[str, Any], acting: Acting, dialect: Dialect) ->
 
 
 @transaction.atomic
+@audit.logged("user_profile.updated", "agents.UserProfile", "profile_id", bare=True)
 def update_profile(profile_id: str, body: Mapping[str, Any], acting: Acting, dialect: Dialect) -> UserProfile:
     """Change what was sent. What the platform once stated of a person can be replaced, not cleared."""
     acting.require(Permission.OPERATE)
@@ -73,6 +75,7 @@ def update_profile(profile_id: str, body: Mapping[str, Any], acting: Acting, dia
 
 
 @transaction.atomic
+@audit.logged("user_profile.deleted", "agents.UserProfile", "profile_id", bare=True)
 def delete_profile(profile_id: str, acting: Acting) -> None:
     acting.require(Permission.OPERATE)
     _lock(profile_id, acting).delete()

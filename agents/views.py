@@ -11,7 +11,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.shortcuts import redirect, render
 
-from agents import actions
+from agents import actions, rosters
 from agents.forms import AgentForm, EnvironmentForm, listed_tools
 from agents.models import Agent, AgentVersion, Environment
 from agents.templatetags.calls import diff_html
@@ -30,6 +30,18 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 24
 SHOWN_VERSIONS = 50
+READABLE = (
+    "name",
+    "description",
+    "model",
+    "system",
+    "tools",
+    "mcp_servers",
+    "skills",
+    "multiagent",
+    "execution_identity",
+    "metadata",
+)
 
 
 @page(Permission.READ)
@@ -52,6 +64,7 @@ def agent(request: Request, agent_id: str, version: int | None = None) -> HttpRe
         "shown": shown,
         "spec": shown.spec,
         "tools": listed_tools(shown.spec["tools"]),
+        "facts": _facts(shown.spec),
         "versions": list(versions[:SHOWN_VERSIONS]),
         "previous": previous,
         "diff": spec_diff(previous.spec, shown.spec) if previous else None,
@@ -159,6 +172,18 @@ def environment_archive(request: Request, environment_id: str) -> HttpResponse:
     return redirect("agents:environment", environment_id)
 
 
+def _facts(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What an agent has besides model, words and tools, if it has it: label and text."""
+    members = ["itself" if entry["type"] == "self" else entry["id"] for entry in rosters.entries(spec["multiagent"])]
+    facts = [
+        ("Skills", ", ".join(skill["skill_id"] for skill in spec["skills"])),
+        ("Calls on", ", ".join(dict.fromkeys(members))),
+        ("Advisor", rosters.advisor(spec["multiagent"]) or ""),
+        ("Acts as", spec["execution_identity"].get("role_arn", "")),
+    ]
+    return [(label, text) for label, text in facts if text]
+
+
 def spec_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> SafeString:
     """What changed between two versions, as a unified diff of their readable form; "" if nothing did."""
     lines = difflib.unified_diff(_readable(before), _readable(after), n=3, lineterm="")
@@ -167,7 +192,7 @@ def spec_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> SafeString
 
 def _readable(spec: Mapping[str, Any]) -> list[str]:
     lines = []
-    for key in ("name", "description", "model", "system", "tools", "mcp_servers", "skills", "multiagent", "metadata"):
+    for key in READABLE:
         value = spec.get(key)
         if value in (None, [], {}):
             continue

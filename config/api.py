@@ -17,6 +17,7 @@ from config import errors
 from config.auth import api_key
 from config.bodies import BodyParser
 from contract.errors import NotFound
+from credentials.api.audit import router as audit
 from credentials.api.vaults import router as vaults
 from sessions import sse
 from sessions.api.approvals import router as approvals
@@ -81,6 +82,7 @@ api.add_router("/environments", work)
 api.add_router("/x/environments", environment_keys)
 api.add_router("/x", limits)
 
+api.add_router("/x/audit", audit)
 api.add_router("/x/permissions", permissions)
 api.add_router("/x", forks)
 api.add_router("/x/approvals", approvals)

@@ -8,7 +8,7 @@ from config import rates, workers
 from contract.acting import Acting
 from contract.errors import AuthenticationFailed, PermissionDenied
 from contract.roles import Permission, Role
-from credentials import actions
+from credentials import actions, key_scopes
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -35,6 +35,8 @@ def authenticate(request: HttpRequest) -> Acting:
         raise PermissionDenied("anthropic-workspace-id names another workspace than the API key's.")
     acting = Acting(workspace_id=key.workspace_id, role=Role(key.role), label=f"API key {key.name}", api_key_id=key.id)
     acting.require(Permission.READ)
+    if not key_scopes.permits(key.scopes, request.method or "", request.path):
+        raise PermissionDenied(f"This API key is limited to {', '.join(key.scopes)}.")
     rates.count(key.id)
     return acting
 

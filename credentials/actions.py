@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 from django.db.models import Q
 from django.utils import timezone
 
+from contract import audit
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission, Role
+from credentials import key_scopes
 from credentials.models import ApiKey
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from django.db.models import Model
@@ -40,6 +43,7 @@ def issue_api_key(
     role: Role | str,
     created_by: Model | int | None,
     expires_at: datetime | None = None,
+    scopes: Sequence[str] = (),
 ) -> tuple[ApiKey, str]:
     """A new key and its plain text, which is never to be had again.
 
@@ -54,12 +58,36 @@ def issue_api_key(
         workspace_id=getattr(workspace, "pk", workspace),
         name=name,
         role=Role(role).value,
+        scopes=_scopes(scopes),
         digest=digest(plain),
         hint=plain[-HINT:],
         created_by_id=getattr(created_by, "pk", created_by),
         expires_at=expires_at,
     )
     return key, plain
+
+
+@audit.logged("api_key.created", "credentials.ApiKey")
+def create_api_key(
+    acting: Acting, *, name: str, role: Role | str, expires_at: datetime | None = None, scopes: Sequence[str] = ()
+) -> tuple[ApiKey, str]:
+    """A key of the caller's workspace; see ``issue_api_key``."""
+    acting.require(Permission.ADMINISTER)
+    return issue_api_key(
+        workspace=acting.workspace_id,
+        name=name,
+        role=role,
+        created_by=acting.user_id,
+        expires_at=expires_at,
+        scopes=scopes,
+    )
+
+
+def _scopes(wanted: Sequence[str]) -> list[str]:
+    try:
+        return key_scopes.check(wanted)
+    except ValueError as error:
+        raise InvalidRequest(f"scopes: {error}") from None
 
 
 def find_api_key(plain: str) -> ApiKey | None:
@@ -72,6 +100,7 @@ def find_api_key(plain: str) -> ApiKey | None:
     return key
 
 
+@audit.logged("api_key.revoked", "credentials.ApiKey", "key_id")
 def revoke_api_key(key_id: str, *, acting: Acting) -> ApiKey:
     """End a key of the caller's workspace at once. Revoking twice changes nothing."""
     acting.require(Permission.ADMINISTER)

@@ -10,11 +10,12 @@ from django.conf import settings
 from django.contrib import admin
 
 from contract.acting import Acting
+from contract.audit import OnRecord
 from contract.roles import Role
 from contract.secret import Secret
 from credentials import actions
 from credentials.connections import keep_connection
-from credentials.models import ApiKey, ModelConnection
+from credentials.models import ApiKey, AuditRecord, ModelConnection
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -89,7 +90,7 @@ class ConnectionForm(ModelForm):
 
 
 @admin.register(ModelConnection)
-class ModelConnectionAdmin(ModelAdmin):
+class ModelConnectionAdmin(OnRecord, ModelAdmin):
     form = ConnectionForm
     list_display = ("workspace", "base_url", "hint", "updated_at")
     list_select_related = ("workspace",)
@@ -97,3 +98,21 @@ class ModelConnectionAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: ModelConnection, form: Any, change: bool) -> None:
         keep_connection(obj, form.new_key())
+
+
+@admin.register(AuditRecord)
+class AuditRecordAdmin(ModelAdmin):
+    """The audit log of all workspaces, to be read."""
+
+    list_display = ("at", "actor", "action", "kind", "object_id", "workspace_id")
+    list_filter = ("action", "kind")
+    search_fields = ("actor", "object_id", "workspace_id")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
+        return False

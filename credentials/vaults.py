@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from contract import happenings, metadata
+from contract import audit, happenings, metadata
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
@@ -58,6 +58,7 @@ def check_attachable(vault_ids: Sequence[str], acting: Acting) -> list[str]:
     return list(vault_ids)
 
 
+@audit.logged("vault.created", "credentials.Vault")
 def create_vault(body: Mapping[str, Any], acting: Acting) -> Vault:
     acting.require(Permission.ADMINISTER)
     now = timezone.now()
@@ -74,6 +75,7 @@ def create_vault(body: Mapping[str, Any], acting: Acting) -> Vault:
     return vault
 
 
+@audit.logged("vault.updated", "credentials.Vault", "vault_id")
 def update_vault(vault_id: str, body: Mapping[str, Any], acting: Acting) -> Vault:
     """Null keeps the name: a vault always has one."""
     acting.require(Permission.ADMINISTER)
@@ -88,6 +90,7 @@ def update_vault(vault_id: str, body: Mapping[str, Any], acting: Acting) -> Vaul
     return vault
 
 
+@audit.logged("vault.archived", "credentials.Vault", "vault_id")
 def archive_vault(vault_id: str, acting: Acting) -> Vault:
     """Close a vault and forget all its secrets; a second time changes nothing."""
     acting.require(Permission.ADMINISTER)
@@ -103,6 +106,7 @@ def archive_vault(vault_id: str, acting: Acting) -> Vault:
     return vault
 
 
+@audit.logged("vault.deleted", "credentials.Vault", "vault_id")
 def delete_vault(vault_id: str, acting: Acting) -> None:
     """Delete a vault with its credentials."""
     acting.require(Permission.ADMINISTER)
@@ -124,6 +128,7 @@ def find_credential(vault_id: str, credential_id: str, acting: Acting) -> Creden
     return _found(_rows(vault_id, acting).filter(pk=credential_id).first(), vault_id, credential_id)
 
 
+@audit.logged("credential.created", "credentials.Credential")
 def create_credential(vault_id: str, body: Mapping[str, Any], acting: Acting) -> Credential:
     """A new credential. ``Conflict`` if the vault has an active one for the same server or variable."""
     acting.require(Permission.ADMINISTER)
@@ -146,6 +151,7 @@ def create_credential(vault_id: str, body: Mapping[str, Any], acting: Acting) ->
     return credential
 
 
+@audit.logged("credential.updated", "credentials.Credential", "credential_id", always=True)
 def update_credential(vault_id: str, credential_id: str, body: Mapping[str, Any], acting: Acting) -> Credential:
     """Rename or rotate (spec advanced 1.4); what was left out or null stays."""
     acting.require(Permission.ADMINISTER)
@@ -165,6 +171,7 @@ def update_credential(vault_id: str, credential_id: str, body: Mapping[str, Any]
     return credential
 
 
+@audit.logged("credential.archived", "credentials.Credential", "credential_id")
 def archive_credential(vault_id: str, credential_id: str, acting: Acting) -> Credential:
     """Forget the secrets and free the slot for a new credential; a second time changes nothing."""
     acting.require(Permission.ADMINISTER)
@@ -178,6 +185,7 @@ def archive_credential(vault_id: str, credential_id: str, acting: Acting) -> Cre
     return credential
 
 
+@audit.logged("credential.deleted", "credentials.Credential", "credential_id")
 def delete_credential(vault_id: str, credential_id: str, acting: Acting) -> None:
     acting.require(Permission.ADMINISTER)
     with transaction.atomic():

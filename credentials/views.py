@@ -16,6 +16,7 @@ from contract.door import explain, page
 from contract.errors import ApiError
 from contract.roles import Permission, Role
 from credentials import actions
+from credentials.key_scopes import FAMILIES, READ
 from credentials.models import ROLE_CHOICES, ApiKey
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ class KeyForm(forms.Form):
         help_text="In UTC. Empty means it never expires.",
     )
 
+    scopes = forms.MultipleChoiceField(
+        required=False,
+        choices=[(name, name) for family in FAMILIES for name in (family, family + READ)],
+        widget=forms.SelectMultiple(attrs={"size": 6}),
+        help_text="Limits the key to these parts of the API, within its role. None chosen means all.",
+    )
+
     def expires_at(self) -> datetime | None:
         """The end of the chosen day."""
         day = self.cleaned_data["expires"]
@@ -66,12 +74,12 @@ def key_new(request: Request) -> HttpResponse:
     form = KeyForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            key, plain = actions.issue_api_key(
-                workspace=request.acting.workspace_id,
+            key, plain = actions.create_api_key(
+                request.acting,
                 name=form.cleaned_data["name"],
                 role=form.cleaned_data["role"],
-                created_by=request.acting.user_id,
                 expires_at=form.expires_at(),
+                scopes=form.cleaned_data["scopes"],
             )
         except ApiError as error:
             explain(form, error)

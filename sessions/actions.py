@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 
 from agents.actions import find_environment
 from agents.api.shapes import thread_agent
-from contract import happenings, limits, metadata
+from contract import audit, happenings, limits, metadata
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
@@ -66,6 +66,7 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
                 inbox.send(session, events, acting, where="initial_events")
             else:
                 happenings.tell("session.pending", session.pk, workspace_id=session.workspace_id)
+            audit.record(acting, "session.created", "agent_sessions.Session", session.pk, after=audit.values(session))
     except IntegrityError:  # foreign keys are checked at the commit
         raise Conflict(f"Environment {environment.pk} was deleted meanwhile.") from None
     return find_session(session.pk, acting)
@@ -132,6 +133,7 @@ def _check_initial_events(events: Sequence[Mapping[str, Any]]) -> None:
         raise InvalidRequest(f"initial_events: at most {MAX_INITIAL_EVENTS} events are allowed")
 
 
+@audit.logged("session.updated", "agent_sessions.Session", "session_id")
 def update_session(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
     """Change title, metadata, budget or, while idle, the agent's tools (spec core 8.6); logs what changed.
 
@@ -220,6 +222,7 @@ def _about(thread: Thread) -> dict[str, Any]:
     return {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
 
 
+@audit.logged("session.retried", "agent_sessions.Session", "session_id", always=True)
 def retry_session(session_id: str, acting: Acting) -> Session:
     """Ask again where a turn gave up, without another message. 400 for a session that did not give up."""
     acting.require(Permission.OPERATE)
@@ -235,6 +238,7 @@ def retry_session(session_id: str, acting: Acting) -> Session:
     return find_session(session_id, acting)
 
 
+@audit.logged("session.archived", "agent_sessions.Session", "session_id")
 def archive_session(session_id: str, acting: Acting) -> Session:
     """End a session that rests; its history stays (spec core 8.9). A second time changes nothing."""
     acting.require(Permission.OPERATE)
@@ -251,6 +255,7 @@ def archive_session(session_id: str, acting: Acting) -> Session:
     return find_session(session_id, acting)
 
 
+@audit.logged("session.deleted", "agent_sessions.Session", "session_id")
 def delete_session(session_id: str, acting: Acting) -> None:
     """Remove a session that rests, with its log, its files and its sandbox (spec core 8.9)."""
     acting.require(Permission.OPERATE)

@@ -15,3 +15,4 @@ class SessionsConfig(AppConfig):
         happenings.listen("deployments", listeners.follow_agents)
         happenings.listen("webhooks", listeners.tell_webhooks)
         happenings.listen("caps", listeners.give_room)
+        happenings.listen("people", listeners.close_sockets)

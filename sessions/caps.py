@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from agents.additions import check_priced
 from agents.models import Workspace
-from contract import limits
+from contract import audit, limits
 from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
@@ -68,6 +68,7 @@ def change_session(session: Session, sent: Mapping[str, Any] | None, acting: Act
     return [Draft(ev.OPS_LIMITS_CHANGED, {"level": "session", "limits": after, "by": acting.label})]
 
 
+@audit.logged("workspace.limits_changed", "agents.Workspace")
 def change_workspace(sent: Mapping[str, Any] | None, acting: Acting) -> Workspace:
     """Lay sent limits over the workspace's; sessions that had stopped at them go on."""
     acting.require(Permission.ADMINISTER)

@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from contract.errors import NotFound
-from sessions import hub, reading, render, streams
+from sessions import hub, nudges, reading, render, streams
 from sessions.approvals import live
 from sessions.models import Session
 from sessions.presence import NOT_YOURS, Presence, Refused
@@ -43,6 +43,7 @@ MAX_SEQ_DIGITS = 18
 INBOX_PAUSE_SECONDS = 0.5
 INBOX_CHECK_SECONDS = 15.0
 MAX_DIRTY = 500
+GUARD_SECONDS = 30.0  # a nudge comes sooner; this is for those that get lost
 
 _fragments: WeakKeyDictionary[Frame, asyncio.Future[list[dict[str, str]]]] = WeakKeyDictionary()
 
@@ -74,7 +75,7 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
     async def _serve(self) -> None:
         code = NORMAL
         try:
-            await self.write()
+            await self._write_while_allowed()
         except Refused as refused:
             code = refused.code
         except NotFound:
@@ -83,6 +84,31 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
             log.exception("A live page lost its socket; it will come back.")
             code = COME_BACK
         await self.close(code=code)
+
+    async def _write_while_allowed(self) -> None:
+        tasks = [asyncio.create_task(self.write()), asyncio.create_task(self._guard())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _guard(self) -> None:
+        """Raise ``Refused`` as soon as the person may no longer see this, also while nothing is to be written."""
+        told = asyncio.Event()
+        name = nudges.person(getattr(self.scope.get("user"), "pk", None) or "")
+        stop = hub.current().watch(lambda about: told.set() if about == name else None)
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(told.wait(), GUARD_SECONDS)
+                told.clear()
+                await Presence(self.scope, self.scope["url_route"]["kwargs"].get("session_id")).check()
+        finally:
+            stop()
 
     async def write(self) -> None:
         """Write frames until there will be no more."""

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from agents.models import SkillVersion
-from contract import blobs
+from contract import audit, blobs
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 from sessions import events as ev
@@ -31,6 +31,7 @@ GARBAGE_AGE = timedelta(hours=1)
 EXPIRED_ROWS_STAY = timedelta(days=90)
 
 
+@audit.logged("file.uploaded", "agent_sessions.File")
 def upload(
     stream: blobs.Readable,
     *,
@@ -134,6 +135,7 @@ def open_download(file_id: str, acting: Acting) -> tuple[File, BinaryIO]:
     return file, open_blob(file)
 
 
+@audit.logged("file.deleted", "agent_sessions.File", "file_id")
 def delete(file_id: str, acting: Acting) -> None:
     """Delete a file. Its bytes stay as long as another row names them."""
     acting.require(Permission.OPERATE)

@@ -31,3 +31,12 @@ def give_room(happening: Happening) -> None:
 
     if happening.type == "agent.updated":
         transaction.on_commit(lambda: caps.resume_all(agent_id=happening.id))
+
+
+def close_sockets(happening: Happening) -> None:
+    """The pages of a person whose sign-in ended lose their sockets at once."""
+    from agents.people import SIGNED_OUT
+    from sessions import nudges
+
+    if happening.type == SIGNED_OUT:
+        nudges.publish_person(happening.id)

@@ -17,6 +17,7 @@ WORKSPACE = PurePosixPath("/workspace")
 MEMORY = PurePosixPath("/mnt/memory")
 ROOTS = (WORKSPACE, MEMORY)
 MAX_LENGTH = 1024
+MAX_STEP_BYTES = 255
 MAX_REPOSITORY_PATH = 4_096
 MAX_URL = 2_048
 MAX_BRANCH = 255
@@ -38,6 +39,7 @@ def checked(where: str, mount_path: str | None, file_id: str) -> str:
         raise InvalidRequest(f"{where}: must be at most {MAX_LENGTH} characters long")
     if {".", ".."} & set(mount_path.split("/")) or not mount_path.isprintable():
         raise InvalidRequest(f"{where}: must not contain . or .. steps or control characters")
+    _check_steps(where, mount_path)
     if in_sandbox(mount_path) == str(UPLOADS):
         raise InvalidRequest(f"{where}: must name a file, not the uploads directory")
     return mount_path
@@ -83,7 +85,14 @@ def repository_path(where: str, mount_path: str | None, name: str) -> str:
         raise InvalidRequest(f"{where}: must be at most {MAX_REPOSITORY_PATH} plain characters, without .. steps")
     if path == WORKSPACE or not path.is_relative_to(WORKSPACE):
         raise InvalidRequest(f"{where}: must be a directory below {WORKSPACE}")
+    _check_steps(where, mount_path)
     return str(path)
+
+
+def _check_steps(where: str, path: str) -> None:
+    """File systems know names of so many bytes."""
+    if any(len(step.encode()) > MAX_STEP_BYTES for step in path.split("/")):
+        raise InvalidRequest(f"{where}: no step may be longer than {MAX_STEP_BYTES} bytes")
 
 
 def checkout(where: str, sent: Mapping[str, Any] | None) -> dict[str, Any] | None:

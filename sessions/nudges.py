@@ -62,6 +62,16 @@ def publish_deleted(session_id: str) -> None:
     _publish(channel("events"), {"session": session_id, "deleted": deleted_event()}, insist=True)
 
 
+def person(user_id: int | str) -> str:
+    """What stands in a session id's place when a nudge is about a person."""
+    return f"user:{user_id}"
+
+
+def publish_person(user_id: int | str) -> None:
+    """Ask every open socket of a person to look whether they may still see what it shows."""
+    _publish(channel("events"), {"session": person(user_id), "seq": 0}, insist=True)
+
+
 def publish_delta(session_id: str, thread_id: str, frame: Mapping[str, Any]) -> None:
     """Send one ``event_start`` or ``event_delta`` frame of spec core 11.6.
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.models import MemoryStore
-from contract import ids
+from contract import audit, ids
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
@@ -137,6 +137,7 @@ def token_of(resource: Resource) -> Secret | None:
     return crypto.unseal(bytes(resource.sealed), resource.pk) if resource.sealed else None
 
 
+@audit.logged("session.resource_added", "agent_sessions.Resource")
 def add_resource(session_id: str, body: Mapping[str, Any], acting: Acting) -> Resource:
     """Mount one more file. A running sandbox shows it from its next turn on."""
     acting.require(Permission.OPERATE)
@@ -157,6 +158,7 @@ def check_mountable(session: Session, wanted: Sequence[Mapping[str, Any]]) -> No
         )
 
 
+@audit.logged("session.token_rotated", "agent_sessions.Resource", "resource_id", always=True)
 def rotate_token(session_id: str, resource_id: str, token: str, acting: Acting) -> Resource:
     """Replace the token of a repository; the next request that needs it takes the new one."""
     acting.require(Permission.OPERATE)
@@ -172,6 +174,7 @@ def rotate_token(session_id: str, resource_id: str, token: str, acting: Acting) 
     return resource
 
 
+@audit.logged("session.resource_removed", "agent_sessions.Resource", "resource_id")
 def remove_resource(session_id: str, resource_id: str, acting: Acting) -> None:
     """Unmount a file and drop the session's copy of it; a sandbox that is open keeps it until it is made anew."""
     acting.require(Permission.OPERATE)

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.models import Memory, MemoryStore, MemoryVersion
-from contract import happenings, metadata
+from contract import audit, happenings, metadata
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -39,6 +39,7 @@ def lock_store(store_id: str, acting: Acting, *, writing: bool) -> MemoryStore:
     return store
 
 
+@audit.logged("memory_store.created", "agents.MemoryStore")
 def create_store(body: Mapping[str, Any], acting: Acting) -> MemoryStore:
     """A new, empty store. Names need not be unique."""
     acting.require(Permission.BUILD)
@@ -58,6 +59,7 @@ def create_store(body: Mapping[str, Any], acting: Acting) -> MemoryStore:
 
 
 @transaction.atomic
+@audit.logged("memory_store.updated", "agents.MemoryStore", "store_id")
 def update_store(store_id: str, body: Mapping[str, Any], acting: Acting) -> MemoryStore:
     """Change what was sent; sessions that have the store attached keep its old name and description."""
     acting.require(Permission.BUILD)
@@ -75,6 +77,7 @@ def update_store(store_id: str, body: Mapping[str, Any], acting: Acting) -> Memo
 
 
 @transaction.atomic
+@audit.logged("memory_store.archived", "agents.MemoryStore", "store_id")
 def archive_store(store_id: str, acting: Acting) -> MemoryStore:
     """Close a store for writing and for new sessions, for ever; a second time changes nothing."""
     acting.require(Permission.BUILD)
@@ -87,6 +90,7 @@ def archive_store(store_id: str, acting: Acting) -> MemoryStore:
 
 
 @transaction.atomic
+@audit.logged("memory_store.deleted", "agents.MemoryStore", "store_id")
 def delete_store(store_id: str, acting: Acting) -> None:
     """Delete a store with its memories and all their versions."""
     acting.require(Permission.BUILD)

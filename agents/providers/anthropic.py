@@ -13,7 +13,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from agents.providers import interrupt
 from agents.providers.accumulate import Accumulator, garbled
@@ -27,7 +27,7 @@ from agents.providers.base import (
     StreamPart,
 )
 from agents.providers.pacing import Pace
-from agents.providers.wire import FAST_MODE_BETA, Limits, body, narrowed
+from agents.providers.wire import FAST_MODE_BETA, Encoded, Limits, body, narrowed, written
 from contract.sdk import load as load_sdk
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class AnthropicProvider:
         limits = self._limits.get(request.model, Limits())
         while True:
             sent = body(request, limits)
-            content = _serialised(sent)
+            content = _serialised(sent, request.encoded)
             try:
                 return self._ask(request, sent, content, turn)
             except anthropic.APIStatusError as error:
@@ -260,9 +260,9 @@ class _Turn:
             raise interrupt.Stopped("interrupted", error) from error
 
 
-def _serialised(sent: dict[str, Any]) -> bytes:
+def _serialised(sent: dict[str, Any], encoded: Encoded | None) -> bytes:
     try:
-        return to_json(sent)
+        return written(sent, encoded)
     except ValueError as error:
         raise ProviderError(
             "request_failed", "The conversation holds text that is not Unicode.", retryable=False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from agents.providers.wire import Encoded
 
 ErrorKind = Literal["overloaded", "rate_limited", "billing", "authentication", "context_exceeded", "request_failed"]
 
@@ -30,7 +33,10 @@ class TurnInterrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One Messages API request, in its wire shapes. ``tools`` are Messages API tool params."""
+    """One Messages API request, in its wire shapes. ``tools`` are Messages API tool params.
+
+    ``encoded``: what earlier requests of the same conversation remembered of its messages.
+    """
 
     model: str
     messages: list[dict[str, Any]]
@@ -40,6 +46,7 @@ class ModelRequest:
     effort: str | None = None
     speed: str = "standard"
     inference_geo: str | None = None
+    encoded: Encoded | None = None
 
 
 @dataclass(frozen=True, slots=True)

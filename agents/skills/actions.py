@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from agents.models import Skill, SkillVersion
 from agents.skills import bundle
-from contract import blobs
+from contract import audit, blobs
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -55,6 +55,7 @@ def find_version(skill: Skill, reference: str) -> SkillVersion:
     return row
 
 
+@audit.logged("skill.created", "agents.Skill")
 def create_skill(parts: Sequence[Part], display_name: str | None, acting: Acting) -> Skill:
     """A new skill and its first version."""
     acting.require(Permission.BUILD)
@@ -74,6 +75,7 @@ def create_skill(parts: Sequence[Part], display_name: str | None, acting: Acting
         return _add(skill, found, digest).skill
 
 
+@audit.logged("skill.version_created", "agents.SkillVersion")
 def create_version(skill_id: str, parts: Sequence[Part], acting: Acting) -> SkillVersion:
     """The next version: a whole snapshot under the skill's own name."""
     acting.require(Permission.BUILD)
@@ -86,6 +88,7 @@ def create_version(skill_id: str, parts: Sequence[Part], acting: Acting) -> Skil
         return _add(_lock(skill_id, acting), found, digest)
 
 
+@audit.logged("skill.deleted", "agents.Skill", "skill_id")
 def delete_skill(skill_id: str, acting: Acting) -> None:
     """Delete a skill with every version; agents that name it can start no session any more."""
     acting.require(Permission.BUILD)
@@ -93,6 +96,7 @@ def delete_skill(skill_id: str, acting: Acting) -> None:
         _lock(skill_id, acting).delete()
 
 
+@audit.logged("skill.version_deleted", "agents.Skill", "skill_id", always=True)
 def delete_version(skill_id: str, reference: str, acting: Acting, *, may_empty: bool = False) -> SkillVersion:
     """Delete one version. The last one goes only with its skill, unless ``may_empty``."""
     acting.require(Permission.BUILD)

@@ -21,6 +21,7 @@ class ApiKey(models.Model):
     workspace = models.ForeignKey("agents.Workspace", models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=256)
     role = models.CharField(max_length=16, choices=ROLE_CHOICES, default=Role.DEVELOPER.value)
+    scopes = models.JSONField(default=list, blank=True)  # credentials.key_scopes; empty for everything the role may
     digest = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(max_length=8, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")

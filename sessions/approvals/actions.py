@@ -9,6 +9,7 @@ from django.db import transaction
 from pydantic import ValidationError
 
 from agents.models import Membership
+from contract import audit
 from contract.errors import ApiError, Conflict, InvalidRequest, PermissionDenied
 from contract.roles import Permission, may
 from sessions import events as ev
@@ -39,6 +40,7 @@ class Outcome:
     error: ApiError | None
 
 
+@audit.logged("approval.decided", "agent_sessions.Approval", "approval_id")
 def decide(
     approval_id: str,
     decision: Mapping[str, Any],
@@ -116,6 +118,7 @@ def decide_many(ids: Sequence[str], decision: Mapping[str, Any], acting: Acting,
     return outcomes
 
 
+@audit.logged("approval.assigned", "agent_sessions.Approval", "approval_id")
 def assign(approval_id: str, username: str | None, acting: Acting) -> Approval:
     """Pass a waiting call to a member who may decide it; None gives it back to everybody."""
     acting.require(Permission.OPERATE)

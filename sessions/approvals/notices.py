@@ -19,6 +19,7 @@ from django.core.validators import EmailValidator
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from contract import audit
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
@@ -44,6 +45,7 @@ SIGNATURE = "X-Holdfast-Signature"
 NO_MAIL = "kind: mail needs SMTP_HOST and MAIL_FROM in the installation's settings"
 
 
+@audit.logged("notice_target.created", "agent_sessions.NoticeTarget")
 def add_target(kind: str, address: str, acting: Acting) -> tuple[NoticeTarget, str]:
     """A new target, and the key that its POSTs are signed with ("" for mail); the key can't be had again."""
     acting.require(Permission.ADMINISTER)
@@ -73,6 +75,7 @@ def _check(kind: str, address: str) -> None:
             raise InvalidRequest(f"address: {error}") from None
 
 
+@audit.logged("notice_target.deleted", "agent_sessions.NoticeTarget", "target_id")
 def remove_target(target_id: str, acting: Acting) -> None:
     acting.require(Permission.ADMINISTER)
     count, _ = NoticeTarget.objects.filter(pk=target_id, workspace_id=acting.workspace_id).delete()

@@ -48,6 +48,13 @@ class Remind:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearResults:
+    """Take the results of old calls out of the prompt; ``count``: how many had come since the last time."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Compact:
     """Replace the conversation by a summary of it in the prompt; the log stays whole."""
 
@@ -130,6 +137,7 @@ Action = (
     | Interrupt
     | CallModel
     | Remind
+    | ClearResults
     | Compact
     | RunTool
     | Refuse
@@ -190,6 +198,8 @@ def _next_request(state: ThreadState, limits: Limits, now: datetime) -> Action:
         if stuck.reminded:
             return _give_up(state, "tool_use_limit_reached_error", stuck.reason, {"loop": stuck.kind})
         return Remind(stuck.kind, stuck.reminder)
+    if state.context_tokens >= limits.clear_at and state.results >= limits.clear_from:
+        return ClearResults(state.results)
     if state.context_tokens >= limits.compact_at:
         return _make_room(state, limits)
     return TakeMessages(tuple(state.mail)) if state.mail else CallModel()

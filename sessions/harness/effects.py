@@ -80,7 +80,7 @@ class Effects:
                 return self.append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
             case do.Interrupt() as interrupt:
                 return self._interrupt(interrupt)
-            case do.TakeMessages() | do.Remind() as note:
+            case do.TakeMessages() | do.Remind() | do.ClearResults() as note:
                 return self.append([_note(note)])
             case do.Grade(wanted):
                 return grading.Grader(self, wanted).run()
@@ -165,6 +165,7 @@ class Effects:
             effort=self.spec.effort,
             speed=self._speed,
             inference_geo=model.get("inference_geo"),
+            encoded=self.prompt.encoded,
         )
 
     def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Draft]:
@@ -328,7 +329,9 @@ def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:
     return Draft(ev.OPS_PROCESSED, {**payload, "dropped": True} if dropped else payload)
 
 
-def _note(action: do.TakeMessages | do.Remind) -> Draft:
+def _note(action: do.TakeMessages | do.Remind | do.ClearResults) -> Draft:
+    if isinstance(action, do.ClearResults):
+        return Draft(ev.OPS_CLEARED, {"results": action.count})
     if isinstance(action, do.Remind):
         return Draft(ev.OPS_REMINDER, {"kind": action.kind, "text": action.text})
     return _processed(action.messages)

@@ -116,8 +116,10 @@ class Limits:
     retry_base: float = 1.0
     retry_ceiling: float = 60.0
     compact_at: int = 160_000  # tokens of a prompt beyond which the conversation is summarised
+    clear_at: int = 100_000  # tokens beyond which old tool results leave the prompt
+    clear_from: int = 20  # results that must have come since the last time: the prompt's cache breaks once for all
     compactions: int = 3  # in a row, without a reply between
-    takeovers: int = 5  # in a row, without anything done between
+    takeovers: int = 20  # in a row, without anything done between: more than a storm of kills brings about
     fallbacks: tuple[str, ...] = ()  # models asked in this order once the agent's own has failed for good
     caps: Caps = Caps()
     own: Caps = Caps()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agents.providers.wire import Encoded
 from sessions import events as ev
 from sessions import outcomes
 from sessions.harness.compaction import summary_block
@@ -28,6 +29,9 @@ WORKING_NOTE = (
 
 REMINDER_OPENS = "<system-reminder>"
 
+KEPT_RESULTS = 10  # the latest results always stay whole
+CLEARED = "[This result was taken out to save room. Make the call again if you need it.]"
+
 
 def system_prompt(system: str | None, *, sandboxed: bool, notes: Iterable[str | None] = ()) -> str | None:
     """The agent's own system prompt, then a note on the sandbox if it has tools that run there, then other notes."""
@@ -44,6 +48,7 @@ class Prompt:
 
     resolve: Resolve
     messages: list[dict[str, Any]] = field(default_factory=list)
+    encoded: Encoded = field(default_factory=Encoded)
     _queued: dict[str, Entry] = field(default_factory=dict)
     _said: list[Block] = field(default_factory=list)  # by the user since the reply before
     _answered: bool = False
@@ -62,6 +67,8 @@ class Prompt:
             self._parts[entry.id] = entry.payload
         elif entry.type == ev.MODEL_END:
             self._reply(entry)
+        elif entry.type == ev.OPS_CLEARED:
+            self._clear()
         elif entry.type == ev.OPS_REMINDER:
             self._remind(entry.payload["text"])
         elif entry.type == ev.COMPACTED:
@@ -105,6 +112,14 @@ class Prompt:
         else:
             self.messages.append({"role": "user", "content": blocks})
 
+    def _clear(self) -> None:
+        """Old results leave the prompt, all at once, so that its prefix changes once in many steps and not at each."""
+        results = [block for message in self.messages for block in message["content"] if block["type"] == "tool_result"]
+        for block in results[:-KEPT_RESULTS]:
+            if sum(len(part.get("text", "")) for part in block["content"]) > len(CLEARED) or _has_media(block):
+                block["content"] = [{"type": "text", "text": CLEARED}]
+        self.encoded = Encoded()
+
     def _remind(self, text: str) -> None:
         """Our own words to the model, after the results it has just got."""
         block = {"type": "text", "text": f"{REMINDER_OPENS}\n{text}\n</system-reminder>"}
@@ -113,7 +128,7 @@ class Prompt:
     def _compacted(self, entry: Entry) -> None:
         """Start again from the summary; what the user said last is kept word for word."""
         blocks = [summary_block((entry.private or {})["summary"]), *self._said]
-        self.messages = [{"role": "user", "content": blocks}]
+        self.messages, self.encoded = [{"role": "user", "content": blocks}], Encoded()
 
     def _reply(self, entry: Entry) -> None:
         stored = (entry.private or {}).get("blocks")
@@ -162,6 +177,10 @@ def _edit_note(edited: Mapping[str, Any]) -> Block:
     """Tells the model that what ran is not what it called."""
     ran = json.dumps(edited["input"], ensure_ascii=False)
     return {"type": "text", "text": f"A person changed this call before approving it. It ran with this input: {ran}"}
+
+
+def _has_media(result: Block) -> bool:
+    return any(part["type"] != "text" for part in result["content"])
 
 
 def _blocks(entry: Entry) -> list[Block]:

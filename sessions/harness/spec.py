@@ -133,6 +133,7 @@ def limits(session_id: str, thread_id: str) -> Limits:
         own=own_caps(thread.session, thread),
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
+        clear_at=settings.HOLDFAST_COMPACT_AT_TOKENS * 5 // 8,
         compact_at=settings.HOLDFAST_COMPACT_AT_TOKENS,
         fallbacks=tuple(additions(thread.agent).get("fallback_models", ())),
     )

@@ -83,6 +83,7 @@ class ThreadState:
     rounds: int = 0  # replies with tool calls in this turn
     context_tokens: int = 0  # size of the last prompt and its reply
     compactions: int = 0  # since the last reply
+    results: int = 0  # of calls, still whole in the prompt
     sandbox_opened: bool = False
     mcp_failed: set[str] = field(default_factory=set)  # MCP servers, since the thread last started to run
     tools_left_out: dict[str, int] = field(default_factory=dict)  # by MCP server
@@ -191,6 +192,7 @@ class ThreadState:
         call_id = entry.payload[ev.CALL_ID_FIELD[entry.type]]
         self.calls.pop(call_id, None)
         self.watch.answered(call_id, entry.payload.get("content") or (), is_error=bool(entry.payload.get("is_error")))
+        self.results += 1
         if not self.calls:
             self.asked = True
 
@@ -224,7 +226,11 @@ class ThreadState:
 
     def _compacted(self, entry: Entry) -> None:
         self.compactions += 1
+        self.results = 0
         self.context_tokens, self.failure = 0, None
+
+    def _cleared(self, entry: Entry) -> None:
+        self.results, self.context_tokens = 0, 0
 
     def _reminded(self, entry: Entry) -> None:
         self.watch.remind()
@@ -279,6 +285,7 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.MODEL_END: ThreadState._model_end,
     ev.COMPACTED: ThreadState._compacted,
     ev.OPS_REMINDER: ThreadState._reminded,
+    ev.OPS_CLEARED: ThreadState._cleared,
     ev.OPS_RETRIED: ThreadState._retried,
     ev.OPS_FALLBACK: ThreadState._fell_back,
     ev.OPS_JUDGED: ThreadState._judged,

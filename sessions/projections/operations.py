@@ -26,6 +26,7 @@ ICONS = {
     ev.OPS_REMINDER: "exclamation-triangle",
     ev.OPS_FORKED: "arrow-turn-down-right",
     ev.OPS_IMPORTED: "inbox",
+    ev.OPS_CLEARED: "queue-list",
 }
 
 
@@ -69,6 +70,7 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_REPAIRED: lambda payload: "The session's rows did not agree with its log and were repaired",
     ev.OPS_LIMIT_REACHED: lambda payload: str(payload["message"]),
     ev.OPS_LIMITS_CHANGED: lambda payload: f"{payload['by']} changed this session's limits",
+    ev.OPS_CLEARED: lambda payload: "Old results left the model's view; the log keeps them",
     ev.OPS_REMINDER: lambda payload: f"The agent was reminded: {payload['text']}",
     ev.OPS_FORKED: lambda payload: f"Forked: {payload['message']}",
     ev.OPS_IMPORTED: lambda payload: f"Imported: {payload['message']}",

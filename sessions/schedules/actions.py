@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.actions import find_agent, find_environment
-from contract import happenings, metadata
+from contract import audit, happenings, metadata
 from contract.errors import ApiError, InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
@@ -53,6 +53,7 @@ def find_run(run_id: str, acting: Acting) -> DeploymentRun:
     return run
 
 
+@audit.logged("deployment.created", "agent_sessions.Deployment")
 def create(body: Mapping[str, Any], acting: Acting) -> Deployment:
     """A new deployment, tried once without a trace, so that what can't run is refused now."""
     acting.require(Permission.BUILD)
@@ -70,6 +71,7 @@ def create(body: Mapping[str, Any], acting: Acting) -> Deployment:
     return deployment
 
 
+@audit.logged("deployment.updated", "agent_sessions.Deployment", "deployment_id")
 def update(deployment_id: str, body: Mapping[str, Any], acting: Acting) -> Deployment:
     """Change what was sent; sessions that exist keep what they were made of."""
     acting.require(Permission.BUILD)
@@ -89,6 +91,7 @@ def update(deployment_id: str, body: Mapping[str, Any], acting: Acting) -> Deplo
     return deployment
 
 
+@audit.logged("deployment.paused", "agent_sessions.Deployment", "deployment_id", always=True)
 def pause_by_hand(deployment_id: str, acting: Acting) -> Deployment:
     """Stop the schedule; manual runs and sessions that run go on. A second time changes nothing."""
     acting.require(Permission.OPERATE)
@@ -100,6 +103,7 @@ def pause_by_hand(deployment_id: str, acting: Acting) -> Deployment:
     return deployment
 
 
+@audit.logged("deployment.unpaused", "agent_sessions.Deployment", "deployment_id", always=True)
 def unpause(deployment_id: str, acting: Acting) -> Deployment:
     """Let the schedule go on from now; what it missed stays missed."""
     acting.require(Permission.OPERATE)
@@ -113,6 +117,7 @@ def unpause(deployment_id: str, acting: Acting) -> Deployment:
     return deployment
 
 
+@audit.logged("deployment.archived", "agent_sessions.Deployment", "deployment_id")
 def archive(deployment_id: str, acting: Acting) -> Deployment:
     """End a deployment; a second time changes nothing."""
     acting.require(Permission.BUILD)

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from contract import happenings
+from contract import audit, happenings
 from contract.acting import Acting
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission, Role
@@ -41,6 +41,7 @@ CAUGHT_UP = timedelta(hours=24)
 AFTER_FAILURE = timedelta(minutes=5)
 
 
+@audit.logged("deployment.run", "agent_sessions.Deployment", "deployment_id", always=True)
 def run_now(deployment_id: str, acting: Acting) -> DeploymentRun:
     """A manual run; it doesn't touch the schedule and a failure of it pauses nothing."""
     acting.require(Permission.OPERATE)

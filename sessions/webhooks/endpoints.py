@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.models import Workspace
+from contract import audit
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 from credentials import addresses, crypto
@@ -42,6 +43,7 @@ def find(endpoint_id: str, acting: Acting, *, organization: bool) -> WebhookEndp
     return endpoint
 
 
+@audit.logged("webhook.created", "agent_sessions.WebhookEndpoint")
 def create(body: Mapping[str, Any], acting: Acting, *, organization: bool) -> tuple[WebhookEndpoint, str]:
     """A new endpoint and its signing secret, which is never to be had again."""
     acting.require(Permission.ADMINISTER)
@@ -66,6 +68,7 @@ def create(body: Mapping[str, Any], acting: Acting, *, organization: bool) -> tu
     return endpoint, secret
 
 
+@audit.logged("webhook.updated", "agent_sessions.WebhookEndpoint", "endpoint_id")
 def update(endpoint_id: str, body: Mapping[str, Any], acting: Acting, *, organization: bool) -> WebhookEndpoint:
     """Change what was sent. Enabling forgets why the endpoint was disabled; what it missed stays missed."""
     find(endpoint_id, acting, organization=organization)
@@ -81,10 +84,12 @@ def update(endpoint_id: str, body: Mapping[str, Any], acting: Acting, *, organiz
     return endpoint
 
 
+@audit.logged("webhook.deleted", "agent_sessions.WebhookEndpoint", "endpoint_id")
 def delete(endpoint_id: str, acting: Acting, *, organization: bool) -> None:
     find(endpoint_id, acting, organization=organization).delete()
 
 
+@audit.logged("webhook.secret_renewed", "agent_sessions.WebhookEndpoint", "endpoint_id", always=True)
 def regenerate_secret(endpoint_id: str, acting: Acting, *, organization: bool) -> str:
     """A new signing secret; the old one signs nothing from now on."""
     endpoint = find(endpoint_id, acting, organization=organization)

@@ -86,7 +86,7 @@ def test_rosters_that_break_a_rule_are_refused(alice: Caller, charlie: Caller, m
 def test_the_newer_form_has_every_member_and_its_defaults(alice: Caller, members: list[str]) -> None:
     made = create(alice, multiagent={"type": NEW})
     assert made["multiagent"] == {"type": NEW, "subagents": ENABLED, "workflows": ENABLED, "advisor": DISABLED}
-    sent = {
+    sent: dict[str, Any] = {
         "type": NEW,
         "subagents": {
             "type": "enabled",

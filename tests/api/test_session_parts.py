@@ -56,6 +56,7 @@ def test_vaults_that_cannot_be_used_are_refused(
     assert status([vault]) == 400
 
 
+@pytest.mark.proves("beta.sessions.resources.update")
 def test_a_repository_is_kept_without_its_token(
     alice: Caller, agent: str, environment: str, able: None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,6 +106,7 @@ def test_a_repository_is_kept_without_its_token(
         ({"mount_path": "/etc"}, "resources.0.mount_path"),
         ({"mount_path": "/workspace"}, "resources.0.mount_path"),
         ({"mount_path": "/workspace/../etc"}, "resources.0.mount_path"),
+        ({"mount_path": "/workspace/" + "ä" * 128}, "resources.0.mount_path"),
         ({"mount_path": "/workspace/" + "x" * 4_086}, "resources.0.mount_path"),
         ({"checkout": {"type": "commit", "sha": "abc"}}, "resources.0.checkout.sha"),
         ({"checkout": {"type": "branch", "name": ""}}, "resources.0.checkout.name"),
@@ -276,7 +278,7 @@ def test_what_cannot_run_yet_is_refused_once_all_else_is_right(
 
 
 def test_a_tool_that_this_installation_lacks_is_refused_where_it_was_asked_for(
-    alice: Caller, agent: dict[str, Any], environment: dict[str, Any], settings: Any
+    alice: Caller, agent: str, environment: str, settings: Any
 ) -> None:
     def start(*configs: dict[str, Any]) -> dict[str, Any]:
         tools = [{**TOOLSET, "configs": list(configs)}]
@@ -325,3 +327,32 @@ def test_a_cloud_session_takes_no_tool_results(alice: Caller, session: dict[str,
     sent = {"type": "user.tool_result", "tool_use_id": "sevt_1", "content": []}
     refused = alice.refused("POST", f"/sessions/{session['id']}/events", {"events": [sent]})
     assert (refused.status, refused.message.partition(":")[0]) == (400, "events.0.type")
+
+
+def test_what_one_request_may_hold_is_checked(alice: Caller, session: dict[str, Any]) -> None:
+    block = {"type": "text", "text": "x"}
+    hello, note = {"type": "user.message", "content": [block]}, {"type": "system.message", "content": [block]}
+    confirm = {"type": "user.tool_confirmation", "tool_use_id": "sevt_1", "result": "deny"}
+    page = {"type": "document", "source": {"type": "file", "file_id": "file_none"}}
+
+    def refused(*events: dict[str, Any]) -> str:
+        return alice.refused("POST", f"/sessions/{session['id']}/events", {"events": list(events)}).message
+
+    for sent, named in (
+        ((), "events: Send at least one"),
+        ((hello,) * 101, "events: At most 100"),
+        ((note, hello), "events.0: system.message must be the last"),
+        (({"type": "user.interrupt"}, note), "events.1: system.message must stand alone"),
+        (({**note, "content": [block] * 1_001},), "events.0.content: at most 1000"),
+        (({**note, "content": []},), "events.0.content"),
+        (({**hello, "content": [page] * 101},), "events: at most 100 document"),
+        (({**hello, "content": [page]},), "events.0.content.0.source.file_id"),
+        (({**hello, "content": [{"type": "redacted"}]},), "events.0.content.0"),
+        (({**confirm, "deny_message": "d" * 10_001},), "events.0.deny_message: must be at most"),
+        (({**confirm, "result": "allow", "deny_message": "d"},), "events.0.deny_message"),
+        ((confirm,), "events.0.tool_use_id"),
+        (({**hello, "session_thread_id": "sthr_1"},), "events.0.session_thread_id"),
+        (({"type": "agent.message", "content": [block]},), "events.0"),
+    ):
+        assert refused(*sent).startswith(named)
+    assert alice.get(f"/sessions/{session['id']}/events")["data"] == []

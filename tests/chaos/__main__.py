@@ -13,9 +13,10 @@ from tests.live import Installation
 def main() -> int:
     kills, sessions = int(os.environ.get("KILLS", "20")), int(os.environ.get("SESSIONS", "6"))
     steps, seed = int(os.environ.get("STEPS", "30")), int(os.environ.get("SEED", str(random.randrange(10**6))))
+    interval = float(os.environ.get("INTERVAL", "0.8"))
     print(f"{kills} kills while {sessions} sessions take {steps} steps each (SEED={seed})")
     with Installation.started(WORKERS="2", LEASE_SECONDS="3") as installation:
-        report = storm(installation, kills=kills, sessions=sessions, steps=steps, seed=seed)
+        report = storm(installation, kills=kills, sessions=sessions, steps=steps, seed=seed, interval=interval)
     print(report.table())
     return 1 if report.complaints else 0
 

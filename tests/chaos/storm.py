@@ -73,13 +73,17 @@ class Report:
         return f"median {statistics.median(self.resumes):.2f} s, p95 {worst:.2f} s ({len(self.resumes)})"
 
 
-def storm(installation: Installation, *, kills: int, sessions: int, steps: int, seed: int) -> Report:
-    """Start ``sessions`` jobs of ``steps`` counting steps, kill ``kills`` times, wait, audit."""
+def storm(
+    installation: Installation, *, kills: int, sessions: int, steps: int, seed: int, interval: float = 0.8
+) -> Report:
+    """Start ``sessions`` jobs of ``steps`` counting steps, strike ``kills`` times, ``interval`` seconds apart on
+    average, wait, audit.
+    """
     dice = random.Random(seed)  # a seed repeats a storm
     report = Report(sessions=sessions)
     jobs = [Job.start(installation, counting_task(steps, STEP_SECONDS)) for _ in range(sessions)]
     while sum(report.kills.values()) < kills:
-        _strike(installation, dice, report)
+        _strike(installation, dice, report, interval)
         if all(_is_over(job) for job in jobs):
             jobs += [Job.start(installation, counting_task(steps, STEP_SECONDS)) for _ in range(sessions)]
             report.sessions += sessions
@@ -93,10 +97,10 @@ def storm(installation: Installation, *, kills: int, sessions: int, steps: int, 
     return report
 
 
-def _strike(installation: Installation, dice: random.Random, report: Report) -> None:
+def _strike(installation: Installation, dice: random.Random, report: Report, interval: float) -> None:
     """Kill one process of a random role, at a random moment."""
     role = dice.choices(list(ROLES), weights=list(ROLES.values()))[0]
-    time.sleep(dice.uniform(0.1, 1.5))
+    time.sleep(dice.uniform(0.1, 2 * interval))
     pids = [pid for pid in installation.pids("worker" if role == FROZEN else role) if psutil.pid_exists(pid)]
     if not pids:
         return

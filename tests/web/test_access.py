@@ -93,6 +93,8 @@ DOORS = [
     Door("agents:environment", ("environment",)),
     Door("agents:environment_archive", ("environment",), "POST", viewer=False, owner=302),
     Door("credentials:keys", viewer=False),
+    Door("credentials:audit", viewer=False),
+    Door("credentials:audit_export", viewer=False),
     Door("credentials:key_new", viewer=False),
     Door("credentials:key_revoke", ("key",), "POST", viewer=False, owner=302),
 ]

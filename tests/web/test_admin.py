@@ -16,7 +16,7 @@ from tests.web.conftest import World, text
 
 LISTS = (
     *("agents/workspace", "agents/membership", "agents/agent", "agents/environment", "auth/user"),
-    *("credentials/apikey", "credentials/modelconnection"),
+    *("credentials/apikey", "credentials/modelconnection", "credentials/auditrecord"),
     *("agent_sessions/session", "agent_sessions/event", "agent_sessions/file"),
 )
 

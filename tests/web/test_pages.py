@@ -10,6 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from agents.actions import create_agent
 from agents.forms import BUILT_IN
 from agents.models import Agent, AgentVersion, Environment
 from credentials.models import ApiKey
@@ -373,3 +374,24 @@ def test_rules_are_edited_on_the_agent_s_form_and_kept_by_it(world: World) -> No
     assert saved["holdfast"] == {"permission_rules": [{"effect": "ask", "host": "*.example.com"}]}
     wrong = world.alice.post(address, sent | {"permission_rules": '[{"effect": "?"}]', "version": 2})
     assert wrong.status_code == 422
+
+
+def test_an_agent_shows_what_it_has_besides_tools(world: World) -> None:
+    role = {"type": "aws_role", "role_arn": "arn:aws:iam::1:role/runner"}
+    roster = {
+        "type": "coordinator",
+        "agents": [world.agent.pk, {"type": "advisor", "model": "wise-1"}, {"type": "self"}],
+    }
+    body = {"name": "Lead", "model": "demo", "tools": [{"type": "agent_toolset_20260401"}], "multiagent": roster}
+    skills = [{"type": "anthropic", "skill_id": "pdf"}]
+    made = create_agent({**body, "skills": skills, "execution_identity": role}, world.acting)
+    shown = world.alice.get(f"/agents/{made.agent_id}/").content.decode()
+    for piece in (
+        "<dd>pdf</dd>",
+        f"<dd>{world.agent.pk}, itself</dd>",
+        "<dd>wise-1</dd>",
+        "arn:aws:iam::1:role/runner",
+    ):
+        assert piece in shown
+    plain = world.alice.get(f"/agents/{world.agent.pk}/").content.decode()
+    assert "<dt>Calls on</dt>" not in plain

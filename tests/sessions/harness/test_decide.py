@@ -91,6 +91,8 @@ class World:
                 )
             case do.CloseRequest(request_id):
                 self.add(ev.MODEL_END, {"model_request_start_id": request_id}, private={"lost": True})
+            case do.ClearResults(count):
+                self.add(ev.OPS_CLEARED, {"results": count})
             case do.Remind(kind, text):
                 self.add(ev.OPS_REMINDER, {"kind": kind, "text": text})
             case do.Compact():
@@ -348,3 +350,25 @@ def check(world: World) -> None:
         answers = [block["tool_use_id"] for block in following["content"] if block["type"] == "tool_result"]
         if message["role"] == "assistant":
             assert uses == answers
+
+
+def test_old_results_leave_a_long_prompt_all_at_once_and_the_latest_stay() -> None:
+    world = World([["allow"]] * 30)
+    world.start()
+    world.run()
+    for entry in world.log:
+        if entry.type == ev.TOOL_RESULT:
+            entry.payload["content"] = [{"type": "text", "text": "line\n" * 100}]
+    state, prompt = ThreadState("sthr_1"), Prompt(lambda block: block)
+    for entry in world.log[:-1]:
+        state.advance(entry)
+        prompt.advance(entry)
+    state.asked, state.context_tokens = True, LIMITS.clear_at
+    assert decide(state, LIMITS, NOW) == [do.ClearResults(30)]
+    cleared = Entry("sevt_clear", 1000, ev.OPS_CLEARED, {"results": 30})
+    state.advance(cleared)
+    prompt.advance(cleared)
+    texts = [block["content"][0]["text"] for message in prompt.messages for block in message["content"]
+             if block["type"] == "tool_result"]  # fmt: skip
+    assert [text.startswith("line") for text in texts] == [False] * 20 + [True] * 10
+    assert decide(state, LIMITS, NOW) == [do.CallModel()]

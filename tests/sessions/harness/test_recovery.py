@@ -116,7 +116,7 @@ def test_a_turn_that_gave_up_is_tried_again_at_a_person_s_wish(monkeypatch: pyte
 def test_a_session_that_kills_its_workers_rests_with_the_reason(keeper: Keeper) -> None:  # noqa: F811
     session, thread = make_session()
     say(session, "hello")
-    for _ in range(5):
+    for _ in range(20):
         lease = keeper.claim(thread.id)
         assert lease is not None
         log.append(session.pk, thread.id, [Draft(ev.OPS_TAKEN_OVER, {"from": "dead", "by": "dying"})], lease=lease)
@@ -125,7 +125,7 @@ def test_a_session_that_kills_its_workers_rests_with_the_reason(keeper: Keeper) 
     runner.run(thread.id)
     session.refresh_from_db()
     assert session.stop_reason == ev.RETRIES_EXHAUSTED
-    assert "5 workers in a row died" in noted(session, ev.OPS_PARKED)[0]["reason"]
+    assert "20 workers in a row died" in noted(session, ev.OPS_PARKED)[0]["reason"]
     assert verify(session) == []
 
 

@@ -1,0 +1,58 @@
+"""API keys that are limited to parts of the API, and the audit log over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from config.api import api
+from contract.errors import InvalidRequest
+from contract.roles import Role
+from credentials import key_scopes
+from credentials.actions import create_api_key
+from tests.api.conftest import Caller, caller
+
+
+def limited(alice: Caller, *scopes: str) -> Caller:
+    _, plain = create_api_key(alice.acting, name="limited", role=Role.ADMIN, scopes=scopes)
+    return Caller(plain, alice.acting)
+
+
+def test_a_limited_key_reaches_its_families_and_nothing_else(alice: Caller, session: dict[str, Any]) -> None:
+    key = limited(alice, "sessions:read", "approvals")
+    assert key.get(f"/sessions/{session['id']}/events")["data"] == []
+    assert key.get("/x/approvals")["data"] == []
+    for method, path in (
+        ("POST", "/sessions"),
+        ("POST", f"/sessions/{session['id']}"),
+        ("GET", "/agents"),
+        ("GET", "/x/audit"),
+        ("GET", "/vaults"),
+    ):
+        refusal = key.refused(method, path, {})
+        assert (refusal.status, refusal.type) == (403, "permission_error"), path
+        assert "limited to approvals, sessions:read" in refusal.message
+
+
+def test_an_unknown_scope_is_refused(alice: Caller) -> None:
+    with pytest.raises(InvalidRequest, match="scopes: galaxies is no scope"):
+        limited(alice, "galaxies")
+
+
+def test_every_path_of_the_api_belongs_to_a_family() -> None:
+    """A new part of the API must be named, or no limited key could ever use it."""
+    paths = api.get_openapi_schema(path_prefix="/v1/")["paths"]
+    stray = {path for path in paths if key_scopes.family_of(path) not in key_scopes.FAMILIES}
+    assert stray == set()
+
+
+def test_the_audit_log_is_read_by_administrators_of_its_workspace(alice: Caller, charlie: Caller, agent: str) -> None:
+    page = alice.get(f"/x/audit?object_id={agent}&action=agent.created")
+    (record,) = page["data"]
+    assert (record["actor"], record["kind"], record["after"]["name"]) == ("alice", "agents.Agent", "Coder")
+    assert all(row["object_id"] != agent for row in charlie.get("/x/audit")["data"])
+    from agents.models import Workspace
+
+    operator = caller("op", Role.DEVELOPER, Workspace.objects.get(pk=alice.acting.workspace_id))
+    assert operator.refused("GET", "/x/audit").status == 403

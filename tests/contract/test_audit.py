@@ -1,0 +1,211 @@
+"""The audit log: every action that changes something is on it, with what differs and without secrets."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError, transaction
+from django.test import Client
+
+from agents.actions import archive_agent, create_agent, update_agent
+from agents.models import Membership, Workspace
+from contract.acting import Acting
+from contract.errors import NotFound
+from contract.roles import Role
+from credentials.actions import create_api_key, revoke_api_key
+from credentials.models import AuditRecord
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CHANGING = ("Permission.OPERATE", "Permission.BUILD", "Permission.ADMINISTER")
+# Actions that are on record elsewhere, or that change nothing.
+ELSEWHERE = {
+    "agents/api/user_profiles.py": "addresses for a person's own browser; nothing is stored",
+    "agents/memory/memories.py": "every memory version bears its author",
+    "agents/memory/versions.py": "a redaction bears its author on the version",
+    "agents/views.py": "calls the actions",
+    "credentials/audit_views.py": "reads",
+    "credentials/validation.py": "asks the server; every use of a secret is an access record",
+    "sessions/api/permissions.py": "asks beforehand, changes nothing",
+    "sessions/api/threads.py": "an event on the session's log, with who did it",
+    "sessions/inbox.py": "the session's log says who sent what",
+    "sessions/approvals/remembering.py": "part of approvals.decide, which is on record, as is the agent's new version",
+}
+READING = {
+    ("credentials/vaults.py", "vaults"),
+    ("credentials/vaults.py", "find_vault"),
+    ("credentials/vaults.py", "find_credential"),
+    ("sessions/webhooks/endpoints.py", "find"),
+    ("sessions/webhooks/endpoints.py", "redeliver"),
+    ("sessions/approvals/actions.py", "decide_many"),
+    ("sessions/actions.py", "create_session"),  # by a call: its foreign keys are checked at its own commit
+}
+
+
+def unaudited() -> list[str]:
+    found = []
+    for package in ("agents", "credentials", "sessions"):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            name = str(file.relative_to(ROOT))
+            if "migrations" in file.parts or name in ELSEWHERE or "/api/" in name:
+                continue
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.FunctionDef) or (name, node.name) in READING:
+                    continue
+                changes = any(f"acting.require({one})" in ast.unparse(node) for one in CHANGING)
+                if changes and not any("audit.logged" in ast.unparse(one) for one in node.decorator_list):
+                    found.append(f"{name}: {node.name}")
+    return found
+
+
+def test_every_action_that_needs_a_permission_to_change_is_on_record() -> None:
+    assert unaudited() == []
+
+
+@pytest.fixture
+def alice(db: None) -> Acting:
+    user = get_user_model().objects.create_user("alice", password="only for tests")
+    workspace = Workspace.objects.create(name="Ours")
+    Membership.objects.create(workspace=workspace, user=user, role=Role.ADMIN.value)
+    return Acting(workspace.pk, Role.ADMIN, "alice", user_id=user.pk)
+
+
+def rows(action: str) -> list[AuditRecord]:
+    return list(AuditRecord.objects.filter(action=action))
+
+
+def test_a_change_is_recorded_with_what_differs(alice: Acting) -> None:
+    agent = create_agent({"name": "Coder", "model": "demo"}, alice).agent_id
+    update_agent(agent, {"system": "Be kind."}, alice)
+    update_agent(agent, {"system": "Be kind."}, alice)
+    (made,) = rows("agent.created")
+    assert (made.actor, made.user_id, made.object_id, made.workspace_id) == (
+        "alice",
+        alice.user_id,
+        agent,
+        alice.workspace_id,
+    )
+    assert made.before is None
+    (changed,) = rows("agent.updated")
+    assert changed.before == {"version": 1, "system": None}
+    assert changed.after == {"version": 2, "system": "Be kind."}
+    archive_agent(agent, alice)
+    assert set(rows("agent.archived")[0].after or {}) == {"archived_at"}
+
+
+def test_what_fails_and_what_is_refused_leaves_no_record(alice: Acting) -> None:
+    agent = create_agent({"name": "Coder", "model": "demo"}, alice).agent_id
+    outsider = Acting(Workspace.objects.create(name="Theirs").pk, Role.ADMIN, "eve")
+    with pytest.raises(NotFound):
+        update_agent(agent, {"system": "Mine."}, outsider)
+    assert rows("agent.updated") == []
+
+
+def test_a_key_s_secret_is_in_no_record(alice: Acting) -> None:
+    key, plain = create_api_key(alice, name="robot", role=Role.VIEWER, scopes=["sessions:read"])
+    revoke_api_key(key.pk, acting=alice)
+    (made,) = rows("api_key.created")
+    assert (made.after or {})["scopes"] == ["sessions:read"]
+    text = "".join(str((row.before, row.after)) for row in AuditRecord.objects.all())
+    assert plain not in text
+    assert key.digest not in text
+    assert [row.action for row in AuditRecord.objects.filter(object_id=key.pk)] == [
+        "api_key.revoked",
+        "api_key.created",
+    ]
+
+
+def test_records_can_t_be_changed_or_deleted_even_past_the_model(alice: Acting) -> None:
+    create_agent({"name": "Coder", "model": "demo"}, alice)
+    record = AuditRecord.objects.get()
+    with pytest.raises(TypeError):
+        record.save()
+    with pytest.raises(TypeError):
+        record.delete()
+    for change in (lambda: AuditRecord.objects.update(actor="nobody"), lambda: AuditRecord.objects.all().delete()):
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            change()
+
+
+def test_sign_ins_and_failures_are_on_record_without_what_was_typed(alice: Acting) -> None:
+    client = Client()
+    client.post("/login", {"username": "alice", "password": "only for tests"})
+    client.post("/logout")
+    client.post("/login", {"username": "alice", "password": "wr0ng-s3cret"})
+    client.post("/login", {"username": "pass-in-the-wr0ng-field", "password": "x"})
+    actions = list(AuditRecord.objects.filter(action__startswith="person.").values_list("action", "actor"))
+    assert actions == [
+        ("person.sign_in_failed", "somebody unknown"),
+        ("person.sign_in_failed", "alice"),
+        ("person.signed_out", "alice"),
+        ("person.signed_in", "alice"),
+    ]
+    text = "".join(str((row.actor, row.before, row.after)) for row in AuditRecord.objects.all())
+    assert "wr0ng" not in text
+
+
+def test_changes_in_the_admin_are_on_record(alice: Acting) -> None:
+    root = Client()
+    root.force_login(get_user_model().objects.create_superuser("root"))
+    membership = Membership.objects.get(user_id=alice.user_id)
+    sent = {"user": alice.user_id, "workspace": alice.workspace_id, "role": "viewer"}
+    assert root.post(f"/admin/agents/membership/{membership.pk}/change/", sent).status_code == 302
+    (row,) = rows("membership.changed_in_admin")
+    assert (row.actor, row.workspace_id) == ("root", alice.workspace_id)
+    assert ((row.before or {})["role"], (row.after or {})["role"]) == ("admin", "viewer")
+
+
+def sign_in() -> Client:
+    client = Client()
+    client.force_login(get_user_model().objects.get(username="alice"))
+    return client
+
+
+@pytest.mark.parametrize("how", ["demoted", "removed", "switched off"])
+def test_whoever_loses_rights_is_signed_out_at_once(
+    alice: Acting, how: str, django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("sessions.nudges.publish_person", told.append)
+    client = sign_in()
+    assert client.get("/agents/").status_code == 200
+    membership = Membership.objects.get(user_id=alice.user_id)
+    with django_capture_on_commit_callbacks(execute=True):
+        if how == "demoted":
+            membership.role = Role.VIEWER.value
+            membership.save()
+        elif how == "removed":
+            membership.delete()
+        else:
+            membership.user.is_active = False
+            membership.user.save()
+    assert client.get("/agents/").status_code == 302
+    assert told == [str(alice.user_id)]
+
+
+def test_whoever_is_promoted_stays_signed_in(alice: Acting, django_capture_on_commit_callbacks: Any) -> None:
+    membership = Membership.objects.get(user_id=alice.user_id)
+    Membership.objects.update(role=Role.VIEWER.value)
+    client = sign_in()
+    membership.refresh_from_db()
+    with django_capture_on_commit_callbacks(execute=True):
+        membership.role = Role.OPERATOR.value
+        membership.save()
+    assert client.get("/agents/").status_code == 200
+
+
+def test_the_page_and_the_download_show_the_workspace_s_own_records(alice: Acting) -> None:
+    outsider = Acting(Workspace.objects.create(name="Theirs").pk, Role.ADMIN, "eve")
+    create_agent({"name": "=cmd()", "model": "demo"}, alice)
+    create_agent({"name": "Hidden", "model": "demo"}, outsider)
+    client = sign_in()
+    page = client.get("/audit/").content.decode()
+    assert "agent.created" in page
+    assert "Hidden" not in page
+    assert "No record matches" in client.get("/audit/?action=none").content.decode()
+    lines = b"".join(client.get("/audit/export/")).decode().splitlines()  # type: ignore[arg-type]
+    assert lines[0].startswith("at,actor,user_id")
+    assert len(lines) == 2
