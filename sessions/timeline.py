@@ -74,9 +74,7 @@ def minimap(session: Session) -> Minimap:
     marks = _marks(session)
     pause = max(SHORTEST_PAUSE, timedelta(seconds=session.active_seconds / 20))
     axis = trace.Axis.over([(mark.start, mark.end) for mark in marks], width=WIDTH, idle=pause)
-    threads = list(
-        Thread.objects.filter(session=session).order_by("created_at", "id").values_list("pk", "agent_name")[: LANES + 1]
-    )
+    threads = _named(list(dict.fromkeys(mark.thread_id for mark in marks)), session)
     shown, count = threads[:LANES], len(threads)
     rows = {thread_id: index for index, (thread_id, _) in enumerate(shown)}
     lanes = [
@@ -87,6 +85,15 @@ def minimap(session: Session) -> Minimap:
     places = " ".join(f"{x:g}:{seq}" for x, seq in sorted(stops.items()))
     gaps = [(x, pause.total_seconds()) for x, pause in axis.gaps]
     return Minimap(lanes, gaps, places, max(1, len(shown)) * LANE, max(0, count - LANES))
+
+
+def _named(thread_ids: list[str], session: Session) -> list[tuple[str, str]]:
+    """Threads in the order they first did something, with their agents' names; one alone needs no query."""
+    if len(thread_ids) < 2:
+        return [(thread_id, str(session.agent_snapshot.get("name", ""))) for thread_id in thread_ids]
+    found = Thread.objects.filter(pk__in=thread_ids[: LANES + 1]).values_list("pk", "agent_name")
+    names = dict(found)
+    return [(thread_id, names.get(thread_id, "")) for thread_id in thread_ids]
 
 
 def _marks(session: Session) -> list[_Mark]:

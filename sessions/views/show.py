@@ -154,9 +154,11 @@ def around(request: Request, found: Session, tab: str, wanted: Event | None = No
         "pulse": inspection.pulse(found),
         "closed": found.archived_at is not None or found.status == "terminated",
     }
+    if tab != "transcript":
+        return context
     side: dict[str, Any] = {"inspector": inspector(found, "session"), "parent": forks.parent_of(found)}
     side |= {"outputs_html": html.outputs_html(found), "touched_html": html.touched_html(found)}
-    return context | side if tab == "transcript" else context
+    return context | side
 
 
 def _tabs(found: Session, tab: str, wanted: Event | None) -> list[dict[str, Any]]:
