@@ -1,5 +1,8 @@
 """The wiring as a Django app, so that its commands and checks are found."""
 
+import sys
+from pathlib import Path
+
 from django.apps import AppConfig
 
 
@@ -10,3 +13,7 @@ class ConfigConfig(AppConfig):
     def ready(self) -> None:
         # For their effect: shared tasks bind to our Celery app in every process, and the checks register themselves.
         from config import celery, checks  # noqa: F401
+        from config.settings import HOLDFAST
+        from config.telemetry import start
+
+        start(HOLDFAST, Path(sys.argv[0]).name)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from config import places
+from config import places, telemetry
 from config.endpoints import refuse_own_address
 from config.readers import FALSE, Reader, SettingError
 from contract import limits
@@ -55,6 +55,7 @@ class Egress:
     networks: tuple[str, ...]  # not public, but sandboxes may reach them
     package_hosts: tuple[str, ...]  # besides those this machine's package managers are configured with
     plain_credentials: bool  # secrets may go over plain http
+    git_hosts: tuple[str, ...]  # where sessions' repositories may be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +99,15 @@ class Holdfast:
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
-    git_hosts: tuple[str, ...]  # where sessions' repositories may be
+    seal_snapshots: bool  # workspaces between turns, under the key ring
     time_zone: str
     mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
+    telemetry_endpoint: str
+    telemetry_headers: Secret
+    telemetry_content: bool  # whether what was said goes out with the traces
+    telemetry_redact: tuple[str, ...]  # regular expressions of what is hidden in it
+    metrics_token: Secret
     work_lease_seconds: int  # how long an outside worker holds a session without a heartbeat
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
@@ -165,13 +171,25 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
-        git_hosts=_git_hosts(reader),
+        seal_snapshots=reader.flag("SEAL_SNAPSHOTS"),
         time_zone=reader.text("TIME_ZONE", "UTC"),
         mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
-        work_lease_seconds=reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
-        missed_runs=reader.choice("MISSED_RUNS", "all", ("all", "latest")),
+        **_in_the_open(reader),
     )
+
+
+def _in_the_open(reader: Reader) -> dict[str, Any]:
+    """Settings of schedules, outside workers and telemetry."""
+    return {
+        "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
+        "telemetry_headers": reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
+        "telemetry_content": reader.flag("TELEMETRY_CONTENT"),
+        "telemetry_redact": telemetry.patterns(reader.text("TELEMETRY_REDACT")),
+        "metrics_token": reader.secret("METRICS_TOKEN"),
+        "work_lease_seconds": reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
+        "missed_runs": reader.choice("MISSED_RUNS", "all", ("all", "latest")),
+    }
 
 
 def _limits(reader: Reader) -> Mapping[str, Any]:
@@ -214,6 +232,7 @@ def _egress(reader: Reader, run: Path) -> Egress:
         networks=_networks(reader, "EGRESS_ALLOW_NETWORKS"),
         package_hosts=hosts,
         plain_credentials=reader.flag("EGRESS_PLAIN_CREDENTIALS"),
+        git_hosts=_git_hosts(reader),
     )
 
 

@@ -25,7 +25,7 @@ def count(api_key_id: str) -> None:
     minute, second = divmod(int(now()), MINUTE)
     name = f"{settings.HOLDFAST_CHANNEL_PREFIX}:rate:{api_key_id}:{minute}"
     try:
-        with _client(settings.HOLDFAST_REDIS_URL).pipeline(transaction=False) as pipeline:
+        with client(settings.HOLDFAST_REDIS_URL).pipeline(transaction=False) as pipeline:
             pipeline.incr(name)
             pipeline.expire(name, 2 * MINUTE)
             counted = pipeline.execute()[0]
@@ -42,5 +42,6 @@ def now() -> float:
 
 
 @lru_cache(maxsize=4)
-def _client(url: str) -> redis.Redis:
+def client(url: str) -> redis.Redis:
+    """The connection of this process to a Redis."""
     return redis.Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS)

@@ -39,7 +39,8 @@ HOLDFAST_REDIS_URL = HOLDFAST.redis_url
 HOLDFAST_PUBLIC_URL = HOLDFAST.public_url
 HOLDFAST_SANDBOX = HOLDFAST.sandbox
 HOLDFAST_SANDBOX_SOCKET = HOLDFAST.sandbox_socket
-HOLDFAST_GIT_HOSTS = HOLDFAST.git_hosts
+HOLDFAST_SEAL_SNAPSHOTS = HOLDFAST.seal_snapshots
+HOLDFAST_GIT_HOSTS = HOLDFAST.egress.git_hosts
 HOLDFAST_EGRESS_SOCKET = HOLDFAST.egress.socket
 HOLDFAST_MODEL_BASE_URL = HOLDFAST.model_base_url
 HOLDFAST_MODEL_API_KEY = HOLDFAST.model_api_key
@@ -51,6 +52,7 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = HOLDFAST.mail.security == "starttls", HOLDFAST.ma
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = HOLDFAST.mail.sender
 HOLDFAST_PERMISSION_JUDGE = HOLDFAST.permission_judge
+HOLDFAST_METRICS_TOKEN = HOLDFAST.metrics_token
 HOLDFAST_WORK_LEASE_SECONDS = HOLDFAST.work_lease_seconds
 HOLDFAST_MISSED_RUNS = HOLDFAST.missed_runs
 HOLDFAST_ALLOWED_NETWORKS = HOLDFAST.allowed_networks
@@ -83,6 +85,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.telemetry.ApiSpans",
     "config.middleware.ApiAnswers",
     "config.idempotency.IdempotentPosts",
     "csp.middleware.CSPMiddleware",

@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[Place, ...]] = {
     "Set up": (
         Place("agents:list", "Agents", "cpu-chip", "a"),
         Place("agents:environments", "Environments", "cube", "e"),
-        Place("credentials:list", "Credentials", "lock-closed", "c"),
+        Place("credentials:list", "Credentials", "lock-closed", "c", Permission.BUILD),
         Place("agents:memory", "Memory", "circle-stack", "m"),
         Place("agents:skills", "Skills", "academic-cap", "k"),
         Place("sessions:all_files", "Files", "folder", "f"),

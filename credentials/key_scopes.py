@@ -26,6 +26,7 @@ FAMILIES = (
     "permissions",
     "audit",
     "limits",
+    "workspace",
 )
 ALSO = {"deployment_runs": "deployments"}  # path -> the family it belongs to
 WRAPPERS = frozenset({"x", "organizations"})  # path parts that a family's name follows

@@ -46,7 +46,7 @@ def renewed(auth: Auth) -> Outcome:
             reply = line.send("POST", endpoint, headers, urlencode(form).encode())
     except (Unreachable, AddressRefused):
         return Outcome("connect_error")
-    answer = _object(reply)
+    answer = answer_of(reply)
     token = answer.get("access_token")
     if reply.status == 200 and isinstance(token, str) and 1 <= len(token) <= LIMITS["access_token"]:
         return Outcome("succeeded", auth=_with(auth, token, answer))
@@ -56,20 +56,25 @@ def renewed(auth: Auth) -> Outcome:
 
 def _request(auth: Auth) -> tuple[dict[str, str], dict[str, str]]:
     refresh = auth.shown["refresh"]
-    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
     form = {"grant_type": "refresh_token", "refresh_token": auth.secrets["refresh_token"].reveal()}
     form |= {name: refresh[name] for name in ("scope", "resource") if refresh.get(name)}
-    kind = refresh["token_endpoint_auth"]["type"]
-    if kind == "client_secret_basic":
-        pair = f"{quote_plus(refresh['client_id'])}:{quote_plus(auth.secrets['client_secret'].reveal())}"
-        return {**headers, "authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}, form
-    form["client_id"] = refresh["client_id"]
-    if kind == "client_secret_post":
-        form["client_secret"] = auth.secrets["client_secret"].reveal()
-    return headers, form
+    secret = auth.secrets.get("client_secret", Secret(""))
+    headers, ours = proof(refresh["token_endpoint_auth"]["type"], refresh["client_id"], secret)
+    return headers, {**form, **ours}
 
 
-def _object(reply: Reply) -> dict[str, Any]:
+def proof(method: str, client_id: str, secret: Secret) -> tuple[dict[str, str], dict[str, str]]:
+    """Headers and form fields by which we prove to a token endpoint who we are (RFC 6749 section 2.3)."""
+    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+    if method == "client_secret_basic":
+        pair = f"{quote_plus(client_id)}:{quote_plus(secret.reveal())}"
+        return {**headers, "authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}, {}
+    form = {"client_id": client_id}
+    return headers, {**form, "client_secret": secret.reveal()} if method == "client_secret_post" else form
+
+
+def answer_of(reply: Reply) -> dict[str, Any]:
+    """A token endpoint's answer; nothing if it is not a JSON object."""
     try:
         answer = json.loads(reply.body)
     except (ValueError, RecursionError):

@@ -62,8 +62,11 @@ def capture(session: Session, *, path: str, digest: str, size: int, mtime_ns: in
     """Record an output the sandbox wrote at ``path`` (relative to its outputs directory).
 
     The bytes are already stored under ``digest``. Writing the same path again replaces the entry's
-    content and keeps its id.
+    content and keeps its id; an entry that is newer already stays.
     """
+    newer = File.objects.filter(session=session, path=path, mtime_ns__gt=mtime_ns).first()
+    if newer is not None:
+        return newer  # another thread of the session has stored what came after this
     name = PurePosixPath(path).name
     kind = _mime_type(None, name)
     file, _ = File.objects.update_or_create(

@@ -84,7 +84,7 @@ def rows(entries: Iterable[Event], processed: Mapping[str, Event]) -> list[Row]:
     """The log's entries as rows of frames.
 
     An ``ops.event_processed`` entry shows the events it names once more, now with their
-    ``processed_at`` (spec core 10.3); ``processed`` holds them by id.
+    ``processed_at`` (spec core 10.3); ``processed`` holds them by id. Those that had one from the first are not.
     """
     return [Row(entry.seq, (*_repeats(entry, processed), _event_frame(entry, entry.seq))) for entry in entries]
 
@@ -108,9 +108,8 @@ def delta(thread_id: str, number: int, data: Mapping[str, Any]) -> Frame:
 
 
 def _repeats(entry: Event, processed: Mapping[str, Event]) -> list[Frame]:
-    return [
-        _event_frame(processed[event_id], entry.seq) for event_id in processed_ids([entry]) if event_id in processed
-    ]
+    named = [processed[event_id] for event_id in processed_ids([entry]) if event_id in processed]
+    return [_event_frame(event, entry.seq) for event in named if event.type in events.QUEUED]
 
 
 def _event_frame(event: Event, seq: int) -> Frame:

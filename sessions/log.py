@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
-from contract import ids
+from contract import ids, tracing
 from sessions import events as ev
 from sessions import nudges
 from sessions.approvals import book, notices
@@ -161,6 +161,11 @@ def append(
     return stored
 
 
+def restore(entries: Sequence[Event]) -> None:
+    """Put entries of another installation's log back as they were: with their sessions, which are new here."""
+    Event.objects.bulk_create(entries)
+
+
 def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str | None = None) -> list[Event]:
     """Events with ``seq`` greater than ``after``, in order; of one thread if it is named."""
     rows = Event.objects.filter(session_id=session_id, seq__gt=after)
@@ -226,6 +231,8 @@ def _take(ledger: _Ledger, session_id: str, thread_id: str, draft: Draft) -> Eve
     if draft.type == ev.SESSION_USAGE:
         usage = ledger.session.usage(ledger.now)
         draft = replace(draft, payload={"usage": usage, "budget": ledger.session.budget})
+    if draft.type == ev.THREAD_RUNNING and (trace := tracing.carrier()):
+        draft = replace(draft, private={**(draft.private or {}), tracing.FIELD: trace})
     ledger.last_seq += 1
     draft, owner = _placed(ledger, thread_id, draft)
     prior = ledger.thread_seq

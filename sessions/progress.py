@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from sessions import caps, log
 from sessions import events as ev
+from sessions.harness import admission
 from sessions.models import File
 from sessions.projected import session_columns
 from sessions.projections.progress import Progress
@@ -34,6 +35,7 @@ def progress(session: Session) -> dict[str, Any]:
         "type": "session_progress",
         "session_id": session.pk,
         "status": session.status,
+        "queue_place": _queue_place(session),
         "turns": [_turn(turn) for turn in folded.turns],
         "current": folded.current(),
         "files": [_file(touched) for touched in reversed(folded.files.values())],
@@ -62,6 +64,14 @@ def follow(session_id: str) -> Progress:
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
     return kept
+
+
+def _queue_place(session: Session) -> int | None:
+    """Its place among those that wait because only so many of the workspace or person run at once; else None."""
+    limited = admission.limits_of(session.workspace.limits) != (None, None)
+    if session.status != "running" or not limited:
+        return None
+    return admission.place(session.workspace_id, session.pk)
 
 
 def _turn(turn: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from contract import ids
+from contract import audit, ids
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from sessions import events as ev
@@ -169,6 +169,7 @@ def text(value: str) -> list[dict[str, Any]]:
     return [{"type": "text", "text": value or "(no text)"}]
 
 
+@audit.logged("session.thread_archived", "agent_sessions.Thread", "thread_id", always=True)
 def archive_thread(session_id: str, thread_id: str, acting: Acting) -> Thread:
     """End a child thread that rests (spec advanced 8.3). A second time changes nothing."""
     acting.require(Permission.OPERATE)

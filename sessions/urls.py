@@ -5,6 +5,7 @@ from django.urls import path
 from sessions.views import (
     act,
     approvals,
+    credentials,
     forks,
     inspect,
     lists,
@@ -54,6 +55,10 @@ urlpatterns = [
     path("schedules/<str:deployment_id>/run/", schedules.schedule_run, name="schedule_run"),
     path("schedules/<str:deployment_id>/pause/", schedules.schedule_pause, name="schedule_pause"),
     path("schedules/<str:deployment_id>/archive/", schedules.schedule_archive, name="schedule_archive"),
+    path("credentials/<str:credential_id>/", credentials.credential, name="credential"),
+    path("credentials/<str:credential_id>/edit/", credentials.credential_edit, name="credential_edit"),
+    path("credentials/<str:credential_id>/revoke/", credentials.credential_revoke, name="credential_revoke"),
+    path("vaults/<str:vault_id>/new/", credentials.credential_new, name="credential_new"),
     path("environments/<str:environment_id>/workers/", workers.workers, name="workers"),
     path("environments/<str:environment_id>/workers/keys/", workers.worker_key, name="worker_key"),
     path("environments/<str:environment_id>/workers/revoke/", workers.worker_key_revoke, name="worker_key_revoke"),

@@ -54,7 +54,8 @@ def web(holdfast: Holdfast, listener: socket.socket) -> Service:
 
 
 def worker(holdfast: Holdfast, number: int) -> Service:
-    options = ["-P", "threads", "-c", str(holdfast.worker_threads), "-Q", holdfast.instance, "-l", "INFO"]
+    queues = f"{holdfast.instance},{holdfast.instance}.chores"  # turns, and what may wait for one
+    options = ["-P", "threads", "-c", str(holdfast.worker_threads), "-Q", queues, "-l", "INFO"]
     quiet = ["-n", f"worker{number}@%h", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     return Service(
         name=f"worker{number}",

@@ -22,9 +22,14 @@ INSTRUCTION = (
 
 def request(messages: list[dict[str, Any]], window_tokens: int) -> list[dict[str, Any]]:
     """The messages that ask for a summary of ``messages``; they fit into half of the window."""
-    text = _shorten(transcript(messages), window_tokens * CHARACTERS_PER_TOKEN // 2)
+    text = shown(messages, window_tokens // 2)
     content = f"{INSTRUCTION}\n\n<conversation>\n{text}\n</conversation>"
     return [{"role": "user", "content": [{"type": "text", "text": content}]}]
+
+
+def shown(messages: list[dict[str, Any]], tokens: int) -> str:
+    """The conversation in words, its middle left out where it is longer than ``tokens``."""
+    return _shorten(transcript(messages), tokens * CHARACTERS_PER_TOKEN)
 
 
 def transcript(messages: list[dict[str, Any]]) -> str:

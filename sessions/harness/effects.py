@@ -13,12 +13,13 @@ from django.db import connection
 
 from agents import policies, pricing
 from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnInterrupted, Usage
+from agents.tools import coordination
 from agents.tools import registry as tools
 from contract import ids
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import compaction, grading, reports
+from sessions.harness import advising, compaction, grading, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
@@ -124,7 +125,8 @@ class Effects:
         connection.close()  # back to the pool: the model may take minutes
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
         try:
-            reply = self.provider().stream(self._request(), preview.part, self.should_stop)
+            with spans.model(self.spec, self.model["id"], self.prompt.messages) as told:
+                reply = told(self.provider().stream(self._request(), preview.part, self.should_stop))
             preview.flush()
             drafts = self._reply(names, reply, preview.first_token_ms)
         except ProviderError as error:
@@ -141,7 +143,8 @@ class Effects:
         messages = compaction.request(self.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS)
         request = ModelRequest(model=self.model["id"], messages=messages, speed=self._speed)
         try:
-            reply = self.provider().stream(request, lambda part: None, self.should_stop)
+            with spans.model(self.spec, self.model["id"], messages) as told:
+                reply = told(self.provider().stream(request, lambda part: None, self.should_stop))
             drafts = self._summary(start_id, reply)
         except ProviderError as error:
             drafts = [failed_request(start_id, error, self._speed)]
@@ -194,9 +197,7 @@ class Effects:
         refused = [action.call for action in actions if isinstance(action, do.Refuse)]
         ready = [action.call for action in actions if isinstance(action, do.RunTool)]
         stored = self.append([self._refusal(call) for call in refused]) if refused else []
-        for call in ready:
-            if call.type == ev.OPS_TEAM_USE:
-                stored += self.team.perform(call)
+        stored += self._work_together([call for call in ready if call.type == ev.OPS_TEAM_USE])
         ready = [call for call in ready if call.type != ev.OPS_TEAM_USE]
         sendable: list[Call] = []
         for hand, calls in self.hands.sort(ready):
@@ -208,13 +209,22 @@ class Effects:
                 stored += self.append([_error_result(call, str(error)) for call in calls])
         return stored + self._run(sendable)
 
+    def _work_together(self, calls: Sequence[Call]) -> list[Event]:
+        """Coordination calls, one after another; advice, which takes long, is one a step, when nothing else is left."""
+        quick = [call for call in calls if call.name != coordination.ADVISE.name]
+        stored = [event for call in quick for event in self.team.perform(call)]
+        if calls and not quick:
+            stored += advising.Advisor(self, calls[0]).advise()
+        return stored
+
     def _run(self, calls: list[Call]) -> list[Event]:
         connection.close()
         pool = tool_pool()
         running: dict[Future[CallResult], Call] = {}
         for call in calls:
             reattempt = self.state.may_have_started(call)
-            running[pool.submit(self.hands.of(call).call, call, reattempt=reattempt)] = call
+            carry_out = spans.tool(self.spec, call, self.hands.of(call).call)
+            running[pool.submit(carry_out, call, reattempt=reattempt)] = call
         stored: list[Event] = []
         told = False
         while running:

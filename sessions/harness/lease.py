@@ -34,7 +34,7 @@ CLAIM = """
 UPDATE agent_sessions_thread t
 SET fence = t.fence + 1, lease_owner = %(owner)s, lease_expires = clock_timestamp() + %(ttl)s * interval '1 second'
 FROM (SELECT id, lease_owner, lease_expires FROM agent_sessions_thread WHERE id = %(thread)s FOR UPDATE) old
-WHERE t.id = old.id AND t.status IN ('running', 'rescheduling')
+WHERE t.id = old.id AND t.status IN ('running', 'rescheduling') AND t.agent ->> 'type' IS DISTINCT FROM 'advisor'
   AND (t.lease_expires IS NULL OR t.lease_expires < clock_timestamp())
 RETURNING t.session_id, t.fence, old.lease_owner, extract(epoch FROM clock_timestamp() - old.lease_expires),
   clock_timestamp()

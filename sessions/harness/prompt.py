@@ -91,7 +91,8 @@ class Prompt:
             if entry.payload["result"] in ("needs_revision", "max_iterations_reached"):
                 self._say(outcomes.review(entry.payload))
         elif entry.type in QUEUING or entry.processed_at is None:
-            self._queued[entry.id] = entry
+            if not (entry.private or {}).get("given"):
+                self._queued[entry.id] = entry
         else:
             self._say(_blocks(entry))
 

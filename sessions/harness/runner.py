@@ -14,7 +14,7 @@ from credentials.crypto import CannotOpen
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import reports, servers
+from sessions.harness import reports, servers, spans
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide, session_error
@@ -83,7 +83,8 @@ class Runner:
         try:
             effects = self._load()
             if effects is not None:
-                self._work(effects)
+                with spans.turn(effects.spec, self.state):
+                    self._work(effects)
         except log.LeaseLost:
             logger.warning("Thread %s was taken over by another worker.", self.lease.thread_id)
             return False

@@ -80,6 +80,7 @@ class ThreadState:
     attempts: int = 0  # failed requests since the last reply
     fallback: int = 0  # how many models of this turn have failed for good
     wake_at: datetime | None = None
+    trace: str | None = None  # of what started the thread to run
     rounds: int = 0  # replies with tool calls in this turn
     context_tokens: int = 0  # size of the last prompt and its reply
     compactions: int = 0  # since the last reply
@@ -105,6 +106,7 @@ class ThreadState:
             handler(self, entry)
 
     def _enter(self, status: str, entry: Entry) -> None:
+        self.trace = (entry.private or {}).get("traceparent", self.trace)
         if status == "running" and self.status == "idle":
             self.mcp_failed = set()
         self.status = status
@@ -131,7 +133,8 @@ class ThreadState:
         self.fallback, self.attempts, self.failure = self.fallback + 1, 0, None
 
     def _received(self, entry: Entry) -> None:
-        self.mail.append(entry.id)
+        if not (entry.private or {}).get("given"):  # advice is in its call's result already
+            self.mail.append(entry.id)
 
     def _define(self, entry: Entry) -> None:
         self.mail.append(entry.id)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     Payload = Mapping[str, Any]
 
 ICONS = {
+    ev.OPS_CALL_EDITED: "pencil-square",
+    ev.OPS_PERMISSIONS: "shield-check",
+    ev.OPS_ASSIGNED: "user",
     ev.OPS_WORKER_LOST: "exclamation-triangle",
     ev.OPS_OUTSIDE_STARTED: "server-stack",
     ev.OPS_OUTSIDE_LOST: "exclamation-triangle",
@@ -57,6 +60,9 @@ def _restored(payload: Payload) -> str:
 
 
 SENTENCES: dict[str, Callable[[Payload], str]] = {
+    ev.OPS_CALL_EDITED: lambda payload: f"{payload['by']} changed the call of {payload['name']} before approving it",
+    ev.OPS_PERMISSIONS: lambda payload: f"{payload['by']} changed this session's permission rules",
+    ev.OPS_ASSIGNED: lambda payload: f"{payload['by']} passed the decision to {payload['to'] or 'everybody'}",
     ev.OPS_WORKER_LOST: lambda payload: "The worker of this session was lost",
     ev.OPS_OUTSIDE_STARTED: lambda payload: (
         f"The outside worker {payload['worker'] or 'without a name'} took the session"

@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from agents.actions import find_environment
+from contract import audit
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 from sessions.models import EnvironmentKey, Work
@@ -36,6 +37,7 @@ def digest(plain: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
+@audit.logged("environment_key.created", "agent_sessions.EnvironmentKey")
 def issue(
     environment_id: str, name: str, acting: Acting, expires_at: datetime | None = None
 ) -> tuple[EnvironmentKey, str]:
@@ -61,6 +63,7 @@ def issue(
     return key, plain
 
 
+@audit.logged("environment_key.revoked", "agent_sessions.EnvironmentKey", "key_id")
 def revoke(key_id: str, acting: Acting) -> EnvironmentKey:
     """End a key at once. A second time changes nothing."""
     acting.require(Permission.ADMINISTER)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "now", lambda: 1_000_000_010.0)
     monkeypatch.setattr(rates, "TIMEOUT_SECONDS", 30)  # a busy machine is no reason to let a request pass
-    rates._client.cache_clear()
+    rates.client.cache_clear()
 
 
 def test_a_key_over_its_limit_waits_for_the_next_minute(

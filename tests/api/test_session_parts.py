@@ -9,6 +9,7 @@ import pytest
 from sessions import notyet, resources
 from sessions.models import Resource
 from tests.api.conftest import Caller, fits
+from tests.api.test_skills import make as make_skill
 
 SESSION = "beta_managed_agents_session.BetaManagedAgentsSession"
 RESOURCE = "sessions.beta_managed_agents_session_resource.BetaManagedAgentsSessionResource"
@@ -241,7 +242,8 @@ def test_overrides_are_checked_against_each_other(alice: Caller, environment: st
     base = {"type": "agent_with_overrides", "id": made["id"]}
     refused = alice.refused("POST", "/sessions", body({**base, "mcp_servers": None}, environment))  # type: ignore[arg-type]
     assert refused.message.startswith("agent.tools.0.mcp_server_name")
-    both = {**base, "mcp_servers": None, "tools": [TOOLSET], "skills": [{"type": "anthropic", "skill_id": "pdf"}]}
+    own = {"type": "custom", "skill_id": make_skill(alice)["id"]}
+    both = {**base, "mcp_servers": None, "tools": [TOOLSET], "skills": [own]}
     session = alice.post("/sessions", body(both, environment))  # type: ignore[arg-type]
     shown = session["agent"]
     assert (shown["mcp_servers"], len(shown["tools"]), len(shown["skills"])) == ([], 1, 1)

@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.bench import measures, model
+from tests.bench import measures, model, teams
 from tests.live import Installation
 from tests.sdk.talk import client_of
 
@@ -39,6 +39,7 @@ def _measures(options: argparse.Namespace) -> dict[str, Callable[[Bench], list[F
         "creates": measures.creates,
         "fanout": measures.fan_out,
         "crowd": measures.crowd,
+        "team": teams.team,
         "steps": partial(measures.steps, count=steps),
         "pages": partial(measures.pages, sessions=sessions, events=events),
     }
@@ -46,7 +47,7 @@ def _measures(options: argparse.Namespace) -> dict[str, Callable[[Bench], list[F
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    names = ["creates", "fanout", "crowd", "steps", "pages"]
+    names = ["creates", "fanout", "crowd", "team", "steps", "pages"]
     parser.add_argument("only", nargs="*", help=f"measures out of {', '.join(names)}; all by default")
     parser.add_argument("--quick", action="store_true", help="120 steps and a smaller database")
     parser.add_argument("--json", action="store_true", help="figures as JSON")

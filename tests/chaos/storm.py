@@ -24,7 +24,7 @@ from tests.chaos.client import Job, counting_task, verify
 from tests.live import ROOT, Installation, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
 FROZEN = "worker, frozen and thawed"
 ROLES = {"worker": 12, "sandbox": 2, "web": 2, "egress": 1, "sweeper": 1, "valkey": 1, "postgres": 1, FROZEN: 1}
@@ -37,7 +37,7 @@ class Report:
     """What a storm did and what the audit found; ``complaints`` must be empty."""
 
     kills: collections.Counter[str] = field(default_factory=collections.Counter)
-    killed_workers_at: list[datetime] = field(default_factory=list)
+    killed_workers: dict[int, datetime] = field(default_factory=dict)  # when, by process id
     resumes: list[float] = field(default_factory=list)
     sessions: int = 0
     finished: int = 0
@@ -109,9 +109,9 @@ def _strike(installation: Installation, dice: random.Random, report: Report, int
         process.suspend() if role == FROZEN else process.kill()
         if role == FROZEN:
             threading.Timer(FREEZE_SECONDS, _thaw, [process]).start()
-    report.kills[role] += 1
-    if role == "worker":
-        report.killed_workers_at.append(datetime.now(UTC))
+        if role == "worker":
+            report.killed_workers.setdefault(process.pid, datetime.now(UTC))
+        report.kills[role] += 1
 
 
 def _thaw(process: psutil.Process) -> None:
@@ -145,19 +145,23 @@ def _audit(job: Job, steps: int, report: Report) -> None:
     last = [event for event in events if event.type == "session.status_idle"][-1]
     if last.stop_reason.type != "end_turn":
         report.complaints.append(f"{job.id}: ended with {last.stop_reason.type}")
-    report.resumes += _resumes(job, report.killed_workers_at)
+    report.resumes += _resumes(job, report.killed_workers)
 
 
-def _resumes(job: Job, kills: Sequence[datetime]) -> list[float]:
-    """Seconds from the last kill before each takeover to the takeover."""
+def _resumes(job: Job, kills: Mapping[int, datetime]) -> list[float]:
+    """Seconds from the kill of a worker to the takeover of each thread it had."""
     answer = httpx2.get(
         f"{job.installation.url}/v1/sessions/{job.id}/events",
         params={"types[]": "ops.taken_over", "limit": "1000"},
         headers={"x-api-key": job.installation.api_key},
         timeout=30,
     )
-    moments = [datetime.fromisoformat(event["processed_at"]) for event in answer.raise_for_status().json()["data"]]
-    return [min((moment - kill).total_seconds() for kill in kills if kill <= moment) for moment in moments if kills]
+    found = []
+    for event in answer.raise_for_status().json()["data"]:
+        killed_at = kills.get(int(event["from"].split(":")[1]))
+        if killed_at is not None:
+            found.append((datetime.fromisoformat(event["processed_at"]) - killed_at).total_seconds())
+    return found
 
 
 def _left_over(installation: Installation, report: Report) -> list[str]:

@@ -41,6 +41,9 @@ READING = {
     ("sessions/webhooks/endpoints.py", "find"),
     ("sessions/webhooks/endpoints.py", "redeliver"),
     ("sessions/approvals/actions.py", "decide_many"),
+    ("credentials/signin.py", "start"),  # only talks to the server
+    ("credentials/signin.py", "finish"),  # by vaults.create_credential
+    ("sessions/exchange/archive.py", "restore"),  # by a call, with what it counted
     ("sessions/actions.py", "create_session"),  # by a call: its foreign keys are checked at its own commit
 }
 

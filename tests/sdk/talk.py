@@ -44,11 +44,18 @@ class Talk:
         self.id = session_id
 
     @classmethod
-    def begin(cls, client: anthropic.Anthropic, *, tools: list[Any] | None = None, **session: Any) -> Talk:
+    def begin(
+        cls,
+        client: anthropic.Anthropic,
+        *,
+        tools: list[Any] | None = None,
+        agent: dict[str, Any] | None = None,
+        **session: Any,
+    ) -> Talk:
         offered: list[Any] = [{"type": TOOLSET}] if tools is None else tools
-        agent = client.beta.agents.create(name="Tester", model="demo", tools=offered)
+        made = client.beta.agents.create(name="Tester", model="demo", tools=offered, **(agent or {}))
         environment = client.beta.environments.create(name=f"env {time.time_ns()}", config={"type": "cloud"})
-        created = client.beta.sessions.create(agent=agent.id, environment_id=environment.id, **session)
+        created = client.beta.sessions.create(agent=made.id, environment_id=environment.id, **session)
         return cls(client, created.id)
 
     def send(self, *events: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from agents.models import Agent, Environment, Membership, Workspace
 from contract import blobs
 from contract.acting import Acting
 from contract.roles import Role
+from credentials import vaults
 from credentials.actions import issue_api_key
 from sessions import events as ev
 from sessions import files, log
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from credentials.models import ApiKey
+    from credentials.models import ApiKey, Credential, Vault
     from tests.live import Installation
 
 ASKING = {
@@ -39,6 +40,13 @@ ASKING = {
     "configs": [{"name": "bash", "permission_policy": {"type": "always_ask"}}],
 }
 WEATHER = {"type": "custom", "name": "weather", "description": "Tells it.", "input_schema": {"type": "object"}}
+
+VARIABLE = {
+    "type": "environment_variable",
+    "secret_name": "API_TOKEN",
+    "secret_value": "s3cret-of-the-world",
+    "networking": {"type": "limited", "allowed_hosts": ["api.example.com"]},
+}
 
 
 @dataclass
@@ -59,6 +67,9 @@ class World:
     output: File
     deployment: Deployment
     hook: WebhookEndpoint
+    vault: Vault
+    secret: Credential
+    credential: Credential
     outside: Environment
 
     def append(self, *drafts: Draft) -> list[Event]:
@@ -144,6 +155,10 @@ def world(db: None) -> World:
         created_at=deployment.created_at,
         updated_at=deployment.created_at,
     )
+    vault = vaults.create_vault({"display_name": "Alice's"}, acting)
+    secret = vaults.create_credential(vault.pk, {"auth": VARIABLE}, acting)
+    auth = {"type": "static_bearer", "mcp_server_url": "https://mcp.example.com/mcp", "token": "t"}
+    credential = vaults.create_credential(vault.pk, {"auth": auth}, acting)
     return World(
         workspace,
         acting,
@@ -159,6 +174,9 @@ def world(db: None) -> World:
         output,
         deployment,
         hook,
+        vault,
+        secret,
+        credential,
         create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
     )
 

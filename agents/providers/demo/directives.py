@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from agents.providers.demo.toolbox import Call, Toolbox
 
+VERDICT = "verdict"
+
 GUIDE: dict[str, str] = {
     "steps=N": "N tool calls, one a reply (60)",
     "parallel=N": "N calls in one reply (3), the last of them failing",
@@ -161,12 +163,20 @@ def delegate(now: Situation) -> Answer:
 
 
 def rubric(now: Situation) -> Answer:
-    verdict, _, times = now.turn.options["rubric"].partition("x")
+    """A grader's verdict, by the tool for it or as JSON; whoever has other tools only works by the rubric."""
+    tool = now.tools.containing(VERDICT)
+    if tool is None and now.tools.names:
+        return follow_plan(now)
+    verdict, _, times = now.turn.options.get("rubric", "").partition("x")
     verdict = verdict or "satisfied"
-    if times.isdecimal() and now.graded >= int(times):
+    evaluation = re.search(r"\(evaluation (\d+)\)", now.turn.text)
+    before = int(evaluation[1]) - 1 if evaluation else now.graded
+    if times.isdecimal() and before >= int(times):
         verdict = "satisfied"
-    explanation = f"{LABEL}: verdict {now.graded + 1}, given by a directive."
-    return says(json.dumps({"result": verdict, "explanation": explanation}))
+    explanation = f"{LABEL}: verdict {before + 1}, given by a directive."
+    if tool is None:
+        return says(json.dumps({"result": verdict, "explanation": explanation}))
+    return calls(f"{LABEL}: grading.", ToolUse(tool, {"result": verdict, "explanation": explanation}))
 
 
 def mcp(now: Situation) -> Answer:

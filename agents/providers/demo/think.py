@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agents.providers.demo import summaries
 from agents.providers.demo.answer import LABEL, Answer, Part, Redacted, Text, Thinking
 from agents.providers.demo.brain import SHOWN, Situation, follow_plan
-from agents.providers.demo.directives import BEHAVIOURS
+from agents.providers.demo.directives import BEHAVIOURS, VERDICT, rubric
 from agents.providers.demo.tokens import CHARACTERS_PER_TOKEN
 from agents.providers.demo.toolbox import Toolbox
 
@@ -33,7 +33,8 @@ def think(body: dict[str, Any], turn: Turn, graded: int = 0) -> Answer:
     if conversation is not None:
         return _within(summaries.summarise(conversation), body["max_tokens"] * CHARACTERS_PER_TOKEN)
     situation = Situation(turn, Toolbox(body.get("tools") or []), graded)
-    rule = next((rule for name, rule in BEHAVIOURS.items() if name in turn.options), follow_plan)
+    by_default = rubric if situation.tools.containing(VERDICT) else follow_plan
+    rule = next((rule for name, rule in BEHAVIOURS.items() if name in turn.options), by_default)
     answer = _with_reports(_delivered(rule(situation), turn.options), turn)
     if turn.replies == 0:
         opening = _opening(body["model"], turn.options)

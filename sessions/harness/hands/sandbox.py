@@ -25,7 +25,9 @@ from agents.sandboxes.base import (
     SandboxUnavailable,
     Upload,
 )
-from contract import blobs
+from contract import blobs, tracing
+from credentials import sealed_streams
+from credentials.crypto import CannotOpen
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
@@ -107,7 +109,7 @@ class SandboxHand:
             self._memories.bring_in()
             problems = self._network.problems(session) if self._network and first else []
             problems += self._check_out(session, anew=opened.origin == "fresh")
-        except (SandboxError, EgressUnavailable) as error:
+        except (SandboxError, EgressUnavailable, CannotOpen) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
         if seen:
@@ -187,7 +189,7 @@ class SandboxHand:
         while True:
             try:
                 if self._snapshot and self._is_sound():
-                    with blobs.open(self._snapshot) as stream:
+                    with blobs.open(self._snapshot) as kept, sealed_streams.unsealed(kept) as stream:
                         return self._backend.open(self._spec, stream)
                 return self._backend.open(self._spec)
             except SandboxUnavailable:
@@ -222,7 +224,10 @@ class SandboxHand:
             self._running.add(call.id)
         try:
             lane = self._turn.spec.thread_id
-            return self._backend.call(self._session_id, call.id, call.name, call.input, reattempt=reattempt, lane=lane)
+            with tracing.span("sandbox.call", {"holdfast.sandbox": self._session_id}):
+                return self._backend.call(
+                    self._session_id, call.id, call.name, call.input, reattempt=reattempt, lane=lane
+                )
         finally:
             with self._running_lock:
                 self._running.discard(call.id)

@@ -1,8 +1,9 @@
 """A real MCP server, made with the official library, in a process of its own: ``python -m tests.agents.mcp.peer``.
 
 It prints its port, then lives until its parent does. Tools: echo, add (read-only), count (state), sleepy, big, faulty,
-picture, question (asks the client's user). Options in the environment: ``TOKEN`` (wanted as a bearer token), ``SSE``
-(the older transport), ``MANY`` (that many more tools), ``STARTED_FILE`` (gets a line for each ``sleepy`` begun).
+picture, question (asks the client's user). Options in the environment: ``TOKEN`` (wanted as a bearer token), ``OAUTH``
+(register, or anything for no registration), ``SSE`` (the older transport), ``MANY`` (that many more tools),
+``STARTED_FILE`` (gets a line for each ``sleepy`` begun).
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from mcp.server.auth.provider import AccessToken
-from mcp.server.auth.settings import AuthSettings
+from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions
 from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp_types import ToolAnnotations
 from pydantic import AnyHttpUrl, BaseModel
 
 from config.services import kernel
+from tests.agents.mcp.consent import Consenting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +108,16 @@ def build(port: int) -> Starlette:
             "token_verifier": OneToken(token),
             "auth": AuthSettings(
                 issuer_url=here, resource_server_url=here, required_scopes=[], validate_token_resource=False
+            ),
+        }
+    elif os.environ.get("OAUTH"):
+        auth = {
+            "auth_server_provider": Consenting(),
+            "auth": AuthSettings(
+                issuer_url=here,
+                resource_server_url=AnyHttpUrl(f"{here}mcp"),
+                client_registration_options=ClientRegistrationOptions(enabled=os.environ["OAUTH"] == "register"),
+                validate_token_resource=True,
             ),
         }
     server = MCPServer("peer", **auth)

@@ -204,3 +204,36 @@ def test_a_thread_that_rests_can_be_archived_and_makes_room() -> None:
     say(session, use("archive_agent", agent="alpha"))
     settle(session)
     assert entries(session, ev.OPS_TEAM_RESULT)[-1].payload["is_error"]
+
+
+def test_an_advisor_is_asked_about_the_conversation_in_a_thread_of_its_own() -> None:
+    session, primary = team_session(advisor="demo")
+    say(session, use("consult_advisor", question="say `be brave`"))
+    settle(session)
+    (advisor,) = Thread.objects.filter(parent=primary)
+    assert (advisor.agent, advisor.agent_name) == ({"type": "advisor", "model": "demo"}, "anthropic.advisor")
+    shown = [
+        event.type for event in entries(session) if advisor.id in str(event.payload) or event.thread_id == advisor.id
+    ]
+    assert shown == [
+        ev.THREAD_CREATED,
+        ev.THREAD_RUNNING,
+        ev.MESSAGE_RECEIVED,
+        ev.MESSAGE_SENT,
+        ev.THREAD_IDLE,
+        ev.THREAD_TERMINATED,
+    ]
+    (result,) = entries(session, ev.OPS_TEAM_RESULT)
+    assert (
+        not result.payload["is_error"] and result.private is not None and result.private["usage"]["output_tokens"] > 0
+    )
+    assert session.stop_reason == ev.END_TURN
+
+
+def test_an_advisor_that_fails_never_fails_the_turn() -> None:
+    session, _ = team_session(advisor="demo")
+    say(session, use("consult_advisor", question="[\u005bdemo: fail=400xall]]").replace("[[demo", "[\\u005bdemo"))
+    settle(session)
+    (result,) = entries(session, ev.OPS_TEAM_RESULT)
+    assert result.payload["is_error"] and texts(result).startswith("The advisor could not be reached")
+    assert session.stop_reason == ev.END_TURN

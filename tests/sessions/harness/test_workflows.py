@@ -87,7 +87,7 @@ def test_many_agents_are_started_a_few_at_a_time_and_each_once() -> None:
 
 def test_an_agent_that_fails_is_a_result_and_a_plan_may_stop_on_it() -> None:
     session, _ = team_session()
-    failing = {"prompt": "[[{{item}}", "items": ["demo: fail=400xall]]"]}
+    failing: dict[str, Any] = {"prompt": "[[{{item}}", "items": ["demo: fail=400xall]]"]}
     run_plan(session, phase("a", **failing), phase("b", "say `went on`"))
     settle(session)
     assert results(session)[-1] == "went on"

@@ -17,6 +17,7 @@ from contract import ids
 from sessions import consumers, hub, nudges, presence, render, streams
 from sessions import events as ev
 from sessions.events import Draft
+from sessions.routing import websocket_urlpatterns
 from tests.sessions.live.world import World, aside, delta, eventually, make_world, run, start
 
 if TYPE_CHECKING:
@@ -107,6 +108,50 @@ def closing_code(path: str, person: Person | None) -> int:
 def test_a_stranger_is_told_to_sign_in(world: World) -> None:
     assert closing_code(session_path(world), None) == 4401
     assert closing_code("/ws/inbox/", None) == 4401
+
+
+def test_no_socket_of_the_installation_opens_for_a_stranger(world: World) -> None:
+    """Every path of the routing table, so that a new socket can't be forgotten here."""
+    for pattern in websocket_urlpatterns:
+        path = "/" + str(pattern.pattern).replace("<str:session_id>", world.id)
+        assert "<" not in path, f"say here what stands for the parameters of {path}"
+        assert closing_code(path, None) == 4401
+
+
+def test_a_call_that_waits_appears_and_its_answer_too(world: World, alice: Person) -> None:
+    async def work() -> tuple[str, str]:
+        communicator = socket("/ws/approvals/", alice)
+        await opened(communicator)
+        first = await next_frame(communicator)
+        assert "waiting-count" in first["content"]
+        call = Draft(
+            ev.TOOL_USE,
+            {"name": "bash", "input": {"command": "make live"}, "evaluated_permission": "ask"},
+        )
+        (event,) = await aside(lambda: world.append(call))
+        asked = await next_frame(communicator)
+        said = Draft(ev.USER_TOOL_CONFIRMATION, {"tool_use_id": event.pk, "result": "deny"}, private={"by": "ben"})
+        await aside(lambda: world.append(said))
+        answered = await next_frame(communicator)
+        await communicator.disconnect()
+        return asked["content"], answered["content"]
+
+    asked, answered = run(work)
+    assert "approval waiting" in asked
+    assert "Rejected by ben" in answered
+
+
+def test_whoever_is_removed_loses_the_socket_though_nothing_happens_in_the_session(world: World, alice: Person) -> None:
+    async def work() -> int:
+        communicator = socket(session_path(world), alice)
+        await opened(communicator)
+        await asyncio.sleep(0)
+        await aside(alice.membership.delete)
+        await eventually(lambda: True)
+        hub.current()._tell_watchers(nudges.person(alice.user.pk))  # as the nudge does, where Redis carries it
+        return await close_code(communicator)
+
+    assert run(work) == 4401
 
 
 def test_an_outsider_and_a_wrong_id_are_refused_alike(world: World, alice: Person) -> None:

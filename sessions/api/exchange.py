@@ -1,0 +1,40 @@
+"""``/v1/x/workspace``: the caller's workspace out, or another one's archive in (only here)."""
+
+import tempfile
+from typing import Any
+
+from django.http import FileResponse
+from ninja import Body, File, Form, Router
+from ninja.files import UploadedFile
+from pydantic import BaseModel, ConfigDict
+
+from agents.models import Workspace
+from contract.http import Request
+from contract.roles import Permission
+from contract.secret import Secret
+from sessions.exchange import archive
+
+router = Router(tags=["Workspace"])
+
+
+class ExportBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    passphrase: str
+
+
+@router.post("/export", operation_id="x.workspace.export")
+def export(request: Request, body: Body[ExportBody]) -> FileResponse:
+    """A zip that the passphrase signs. It holds no secrets, but everything that was ever said."""
+    request.acting.require(Permission.ADMINISTER)
+    workspace = Workspace.objects.get(pk=request.acting.workspace_id)
+    target = tempfile.TemporaryFile()  # noqa: SIM115  the response closes it
+    archive.export(workspace, target, Secret(body.passphrase))
+    target.seek(0)
+    return FileResponse(target, as_attachment=True, filename="workspace.zip", content_type="application/zip")
+
+
+@router.post("/import", response=dict[str, Any], operation_id="x.workspace.import")
+def restore(request: Request, archive_file: File[UploadedFile], passphrase: Form[str]) -> dict[str, Any]:
+    """Bring an archive into the caller's workspace; how many rows of each kind."""
+    source: Any = archive_file
+    return {"imported": archive.restore(source.file, Secret(passphrase), request.acting)}

@@ -1,0 +1,1 @@
+"""Leaving as easily as coming: a workspace as one signed archive."""

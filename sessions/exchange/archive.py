@@ -1,0 +1,215 @@
+"""The archive: a zip of JSON lines and blobs with a manifest that is signed by a passphrase.
+
+``manifest.json`` names every other entry with its size and SHA-256, and ``signature`` is the HMAC-SHA256 of the
+manifest's bytes under a key made of the passphrase by scrypt. Nothing of an archive is used before it was checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import zipfile
+from typing import IO, TYPE_CHECKING, Any
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from agents.models import Workspace
+from contract import audit, blobs
+from contract.errors import Conflict, InvalidRequest
+from contract.roles import Permission
+from contract.times import timestamp
+from sessions import log
+from sessions.exchange import rows
+from sessions.models import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contract.acting import Acting
+    from contract.secret import Secret
+
+FORMAT = 1
+MANIFEST, SIGNATURE = "manifest.json", "signature"
+MAX_ENTRIES = 200_000
+MAX_TOTAL = 64 * 1024**3
+MAX_BLOB = 8 * 1024**3
+MAX_LINE = 64 * 1024**2
+MAX_MANIFEST = 64 * 1024**2
+MIN_PASSPHRASE = 12
+BATCH = 500
+SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
+BROKEN = "The archive is broken or no archive of a workspace"
+
+
+def _key(passphrase: Secret, salt: bytes) -> bytes:
+    return hashlib.scrypt(passphrase.reveal().encode(), salt=salt, **SCRYPT)
+
+
+def _check_passphrase(passphrase: Secret) -> None:
+    if len(passphrase.reveal()) < MIN_PASSPHRASE:
+        raise InvalidRequest(f"passphrase: must be at least {MIN_PASSPHRASE} characters long; it signs the archive")
+
+
+def export(workspace: Workspace, target: IO[bytes], passphrase: Secret) -> dict[str, int]:
+    """Write a workspace into ``target``; how many rows of each kind. One moment of the database, whatever goes on."""
+    _check_passphrase(passphrase)
+    counts: dict[str, int] = {}
+    entries: dict[str, dict[str, Any]] = {}
+    digests: set[str] = set()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive, transaction.atomic():
+        if not connection.savepoint_ids:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        for part in rows.PARTS:
+            name = f"rows/{part.name}.jsonl"
+            counts[part.name], entries[name] = _write_rows(archive, name, part, workspace, digests)
+        for digest in sorted(digests):
+            if blobs.exists(digest):
+                entries[f"blobs/{digest}"] = _write_blob(archive, digest)
+        _sign(archive, workspace, entries, passphrase)
+    return counts
+
+
+def _write_rows(
+    archive: zipfile.ZipFile, name: str, part: rows.Part, workspace: Workspace, digests: set[str]
+) -> tuple[int, dict[str, Any]]:
+    hasher, size, count = hashlib.sha256(), 0, 0
+    with archive.open(name, "w", force_zip64=True) as entry:
+        for row in rows.read(part, workspace):
+            line = json.dumps(rows.dump(part, row), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+            entry.write(line)
+            hasher.update(line)
+            size, count = size + len(line), count + 1
+            digests.update(filter(None, (getattr(row, column) for column in part.blobs)))
+    return count, {"size": size, "sha256": hasher.hexdigest()}
+
+
+def _write_blob(archive: zipfile.ZipFile, digest: str) -> dict[str, Any]:
+    info = zipfile.ZipInfo(f"blobs/{digest}")
+    size = 0
+    with blobs.open(digest) as source, archive.open(info, "w", force_zip64=True) as entry:
+        while chunk := source.read(1024 * 1024):
+            entry.write(chunk)
+            size += len(chunk)
+    return {"size": size, "sha256": digest}
+
+
+def _sign(
+    archive: zipfile.ZipFile, workspace: Workspace, entries: dict[str, dict[str, Any]], passphrase: Secret
+) -> None:
+    salt = os.urandom(16)
+    manifest = json.dumps(
+        {
+            "format": FORMAT,
+            "workspace": workspace.name,
+            "created_at": timestamp(timezone.now()),
+            "salt": salt.hex(),
+            "entries": entries,
+        }
+    ).encode()
+    archive.writestr(MANIFEST, manifest)
+    archive.writestr(SIGNATURE, hmac.new(_key(passphrase, salt), manifest, hashlib.sha256).hexdigest())
+
+
+def restore(source: IO[bytes], passphrase: Secret, acting: Acting) -> dict[str, int]:
+    """Bring an archive's rows and blobs into the caller's workspace; all or nothing, and only after it was checked.
+
+    Raises ``InvalidRequest`` with what is wrong with the archive, ``Conflict`` if something of it is here already.
+    """
+    acting.require(Permission.ADMINISTER)
+    workspace = Workspace.objects.get(pk=acting.workspace_id)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            entries = _checked(archive, passphrase)
+            _store_blobs(archive, entries)
+            with transaction.atomic():
+                counts = {part.name: _restore_rows(archive, entries, part, workspace) for part in rows.PARTS}
+                connection.check_constraints()
+                audit.record(acting, "workspace.restored", "agents.Workspace", workspace.pk, after=counts)
+            return counts
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{BROKEN} ({type(error).__name__}).") from None
+    except IntegrityError:
+        raise Conflict(
+            "Something of this archive is here already, or a part of it is missing; nothing was imported."
+        ) from None
+
+
+def _checked(archive: zipfile.ZipFile, passphrase: Secret) -> dict[str, dict[str, Any]]:
+    """The manifest's entries, once signature and sizes are found right."""
+    infos = archive.infolist()
+    if len(infos) > MAX_ENTRIES or sum(info.file_size for info in infos) > MAX_TOTAL:
+        raise InvalidRequest("The archive is larger than an archive of a workspace may be.")
+    names = [info.filename for info in infos]
+    if len(set(names)) != len(names) or not {MANIFEST, SIGNATURE} <= set(names):
+        raise InvalidRequest(f"{BROKEN} (its manifest or signature is missing).")
+    if archive.getinfo(MANIFEST).file_size > MAX_MANIFEST or archive.getinfo(SIGNATURE).file_size > 1024:
+        raise InvalidRequest(f"{BROKEN} (its manifest is too large).")
+    raw = archive.read(MANIFEST)
+    try:
+        manifest = json.loads(raw)
+        salt, entries = bytes.fromhex(manifest["salt"]), dict(manifest["entries"])
+        known = manifest["format"] == FORMAT
+    except (ValueError, KeyError, TypeError):
+        raise InvalidRequest(f"{BROKEN} (its manifest can't be read).") from None
+    expected = hmac.new(_key(passphrase, salt), raw, hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), archive.read(SIGNATURE)):
+        raise InvalidRequest("The archive's signature is wrong: it was changed, or the passphrase is another one.")
+    if not known:
+        raise InvalidRequest(f"The archive has a format that this version doesn't know; it knows {FORMAT}.")
+    if {MANIFEST, SIGNATURE, *entries} != set(names):
+        raise InvalidRequest("The archive holds something that its manifest doesn't name, or lacks something it names.")
+    return entries
+
+
+def _lines(archive: zipfile.ZipFile, name: str, expected: dict[str, Any]) -> Iterator[bytes]:
+    """The lines of an entry; an error at its end if it isn't what was signed."""
+    hasher = hashlib.sha256()
+    with archive.open(name) as entry:
+        while line := entry.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                raise InvalidRequest(f"{BROKEN} (a row of {name} is too long).")
+            hasher.update(line)
+            yield line
+    if hasher.hexdigest() != expected["sha256"]:
+        raise InvalidRequest(f"{BROKEN} ({name} isn't what was signed).")
+
+
+def _store_blobs(archive: zipfile.ZipFile, entries: dict[str, dict[str, Any]]) -> None:
+    for name, expected in entries.items():
+        if name.startswith("blobs/"):
+            with archive.open(name) as entry:
+                digest, _ = blobs.put(entry, MAX_BLOB)
+            if digest != expected["sha256"] or name != f"blobs/{digest}":
+                raise InvalidRequest(f"{BROKEN} (a file of it isn't what was signed).")
+
+
+def _restore_rows(
+    archive: zipfile.ZipFile, entries: dict[str, dict[str, Any]], part: rows.Part, workspace: Workspace
+) -> int:
+    name = f"rows/{part.name}.jsonl"
+    if name not in entries:
+        raise InvalidRequest(f"{BROKEN} ({name} is missing).")
+    made: list[Any] = []
+    count = 0
+    for line in _lines(archive, name, entries[name]):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            raise InvalidRequest(f"{BROKEN} (a row of {name} can't be read).") from None
+        made.append(rows.load(part, found, workspace))
+        if len(made) == BATCH:
+            count += _insert(part, made)
+            made = []
+    return count + (_insert(part, made) if made else 0)
+
+
+def _insert(part: rows.Part, made: list[Any]) -> int:
+    if part.model is Event:
+        log.restore(made)
+    else:
+        part.model._base_manager.bulk_create(made)
+    return len(made)

@@ -1,0 +1,205 @@
+"""A workspace as one signed archive: out, everything gone, in again; and archives that are refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
+
+from agents.models import Workspace
+from contract.errors import Conflict, InvalidRequest
+from contract.secret import Secret
+from credentials.actions import issue_api_key
+from sessions import events as ev
+from sessions import log
+from sessions.events import Draft
+from sessions.exchange import archive, rows
+from sessions.models import Deployment, Session, Thread
+from sessions.verify import verify
+from tests.api.conftest import Caller, caller
+from tests.api.multipart import Piece, multipart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PASSPHRASE = Secret("correct horse battery")
+HELLO = {"type": "user.message", "content": [{"type": "text", "text": "hello"}]}
+
+
+@pytest.fixture
+def full(alice: Caller, session: dict[str, Any], vault: str) -> dict[str, Any]:
+    """A workspace with a bit of everything, and what the API says of it."""
+    auth = {"type": "static_bearer", "token": "very-secret-token", "mcp_server_url": "https://mcp.example"}
+    alice.post(f"/vaults/{vault}/credentials", {"display_name": "C", "auth": auth})
+    store = alice.post("/memory_stores", {"name": "Notes"})["id"]
+    alice.post(f"/memory_stores/{store}/memories", {"path": "/a.md", "content": "remember"})
+    body, kind = multipart([Piece("file", b"all is well", "report.txt")])
+    Client().generic("POST", "/v1/files", body, content_type=kind, headers={"authorization": f"Bearer {alice.key}"})
+    events = [HELLO]
+    made = {"name": "Nightly", "agent": session["agent"]["id"], "environment_id": session["environment_id"]}
+    schedule = {"type": "cron", "expression": "0 3 * * *", "timezone": "UTC"}
+    alice.post("/deployments", {**made, "initial_events": events, "schedule": schedule})
+    alice.post(f"/sessions/{session['id']}/events", {"events": events})
+    thread = Thread.objects.get(session_id=session["id"])
+    about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name, "stop_details": None}
+    said = {"content": [{"type": "text", "text": "done"}]}
+    idle = Draft(ev.THREAD_IDLE, {**about, "stop_reason": ev.END_TURN})
+    log.append(session["id"], thread.pk, [Draft(ev.AGENT_MESSAGE, said), idle])
+    return {path: alice.get(path) for path in paths(session["id"], store, vault)}
+
+
+def paths(session: str, store: str, vault: str) -> list[str]:
+    return [
+        "/agents", "/environments", "/files", "/memory_stores", f"/memory_stores/{store}/memories?view=full", "/vaults",
+        f"/sessions/{session}", f"/sessions/{session}/events", f"/sessions/{session}/threads", "/deployment_runs",
+    ]  # fmt: skip
+
+
+def exported(acting: Caller) -> bytes:
+    target = io.BytesIO()
+    archive.export(Workspace.objects.get(pk=acting.acting.workspace_id), target, PASSPHRASE)
+    return target.getvalue()
+
+
+def wipe() -> None:
+    with connection.cursor() as cursor:
+        tables = ", ".join(f'"{part.model._meta.db_table}"' for part in rows.PARTS)
+        cursor.execute(f"TRUNCATE {tables} CASCADE")
+
+
+def elsewhere(name: str = "restored") -> Caller:
+    return caller(name)
+
+
+def test_a_workspace_is_the_same_after_everything_was_wiped_and_goes_on(
+    alice: Caller, session: dict[str, Any], full: dict[str, Any], blob_dir: Path, settings: Any, tmp_path: Path
+) -> None:
+    content = exported(alice)
+    assert b"very-secret-token" not in content
+    wipe()
+    settings.HOLDFAST_BLOB_DIR = tmp_path / "new-blobs"
+    there = elsewhere()
+    counts = archive.restore(io.BytesIO(content), PASSPHRASE, there.acting)
+    assert (counts["Session"], counts["Agent"]) == (1, 1)
+    for path, before in full.items():
+        assert there.get(path) == before, path
+    for file in there.get("/files")["data"]:
+        raw = there.send("GET", f"/files/{file['id']}/content")
+        assert raw.status_code in (200, 400)
+    restored = Session.objects.get(pk=session["id"])
+    assert verify(restored) == []
+    there.post(f"/sessions/{session['id']}/events", {"events": [HELLO]})
+    assert there.get(f"/sessions/{session['id']}")["status"] == "running"
+
+
+def test_a_copy_starts_nothing_by_itself_and_knows_no_secret(alice: Caller, full: dict[str, Any], vault: str) -> None:
+    content = exported(alice)
+    wipe()
+    there = elsewhere()
+    archive.restore(io.BytesIO(content), PASSPHRASE, there.acting)
+    assert Deployment.objects.get().paused_reason == {"type": "manual"}
+    shown = there.get(f"/vaults/{vault}/credentials?include_archived=true")["data"]
+    assert [one["archived_at"] is None for one in shown] == [False]
+
+
+def test_what_is_here_already_is_not_imported_twice(alice: Caller, full: dict[str, Any]) -> None:
+    with pytest.raises(Conflict, match="here already"):
+        archive.restore(io.BytesIO(exported(alice)), PASSPHRASE, elsewhere().acting)
+    assert Session.objects.count() == 1
+
+
+def repacked(content: bytes, change: Callable[[dict[str, bytes]], None]) -> io.BytesIO:
+    with zipfile.ZipFile(io.BytesIO(content)) as old:
+        entries = {name: old.read(name) for name in old.namelist()}
+    change(entries)
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as new:
+        for name, data in entries.items():
+            new.writestr(name, data)
+    target.seek(0)
+    return target
+
+
+def renamed(entries: dict[str, bytes]) -> None:
+    entries["rows/Agent.jsonl"] = entries["rows/Agent.jsonl"].replace(b"Coder", b"Other")
+
+
+def added(entries: dict[str, bytes]) -> None:
+    entries["rows/User.jsonl"] = b"{}\n"
+
+
+def resigned(entries: dict[str, bytes]) -> None:
+    manifest = json.loads(entries["manifest.json"])
+    manifest["workspace"] = "Forged"
+    entries["manifest.json"] = json.dumps(manifest).encode()
+
+
+def unsigned(entries: dict[str, bytes]) -> None:
+    del entries["signature"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (renamed, "isn't what was signed"),
+        (added, "its manifest doesn't name"),
+        (resigned, "signature is wrong"),
+        (unsigned, "signature is missing"),
+    ],
+)
+def test_a_changed_archive_is_refused_and_leaves_nothing(
+    alice: Caller, full: dict[str, Any], change: Callable[[dict[str, bytes]], None], said: str
+) -> None:
+    content = exported(alice)
+    wipe()
+    with pytest.raises(InvalidRequest, match=said):
+        archive.restore(repacked(content, change), PASSPHRASE, elsewhere().acting)
+    assert Session.objects.count() == 0
+
+
+def test_a_broken_a_foreign_and_a_huge_archive_are_refused(
+    alice: Caller, full: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = exported(alice)
+    there = elsewhere().acting
+    for bad in (b"", b"no zip at all", content[: len(content) // 2]):
+        with pytest.raises(InvalidRequest, match="broken or no archive"):
+            archive.restore(io.BytesIO(bad), PASSPHRASE, there)
+    with pytest.raises(InvalidRequest, match="the passphrase is another one"):
+        archive.restore(io.BytesIO(content), Secret("another passphrase"), there)
+    monkeypatch.setattr(archive, "MAX_TOTAL", 100)
+    with pytest.raises(InvalidRequest, match="larger than"):
+        archive.restore(io.BytesIO(content), PASSPHRASE, there)
+
+
+def test_the_commands_and_the_api_do_the_same(
+    alice: Caller, full: dict[str, Any], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("ARCHIVE_PASSPHRASE", PASSPHRASE.reveal())
+    path = tmp_path / "ours.zip"
+    call_command("export_workspace", "alice", str(path))
+    with pytest.raises(CommandError, match="can't be written"):
+        call_command("export_workspace", "alice", str(path))
+    sent = alice.send("POST", "/x/workspace/export", {"passphrase": PASSPHRASE.reveal()})
+    assert sent.status_code == 200
+    content = b"".join(sent.streaming_content)
+    assert alice.refused("POST", "/x/workspace/export", {"passphrase": "short"}).status == 400
+    wipe()
+    call_command("import_workspace", str(path), "Again")
+    key, plain = issue_api_key(workspace=Workspace.objects.get(name="Again"), name="k", role="admin", created_by=None)
+    again = Caller(plain, alice.acting)
+    assert again.get("/agents") == full["/agents"]
+    wipe()
+    body, kind = multipart([Piece("passphrase", PASSPHRASE.reveal()), Piece("archive_file", content, "a.zip")])
+    headers = {"authorization": f"Bearer {elsewhere().key}"}
+    answer = Client().generic("POST", "/v1/x/workspace/import", body, content_type=kind, headers=headers)
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["imported"]["Session"] == 1
+    assert key.pk
