@@ -84,7 +84,7 @@ class SandboxHand:
         if self.is_open:
             self._bring_in()
             return []
-        seen = self._turn.state.sandbox_opened
+        seen, began = self._turn.state.sandbox_opened, time.monotonic()
         first = not seen and self._alone()
         session = Session.objects.select_related("environment").get(pk=self._session_id)
         if session.sandbox_config is None:
@@ -114,8 +114,8 @@ class SandboxHand:
         self.is_open = True
         if seen:
             return [*self._told(opened), *problems]
-        mark = Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})
-        return [mark, *installed, *problems]
+        mark = {"origin": opened.origin, "layers": list(opened.layers), "duration_ms": _since(began)}
+        return [Draft(ev.OPS_SANDBOX_OPENED, mark), *installed, *problems]
 
     def _alone(self) -> bool:
         """Whether no other thread of the session can ever have used its sandbox."""
@@ -285,3 +285,8 @@ def _uploads(session: Session) -> list[Upload]:
         for row in rows
         if row.file is not None
     ]
+
+
+def _since(began: float) -> float:
+    """Milliseconds since a reading of the monotonic clock."""
+    return round((time.monotonic() - began) * 1000, 3)
