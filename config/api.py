@@ -28,6 +28,7 @@ from sessions.api.dreams import router as dreams
 from sessions.api.events import router as events
 from sessions.api.exchange import router as exchange
 from sessions.api.files import router as files
+from sessions.api.forks import router as forks
 from sessions.api.limits import router as limits
 from sessions.api.permissions import router as permissions
 from sessions.api.resources import router as resources
@@ -86,6 +87,7 @@ api.add_router("/x", limits)
 
 api.add_router("/x/audit", audit)
 api.add_router("/x/permissions", permissions)
+api.add_router("/x", forks)
 api.add_router("/x/approvals", approvals)
 api.add_router("/x/credentials", credential_uses)
 
