@@ -21,12 +21,14 @@ from credentials.api.audit import router as audit
 from credentials.api.vaults import router as vaults
 from sessions import sse
 from sessions.api.approvals import router as approvals
+from sessions.api.credential_uses import router as credential_uses
 from sessions.api.deployments import router as deployments
 from sessions.api.deployments import runs as deployment_runs
 from sessions.api.dreams import router as dreams
 from sessions.api.events import router as events
 from sessions.api.exchange import router as exchange
 from sessions.api.files import router as files
+from sessions.api.forks import router as forks
 from sessions.api.limits import router as limits
 from sessions.api.permissions import router as permissions
 from sessions.api.resources import router as resources
@@ -85,7 +87,9 @@ api.add_router("/x", limits)
 
 api.add_router("/x/audit", audit)
 api.add_router("/x/permissions", permissions)
+api.add_router("/x", forks)
 api.add_router("/x/approvals", approvals)
+api.add_router("/x/credentials", credential_uses)
 
 
 async def api_key_async(request: HttpRequest) -> Any:

@@ -55,6 +55,7 @@ class Egress:
     networks: tuple[str, ...]  # not public, but sandboxes may reach them
     package_hosts: tuple[str, ...]  # besides those this machine's package managers are configured with
     plain_credentials: bool  # secrets may go over plain http
+    git_hosts: tuple[str, ...]  # where sessions' repositories may be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class Holdfast:
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
-    git_hosts: tuple[str, ...]  # where sessions' repositories may be
+    seal_snapshots: bool  # workspaces between turns, under the key ring
     time_zone: str
     mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
@@ -170,7 +171,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
-        git_hosts=_git_hosts(reader),
+        seal_snapshots=reader.flag("SEAL_SNAPSHOTS"),
         time_zone=reader.text("TIME_ZONE", "UTC"),
         mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
@@ -231,6 +232,7 @@ def _egress(reader: Reader, run: Path) -> Egress:
         networks=_networks(reader, "EGRESS_ALLOW_NETWORKS"),
         package_hosts=hosts,
         plain_credentials=reader.flag("EGRESS_PLAIN_CREDENTIALS"),
+        git_hosts=_git_hosts(reader),
     )
 
 

@@ -36,9 +36,7 @@ def seal(secret: Secret, owner: str) -> bytes:
 def unseal(sealed: bytes, owner: str) -> Secret:
     """Open what ``seal`` made for ``owner``. Raises ``CannotOpen`` with a sentence for the operator."""
     name, body = _split(bytes(sealed))
-    key = _ring().get(name)
-    if key is None:
-        raise CannotOpen(f"The key {name!r} is not in HOLDFAST_KEYS; add it back to read what it sealed.")
+    key = key_bytes(name)
     try:
         plain = AESGCM(key).decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], owner.encode())
     except InvalidTag as error:
@@ -49,6 +47,14 @@ def unseal(sealed: bytes, owner: str) -> Secret:
 def current_key() -> str:
     """The name of the key that seals."""
     return next(iter(_ring()))
+
+
+def key_bytes(name: str) -> bytes:
+    """A key of the ring. Raises ``CannotOpen``."""
+    key = _ring().get(name)
+    if key is None:
+        raise CannotOpen(f"The key {name!r} is not in HOLDFAST_KEYS; add it back to read what it sealed.")
+    return key
 
 
 def key_name(sealed: bytes) -> str:

@@ -17,10 +17,17 @@ MASK = "[secret]"
 
 def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
     """``text`` without the secrets, also where they stand in JSON, in a URL or in base64."""
+    return counted(text, secrets)[0]
+
+
+def counted(text: str, secrets: Iterable[Secret]) -> tuple[str, int]:
+    """``text`` scrubbed, and how many values were taken out."""
     forms = {form for secret in secrets for form in _forms(secret.reveal())}
+    count = 0
     for form in sorted(forms, key=len, reverse=True):
+        count += text.count(form)
         text = text.replace(form, MASK)
-    return text
+    return text, count
 
 
 def excerpt(text: str, secrets: Iterable[Secret], limit: int, *, cut: bool) -> tuple[str, bool]:

@@ -65,6 +65,8 @@ OPS_PREFIX = "ops."
 OPS_PROCESSED = "ops.event_processed"
 OPS_SANDBOX_OPENED = "ops.sandbox_opened"
 OPS_SNAPSHOT = "ops.sandbox_snapshot"
+OPS_FORKED = "ops.forked"
+OPS_IMPORTED = "ops.imported"
 OPS_TOOLS_LEFT_OUT = "ops.tools_left_out"
 OPS_TAKEN_OVER = "ops.taken_over"
 OPS_OUTSIDE_STARTED = "ops.environment_worker_started"  # a worker of a self_hosted environment
@@ -133,7 +135,8 @@ class Draft:
     """An event that is to be appended.
 
     ``processed`` false leaves ``processed_at`` null: the event waits in its thread's queue.
-    ``private`` never leaves the server. ``id`` is given when others already refer to it.
+    ``private`` never leaves the server. ``id`` is given when others already refer to it. ``at`` is when it
+    really happened, for events taken over from elsewhere; else the append's own moment holds.
     """
 
     type: str
@@ -142,6 +145,7 @@ class Draft:
     processed: bool = True
     id: str | None = None
     on_session: bool = True
+    at: datetime | None = None
 
 
 def result_draft(

@@ -16,7 +16,8 @@ from agents.models import SkillVersion
 from contract import audit, blobs
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions.models import File, Session
+from sessions import events as ev
+from sessions.models import Event, File, Session
 
 if TYPE_CHECKING:
     from contract.acting import Acting
@@ -171,7 +172,8 @@ def collect_garbage(older_than: timedelta = GARBAGE_AGE) -> int:
 
 def _is_named_elsewhere(digest: str) -> bool:
     snapshots, skills = Session.objects.filter(snapshot=digest), SkillVersion.objects.filter(digest=digest)
-    return snapshots.exists() or skills.exists()
+    earlier = Event.objects.filter(type=ev.OPS_SNAPSHOT, payload__digest=digest)  # a fork may begin at one
+    return snapshots.exists() or skills.exists() or earlier.exists()
 
 
 def _mime_type(sent: str | None, filename: str) -> str:

@@ -249,8 +249,8 @@ def _take(ledger: _Ledger, session_id: str, thread_id: str, draft: Draft) -> Eve
         on_session=draft.on_session,
         payload=dict(draft.payload),
         private=dict(draft.private) if draft.private is not None else None,
-        created_at=ledger.now,
-        processed_at=ledger.now if draft.processed else None,
+        created_at=draft.at or ledger.now,
+        processed_at=(draft.at or ledger.now) if draft.processed else None,
     )
     event.prior = prior
     return event

@@ -14,8 +14,8 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from sessions import caps, inspection, overview, window
 from sessions import events as ev
-from sessions import overview, window
 from sessions.projections import transcript
 from sessions.projections.columns import Usage
 
@@ -105,13 +105,13 @@ def partial(target: str, swap: str, content: SafeString) -> SafeString:
     return format_html('<hx-partial hx-target="{}" hx-swap="{}">{}</hx-partial>', target, swap, content)
 
 
-def row_html(row: Row) -> SafeString:
-    return _template("sessions/parts/row.html", {"row": row})
+def row_html(row: Row, *, chosen: bool = False) -> SafeString:
+    return _template("sessions/parts/row.html", {"row": row, "chosen": chosen})
 
 
-def rows_html(rows: list[Row]) -> SafeString:
-    """The inside of ``#log``."""
-    return format_html_join("", "{}", ((row_html(row),) for row in rows))
+def rows_html(rows: list[Row], chosen: str = "") -> SafeString:
+    """The inside of ``#log``; the row with the id ``chosen`` is marked."""
+    return format_html_join("", "{}", ((row_html(row, chosen=row.id == chosen),) for row in rows))
 
 
 def state_html(session: Session) -> SafeString:
@@ -143,16 +143,27 @@ def closed_html(session: Session) -> SafeString:
 
 
 def numbers(session: Session) -> dict[str, Any]:
-    """Time, tokens and money of a session. ``since`` is set while it runs, so that a script can count on."""
+    """Time, tokens and money of a session. ``since`` is set while it runs, so that a script can count on.
+
+    ``elapsed`` and ``waiting`` are as of the last change; scripts count on from there too, unless it is ``over``.
+    """
     used = Usage.load(session.usage or {})
     since: datetime | None = session.running_since
+    until = since or session.ended_at or session.updated_at
+    elapsed = max(0.0, (until - session.created_at).total_seconds())
+    limit = inspection.limit_of(caps.overview(session)) if session.cost_known else None
     return {
         "session": session,
+        "over": session.status == "terminated" or session.archived_at is not None,
+        "elapsed": elapsed,
+        "waiting": max(0.0, elapsed - session.active_seconds),
         "seconds": session.active_seconds,
         "since": since,
         "tokens_in": used.input_tokens + used.cache_read_input_tokens + used.cache_creation_5m + used.cache_creation_1h,
         "tokens_out": used.output_tokens,
         "used": used,
+        "limit": limit,
+        "share": min(100, round(session.cost / limit * 100)) if limit else 100,
     }
 
 

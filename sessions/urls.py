@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from sessions.views import act, approvals, lists, palette, schedules, show, webhooks, workers
+from sessions.views import (
+    act,
+    approvals,
+    credentials,
+    forks,
+    inspect,
+    lists,
+    palette,
+    schedules,
+    show,
+    webhooks,
+    workers,
+)
 
 app_name = "sessions"
 urlpatterns = [
@@ -15,8 +27,21 @@ urlpatterns = [
     path("help/palette/", palette.palette, name="palette"),
     path("sessions/", lists.session_list, name="list"),
     path("sessions/new/", act.new, name="new"),
+    path("sessions/import/", forks.take_in, name="import"),
+    path("replay/", forks.replay, name="replay"),
     path("sessions/<str:session_id>/", show.session, name="session"),
     path("sessions/<str:session_id>/events/", show.events, name="events"),
+    path("sessions/<str:session_id>/events/<int:seq>/", inspect.event, name="event"),
+    path("sessions/<str:session_id>/trace/", inspect.trace, name="trace"),
+    path("sessions/<str:session_id>/inspect/<str:tab>/", inspect.inspect, name="inspect"),
+    path("sessions/<str:session_id>/threads/<str:thread_id>/", inspect.thread, name="thread"),
+    path("sessions/<str:session_id>/changes/", inspect.changes, name="changes"),
+    path("sessions/<str:session_id>/minimap/", inspect.minimap, name="minimap"),
+    path("sessions/<str:session_id>/pulse/", inspect.pulse, name="pulse"),
+    path("sessions/<str:session_id>/limit/", inspect.limit, name="limit"),
+    path("sessions/<str:session_id>/fork/", forks.fork, name="fork"),
+    path("sessions/<str:session_id>/compare/<str:other_id>/", forks.compare, name="compare"),
+    path("sessions/<str:session_id>/export/", forks.export, name="export"),
     path("sessions/<str:session_id>/files/", show.session_files, name="files"),
     path("sessions/<str:session_id>/files/<str:file_id>/", show.download, name="download"),
     path("sessions/<str:session_id>/send/", act.send, name="send"),
@@ -30,6 +55,10 @@ urlpatterns = [
     path("schedules/<str:deployment_id>/run/", schedules.schedule_run, name="schedule_run"),
     path("schedules/<str:deployment_id>/pause/", schedules.schedule_pause, name="schedule_pause"),
     path("schedules/<str:deployment_id>/archive/", schedules.schedule_archive, name="schedule_archive"),
+    path("credentials/<str:credential_id>/", credentials.credential, name="credential"),
+    path("credentials/<str:credential_id>/edit/", credentials.credential_edit, name="credential_edit"),
+    path("credentials/<str:credential_id>/revoke/", credentials.credential_revoke, name="credential_revoke"),
+    path("vaults/<str:vault_id>/new/", credentials.credential_new, name="credential_new"),
     path("environments/<str:environment_id>/workers/", workers.workers, name="workers"),
     path("environments/<str:environment_id>/workers/keys/", workers.worker_key, name="worker_key"),
     path("environments/<str:environment_id>/workers/revoke/", workers.worker_key_revoke, name="worker_key_revoke"),

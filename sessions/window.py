@@ -6,7 +6,7 @@ for a person, are fetched besides, so that no answer hangs in the air and nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -37,15 +37,17 @@ class Window:
     first: int
     last: int
     total: int
+    chosen: str = ""  # id of the row that shows the event asked for
 
     @property
     def has_earlier(self) -> bool:
         return self.first > 1
 
 
-def window(session: Session, *, before: int | None = None) -> Window:
-    """The last ``EVENTS`` events of the session's transcript, or those before ``before``."""
-    shown = Event.objects.filter(session=session, on_session=True, seq__lte=session.last_seq)
+def window(session: Session, *, before: int | None = None, thread_id: str | None = None) -> Window:
+    """The last ``EVENTS`` events of the session's transcript (or of one thread's own), or those before ``before``."""
+    shown = Event.objects.filter(session=session, seq__lte=session.last_seq)
+    shown = shown.filter(thread_id=thread_id) if thread_id else shown.filter(on_session=True)
     if before is not None:
         shown = shown.filter(seq__lt=before)
     entries = list(reversed(shown.defer("private").order_by("-seq")[:EVENTS]))
@@ -54,6 +56,21 @@ def window(session: Session, *, before: int | None = None) -> Window:
     rows = transcript.rows(sorted([*entries, *_besides(session, entries)], key=lambda entry: entry.seq))
     first = 1 if len(entries) < EVENTS else entries[0].seq
     return Window(rows, first, entries[-1].seq, session.last_seq)
+
+
+def around(session: Session, event: Event) -> Window:
+    """The window in the middle of which ``event`` stands: the latest one if that holds it."""
+    ahead = event.seq + EVENTS // 2
+    shown = window(session, before=ahead if ahead <= session.last_seq else None)
+    return replace(shown, chosen=answered_call(event) or event.id)
+
+
+def find_event(session: Session, reference: str) -> Event | None:
+    """An event of the session by its number or its id."""
+    rows = Event.objects.filter(session=session, seq__lte=session.last_seq)
+    if reference.isascii() and reference.isdigit() and len(reference) <= 18:
+        return rows.filter(seq=int(reference)).first()
+    return rows.filter(pk=reference).first() if reference.isascii() and "\x00" not in reference else None
 
 
 def call_row(event: Event) -> Row | None:
@@ -67,6 +84,16 @@ def call_row(event: Event) -> Row | None:
     between = Q(session_id=event.session_id, seq__gt=call.seq, seq__lt=event.seq)
     answers = Event.objects.filter(between & _answers_of([call_id])).defer("private").order_by("seq")
     return transcript.rows([call, *answers, event])[0]
+
+
+def whole_row(event: Event) -> Row | None:
+    """The row that shows ``event``: a call's with every answer it has got, whichever of them ``event`` is."""
+    call_id = event.id if event.type in ev.CALLS else answered_call(event)
+    if call_id is None:
+        return transcript.row_of(event)
+    wanted = Q(pk=call_id) | _answers_of([call_id])
+    entries = Event.objects.filter(wanted, session_id=event.session_id).defer("private").order_by("seq")
+    return next(iter(transcript.rows(entries)), None)
 
 
 def current_action(session: Session) -> Action | None:

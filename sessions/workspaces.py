@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import TYPE_CHECKING
+
+from django.conf import settings
 
 from agents.sandboxes.base import SandboxLost, SandboxUnavailable
 from contract import blobs
+from credentials import sealed_streams
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import log
@@ -15,6 +19,9 @@ from sessions.harness.hands.network import Network
 from sessions.harness.hands.sandbox import backend
 from sessions.models import Session, Thread
 from sessions.outputs import Chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +40,7 @@ def keep(session_id: str) -> str | None:
     thread = Thread.objects.only("id", "agent_name").get(session_id=session_id, parent=None)
     _tell_of_requests(session_id, thread, asked_at)
     try:
-        digest, size = blobs.put(Chunks(backend().snapshot(session_id)), MAX_SNAPSHOT_BYTES)
+        digest, size = blobs.put(Chunks(_kept_form(backend().snapshot(session_id))), MAX_SNAPSHOT_BYTES)
     except (SandboxLost, SandboxUnavailable) as error:
         logger.warning("The workspace of session %s was not kept: %s", session_id, error)
         return None
@@ -41,6 +48,11 @@ def keep(session_id: str) -> str | None:
         return digest
     log.append(session_id, thread.id, [Draft(ev.OPS_SNAPSHOT, {"digest": digest, "size": size})])
     return digest
+
+
+def _kept_form(snapshot: Iterator[bytes]) -> Iterator[bytes]:
+    """Sealed under the key ring, if the operator wants that (``SEAL_SNAPSHOTS``)."""
+    return sealed_streams.seal(snapshot) if settings.HOLDFAST_SEAL_SNAPSHOTS else snapshot
 
 
 def _tell_of_requests(session_id: str, thread: Thread, before: float) -> None:

@@ -19,6 +19,9 @@ ALLOWED = {
 }
 # Modules that decide and must be the same on every run: no framework, no client, no clock, no input or output.
 PURE = (
+    "contract/places.py",
+    "contract/plain.py",
+    "contract/shortcuts.py",
     "agents/mcp/content.py",
     "agents/mcp/tools.py",
     "agents/policies.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django import template
@@ -13,9 +13,10 @@ from django.utils.safestring import SafeString
 
 from agents import rules
 from agents.templatetags.holdfast import coloured
+from contract.plain import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 register = template.Library()
 
@@ -38,6 +39,11 @@ class CallView:
 
 def view_of(name: str, given: Mapping[str, Any]) -> CallView:
     """The view of a call. Input that doesn't fit its tool (a model can send anything) falls back to JSON."""
+    view = _viewed(name, given)
+    return replace(view, headline=clean(view.headline))
+
+
+def _viewed(name: str, given: Mapping[str, Any]) -> CallView:
     viewer = VIEWERS.get(name)
     if viewer is not None:
         try:
@@ -107,7 +113,7 @@ def _read(given: Mapping[str, Any]) -> CallView:
 def _search(word: str) -> Callable[[Mapping[str, Any]], CallView]:
     def view(given: Mapping[str, Any]) -> CallView:
         place = f" in {given['path']}" if given.get("path") else ""
-        return CallView("magnifying-glass", f"{word}{place}", format_html("{}", given["pattern"]))
+        return CallView("magnifying-glass", f"{word}{place}", format_html("{}", clean(given["pattern"])))
 
     return view
 
@@ -127,10 +133,12 @@ VIEWERS: dict[str, Callable[[Mapping[str, Any]], CallView]] = {
 }
 
 
-def diff_html(lines: list[str]) -> SafeString:
+@register.filter(name="diff")
+def diff_html(lines: Sequence[str]) -> SafeString:
     """Lines of a diff ("+ ", "- ", "  ", "@@") as escaped spans, one a line."""
     kinds = {"+": "gi", "-": "gd", "@": "gu"}
     shown = [
-        format_html('<span class="{}">{}</span>\n', kinds.get(line[:1], "gc"), line.rstrip("\n")) for line in lines
+        format_html('<span class="{}">{}</span>\n', kinds.get(line[:1], "gc"), clean(line.rstrip("\n")))
+        for line in lines
     ]
     return SafeString("".join(shown))

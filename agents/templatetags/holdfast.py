@@ -19,6 +19,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
 from pygments.util import ClassNotFound
 
+from contract.plain import clean
 from contract.roles import Permission, may
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def markdown(text: str) -> SafeString:
 
 def coloured(text: str, lexer: str = "", filename: str = "") -> SafeString:
     """``text`` as spans with Pygments classes; plain and escaped where no lexer fits or it is long."""
+    text = clean(text)
     if len(text) > COLOURED_CHARACTERS:
         return format_html("{}", text)
     try:
@@ -112,9 +114,11 @@ def compact(number: int) -> str:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """Seconds as "0.8 s", "12 s", "3 m 05 s", "2 h 04 m"."""
+    """Seconds as "43 ms", "0.8 s", "12 s", "3 m 05 s", "2 h 04 m"."""
     if seconds is None:
         return "–"
+    if 0 < seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -180,6 +184,24 @@ def moment(when: datetime) -> SafeString:
     return format_html(
         '<time datetime="{}" data-moment>{} UTC</time>', exact.isoformat(timespec="seconds"), f"{exact:%Y-%m-%d %H:%M}"
     )
+
+
+@register.filter
+def plain(text: str) -> str:
+    """Text from outside as it reads: see ``contract.plain``."""
+    return clean(text)
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """``list_cost`` as words."""
+    return name.replace("_", " ")
+
+
+@register.filter
+def unlocal(value: float) -> str:
+    """A number for an attribute of a drawing: a point, no grouping, no trailing noughts."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 @register.filter

@@ -28,7 +28,11 @@ def export(request: Request, body: Body[ExportBody]) -> FileResponse:
     request.acting.require(Permission.ADMINISTER)
     workspace = Workspace.objects.get(pk=request.acting.workspace_id)
     target = tempfile.TemporaryFile()  # noqa: SIM115  the response closes it
-    archive.export(workspace, target, Secret(body.passphrase))
+    try:
+        archive.export(workspace, target, Secret(body.passphrase))
+    except BaseException:
+        target.close()
+        raise
     target.seek(0)
     return FileResponse(target, as_attachment=True, filename="workspace.zip", content_type="application/zip")
 

@@ -128,7 +128,7 @@ class Effects:
             with spans.model(self.spec, self.model["id"], self.prompt.messages) as told:
                 reply = told(self.provider().stream(self._request(), preview.part, self.should_stop))
             preview.flush()
-            drafts = self._reply(names, reply)
+            drafts = self._reply(names, reply, preview.first_token_ms)
         except ProviderError as error:
             drafts = [failed_request(names.request, error, self._speed)]
         except TurnInterrupted:
@@ -171,10 +171,10 @@ class Effects:
             encoded=self.prompt.encoded,
         )
 
-    def _reply(self, names: Ids, reply: ModelReply) -> list[Draft]:
+    def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Draft]:
         judging = Permissions(self.spec, self.should_stop)
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge, self.spec.outside)
-        return [*builder.drafts(reply, self.cost(reply)), *judging.spent()]
+        return [*builder.drafts(reply, self.cost(reply), first_token_ms), *judging.spent()]
 
     def cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""

@@ -20,7 +20,7 @@ GATHER_SECONDS = 0.02
 
 
 class Preview:
-    """Publishes one reply's parts as they arrive. ``first_at`` is when the first one came."""
+    """Publishes one reply's parts as they arrive; made right before the request is sent."""
 
     def __init__(self, session_id: str, thread_id: str, ids: Ids) -> None:
         self._session_id, self._thread_id, self._ids = session_id, thread_id, ids
@@ -29,12 +29,18 @@ class Preview:
         self._started: set[str] = set()
         self._gathered: dict[int, str] = {}
         self._sent_at = 0.0
-        self.first_at: float | None = None
+        self._asked_at = time.monotonic()
+        self._first_at: float | None = None
+
+    @property
+    def first_token_ms(self) -> float | None:
+        """Milliseconds from the request to the first part of the reply; None if nothing came."""
+        return None if self._first_at is None else round((self._first_at - self._asked_at) * 1000, 3)
 
     def part(self, part: StreamPart) -> None:
         """Take the next part of the reply."""
-        if self.first_at is None:
-            self.first_at = time.monotonic()
+        if self._first_at is None:
+            self._first_at = time.monotonic()
         if part.kind == "thinking_started":
             self._start(ev.AGENT_THINKING, self._ids.thinking)
         elif part.kind == "text" and part.text:

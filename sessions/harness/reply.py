@@ -54,7 +54,7 @@ class Reply:
     blocks: list[dict[str, Any]] = field(default_factory=list)
     thought: bool = False
 
-    def drafts(self, reply: ModelReply, cost: str | None) -> list[Draft]:
+    def drafts(self, reply: ModelReply, cost: str | None, first_token_ms: float | None = None) -> list[Draft]:
         """Thinking mark, message, calls and the end of the request span, in canonical order."""
         faults = dict.fromkeys(reply.broken_inputs, BROKEN)
         if reply.stop_reason == "max_tokens" and reply.content and reply.content[-1]["type"] == "tool_use":
@@ -72,6 +72,7 @@ class Reply:
             "stop_details": reply.stop_details,
             "usage": {**spent(reply.usage), "steps": int(bool(self.calls))},
             "cost": cost,
+            "first_token_ms": first_token_ms,
             "model": reply.model,
             "request_id": reply.request_id,
         }

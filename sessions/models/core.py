@@ -38,6 +38,8 @@ class Session(models.Model):
     permission_rules = models.JSONField(default=list, blank=True)  # tighten the agent's: see agents.policies
     remembered_rules = models.JSONField(default=list, blank=True)  # what people allowed beforehand
     sandbox_config = models.JSONField(null=True, blank=True)  # the environment's, when the sandbox was first made
+    forked_from = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="forks")
+    forked_at = models.BigIntegerField(null=True, blank=True)  # the last event of the origin that was taken over
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_by_key = models.CharField(max_length=40, blank=True, default="")  # id of the API key that started it
     created_at = models.DateTimeField()
@@ -166,6 +168,9 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["session", "processed_at", "seq"], name="event_list"),
             models.Index(fields=["thread", "seq"], name="event_thread"),
+            models.Index(
+                fields=["session", "seq"], name="event_snapshots", condition=models.Q(type="ops.sandbox_snapshot")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -27,14 +27,19 @@ ICONS = {
     ev.OPS_LIMIT_REACHED: "exclamation-triangle",
     ev.OPS_LIMITS_CHANGED: "check-circle",
     ev.OPS_REMINDER: "exclamation-triangle",
+    ev.OPS_FORKED: "arrow-turn-down-right",
+    ev.OPS_IMPORTED: "inbox",
     ev.OPS_CLEARED: "queue-list",
 }
 
 
 def sentence(event_type: str, payload: Payload) -> str:
-    """One operator event as a sentence; empty for a type that has none."""
+    """One operator event as a sentence; empty for a type that has none, the bare type for one that lacks a field."""
     tell = SENTENCES.get(event_type)
-    return tell(payload) if tell else ""
+    try:
+        return tell(payload) if tell else ""
+    except (KeyError, TypeError, ValueError):
+        return event_type
 
 
 def _taken_over(payload: Payload) -> str:
@@ -73,4 +78,6 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_LIMITS_CHANGED: lambda payload: f"{payload['by']} changed this session's limits",
     ev.OPS_CLEARED: lambda payload: "Old results left the model's view; the log keeps them",
     ev.OPS_REMINDER: lambda payload: f"The agent was reminded: {payload['text']}",
+    ev.OPS_FORKED: lambda payload: f"Forked: {payload['message']}",
+    ev.OPS_IMPORTED: lambda payload: f"Imported: {payload['message']}",
 }

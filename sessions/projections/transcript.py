@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contract.plain import clean
 from sessions import events as ev
 from sessions.projections import operations
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COMPACTED = "agent.thread_context_compacted"
 ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, *ev.RESULTS})
 SHOWN_CHARACTERS = 20_000
+MESSAGE_CHARACTERS = 200_000
 
 MARKS = {
     ev.USER_INTERRUPT: ("stop-circle", "Interrupted"),
@@ -28,9 +30,17 @@ MARKS = {
     ev.STATUS_TERMINATED: ("x-circle", "Session ended"),
     ev.SESSION_UPDATED: ("pencil-square", "Session settings changed"),
     COMPACTED: ("queue-list", "Earlier conversation condensed for the model"),
+    ev.OPS_PERMISSIONS: ("shield-check", "Permission rules changed"),
+    ev.OPS_ASSIGNED: ("users", "A decision was passed on"),
+    ev.OPS_CALL_EDITED: ("pencil-square", "A person changed a call before it ran"),
+    ev.OPS_TOOLS_LEFT_OUT: ("puzzle-piece", "Some tools of a server were left out"),
+    ev.OPS_NETWORK_OMITTED: ("globe-alt", "Further network requests are not on the log"),
     ev.OPS_SANDBOX_OPENED: ("cube", "Sandbox opened"),
     **{event_type: (icon, "") for event_type, icon in operations.ICONS.items()},
 }
+KNOWN = frozenset(
+    value for name, value in vars(ev).items() if name.isupper() and isinstance(value, str) and "." in value
+)
 ENDINGS = {
     "end_turn": ("check", "Turn finished"),
     "retries_exhausted": ("x-circle", "Turn given up"),
@@ -174,9 +184,9 @@ def content(blocks: Sequence[Mapping[str, Any]]) -> tuple[str, tuple[Part, ...]]
 
 
 def cut(text: str, limit: int = SHOWN_CHARACTERS) -> Text:
-    """The last ``limit`` characters, and how many came before them."""
+    """The last ``limit`` characters, and how many came before them; without what would only steer a terminal."""
     dropped = max(0, len(text) - limit)
-    return Text(text[dropped:], dropped)
+    return Text(clean(text[dropped:]), dropped)
 
 
 class Step(NamedTuple):
@@ -221,7 +231,7 @@ def _message(entry: Entry) -> Row:
     text, parts = content(entry.payload.get("content") or ())
     kind = {ev.USER_MESSAGE: "person", ev.SYSTEM_MESSAGE: "note"}.get(entry.type, "agent")
     queued = entry.type in ev.QUEUED and entry.processed_at is None
-    return Row(entry.id, entry.seq, kind, entry.created_at, Text(text), parts, queued)
+    return Row(entry.id, entry.seq, kind, entry.created_at, cut(text, MESSAGE_CHARACTERS), parts, queued)
 
 
 def _call(entry: Entry) -> Call:
@@ -257,10 +267,12 @@ def _mark(entry: Entry) -> Row | None:
     mark = MARKS.get(entry.type)
     if entry.type == ev.STATUS_IDLE:
         mark = ENDINGS.get(str((entry.payload.get("stop_reason") or {}).get("type")))
+    elif entry.type not in KNOWN:
+        mark = ("question-mark-circle", f"Event of a type that this page doesn't know: {clean(entry.type)}")
     if mark is None:
         return None
     icon, sentence = mark
-    sentence = operations.sentence(entry.type, entry.payload) or sentence
+    sentence = clean(operations.sentence(entry.type, entry.payload)) or sentence
     if entry.type == ev.OPS_SANDBOX_OPENED and entry.payload.get("layers"):
         sentence = f"{sentence}; limits in force: {', '.join(entry.payload['layers'])}"
     return Row(entry.id, entry.seq, "mark", entry.created_at, Text(sentence), icon=icon)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 from contract.door import page
 from contract.errors import NotFound
 from contract.roles import Permission, may
 from sessions import events as ev
-from sessions import files, window
+from sessions import files, forks, inspection, timeline, window
 from sessions import render as html
 from sessions.forms import MessageForm
 from sessions.models import Event, File, Resource, Session
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 EVENTS_PAGE = 100
 LISTED_FILES = 500
+INLINE_MINIMAP = 1000  # a longer log's minimap is fetched after the page
 
 
 class Entry(NamedTuple):
@@ -32,33 +34,43 @@ class Entry(NamedTuple):
 
 @page(Permission.READ)
 def session(request: Request, session_id: str) -> HttpResponse:
-    """The transcript. ``?before=N`` shows the window before event N, to scripts only its rows."""
+    """The transcript. ``?before=N`` shows the window before event N, to scripts only its rows; ``?event=`` the
+    window around an event (by number or id), which is marked.
+    """
     found = find(request, session_id)
-    before = number(request, "before")
-    shown = window.window(found, before=before)
-    context = {"session": found, "window": shown, "rows_html": html.rows_html(shown.rows), "latest": before is None}
+    before, wanted = number(request, "before"), chosen(request, found)
+    shown = window.around(found, wanted) if wanted is not None else window.window(found, before=before)
+    latest = (before is None and shown.last == found.last_seq) or not found.last_seq
+    context = {
+        "session": found,
+        "window": shown,
+        "rows_html": html.rows_html(shown.rows, shown.chosen),
+        "latest": latest or (before is None and wanted is None),
+    }
     if before is not None and getattr(request, "htmx", False):
         return render(request, "sessions/earlier_rows.html", context)
-    return render(request, "sessions/session.html", context | _around(request, found, "transcript"))
+    return render(request, "sessions/session.html", context | around(request, found, "transcript", wanted))
 
 
 def page_with(request: Request, found: Session, form: MessageForm) -> HttpResponse:
     """The transcript with a composer that was refused, for browsers without scripts."""
     shown = window.window(found)
     context = {"window": shown, "rows_html": html.rows_html(shown.rows), "latest": True}
-    around = _around(request, found, "transcript") | {"form": form, "closed": False}
-    return render(request, "sessions/session.html", context | around, status=422)
+    rest = around(request, found, "transcript") | {"form": form, "closed": False}
+    return render(request, "sessions/session.html", context | rest, status=422)
 
 
 @page(Permission.READ)
 def events(request: Request, session_id: str) -> HttpResponse:
     """The log as it is: ``?type=``, and ``?before=`` or ``?after=`` an event number."""
     found = find(request, session_id)
-    kind = request.GET.get("type", "")
+    kind, wanted = request.GET.get("type", ""), chosen(request, found)
     rows = Event.objects.filter(session=found, seq__lte=found.last_seq).defer("private")
     if kind in TYPES:
         rows = rows.filter(type=kind)
     after, before = number(request, "after"), number(request, "before")
+    if wanted is not None and after is None and before is None:
+        before = wanted.seq + EVENTS_PAGE // 2
     if after is not None:
         shown = list(rows.filter(seq__gt=after).order_by("seq")[:EVENTS_PAGE])
     else:
@@ -74,7 +86,7 @@ def events(request: Request, session_id: str) -> HttpResponse:
         "type": kind if kind in TYPES else "",
         "types": TYPES,
     }
-    return render(request, "sessions/events.html", context | _around(request, found, "events"))
+    return render(request, "sessions/events.html", context | around(request, found, "events", wanted))
 
 
 @page(Permission.READ)
@@ -87,7 +99,7 @@ def session_files(request: Request, session_id: str) -> HttpResponse:
         "output_count": made.count(),
         "uploads": list(uploads[:LISTED_FILES]),
     }
-    return render(request, "sessions/files.html", context | _around(request, found, "files"))
+    return render(request, "sessions/files.html", context | around(request, found, "files"))
 
 
 @page(Permission.READ)
@@ -123,18 +135,61 @@ def number(request: Request, name: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
-def _around(request: Request, found: Session, tab: str) -> dict[str, Any]:
-    """What stands around a reading: the header, and on the transcript the side and the composer."""
+def chosen(request: Request, found: Session) -> Event | None:
+    """The event that ``?event=`` names."""
+    reference = request.GET.get("event", "")
+    return window.find_event(found, reference) if reference else None
+
+
+def around(request: Request, found: Session, tab: str, wanted: Event | None = None) -> dict[str, Any]:
+    """What stands around a reading: the header with its tabs, and on the transcript the inspector and the composer."""
+    small = found.last_seq <= INLINE_MINIMAP
     context = composer_context(request, found) | {
         "tab": tab,
+        "tabs": _tabs(found, tab, wanted),
+        "chosen": wanted.seq if wanted is not None else None,
         "state_html": html.state_html(found),
         "numbers_html": html.numbers_html(found),
+        "minimap": timeline.minimap(found) if small else None,
+        "pulse": inspection.pulse(found),
         "closed": found.archived_at is not None or found.status == "terminated",
     }
-    side = {"outputs_html": html.outputs_html(found), "touched_html": html.touched_html(found)}
-    return context | side if tab == "transcript" else context
+    if tab != "transcript":
+        return context
+    side: dict[str, Any] = {"inspector": inspector(found, "session"), "parent": forks.parent_of(found)}
+    side |= {"outputs_html": html.outputs_html(found), "touched_html": html.touched_html(found)}
+    return context | side
 
 
+def _tabs(found: Session, tab: str, wanted: Event | None) -> list[dict[str, Any]]:
+    """The readings of a session, each keeping the event that is chosen."""
+    suffix = f"?event={wanted.seq}" if wanted is not None else ""
+    readings = (
+        *(("transcript", "session", "Transcript", "t"), ("trace", "trace", "Trace", "w")),
+        *(("events", "events", "Events", "r"), ("files", "files", "Files", "")),
+    )
+    return [
+        {"href": reverse(f"sessions:{name}", args=[found.pk]) + suffix, "label": label, "key": key, "here": tab == its}
+        for its, name, label, key in readings
+    ]
+
+
+def inspector(found: Session, here: str) -> list[dict[str, Any]]:
+    """The inspector's tabs; Events is the reading of that name."""
+    tabs = [
+        {
+            "href": reverse("sessions:inspect", args=[found.pk, key]),
+            "label": label,
+            "here": key == here,
+            "live": True,
+        }
+        for key, label in INSPECTOR.items()
+    ]
+    raw = {"href": reverse("sessions:events", args=[found.pk]), "label": "Events", "here": False, "live": False}
+    return [tabs[0], raw, *tabs[1:]]
+
+
+INSPECTOR = {"session": "Session", "tools": "Tools", "resources": "Resources", "threads": "Threads", "access": "Access"}
 TYPES = sorted(
     value
     for name, value in vars(ev).items()

@@ -2,6 +2,7 @@
 // Frames are JSON {seq, type, content, target, swap}; htmx puts their content in place.
 
 const NEAR_END = 120;
+const REFRESH = 3000;
 const KINDS = "#log > .row:not(.streaming)";
 
 export function startLive(root) {
@@ -67,6 +68,15 @@ class SessionPage {
     if (this.follow) this.toEnd();
     else if (added > 0) this.count(added);
     this.titled();
+    this.refresh();
+  }
+
+  // What is drawn from the whole log is fetched anew, seldom.
+  refresh() {
+    this.late ??= setTimeout(() => {
+      this.late = undefined;
+      for (const id of ["minimap", "inspected", "pulse"]) document.getElementById(id)?.dispatchEvent(new Event("refresh"));
+    }, REFRESH);
   }
 
   atEnd() {

@@ -17,6 +17,7 @@ function ago(seconds) {
 }
 
 function duration(seconds) {
+  if (seconds > 0 && seconds < 0.1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

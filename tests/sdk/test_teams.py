@@ -26,7 +26,7 @@ def test_an_agent_starts_another_and_hears_from_it(client: anthropic.Anthropic) 
     assert created.agent_name == "alpha"
     assert only(events, "agent.thread_message_sent").to_session_thread_id == created.session_thread_id
     heard = only(talk.log(), "agent.thread_message_received")
-    assert heard.id in {event.id for event in logged(events)}, "seen while it waits, and again once it is read"
+    assert heard.id in {event.id for event in logged(events)}
     assert (heard.from_session_thread_id, said(heard)) == (created.session_thread_id, "one")
     child = client.beta.sessions.threads.retrieve(created.session_thread_id, session_id=talk.id)
     assert (child.status, child.parent_thread_id is None) == ("idle", False)

@@ -105,8 +105,11 @@ def test_the_sdks_worker_finishes_a_session_and_when_it_is_killed_another_does(
         outside.wait_rested(2)
     assert [event.content[0].text.strip() for event in outside.events("user.tool_result")][1] == "all of it"
     assert mark.read_text().split() == ["begun", "begun", "ended"]
-    told = client.beta.sessions.events.list(outside.session, types=["ops.environment_worker_lost"])  # type: ignore[list-item]
-    assert [event.type for event in told] == ["ops.environment_worker_lost"]
+    told = httpx2.get(
+        f"{installation.url}/v1/sessions/{outside.session}/events?types[]=ops.environment_worker_lost",
+        headers={"authorization": f"Bearer {installation.api_key}"},
+    )
+    assert [event["retry"] for event in told.json()["data"]] == ["The session is queued again for the next worker."]
     stats = client.beta.environments.work.stats(outside.environment)
     assert stats.depth == 0
 

@@ -41,6 +41,13 @@ ASKING = {
 }
 WEATHER = {"type": "custom", "name": "weather", "description": "Tells it.", "input_schema": {"type": "object"}}
 
+VARIABLE = {
+    "type": "environment_variable",
+    "secret_name": "API_TOKEN",
+    "secret_value": "s3cret-of-the-world",
+    "networking": {"type": "limited", "allowed_hosts": ["api.example.com"]},
+}
+
 
 @dataclass
 class World:
@@ -61,6 +68,7 @@ class World:
     deployment: Deployment
     hook: WebhookEndpoint
     vault: Vault
+    secret: Credential
     credential: Credential
     outside: Environment
 
@@ -148,6 +156,7 @@ def world(db: None) -> World:
         updated_at=deployment.created_at,
     )
     vault = vaults.create_vault({"display_name": "Alice's"}, acting)
+    secret = vaults.create_credential(vault.pk, {"auth": VARIABLE}, acting)
     auth = {"type": "static_bearer", "mcp_server_url": "https://mcp.example.com/mcp", "token": "t"}
     credential = vaults.create_credential(vault.pk, {"auth": auth}, acting)
     return World(
@@ -166,6 +175,7 @@ def world(db: None) -> World:
         deployment,
         hook,
         vault,
+        secret,
         credential,
         create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
     )

@@ -11,11 +11,12 @@ from django.urls import reverse
 import agents.urls
 import credentials.urls
 import sessions.urls
+from sessions import events as ev
+from sessions.events import Draft
+from tests.web.conftest import World, text
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
-
-    from tests.web.conftest import World
 
 MODULES = (agents.urls, credentials.urls, sessions.urls)
 
@@ -34,6 +35,19 @@ class Door:
 DOORS = [
     Door("sessions:overview"),
     Door("sessions:shortcuts"),
+    Door("sessions:import", viewer=False),
+    Door("sessions:replay"),
+    Door("sessions:event", ("session", "one")),
+    Door("sessions:trace", ("session",)),
+    Door("sessions:inspect", ("session", "tools")),
+    Door("sessions:thread", ("session", "thread")),
+    Door("sessions:changes", ("session",)),
+    Door("sessions:minimap", ("session",)),
+    Door("sessions:pulse", ("session",)),
+    Door("sessions:limit", ("session",), "POST", viewer=False, owner=302),
+    Door("sessions:fork", ("session",), viewer=False),
+    Door("sessions:compare", ("session", "session")),
+    Door("sessions:export", ("session",)),
     Door("sessions:palette"),
     Door("sessions:list"),
     Door("sessions:new", viewer=False),
@@ -56,6 +70,10 @@ DOORS = [
     Door("sessions:schedule_run", ("deployment",), "POST", viewer=False, owner=302),
     Door("sessions:schedule_pause", ("deployment",), "POST", viewer=False, owner=302),
     Door("sessions:schedule_archive", ("deployment",), "POST", viewer=False, owner=302),
+    Door("sessions:credential", ("secret",), viewer=False),
+    Door("sessions:credential_edit", ("secret",), viewer=False),
+    Door("sessions:credential_revoke", ("secret",), "POST", viewer=False, owner=302),
+    Door("sessions:credential_new", ("vault",), viewer=False),
     Door("sessions:workers", ("outside",)),
     Door("sessions:worker_key", ("outside",), "POST", viewer=False, owner=422),
     Door("sessions:worker_key_revoke", ("outside",), "POST", viewer=False, owner=404),
@@ -91,10 +109,16 @@ DOORS = [
     Door("credentials:key_revoke", ("key",), "POST", viewer=False, owner=302),
 ]
 IDS = [door.name for door in DOORS]
+LITERALS = {"one": 1, "tools": "tools"}
+
+
+@pytest.fixture(autouse=True)
+def an_event(world: World) -> None:
+    world.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
 
 
 def opened(world: World, who: str, door: Door) -> HttpResponse:
-    arguments = [1 if name == "one" else getattr(world, name).pk for name in door.objects]
+    arguments = [LITERALS[name] if name in LITERALS else getattr(world, name).pk for name in door.objects]
     response: HttpResponse = getattr(world, who).generic(door.method, reverse(door.name, args=arguments))
     response.close()  # a download holds its file open
     return response

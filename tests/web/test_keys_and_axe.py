@@ -18,8 +18,10 @@ AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(enc
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PATHS = (
     *("/", "/sessions/", "/sessions/new/", "/agents/", "/agents/new/"),
-    *("/environments/", "/keys/", "/help/shortcuts/"),
+    *("/environments/", "/keys/", "/help/shortcuts/", "/replay/", "/sessions/import/"),
 )
+
+READINGS = ("events/", "files/", "trace/", "events/6/", "changes/", "inspect/session/", "inspect/tools/", "fork/")
 
 
 def violations(page: Page) -> list[str]:
@@ -40,7 +42,7 @@ def test_axe_finds_nothing_on_any_page(page: Page, scheme: Any) -> None:
     settled(page)
     session = page.url
     found = violations(page)
-    for path in (*PATHS, f"{session}events/", f"{session}files/"):
+    for path in (*PATHS, *(session + name for name in READINGS), f"{session}compare/{session.split('/')[-2]}/"):
         page.goto(path)
         found += violations(page)
     assert found == []

@@ -26,6 +26,8 @@ from agents.sandboxes.base import (
     Upload,
 )
 from contract import blobs, tracing
+from credentials import sealed_streams
+from credentials.crypto import CannotOpen
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import outputs
@@ -34,7 +36,7 @@ from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.hands.memory import Memories
 from sessions.harness.hands.network import Connection, Network, denials
-from sessions.models import Resource, Session, Thread
+from sessions.models import Event, Resource, Session
 from sessions.mounts import in_sandbox
 
 if TYPE_CHECKING:
@@ -82,8 +84,8 @@ class SandboxHand:
         if self.is_open:
             self._bring_in()
             return []
-        seen = self._turn.state.sandbox_opened
-        first = not seen and self._alone()
+        seen, began = self._turn.state.sandbox_opened, time.monotonic()
+        first = not seen and not self._was_used()
         session = Session.objects.select_related("environment").get(pk=self._session_id)
         if session.sandbox_config is None:
             session.sandbox_config = session.environment.config
@@ -107,17 +109,17 @@ class SandboxHand:
             self._memories.bring_in()
             problems = self._network.problems(session) if self._network and first else []
             problems += self._check_out(session, anew=opened.origin == "fresh")
-        except (SandboxError, EgressUnavailable) as error:
+        except (SandboxError, EgressUnavailable, CannotOpen) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
         if seen:
             return [*self._told(opened), *problems]
-        mark = Draft(ev.OPS_SANDBOX_OPENED, {"origin": opened.origin, "layers": list(opened.layers)})
-        return [mark, *installed, *problems]
+        mark = {"origin": opened.origin, "layers": list(opened.layers), "duration_ms": _since(began)}
+        return [Draft(ev.OPS_SANDBOX_OPENED, mark), *installed, *problems]
 
-    def _alone(self) -> bool:
-        """Whether no other thread of the session can ever have used its sandbox."""
-        return not Thread.objects.filter(session_id=self._session_id).exclude(pk=self._turn.spec.thread_id).exists()
+    def _was_used(self) -> bool:
+        """Whether any thread of the session may have sent a call to a sandbox: the mark is on the log."""
+        return Event.objects.filter(session_id=self._session_id, type=ev.OPS_SANDBOX_OPENED).exists()
 
     def _is_sound(self) -> bool:
         """False for a snapshot that is gone or damaged: the sandbox then starts without what it held."""
@@ -187,7 +189,7 @@ class SandboxHand:
         while True:
             try:
                 if self._snapshot and self._is_sound():
-                    with blobs.open(self._snapshot) as stream:
+                    with blobs.open(self._snapshot) as kept, sealed_streams.unsealed(kept) as stream:
                         return self._backend.open(self._spec, stream)
                 return self._backend.open(self._spec)
             except SandboxUnavailable:
@@ -283,3 +285,8 @@ def _uploads(session: Session) -> list[Upload]:
         for row in rows
         if row.file is not None
     ]
+
+
+def _since(began: float) -> float:
+    """Milliseconds since a reading of the monotonic clock."""
+    return round((time.monotonic() - began) * 1000, 3)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from agents.sandboxes import registry
 from agents.sandboxes.base import SandboxError
 from sessions.work.outside import Outside, host, serve
 
@@ -25,7 +26,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--base-url", default=os.environ.get("ANTHROPIC_BASE_URL"), help="the server to ask")
         parser.add_argument("--environment-id", default=os.environ.get("ANTHROPIC_ENVIRONMENT_ID"))
-        parser.add_argument("--backend", default="local", choices=("local", "docker"), help="kind of sandbox")
+        parser.add_argument("--backend", default="local", choices=sorted(registry.HOSTED), help="kind of sandbox")
         parser.add_argument("--data", type=Path, default=Path("var/worker"), help="where sandboxes are kept")
         parser.add_argument("--max-idle", type=float, default=60.0, help="seconds to stay with a session at rest")
         parser.add_argument("--worker-id", default=os.environ.get("ANTHROPIC_WORKER_ID"))

@@ -1,0 +1,98 @@
+"""Forms of credentials that are a value: a variable of the sandbox, or a bearer token of an MCP server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+
+from credentials.scopes import FIELDS
+
+if TYPE_CHECKING:
+    from credentials.models import Credential
+
+KINDS = [("environment_variable", "A variable of the sandbox"), ("static_bearer", "A bearer token of an MCP server")]
+UNSEEN = {"autocomplete": "off", "spellcheck": "false"}
+HINTS = {
+    "agents": "Ids of agents. Empty means any.",
+    "tools": "Such as bash, or tools of an MCP server. Empty means any.",
+    "hosts": "Such as api.example.com or *.example.com. Empty means any that credential and environment permit.",
+    "methods": "Such as GET, POST. Empty means any.",
+}
+
+
+def _words(value: str) -> list[str]:
+    return value.replace(",", " ").split()
+
+
+class ScopeForm(forms.Form):
+    """What every credential has: a name and a scope."""
+
+    display_name = forms.CharField(label="Name", max_length=255, required=False)
+    agents, tools, hosts, methods = (
+        forms.CharField(label=field.capitalize(), required=False, help_text=HINTS[field]) for field in FIELDS
+    )
+
+    def ours(self) -> dict[str, Any]:
+        """Our own part of a request's body."""
+        return {"scope": {field: _words(self.cleaned_data[field]) or None for field in FIELDS}}
+
+
+class CredentialForm(ScopeForm):
+    """A new credential."""
+
+    kind = forms.ChoiceField(choices=KINDS, initial=KINDS[0][0], label="Kind")
+    place = forms.CharField(label="Variable or address", help_text="GITHUB_TOKEN, or https://mcp.example.com/mcp")
+    secret = forms.CharField(
+        widget=forms.PasswordInput(attrs=UNSEEN),
+        strip=True,
+        help_text="Sealed when it is stored, and never shown again. The sandbox gets a placeholder.",
+    )
+    allowed_hosts = forms.CharField(
+        label="Hosts that may get it",
+        required=False,
+        help_text="For variables: such as api.github.com *.example.com. Empty means every host of the environment.",
+    )
+    in_body = forms.BooleanField(label="Also in bodies, not only in headers", required=False)
+
+    def body(self) -> dict[str, Any]:
+        """The request of the API."""
+        data = self.cleaned_data
+        if data["kind"] == "static_bearer":
+            auth = {"type": "static_bearer", "mcp_server_url": data["place"], "token": data["secret"]}
+        else:
+            hosts = _words(data["allowed_hosts"])
+            auth = {
+                "type": "environment_variable",
+                "secret_name": data["place"],
+                "secret_value": data["secret"],
+                "networking": {"type": "limited", "allowed_hosts": hosts} if hosts else {"type": "unrestricted"},
+                "injection_location": {"header": True, "body": data["in_body"]},
+            }
+        return {"display_name": data["display_name"] or None, "auth": auth, "holdfast": self.ours()}
+
+
+class CredentialChangeForm(ScopeForm):
+    """Another name, another secret, another scope."""
+
+    secret = forms.CharField(
+        label="New secret",
+        required=False,
+        widget=forms.PasswordInput(attrs=UNSEEN),
+        help_text="Empty keeps the stored one. A new one reaches running sessions within a minute.",
+    )
+
+    def __init__(self, data: Any, credential: Credential) -> None:
+        shown = {field: " ".join(credential.scope.get(field, ())) for field in FIELDS}
+        super().__init__(data, initial={"display_name": credential.display_name or "", **shown})
+        self._kind = credential.auth["type"]
+
+    def body(self) -> dict[str, Any]:
+        """The request of the API."""
+        body: dict[str, Any] = {"holdfast": self.ours()}
+        if self.cleaned_data["display_name"]:
+            body["display_name"] = self.cleaned_data["display_name"]
+        field = {"environment_variable": "secret_value", "static_bearer": "token", "mcp_oauth": "access_token"}
+        if self.cleaned_data["secret"]:
+            body["auth"] = {"type": self._kind, field[self._kind]: self.cleaned_data["secret"]}
+        return body

@@ -1,0 +1,222 @@
+"""A session as one file, and a file as a session.
+
+The file is JSON lines: a head, the session's events in order with the times that the trace needs, and a foot that says
+how many values were masked. What is masked: every secret of the session's vaults in any of its usual forms, and
+whatever looks like a key or a token. ``private`` parts of events never leave the server.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from contract.errors import InvalidRequest, TooLarge
+from contract.roles import Permission
+from credentials.crypto import CannotOpen
+from credentials.masking import MASK, counted
+from credentials.models import Credential
+from credentials.vaults import secrets_of
+from sessions import actions, log
+from sessions import events as ev
+from sessions.events import Draft
+from sessions.finding import bare_session, find_session
+from sessions.forks import copies
+from sessions.models import Event, Session, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from contract.acting import Acting
+    from contract.secret import Secret
+
+FORMAT = "holdfast.session"
+VERSION = 1
+BATCH = 500
+MAX_BYTES = 64 * 1024 * 1024
+MAX_EVENTS = 50_000
+TIMES = ("duration_ms", "first_token_ms", "cost", "model")
+TOKENS = re.compile(
+    r"\b(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|xox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|AKIA[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})"
+    r"|(?<=[Bb]earer )[A-Za-z0-9._~+/-]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
+    re.DOTALL,
+)
+
+
+def lines(session: Session) -> Iterator[str]:
+    """The file, line by line. Nothing but this reads more than ``BATCH`` events at a time."""
+    secrets = _secrets(session)
+    masked = 0
+    head = {
+        "type": FORMAT,
+        "version": VERSION,
+        "id": session.pk,
+        "title": session.title,
+        "agent": {"name": session.agent_snapshot.get("name"), "model": session.agent_snapshot.get("model")},
+        "created_at": ev.timestamp(session.created_at),
+        "exported_at": ev.timestamp(timezone.now()),
+        "status": session.status,
+        "usage": session.usage,
+        "cost": str(session.cost) if session.cost_known else None,
+        "events": session.last_seq,
+    }
+    for entry in _with_head(head, session):
+        text, count = mask(json.dumps(entry, ensure_ascii=False, separators=(",", ":"), default=str), secrets)
+        masked += count
+        yield text + "\n"
+    yield json.dumps({"type": "end", "events": session.last_seq, "masked": masked}) + "\n"
+
+
+def _with_head(head: dict[str, Any], session: Session) -> Iterator[dict[str, Any]]:
+    yield head
+    seq = 0
+    while seq < session.last_seq:
+        entries = log.read(session.pk, after=seq, limit=min(BATCH, session.last_seq - seq))
+        if not entries:
+            return
+        seq = entries[-1].seq
+        yield from (line_of(entry) for entry in entries)
+
+
+def line_of(entry: Event) -> dict[str, Any]:
+    """An event as a line: its wire shape, its number, thread and moment, and the times measured beside it."""
+    times = {name: value for name in TIMES if (value := (entry.private or {}).get(name)) is not None}
+    about = {"seq": entry.seq, "thread_id": entry.thread_id, "created_at": ev.timestamp(entry.created_at)}
+    return {**about, "on_session": entry.on_session, "event": ev.wire(entry), **({"times": times} if times else {})}
+
+
+def mask(text: str, secrets: Iterable[Secret]) -> tuple[str, int]:
+    """A line without what is secret, and how many values were taken out of it."""
+    clean, count = counted(text, secrets)
+    clean, more = TOKENS.subn(MASK, clean)
+    return clean, count + more
+
+
+def _secrets(session: Session) -> list[Secret]:
+    found: list[Secret] = []
+    for credential in Credential.objects.filter(vault_id__in=session.vault_ids or []):
+        try:
+            found += secrets_of(credential).values()
+        except CannotOpen as error:
+            raise InvalidRequest(
+                f"The session can't be exported: credential {credential.pk} can't be opened, so its value could not "
+                "be masked. Restore the key it was sealed with, or replace the credential."
+            ) from error
+    return found
+
+
+def take_in(stream: Any, agent_id: str, environment_id: str, acting: Acting) -> Session:
+    """A session with the events of a file, archived: history to read, replay, compare and fork.
+
+    ``agent_id`` and ``environment_id`` say what a fork of it would run with. Raises ``InvalidRequest``, ``TooLarge``.
+    """
+    acting.require(Permission.OPERATE)
+    head, entries = _read(stream)
+    with transaction.atomic():
+        title = f"Import of {head.get('title') or head.get('id')}"[:200]
+        body = {"agent": agent_id, "environment_id": environment_id, "title": title}
+        session = actions.create_session(body, acting)
+        thread = Thread.objects.get(session=session, parent=None)
+        rows = _with_blocks([_row(one, number) for number, one in enumerate(entries, start=2)])
+        drafts = [*copies(row for row in rows if row.type in KEPT)]
+        text = f"{len(drafts)} of {len(entries)} events of {head.get('id')}, exported {head.get('exported_at')}"
+        drafts.append(Draft(ev.OPS_IMPORTED, {"session_id": str(head.get("id")), "message": text, "by": acting.label}))
+        for start in range(0, len(drafts), BATCH):
+            log.append(session.pk, thread.pk, drafts[start : start + BATCH])
+        actions.archive_session(session.pk, acting)
+    return find_session(session.pk, acting)
+
+
+KEPT = frozenset(
+    {
+        *(ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.USER_TOOL_CONFIRMATION, ev.AGENT_MESSAGE, ev.AGENT_THINKING),
+        *(ev.MODEL_START, ev.MODEL_END, ev.COMPACTED, ev.SESSION_ERROR, *ev.CALLS, *ev.RESULTS),
+    }
+)
+
+
+def _read(stream: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise TooLarge(f"The file is over the limit of {MAX_BYTES // 1024 // 1024} MB.")
+    try:
+        found = [json.loads(line) for line in data.decode("utf-8").splitlines() if line.strip()]
+    except (UnicodeDecodeError, ValueError, RecursionError):
+        raise InvalidRequest("file: is not a file of JSON lines as the export makes them") from None
+    head = found[0] if found and isinstance(found[0], dict) else {}
+    if head.get("type") != FORMAT or head.get("version") != VERSION:
+        raise InvalidRequest("file: doesn't begin with the head of a session exported by this version")
+    entries = [one for one in found[1:] if isinstance(one, dict) and one.get("type") != "end"]
+    if len(entries) > MAX_EVENTS:
+        raise InvalidRequest(f"file: holds more than {MAX_EVENTS:,} events")
+    return head, entries
+
+
+def _row(line: dict[str, Any], number: int) -> Event:
+    """A line as an event that is not stored. Raises ``InvalidRequest`` that names the line."""
+    wire = line.get("event")
+    try:
+        if not isinstance(wire, dict):
+            raise TypeError
+        payload = {name: value for name, value in wire.items() if name not in ("id", "type", "processed_at")}
+        times: dict[str, Any] = dict(line.get("times") or {})
+        event = Event(
+            id=str(wire["id"])[:40],
+            seq=int(line["seq"]),
+            type=str(wire["type"])[:64],
+            payload=payload,
+            private={name: times[name] for name in TIMES if name in times} or None,
+            created_at=datetime.fromisoformat(str(line["created_at"])),
+            on_session=bool(line.get("on_session", True)),
+        )
+        _check(event)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InvalidRequest(f"file: line {number} is not an event as the export writes it") from None
+    return event
+
+
+def _with_blocks(rows: list[Event]) -> list[Event]:
+    """Model requests with what the prompt needs of them: which text and calls each reply held, in order."""
+    blocks: list[dict[str, Any]] = []
+    for row in rows:
+        if row.type == ev.MODEL_START:
+            blocks = []
+        elif row.type == ev.AGENT_MESSAGE:
+            count = len(row.payload["content"])
+            blocks += [{"type": "text", "event": row.id, "index": index} for index in range(count)]
+        elif row.type in ev.CALLS:
+            blocks.append({"type": "tool_use", "event": row.id, "id": f"toolu_{row.id}"})
+        elif row.type == ev.MODEL_END:
+            row.private = {**(row.private or {}), "blocks": blocks}
+            blocks = []
+    return rows
+
+
+def _check(event: Event) -> None:
+    """What the pages and the columns rely on."""
+    if event.created_at.tzinfo is None:
+        raise ValueError
+    if event.type in ev.CALLS and not isinstance(event.payload.get("input"), dict):
+        raise TypeError
+    blocks = event.payload.get("content")
+    if event.type in (ev.USER_MESSAGE, ev.AGENT_MESSAGE) and not isinstance(blocks, list):
+        raise TypeError
+    if isinstance(blocks, list) and not all(isinstance(block, dict) for block in blocks):
+        raise TypeError
+    answered = ev.CALL_ID_FIELD.get(event.type)
+    if answered is not None and not isinstance(event.payload[answered], str):
+        raise TypeError
+    if event.type == ev.USER_TOOL_CONFIRMATION and event.payload["result"] not in ("allow", "deny"):
+        raise ValueError
+
+
+def export(session_id: str, acting: Acting) -> tuple[Session, Iterator[str]]:
+    """The session and its file. Raises ``NotFound``, ``InvalidRequest``."""
+    acting.require(Permission.READ)
+    session = bare_session(session_id, acting)
+    return session, lines(session)

@@ -1,0 +1,249 @@
+"""The trace: a window of the log as spans on a common clock, each cut into the phases it went through. Pure.
+
+A turn holds what happened in it: model requests, tool calls, the opening of a sandbox. Spans that are still open end
+at the moment the log was read. Bars keep their order and their start for ever; only open ones grow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sessions import events as ev
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sessions.events import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a span; ``phase`` is a key of ``kinds.PHASES``."""
+
+    phase: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """``id`` and ``seq`` are those of the event that began it; ``end`` is None while it goes on."""
+
+    id: str
+    seq: int
+    thread_id: str
+    depth: int
+    kind: str
+    label: str
+    start: datetime
+    end: datetime | None
+    segments: tuple[Segment, ...] = ()
+    failed: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Open:
+    """A call on its way: when it was made, answered by a person, and what it is called."""
+
+    entry: Entry
+    decided: datetime | None = None
+    gated: bool = False
+
+
+@dataclass(slots=True)
+class _Fold:
+    now: datetime
+    spans: dict[str, Span] = field(default_factory=dict)
+    turns: dict[str, str] = field(default_factory=dict)  # thread -> id of its open turn
+    requests: dict[str, Entry] = field(default_factory=dict)
+    calls: dict[str, _Open] = field(default_factory=dict)
+    provisioned: tuple[datetime, datetime] | None = None
+
+
+def spans(entries: Iterable[Entry], now: datetime) -> list[Span]:
+    """The spans of ``entries`` (in log order), in the order they began."""
+    fold = _Fold(now)
+    for entry in entries:
+        _take(fold, entry)
+    _leave_open(fold)
+    return sorted(fold.spans.values(), key=lambda span: (span.seq, span.depth))
+
+
+def _take(fold: _Fold, entry: Entry) -> None:
+    if entry.type == ev.USER_MESSAGE:
+        _queued(fold, entry)
+    elif entry.type == ev.THREAD_RUNNING:
+        fold.turns[entry.thread_id] = entry.id
+        fold.spans[entry.id] = _span(entry, 0, "system", "Turn", None)
+    elif entry.type in (ev.THREAD_IDLE, ev.THREAD_TERMINATED, ev.THREAD_RESCHEDULED):
+        _end_turn(fold, entry)
+    elif entry.type == ev.MODEL_START:
+        fold.requests[entry.id] = entry
+    elif entry.type == ev.MODEL_END:
+        _model(fold, entry)
+    elif entry.type in ev.CALLS:
+        gated = entry.payload.get("evaluated_permission") == "ask" or entry.type == ev.CUSTOM_TOOL_USE
+        fold.calls[entry.id] = _Open(entry, gated=gated)
+    elif entry.type == ev.USER_TOOL_CONFIRMATION:
+        _decided(fold, entry)
+    elif entry.type in ev.RESULTS:
+        _result(fold, entry)
+    elif entry.type == ev.OPS_SANDBOX_OPENED:
+        _sandbox(fold, entry)
+    elif entry.type == ev.SESSION_ERROR:
+        error = entry.payload.get("error") or {}
+        label = str(error.get("message") or "Error")
+        fold.spans[entry.id] = replace(_span(entry, 1, "failed", label, entry.created_at), failed=True)
+
+
+def _span(entry: Entry, depth: int, kind: str, label: str, end: datetime | None) -> Span:
+    return Span(entry.id, entry.seq, entry.thread_id, depth, kind, label, entry.created_at, end)
+
+
+def _queued(fold: _Fold, entry: Entry) -> None:
+    end = entry.processed_at
+    if end is not None and end - entry.created_at < timedelta(milliseconds=1):
+        end = entry.created_at
+    until = fold.now if end is None else end
+    segments = (Segment("queue", entry.created_at, until),) if until > entry.created_at else ()
+    fold.spans[entry.id] = replace(_span(entry, 0, "person", "Message", end), segments=segments)
+
+
+def _end_turn(fold: _Fold, entry: Entry) -> None:
+    turn = fold.turns.pop(entry.thread_id, None)
+    if turn is not None:
+        reason = str((entry.payload.get("stop_reason") or {}).get("type") or "")
+        failed = reason == "retries_exhausted" or entry.type == ev.THREAD_TERMINATED
+        fold.spans[turn] = replace(fold.spans[turn], end=entry.created_at, failed=failed, notes=_notes(reason))
+
+
+def _notes(*words: str) -> tuple[str, ...]:
+    return tuple(word.replace("_", " ") for word in words if word)
+
+
+def _model(fold: _Fold, entry: Entry) -> None:
+    opened = fold.requests.pop(str(entry.payload.get("model_request_start_id")), None)
+    if opened is None:
+        return
+    private: Mapping[str, Any] = entry.private or {}
+    start, end = opened.created_at, entry.created_at
+    waited = private.get("first_token_ms")
+    first = start if waited is None else min(end, start + timedelta(milliseconds=float(waited)))
+    segments = [Segment("first", start, first), Segment("model", first, end)]
+    span = _span(opened, 1, "model", str(private.get("model") or "Model request"), end)
+    used = entry.payload.get("model_usage") or {}
+    tokens = f"{used.get('output_tokens', 0):,} tokens written" if used.get("output_tokens") else ""
+    fold.spans[opened.id] = replace(
+        span,
+        segments=tuple(one for one in segments if one.end > one.start),
+        failed=bool(entry.payload.get("is_error")),
+        notes=(tokens,) if tokens else (),
+    )
+
+
+def _decided(fold: _Fold, entry: Entry) -> None:
+    call = fold.calls.get(str(entry.payload.get("tool_use_id")))
+    if call is not None:
+        call.decided = entry.created_at
+
+
+def _result(fold: _Fold, entry: Entry) -> None:
+    call_id = str(entry.payload.get(ev.CALL_ID_FIELD.get(entry.type, ""), ""))
+    call = fold.calls.pop(call_id, None)
+    if call is not None:
+        duration = (entry.private or {}).get("duration_ms")
+        failed = bool(entry.payload.get("is_error"))
+        fold.spans[call_id] = _call(call, entry.created_at, duration, fold.provisioned, failed=failed)
+
+
+def _call(
+    call: _Open,
+    end: datetime,
+    duration_ms: float | None,
+    provisioned: tuple[datetime, datetime] | None,
+    *,
+    failed: bool,
+) -> Span:
+    """A call's bar: waiting for a person, then (with a measured run) for its hand or its sandbox, then the run."""
+    start = call.entry.created_at
+    person = (call.decided or end) if call.gated else start
+    ran = person if duration_ms is None else max(person, end - timedelta(milliseconds=float(duration_ms)))
+    opened, ready = (ran, ran) if provisioned is None else (min(max(one, person), ran) for one in provisioned)
+    parts = [
+        *(Segment("wait", start, person), Segment("queue", person, opened), Segment("provision", opened, ready)),
+        *(Segment("queue", ready, ran), Segment("tool", ran, end)),
+    ]
+    span = _span(call.entry, 1, "tool", str(call.entry.payload.get("name", "")), end)
+    return replace(span, segments=tuple(one for one in parts if one.end > one.start), failed=failed)
+
+
+def _sandbox(fold: _Fold, entry: Entry) -> None:
+    took = float(entry.payload.get("duration_ms") or 0)
+    start = entry.created_at - timedelta(milliseconds=took)
+    span = replace(_span(entry, 1, "system", "Open the sandbox", entry.created_at), start=start)
+    segments = (Segment("provision", start, entry.created_at),) if took else ()
+    fold.provisioned = (start, entry.created_at)
+    fold.spans[entry.id] = replace(span, segments=segments, notes=_notes(str(entry.payload.get("origin") or "")))
+
+
+def _leave_open(fold: _Fold) -> None:
+    """What has no end yet, up to now."""
+    for entry in fold.requests.values():
+        span = _span(entry, 1, "model", "Model request", None)
+        fold.spans[entry.id] = replace(span, segments=(Segment("first", entry.created_at, fold.now),))
+    for call in fold.calls.values():
+        waiting = call.gated and call.decided is None
+        person = fold.now if waiting else (call.decided or call.entry.created_at)
+        parts = [Segment("wait", call.entry.created_at, person), Segment("tool", person, fold.now)]
+        shown = tuple(one for one in parts if one.end > one.start)
+        span = _span(call.entry, 1, "tool", str(call.entry.payload.get("name", "")), None)
+        fold.spans[call.entry.id] = replace(span, segments=shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Real time folded onto a line of ``width``: stretches in which nothing happened take ``GAP`` each."""
+
+    busy: tuple[tuple[datetime, datetime], ...]
+    width: float
+
+    GAP = 14.0
+
+    @classmethod
+    def over(
+        cls, stretches: Iterable[tuple[datetime, datetime]], *, width: float, idle: timedelta, fold: bool = True
+    ) -> Axis:
+        """An axis over ``stretches``; pauses longer than ``idle`` between them are folded, unless ``fold`` is off."""
+        merged: list[list[datetime]] = []
+        for start, end in sorted(stretches):
+            if merged and (not fold or start - merged[-1][1] <= idle):
+                merged[-1][1] = max(merged[-1][1], end)
+            else:
+                merged.append([start, end])
+        return cls(tuple((start, end) for start, end in merged), width)
+
+    @property
+    def seconds(self) -> float:
+        """How much time is drawn."""
+        return sum((end - start).total_seconds() for start, end in self.busy)
+
+    @property
+    def gaps(self) -> list[tuple[float, timedelta]]:
+        """Where pauses were folded, and how long they were."""
+        pairs = zip(self.busy, self.busy[1:], strict=False)
+        return [(self.x(before[1]), after[0] - before[1]) for before, after in pairs]
+
+    def x(self, moment: datetime) -> float:
+        """Where a moment lies, from 0 to ``width``."""
+        room = self.width - self.GAP * max(0, len(self.busy) - 1)
+        scale = room / self.seconds if self.seconds else 0.0
+        at = 0.0
+        for index, (start, end) in enumerate(self.busy):
+            if moment <= end or index == len(self.busy) - 1:
+                inside = min(max(moment, start), end) - start
+                return round(at + inside.total_seconds() * scale, 2)
+            at += (end - start).total_seconds() * scale + self.GAP
+        return 0.0

@@ -1,0 +1,195 @@
+"""What the minimap and the trace are drawn from: bounded reads of a log of any length, laid out as drawings.
+
+Everything drawn is attributes of SVG, so the strict policy has nothing to forbid and a drawing is text that prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.utils import timezone
+
+from sessions import events as ev
+from sessions.models import Event, Session, Thread
+from sessions.projections import kinds, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sessions.projections.trace import Axis, Span
+
+BINS = 240
+LANES = 8
+LANE = 12
+WIDTH = 1000.0
+SPANS = 400
+EVENTS = 1000
+SHORTEST_PAUSE = timedelta(seconds=20)
+UNSEEN = (ev.STATUS_RUNNING, ev.THREAD_RUNNING, ev.SESSION_USAGE, ev.OPS_PROCESSED, ev.OPS_SNAPSHOT)
+
+MARKS = """
+SELECT thread_id, kind, floor(extract(epoch FROM created_at) / %(bin)s)::bigint AS bin, min(seq), min(created_at),
+       max(created_at)
+FROM (SELECT thread_id, seq, created_at, CASE {cases} ELSE 'system' END AS kind
+      FROM agent_sessions_event WHERE session_id = %(session)s AND seq <= %(last)s AND type <> ALL(%(unseen)s)) marked
+GROUP BY 1, 2, 3 ORDER BY 4
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A thread's line: its name, its place from the top, and a path for the marks of each kind."""
+
+    name: str
+    y: int
+    paths: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Minimap:
+    """``stops`` are "x:seq" from left to right: where the playhead can stand. ``gaps`` are folded pauses."""
+
+    lanes: list[Lane]
+    gaps: list[tuple[float, float]]
+    stops: str
+    height: int
+    more_lanes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    thread_id: str
+    kind: str
+    seq: int
+    start: datetime
+    end: datetime
+
+
+def minimap(session: Session) -> Minimap:
+    """Every event of the session as marks, gathered into at most about ``BINS`` places a lane and kind."""
+    marks = _marks(session)
+    pause = max(SHORTEST_PAUSE, timedelta(seconds=session.active_seconds / 20))
+    axis = trace.Axis.over([(mark.start, mark.end) for mark in marks], width=WIDTH, idle=pause)
+    threads = _named(list(dict.fromkeys(mark.thread_id for mark in marks)), session)
+    shown, count = threads[:LANES], len(threads)
+    rows = {thread_id: index for index, (thread_id, _) in enumerate(shown)}
+    lanes = [
+        Lane(name, index * LANE, _paths([m for m in marks if rows.get(m.thread_id, LANES - 1) == index], axis, index))
+        for index, (_, name) in enumerate(shown)
+    ]
+    stops = dict(sorted(((axis.x(mark.start), mark.seq) for mark in marks), reverse=True))
+    places = " ".join(f"{x:g}:{seq}" for x, seq in sorted(stops.items()))
+    gaps = [(x, pause.total_seconds()) for x, pause in axis.gaps]
+    return Minimap(lanes, gaps, places, max(1, len(shown)) * LANE, max(0, count - LANES))
+
+
+def _named(thread_ids: list[str], session: Session) -> list[tuple[str, str]]:
+    """Threads in the order they first did something, with their agents' names; one alone needs no query."""
+    if len(thread_ids) < 2:
+        return [(thread_id, str(session.agent_snapshot.get("name", ""))) for thread_id in thread_ids]
+    found = Thread.objects.filter(pk__in=thread_ids[: LANES + 1]).values_list("pk", "agent_name")
+    names = dict(found)
+    return [(thread_id, names.get(thread_id, "")) for thread_id in thread_ids]
+
+
+def _marks(session: Session) -> list[_Mark]:
+    sizes = max(0.05, session.active_seconds / BINS)
+    parameters: dict[str, Any] = {
+        "bin": sizes,
+        "session": session.pk,
+        "last": session.last_seq,
+        "unseen": list(UNSEEN),
+    }
+    cases = []
+    for kind in kinds.KINDS:
+        if kind.key != "system" and (types := kinds.types_of(kind.key)):
+            cases.append(f"WHEN type = ANY(%({kind.key})s) THEN '{kind.key}'")
+            parameters[kind.key] = types
+    with connection.cursor() as cursor:
+        cursor.execute(MARKS.format(cases=" ".join(cases)), parameters)
+        return [_Mark(thread, kind, seq, start, end) for thread, kind, _, seq, start, end in cursor.fetchall()]
+
+
+def _paths(marks: Sequence[_Mark], axis: Axis, index: int) -> list[tuple[str, str]]:
+    """For each kind one path of little boxes; what overlaps to the right is drawn over."""
+    top = index * LANE + 2
+    drawn: dict[str, list[str]] = {}
+    for mark in marks:
+        x = axis.x(mark.start)
+        width = max(2.0, axis.x(mark.end) - x)
+        drawn.setdefault(mark.kind, []).append(f"M{x:g} {top}h{width:.4g}v8h-{width:.4g}z")
+    return [(kind, "".join(parts)) for kind, parts in drawn.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A span with its place: ``boxes`` are (phase, x, width, seconds) on a line of ``WIDTH``."""
+
+    span: Span
+    boxes: list[tuple[str, float, float, float]]
+    seconds: float
+    thread: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The trace of events ``first`` to ``last``. ``hidden`` spans don't pass the filter or the limit."""
+
+    bars: list[Bar]
+    gaps: list[tuple[float, float]]
+    first: int
+    last: int
+    total: int
+    hidden: int
+    drawn_seconds: float
+
+
+def read_trace(
+    session: Session, *, before: int | None, between: tuple[int, int] | None, errors: bool, fold: bool
+) -> Trace:
+    """The spans of a window: the last ``EVENTS`` events, those before ``before``, or those ``between`` two numbers."""
+    rows = Event.objects.filter(session=session, seq__lte=session.last_seq, type__in=SHOWN)
+    if between is not None:
+        rows = rows.filter(seq__gte=between[0], seq__lte=between[1])
+    elif before is not None:
+        rows = rows.filter(seq__lt=before)
+    entries = list(reversed(rows.order_by("-seq")[:EVENTS]))
+    if not entries:
+        return Trace([], [], 0, 0, session.last_seq, 0, 0.0)
+    now = timezone.now() if session.status in ("running", "rescheduling") else session.updated_at
+    found = trace.spans(entries, now)
+    wanted = [span for span in found if span.failed] if errors else found
+    shown = wanted[-SPANS:]
+    stretches = [(span.start, span.end or now) for span in shown if span.depth or span.end is None]
+    pause = SHORTEST_PAUSE if fold else timedelta.max
+    axis = trace.Axis.over(stretches or [(entries[0].created_at, now)], width=WIDTH, idle=pause, fold=fold)
+    if not fold:
+        axis = trace.Axis(((axis.busy[0][0], axis.busy[-1][1]),), WIDTH)
+    names = dict(Thread.objects.filter(session=session).values_list("pk", "agent_name")[:100])
+    bars = [_bar(span, axis, now, names if len(names) > 1 else {}) for span in shown]
+    gaps = [(x, length.total_seconds()) for x, length in axis.gaps]
+    first, last = entries[0].seq, entries[-1].seq
+    return Trace(bars, gaps, first, last, session.last_seq, len(found) - len(shown), axis.seconds)
+
+
+def _bar(span: Span, axis: Axis, now: datetime, names: dict[str, str]) -> Bar:
+    boxes = []
+    for segment in span.segments or (trace.Segment("turn", span.start, span.end or now),):
+        x = axis.x(segment.start)
+        boxes.append((segment.phase, x, max(1.5, axis.x(segment.end) - x), _seconds(segment.start, segment.end)))
+    return Bar(span, boxes, _seconds(span.start, span.end or now), names.get(span.thread_id, ""))
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return max(0.0, (end - start).total_seconds())
+
+
+SHOWN = [
+    *(ev.USER_MESSAGE, ev.THREAD_RUNNING, ev.THREAD_IDLE, ev.THREAD_TERMINATED, ev.THREAD_RESCHEDULED),
+    *(ev.MODEL_START, ev.MODEL_END, ev.USER_TOOL_CONFIRMATION, ev.OPS_SANDBOX_OPENED, ev.SESSION_ERROR),
+    *(*ev.CALLS, *ev.RESULTS),
+]

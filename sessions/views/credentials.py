@@ -1,0 +1,80 @@
+"""Pages of one credential: what it is, what it was used for, what would break without it; making and changing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.shortcuts import redirect, render
+
+from contract.door import explain, page
+from contract.errors import ApiError, NotFound, PermissionDenied
+from contract.roles import Permission
+from credentials import scopes, vaults
+from credentials.credential_forms import CredentialChangeForm, CredentialForm, ScopeForm
+from sessions import impact
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from contract.http import Request
+
+SHOWN_USES = 50
+
+
+@page(Permission.BUILD)
+def credential(request: Request, credential_id: str) -> HttpResponse:
+    found = impact.of_credential(credential_id, request.acting)
+    context = {
+        "credential": found.credential,
+        "impact": found,
+        "uses": impact.uses(credential_id, request.acting, SHOWN_USES),
+        "rule": scopes.described(found.credential.scope),
+    }
+    return render(request, "credentials/credential.html", context)
+
+
+@page(Permission.ADMINISTER, "GET", "HEAD", "POST")
+def credential_new(request: Request, vault_id: str) -> HttpResponse:
+    vault = vaults.find_vault(vault_id, request.acting)
+    form = CredentialForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = vaults.create_credential(vault_id, form.body(), request.acting)
+        except ApiError as error:
+            _show(form, error)
+        else:
+            return redirect("sessions:credential", made.pk)
+    context = {"form": form, "vault": vault}
+    return render(request, "credentials/form.html", context, status=422 if form.errors else 200)
+
+
+@page(Permission.ADMINISTER, "GET", "HEAD", "POST")
+def credential_edit(request: Request, credential_id: str) -> HttpResponse:
+    row = impact.find(credential_id, request.acting)
+    form = CredentialChangeForm(request.POST or None, row)
+    if request.method == "POST" and form.is_valid():
+        try:
+            vaults.update_credential(row.vault_id, row.pk, form.body(), request.acting)
+        except ApiError as error:
+            _show(form, error)
+        else:
+            messages.success(request, "Saved.", "done")
+            return redirect("sessions:credential", row.pk)
+    context = {"form": form, "vault": row.vault, "credential": row}
+    return render(request, "credentials/form.html", context, status=422 if form.errors else 200)
+
+
+@page(Permission.ADMINISTER, "POST")
+def credential_revoke(request: Request, credential_id: str) -> HttpResponse:
+    """Archive it: its secret is forgotten."""
+    row = impact.find(credential_id, request.acting)
+    vaults.archive_credential(row.vault_id, row.pk, request.acting)
+    messages.success(request, "Revoked: its secret is forgotten.", "done")
+    return redirect("sessions:credential", row.pk)
+
+
+def _show(form: ScopeForm, error: ApiError) -> None:
+    if isinstance(error, PermissionDenied | NotFound):
+        raise error
+    explain(form, error)

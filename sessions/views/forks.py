@@ -1,0 +1,172 @@
+"""Fork, rewind, compare, export, import and replay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django import forms as django_forms
+from django.http import StreamingHttpResponse
+from django.shortcuts import redirect, render
+
+from agents.models import Agent, AgentVersion, Environment
+from contract.door import explain, page
+from contract.errors import Conflict, InvalidRequest, TooLarge
+from contract.roles import Permission
+from sessions import exports, forks, window
+from sessions.forms import MESSAGE_LENGTH
+from sessions.models import Event, Session
+from sessions.projections import compare as steps
+from sessions.projections import transcript
+from sessions.projections.columns import Usage
+from sessions.views.show import find, number
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+    from django.http.response import HttpResponseBase
+
+    from contract.http import Request
+
+LISTED = 500
+COMPARED = 600
+
+
+class ForkForm(django_forms.Form):
+    """What a fork changes; all of it is optional."""
+
+    agent = django_forms.ChoiceField(label="Agent version", required=False)
+    model = django_forms.CharField(max_length=256, required=False, help_text="Empty keeps the agent's own.")
+    prompt = django_forms.CharField(
+        max_length=MESSAGE_LENGTH,
+        required=False,
+        widget=django_forms.Textarea(attrs={"rows": 5}),
+        help_text="Sent to the fork at once. Empty sends the message again that nobody had answered, if there is one.",
+    )
+    rewind = django_forms.ChoiceField(
+        label="The session that is forked",
+        choices=[("", "Keep it as it is"), ("yes", "Archive it: this is a rewind")],
+        required=False,
+    )
+
+    def __init__(self, *args: Any, origin: Session, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        found = AgentVersion.objects.filter(agent_id=origin.agent_id).order_by("-version").values_list("version")[:50]
+        versions = [(str(version), f"{origin.agent.name} v{version}") for (version,) in found]
+        field = self.fields["agent"]
+        if isinstance(field, django_forms.ChoiceField):
+            field.choices = versions
+        self.initial.setdefault("agent", str(origin.agent_version))
+
+    def body(self, at: int) -> dict[str, Any]:
+        """The API's body of this form."""
+        given = self.cleaned_data
+        body: dict[str, Any] = {"at": at, "rewind": given["rewind"] == "yes"}
+        if given["agent"]:
+            body["agent_version"] = int(given["agent"])
+        return body | {name: given[name].replace("\r\n", "\n") for name in ("model", "prompt") if given[name]}
+
+
+@page(Permission.OPERATE, "GET", "HEAD", "POST")
+def fork(request: Request, session_id: str) -> HttpResponse:
+    """``?at=N``: where the fork begins; the newest event unless given."""
+    origin = find(request, session_id)
+    at = number(request, "at") or origin.last_seq
+    form = ForkForm(request.POST or None, origin=origin)
+    if request.method == "POST" and form.is_valid():
+        try:
+            return redirect("sessions:session", forks.fork(origin.pk, form.body(at), request.acting).pk)
+        except (InvalidRequest, Conflict, TooLarge) as error:
+            explain(form, error)
+    context = {"session": origin, "place": forks.place(origin, at), "form": form}
+    return render(request, "sessions/fork.html", context, status=422 if form.errors else 200)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two sessions that are compared."""
+
+    session: Session
+    tokens: int
+    rows: list[transcript.Row]
+
+
+@page(Permission.READ)
+def compare(request: Request, session_id: str, other_id: str) -> HttpResponse:
+    """Two sessions, aligned by step; of a fork and its origin only what came after the fork, unless ``?all=1``."""
+    left, right = find(request, session_id), find(request, other_id)
+    whole = request.GET.get("all") == "1"
+    after_left = after_right = 0
+    if right.forked_from_id == left.pk and not whole:
+        after_left, after_right = right.forked_at or 0, _forked(right)
+    elif left.forked_from_id == right.pk and not whole:
+        after_left, after_right = _forked(left), left.forked_at or 0
+    sides = _side(left, after_left), _side(right, after_right)
+    context = {
+        "left": sides[0],
+        "right": sides[1],
+        "pairs": steps.aligned(sides[0].rows, sides[1].rows),
+        "shared": min(after_left, after_right),
+        "whole": whole,
+        "limit": COMPARED,
+        "cut": any(len(side.rows) >= COMPARED for side in sides),
+    }
+    return render(request, "sessions/compare.html", context)
+
+
+def _forked(session: Session) -> int:
+    """The number of the event that ends what a fork took over."""
+    marks = Event.objects.filter(session=session, type="ops.forked").order_by("-seq").values_list("seq", flat=True)
+    return marks.first() or 0
+
+
+def _side(session: Session, after: int) -> Side:
+    entries = Event.objects.filter(session=session, on_session=True, seq__gt=after, seq__lte=session.last_seq)
+    rows = transcript.rows(entries.defer("private").order_by("seq")[: COMPARED * 3])[:COMPARED]
+    used = Usage.load(session.usage or {})
+    tokens = used.input_tokens + used.cache_read_input_tokens + used.output_tokens
+    return Side(session, tokens + used.cache_creation_5m + used.cache_creation_1h, rows)
+
+
+@page(Permission.READ)
+def export(request: Request, session_id: str) -> HttpResponseBase:
+    """The session as a file of JSON lines, masked."""
+    session, lines = exports.export(session_id, request.acting)
+    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    response["Content-Disposition"] = f'attachment; filename="{session.pk}.jsonl"'
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+class ImportForm(django_forms.Form):
+    """A file, and what a fork of it would run with."""
+
+    file = django_forms.FileField(help_text="A file that Export made. Its history becomes a session that is archived.")
+    agent = django_forms.ChoiceField(help_text="A fork of the imported session runs with this agent.")
+    environment = django_forms.ChoiceField()
+
+    def __init__(self, *args: Any, workspace_id: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, model in (("agent", Agent), ("environment", Environment)):
+            rows = model._default_manager.filter(workspace_id=workspace_id, archived_at=None)
+            field = self.fields[name]
+            if isinstance(field, django_forms.ChoiceField):
+                field.choices = list(rows.values_list("pk", "name")[:LISTED])
+
+
+@page(Permission.OPERATE, "GET", "HEAD", "POST")
+def take_in(request: Request) -> HttpResponse:
+    form = ImportForm(request.POST or None, request.FILES or None, workspace_id=request.acting.workspace_id)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        try:
+            made = exports.take_in(given["file"], given["agent"], given["environment"], request.acting)
+            return redirect("sessions:session", made.pk)
+        except (InvalidRequest, Conflict, TooLarge) as error:
+            explain(form, error)
+    return render(request, "sessions/import.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@page(Permission.READ)
+def replay(request: Request) -> HttpResponse:
+    """The page that plays an exported file; the file stays in the browser."""
+    return render(request, "sessions/replay.html", {"events": window.EVENTS})

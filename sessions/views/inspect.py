@@ -1,0 +1,171 @@
+"""The rest of a session's readings: the trace, one event, changes of files, the inspector's tabs, the minimap."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.http import Http404
+from django.shortcuts import redirect, render
+
+from contract.door import page
+from contract.errors import InvalidRequest, NotFound
+from contract.roles import Permission
+from contract.schema import OURS
+from sessions import actions, forks, inspection, timeline, window
+from sessions import events as ev
+from sessions import render as html
+from sessions.models import Thread
+from sessions.projections import kinds
+from sessions.views.show import INSPECTOR, around, chosen, composer_context, find, inspector, number
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from contract.http import Request
+    from sessions.models import Event, Session
+
+SHOWN_CHANGES = 100
+
+
+@page(Permission.READ)
+def trace(request: Request, session_id: str) -> HttpResponse:
+    """Tree and waterfall. ``?before=N``, or ``?from=A&to=B`` to look closer; ``?errors=1``, ``?idle=show``."""
+    found = find(request, session_id)
+    wanted, start, end = chosen(request, found), number(request, "from"), number(request, "to")
+    between = (start, end) if start is not None and end is not None else None
+    before = number(request, "before")
+    if wanted is not None and before is None and between is None:
+        before = wanted.seq + timeline.EVENTS // 2
+    errors, fold = request.GET.get("errors") == "1", request.GET.get("idle") != "show"
+    context = {
+        "trace": timeline.read_trace(found, before=before, between=between, errors=errors, fold=fold),
+        "phases": kinds.PHASES,
+        "errors": errors,
+        "fold": fold,
+        "zoomed": between is not None or before is not None,
+    }
+    return render(request, "sessions/trace.html", context | around(request, found, "trace", wanted))
+
+
+@page(Permission.READ)
+def event(request: Request, session_id: str, seq: int) -> HttpResponse:
+    """One event in full."""
+    found = find(request, session_id)
+    entry = window.find_event(found, str(seq))
+    if entry is None:
+        raise NotFound(f"Session {session_id} has no event {seq}.")
+    row = window.whole_row(entry)
+    base = request.build_absolute_uri("/").rstrip("/")
+    context = {
+        "event": entry,
+        "wire": ev.wire(entry),
+        "row_html": html.row_html(row) if row else "",
+        "curl": _curl(base, found, entry),
+    }
+    return render(request, "sessions/event.html", context | around(request, found, "event", entry))
+
+
+def _curl(base: str, found: Session, entry: Event) -> str:
+    """The request that lists the events of this type, which holds this one."""
+    url = f"{base}/v1/sessions/{found.pk}/events?limit=100&types[]={entry.type}"
+    beta = "anthropic-beta: managed-agents-2026-04-01"
+    return f"curl -g '{url}' \\\n  -H \"x-api-key: $HOLDFAST_API_KEY\" \\\n  -H '{beta}'"
+
+
+@page(Permission.READ)
+def inspect(request: Request, session_id: str, tab: str) -> HttpResponse:
+    """One tab of the inspector: to scripts itself, else as a page."""
+    found = find(request, session_id)
+    if tab not in INSPECTOR:
+        raise Http404("The inspector has no such tab.")
+    about = {"label": INSPECTOR[tab], "template": f"sessions/inspect/{tab}.html"}
+    context = composer_context(request, found) | {"inspected": about, "inspector": inspector(found, tab)}
+    context |= _read(found, tab)
+    if getattr(request, "htmx", False):
+        return render(request, "sessions/inspect/fragment.html", context)
+    return render(request, "sessions/inspect/page.html", around(request, found, "inspect") | context)
+
+
+def _read(found: Session, tab: str) -> dict[str, Any]:
+    if tab == "session":
+        own = (found.limits or {}).get("list_cost")
+        return {
+            "money": inspection.money(found),
+            "own_limit": None if own is None else f"{int(own['amount']) / 100:.2f}",
+            "closed": found.archived_at is not None or found.status == "terminated",
+            "outputs_html": html.outputs_html(found),
+            "touched_html": html.touched_html(found),
+            "parent": forks.parent_of(found),
+        }
+    readers = {
+        "tools": inspection.tools,
+        "resources": inspection.resources,
+        "threads": inspection.threads,
+        "access": inspection.access,
+    }
+    return {tab: readers[tab](found)}
+
+
+@page(Permission.READ)
+def thread(request: Request, session_id: str, thread_id: str) -> HttpResponse:
+    """A thread's own transcript, with what only it and no client sees; ``?before=N`` as for the session's."""
+    found = find(request, session_id)
+    one = Thread.objects.filter(session=found, pk=thread_id).first()
+    if one is None:
+        raise NotFound(f"Session {session_id} has no thread {thread_id}.")
+    shown = window.window(found, before=number(request, "before"), thread_id=one.pk)
+    context = {"thread": one, "window": shown, "rows_html": html.rows_html(shown.rows)}
+    return render(request, "sessions/thread.html", context | around(request, found, "thread"))
+
+
+@page(Permission.READ)
+def changes(request: Request, session_id: str) -> HttpResponse:
+    """``?path=``: every change of a file, as a diff against what was there before."""
+    found = find(request, session_id)
+    path = request.GET.get("path", "")
+    made = [one for one in inspection.written(found) if not path or one.path == path]
+    context = {"path": path, "changes": made[-SHOWN_CHANGES:], "total": len(made)}
+    return render(request, "sessions/changes.html", context | around(request, found, "files"))
+
+
+@page(Permission.READ)
+def minimap(request: Request, session_id: str) -> HttpResponse:
+    found = find(request, session_id)
+    return render(request, "sessions/parts/minimap.html", {"session": found, "minimap": timeline.minimap(found)})
+
+
+@page(Permission.READ)
+def pulse(request: Request, session_id: str) -> HttpResponse:
+    found = find(request, session_id)
+    return render(request, "sessions/parts/pulse.html", {"session": found, "pulse": inspection.pulse(found)})
+
+
+@page(Permission.OPERATE, "POST")
+def limit(request: Request, session_id: str) -> HttpResponse:
+    """Set, raise or (empty) lift the session's own money cap; a session that stopped at it goes on."""
+    find(request, session_id)
+    try:
+        cents = _cents(request.POST.get("dollars", ""))
+        cap = None if cents is None else {"amount": str(cents), "currency": "USD"}
+        actions.update_session(session_id, {OURS: {"limits": {"list_cost": cap}}}, request.acting)
+    except InvalidRequest as error:
+        messages.error(request, error.message, "failed")
+    else:
+        done = "The money limit is lifted." if cents is None else f"The money limit is ${cents / 100:,.2f} now."
+        messages.success(request, done, "done")
+    return redirect("sessions:session", session_id)
+
+
+def _cents(typed: str) -> int | None:
+    """What was typed into the limit's field, in cents; None for nothing. Raises ``InvalidRequest``."""
+    if not typed.strip():
+        return None
+    try:
+        cents = int((Decimal(typed.strip().removeprefix("$").replace(",", "")) * 100).to_integral_value())
+    except (InvalidOperation, ValueError, OverflowError):
+        raise InvalidRequest("Type the limit as dollars, such as 2.50, or nothing to lift it.") from None
+    if not 0 < cents < 10**12:
+        raise InvalidRequest("The limit must be more than nothing and less than ten billion dollars.")
+    return cents

@@ -1,0 +1,116 @@
+// Plays an exported session. The file never leaves the browser, and everything in it is put on the page as text.
+
+const LONGEST_PAUSE = 3000;
+const SHOWN = 400;
+const MAX_BYTES = 256 * 1024 * 1024;
+const byId = (id) => document.getElementById(id);
+const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+class Player {
+  constructor(head, steps, end) {
+    Object.assign(this, { steps, at: 0, timer: 0 });
+    byId("player").hidden = false;
+    byId("name").textContent = head.title || "Untitled session";
+    const masked = end ? `${end.masked} value${end.masked === 1 ? "" : "s"} masked` : "the file is not complete";
+    byId("about").textContent = `${head.agent?.name ?? ""}, ${steps.length} steps, ${masked}`;
+    byId("at").max = steps.length;
+    byId("at").oninput = () => this.go(Number(byId("at").value));
+    byId("play").onclick = () => (this.timer ? this.pause() : this.play());
+    this.go(0);
+    this.play();
+  }
+
+  go(to) {
+    this.at = to;
+    const from = Math.max(0, to - SHOWN);
+    byId("played").replaceChildren(...this.steps.slice(from, to).map(row));
+    this.show();
+  }
+
+  show() {
+    byId("at").value = this.at;
+    const step = this.steps[this.at - 1];
+    byId("where").textContent = step ? `Event ${step.seq} · ${clock.format(new Date(step.created_at))}` : "At the start";
+    if (this.at >= this.steps.length) this.pause();
+  }
+
+  play() {
+    if (this.at >= this.steps.length) this.go(0);
+    byId("play").querySelector("span").textContent = "Pause";
+    this.next();
+  }
+
+  next() {
+    const now = this.steps[this.at - 1], then = this.steps[this.at];
+    if (!then) return this.pause();
+    const gap = now ? Date.parse(then.created_at) - Date.parse(now.created_at) : 0;
+    this.timer = setTimeout(() => {
+      this.at += 1;
+      byId("played").append(row(then));
+      if (byId("played").childElementCount > SHOWN) byId("played").firstElementChild.remove();
+      byId("played").lastElementChild.scrollIntoView({ block: "nearest" });
+      this.show();
+      if (this.timer) this.next();
+    }, Math.min(LONGEST_PAUSE, gap) / Number(byId("speed").value));
+  }
+
+  pause() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    byId("play").querySelector("span").textContent = "Play";
+  }
+}
+
+const NAMES = { "user.message": ["person", "Message"], "system.message": ["note", "System message"], "agent.message": ["agent", "Agent"], "session.error": ["error", "Error"] };
+const text = (blocks) => (Array.isArray(blocks) ? blocks.map((block) => block.text ?? `[${block.type}]`).join("\n\n") : String(blocks ?? ""));
+
+function told(event) {
+  if (event.type in NAMES) return [...NAMES[event.type], event.error?.message ?? text(event.content), "div"];
+  if (/tool_use$/.test(event.type)) return ["call", `Call ${event.name}`, event.input?.command ?? JSON.stringify(event.input, null, 2), "pre"];
+  if (/tool_result$/.test(event.type)) return ["call", event.is_error ? "Failed" : "Result", text(event.content), "pre"];
+  if (event.type === "user.tool_confirmation") return ["person", event.result === "allow" ? "Approved" : "Denied", event.deny_message ?? "", "div"];
+  if (event.type === "user.interrupt") return ["mark", "Interrupted", "", "div"];
+  if (event.type === "session.status_idle") return ["mark", `Turn ended: ${String(event.stop_reason?.type).replaceAll("_", " ")}`, "", "div"];
+  return null;
+}
+
+function element(tag, className, words) {
+  return Object.assign(document.createElement(tag), { className, textContent: words ?? "" });
+}
+
+function row(step) {
+  const [kind, name, words, tag] = step.told;
+  const item = element("li", `row ${kind}`);
+  const what = element("div", "what");
+  const line = element("div", "line");
+  line.append(element("strong", "", name), element("span", "seq", step.seq));
+  what.append(line);
+  if (words) what.append(element(tag, tag === "pre" ? "code" : "prose", words));
+  item.append(element("span", "rail"), what);
+  return item;
+}
+
+async function open(file) {
+  byId("wrong").hidden = true;
+  try {
+    if (file.size > MAX_BYTES) throw new Error("The file is too large for a browser.");
+    const lines = (await file.text()).split("\n").filter((line) => line.trim()).map((line) => JSON.parse(line));
+    const head = lines.shift();
+    if (head?.type !== "holdfast.session") throw new Error("This is not a session that Export made.");
+    const end = lines.at(-1)?.type === "end" ? lines.pop() : null;
+    const steps = lines.filter((line) => line.event && line.on_session !== false);
+    new Player(head, steps.map((step) => ({ ...step, told: told(step.event) })).filter((step) => step.told), end);
+  } catch (error) {
+    byId("wrong").textContent = error instanceof SyntaxError ? "The file holds something that is not JSON lines." : error.message;
+    byId("wrong").hidden = false;
+    byId("player").hidden = true;
+  }
+}
+
+byId("file").addEventListener("change", (event) => event.target.files[0] && open(event.target.files[0]));
+const drop = byId("drop");
+drop.addEventListener("dragover", (event) => event.preventDefault());
+drop.addEventListener("drop", (event) => {
+  event.preventDefault();
+  if (event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
+});

@@ -1,0 +1,173 @@
+"""Decoys of every kind of secret are planted and used; then everything that is kept or shown is searched for them.
+
+Found must be nothing, anywhere but in the servers that were meant to get them.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import urllib.request
+from http.cookiejar import CookieJar
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import psycopg
+import redis
+import zstandard
+from psycopg import sql
+
+from config import places
+from tests.credentials.egress.rig import Server
+from tests.live import wait_for
+from tests.network.gitserver import GitHost
+from tests.network.test_secrets import FETCH, SECRET, variable, vault
+from tests.network.upstream import LIMITED, WORLD, begin, operator_events, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import anthropic
+
+    from tests.live import Installation
+
+DECOYS = {
+    "variable": SECRET,
+    "bearer": "decoy-bearer-9a7c5e3b1d2f4a6c8e0b",
+    "access": "decoy-access-9a7c5e3b1d2f4a6c8e0b",
+    "refresh": "decoy-refresh-9a7c5e3b1d2f4a6c8e0b",
+    "client": "decoy-client-9a7c5e3b1d2f4a6c8e0b",
+    "repository": "ghp_decoy9a7c5e3b1d2f4a6c8e0b9a7c5e3b",
+}
+# Run inside. The word searched for is coded, so that the search does not find itself.
+COUNT = """python3 - <<'END'
+import os
+found = 0
+for top in ('/proc', '/workspace', '/home', '/tmp', '/etc', '/run', '/mnt'):
+    for directory, _, names in os.walk(top):
+        for name in names:
+            # Of the kernel's files those about processes: others block, or never end.
+            if top == '/proc' and name not in ('environ', 'cmdline', 'comm', 'mountinfo', 'status'):
+                continue
+            try:
+                with open(os.path.join(directory, name), 'rb') as file:
+                    found += file.read(1 << 20).count(bytes.fromhex('{marker}'))
+            except OSError:
+                continue
+print('found', found)
+END"""
+MARK = "decoy"
+
+
+def plant(client: anthropic.Anthropic) -> tuple[str, Any]:
+    """A vault with a credential of every kind."""
+    one = vault(client)
+    row = variable(client, one)
+    bearer: Any = {"type": "static_bearer", "mcp_server_url": "https://one.example/", "token": DECOYS["bearer"]}
+    refresh = {
+        "client_id": "holdfast",
+        "refresh_token": DECOYS["refresh"],
+        "token_endpoint": "https://auth.example/token",
+        "token_endpoint_auth": {"type": "client_secret_basic", "client_secret": DECOYS["client"]},
+    }
+    oauth: Any = {
+        "type": "mcp_oauth",
+        "mcp_server_url": "https://two.example/",
+        "access_token": DECOYS["access"],
+        "refresh": refresh,
+    }
+    client.beta.vaults.credentials.create(one, auth=bearer)
+    client.beta.vaults.credentials.create(one, auth=oauth)
+    return one, row
+
+
+def test_no_secret_is_kept_or_shown_anywhere_and_each_arrived(
+    online: Installation, client: anthropic.Anthropic, secure: Server, tmp_path: Path
+) -> None:
+    host = GitHost(tmp_path)
+    host.make("octo/demo")
+    host.tokens = {DECOYS["repository"]}
+    code = Server(WORLD, address=WORLD)
+    code.respond = host.answer
+    one, row = plant(client)
+    repository: Any = {
+        "type": "github_repository",
+        "url": f"https://{WORLD}:{code.port}/octo/demo",
+        "authorization_token": DECOYS["repository"],
+    }
+    try:
+        talk = begin(client, networking=LIMITED, vault_ids=[one], resources=[repository])
+        # The server says back what it got, and the agent keeps that: in a file, an output, its conversation.
+        fetch = FETCH.format(host=WORLD, port=secure.port)
+        run(talk, f"{fetch} | tee kept.txt /mnt/session/outputs/kept.txt; git -C demo fetch -v 2>&1; env")
+        inside = run(talk, COUNT.format(marker=MARK.encode().hex()))
+    finally:
+        code.stop()
+    assert SECRET in secure.seen[0].headers["authorization"]
+    assert SECRET.encode() in secure.seen[0].body
+    assert DECOYS["repository"] in host.used
+    assert "found 0" in inside
+    _wait_for_snapshot(talk)
+    everything = dict(everything_kept(online))
+    assert len(everything) > 20
+    everything["the session as the API shows it"] = str(operator_events(talk)).encode()
+    everything |= dict(pages(online, talk.id, row.id))
+    own = [online.api_key, *_installations_own(online)]
+    wanted = [*DECOYS.values(), *own]
+    found = [(place, word[:12]) for place, data in everything.items() for word in wanted if _holds(data, word)]
+    assert found == []
+
+
+def _holds(data: bytes, word: str) -> bool:
+    plain = word.encode()
+    return any(form in data for form in (plain, base64.b64encode(plain), plain.hex().encode()))
+
+
+def _wait_for_snapshot(talk: Any) -> None:
+    wait_for(lambda: operator_events(talk, "ops.sandbox_snapshot"), 30)
+
+
+def _installations_own(online: Installation) -> list[str]:
+    """The secrets that the installation made for itself."""
+    ring = (online.data_dir / "keys").read_text().strip().partition(":")[2]
+    return [ring, (online.data_dir / "secret_key").read_text().strip()]
+
+
+def everything_kept(online: Installation) -> Iterator[tuple[str, bytes]]:
+    """Database, message broker, logs, blobs (snapshots unpacked), the sandboxes' own files."""
+    run_dir = places.runtime_dir(online.data_dir)
+    with psycopg.connect(f"postgresql://holdfast@/holdfast?host={run_dir}") as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        for (table,) in tables:
+            rows = connection.execute(sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(table))).fetchall()
+            yield f"table {table}", "\n".join(row[0] for row in rows).encode()
+    broker = redis.Redis(unix_socket_path=str(run_dir / "valkey.sock"))
+    for key in broker.scan_iter():
+        yield f"broker {key!r}", broker.dump(key) or b""
+    for log in (online.data_dir / "log").glob("*"):
+        yield f"log {log.name}", log.read_bytes()
+    for blob in (path for path in (online.data_dir / "blobs").rglob("*") if path.is_file()):
+        yield f"blob {blob.name}", _unpacked(blob)
+    for file in (path for path in (online.data_dir / "sandboxes").rglob("*") if path.is_file()):
+        yield f"sandbox {file.name}", file.read_bytes()
+    yield "what the supervisor printed", online.output().replace(online.api_key, "").encode()
+
+
+def _unpacked(blob: Path) -> bytes:
+    data = blob.read_bytes()
+    if data[:4] != b"\x28\xb5\x2f\xfd":
+        return data
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+
+
+def pages(online: Installation, session_id: str, credential_id: str) -> Iterator[tuple[str, bytes]]:
+    """The pages that speak of it, as an administrator sees them."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    form = opener.open(f"{online.url}/login", timeout=30).read().decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
+    assert token is not None
+    fields = {"csrfmiddlewaretoken": token[1], "username": online.username, "password": online.password}
+    opener.open(f"{online.url}/login", urlencode(fields).encode(), timeout=30).read()
+    for path in (f"/sessions/{session_id}/", f"/credentials/{credential_id}/", "/keys/"):
+        yield f"page {path}", opener.open(f"{online.url}{path}", timeout=30).read()

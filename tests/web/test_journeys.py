@@ -1,0 +1,119 @@
+"""Journeys through a session in Chromium: by keyboard, through its readings, forked, compared, exported, replayed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from tests.web.chromium import IN_CHROMIUM, same_after_reload, settled, start
+
+if TYPE_CHECKING:
+    import pytest
+    from playwright.sync_api import Page
+
+pytestmark = IN_CHROMIUM
+
+
+def careful_agent(page: Page, name: str) -> None:
+    page.goto("/agents/new/")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.locator("#id_tool_bash").select_option(label="Ask a person")
+    page.get_by_role("button", name="Create agent").click()
+    page.wait_for_url(re.compile(r"/agents/agent_\w+/$"))
+
+
+def test_a_session_is_answered_and_read_by_keyboard_alone(page: Page, complaints: list[str]) -> None:
+    careful_agent(page, "Keyboard")
+    start(page, "Run `echo by-keys`.", agent="Keyboard")
+    page.wait_for_selector("#log .ask")
+    page.keyboard.press("a")
+    page.wait_for_selector("#log .result >> text=by-keys")
+    settled(page)
+    page.keyboard.press("m")
+    page.keyboard.type("Run `echo never`.")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#log .ask")
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("x")
+    page.keyboard.type("Not now")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#log .decision >> text=Not now")
+    settled(page)
+    same_after_reload(page)
+    page.keyboard.press("w")
+    page.wait_for_url("**/trace/")
+    page.keyboard.press("r")
+    page.wait_for_url("**/events/")
+    page.keyboard.press("t")
+    page.wait_for_selector("#log")
+    assert complaints == []
+
+
+def test_one_event_stays_selected_in_every_reading(page: Page, complaints: list[str]) -> None:
+    start(page, "Write notes.txt with `one`, run `cat notes.txt`.")
+    settled(page)
+    row = page.locator("#log > .row.call").first
+    seq = row.get_attribute("data-seq")
+    row.locator("a.seq").click()
+    page.wait_for_url(f"**/?event={seq}")
+    page.get_by_role("link", name="Trace").click()
+    page.wait_for_selector(f"#trace tr[aria-current][data-seq='{seq}']")
+    page.get_by_label("Readings of this session").get_by_role("link", name="Events").click()
+    page.wait_for_selector(".events li[aria-current] details[open]")
+    page.get_by_role("link", name="Transcript").click()
+    page.wait_for_selector(f"#log > .row[aria-current][data-seq='{seq}']")
+    page.focus("#minimap svg")
+    page.keyboard.press("Home")
+    page.wait_for_url("**/?event=1")
+    page.get_by_label("Inspector").get_by_role("link", name="Tools").click()
+    page.wait_for_selector("#inspected >> text=Longest")
+    page.get_by_label("Inspector").get_by_role("link", name="Resources").click()
+    page.wait_for_selector("#inspected >> text=notes.txt")
+    assert complaints == []
+
+
+def test_a_session_is_forked_compared_exported_and_replayed(
+    page: Page, complaints: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    start(page, "Run `echo origin > kept.txt; cat kept.txt`.")
+    settled(page)
+    page.locator("#log > .row").last.locator("a.seq").click()
+    page.get_by_role("link", name="Fork", exact=True).click()
+    page.get_by_label("Prompt").fill("Run `cat kept.txt; echo from-the-fork`.")
+    page.get_by_role("button", name="Fork").click()
+    page.wait_for_url(re.compile(r"/sessions/sesn_\w+/$"))
+    page.wait_for_selector("#log .result >> text=from-the-fork")
+    settled(page)
+    assert "origin" in page.locator("#log .result").last.inner_text()
+    page.get_by_role("link", name="Compare with its origin").click()
+    page.wait_for_selector(".compare >> text=from-the-fork")
+    page.go_back()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export").click()
+    file = download.value.path()
+    assert json.loads(file.read_text().splitlines()[-1])["type"] == "end"
+    page.goto("/replay/")
+    page.set_input_files("#file", file)
+    page.wait_for_selector("#player:visible")
+    page.select_option("#speed", "64")
+    page.wait_for_selector("#played >> text=from-the-fork")
+    wrong = tmp_path_factory.mktemp("replay") / "wrong.jsonl"
+    wrong.write_text("<script>alert(1)</script>")
+    page.set_input_files("#file", wrong)
+    page.wait_for_selector("#wrong:visible")
+    assert complaints == []
+
+
+def test_a_narrow_page_keeps_the_inspector_in_a_drawer(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    start(page, "Run `echo small`.")
+    settled(page)
+    assert not page.is_visible("#inspector")
+    page.get_by_role("button", name="Inspector").click()
+    page.wait_for_selector("#inspector:visible >> text=Money")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#inspector", state="hidden")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
