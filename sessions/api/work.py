@@ -89,9 +89,10 @@ def stats(request: Request, environment_id: str) -> dict[str, Any]:
 @router.get("/{environment_id}/work", response=WorkPage, operation_id="environments.work.list")
 def list_work(request: Request, environment_id: str, query: Query[ListQuery]) -> dict[str, Any]:
     """Newest first. For environment keys alone, as the hosted service has it."""
+    environment = _environment(request, environment_id)
     if request.acting.environment_key_id is None:
         raise PermissionDenied("Listing work needs the environment's key, as `Authorization: Bearer sk-ant-oat01-…`.")
-    rows = Work.objects.filter(environment=_environment(request, environment_id))
+    rows = Work.objects.filter(environment=environment)
     found = paginate(rows, kind="work", fields=("created_at", "id"), limit=query.limit, page=query.page)
     return found.answer(work_shape)
 
@@ -128,9 +129,9 @@ def heartbeat(request: Request, environment_id: str, work_id: str, query: Query[
 
 
 @router.post("/{environment_id}/work/{work_id}/stop", response=WorkAnswer, operation_id="environments.work.stop")
-def stop(request: Request, environment_id: str, work_id: str, body: Body[StopBody]) -> dict[str, Any]:
+def stop(request: Request, environment_id: str, work_id: str, body: Body[StopBody | None] = None) -> dict[str, Any]:
     request.acting.require(Permission.OPERATE)
-    return work_shape(queue.stop(environment_id, work_id, request.acting, force=bool(body.get("force"))))
+    return work_shape(queue.stop(environment_id, work_id, request.acting, force=bool((body or {}).get("force"))))
 
 
 class KeyBody(BaseModel):

@@ -15,7 +15,7 @@ from contract import blobs
 from contract.roles import Role
 from sessions import files, log
 from sessions.events import Draft
-from sessions.models import Session, Thread, WebhookDelivery
+from sessions.models import Session, Thread, WebhookDelivery, Work
 from tests.api.conftest import Caller, caller, refusal
 from tests.api.test_skills import make as make_skill
 
@@ -63,6 +63,10 @@ BODIES: dict[str, Any] = {
     "POST /x/webhooks": {"url": HOOK, "enabled_events": ["session.created"]},
     "POST /x/webhooks/{endpoint_id}": {"name": "n"},
     "POST /x/limits": {"limits": None},
+    "POST /environments/{environment_id}/work/{work_id}": {"metadata": {"k": "v"}},
+    "POST /x/environments/{environment_id}/keys": {"name": "rack"},
+    "POST /x/sessions/{session_id}/fork": {"title": "n"},
+    "POST /x/workspace/export": {"passphrase": "a long enough passphrase"},
     "POST /user_profiles": {"name": "n"},
     "POST /user_profiles/{profile_id}": {"name": "n"},
     "POST /user_profiles/{profile_id}/action_urls": {"action": {"type": "enroll_end_user"}},
@@ -70,7 +74,13 @@ BODIES: dict[str, Any] = {
 # What no installation has yet: the same answer to everybody, wherever the id comes from.
 LATER = ("/dreams",)
 VIEWERS_MAY = {"GET"}
-UPLOADS = {"/files": "file", "/skills": "files[]", "/skills/{skill_id}/versions": "files[]"}
+UPLOADS = {
+    "/files": "file",
+    "/skills": "files[]",
+    "/skills/{skill_id}/versions": "files[]",
+    "/x/workspace/import": "archive_file",
+}
+QUERIES = {"GET /x/sessions/{session_id}/fork": "?at=1"}
 
 
 def operations() -> list[tuple[str, str]]:
@@ -87,6 +97,10 @@ FOREIGN = [one for one in BUILT if "{" in one[1] and "model_id" not in one[1]]
 def things(alice: Caller, agent: str, environment: str, settings: Any) -> dict[str, str]:
     """One of each object, in alice's workspace."""
     settings.HOLDFAST_ALLOWED_NETWORKS = ("127.0.0.1",)
+    outside = alice.post("/environments", {"name": "Outside", "config": {"type": "self_hosted"}})["id"]
+    waiting = alice.post("/sessions", {"agent": agent, "environment_id": outside})["id"]
+    alice.post(f"/sessions/{waiting}/events", {"events": [HELLO]})
+    key = alice.post(f"/x/environments/{outside}/keys", {"name": "rack"})
     session = alice.post("/sessions", {"agent": agent, "environment_id": environment})["id"]
     digest, size = blobs.put(io.BytesIO(b"x"), 10)
     row = Session.objects.get(pk=session)
@@ -110,7 +124,9 @@ def things(alice: Caller, agent: str, environment: str, settings: Any) -> dict[s
         "vault_id": vault,
         "credential_id": credential,
         "agent_id": agent,
-        "environment_id": environment,
+        "environment_id": outside,
+        "work_id": Work.objects.get(session_id=waiting).pk,
+        "key_id": key["id"],
         "session_id": session,
         "thread_id": Thread.objects.get(session_id=session).pk,
         "resource_id": resource,
@@ -156,9 +172,10 @@ def test_another_workspaces_objects_are_as_good_as_unknown(
     charlie: Caller, things: dict[str, str], method: str, path: str
 ) -> None:
     body = BODIES.get(f"{method} {path}")
-    foreign = charlie.refused(method, address(path, things), body)
+    query = QUERIES.get(f"{method} {path}", "")
+    foreign = charlie.refused(method, address(path, things) + query, body)
     assert (foreign.status, foreign.type) == (404, "not_found_error")
-    unknown = charlie.refused(method, address(path, dict.fromkeys(things, "nothing_1")), body)
+    unknown = charlie.refused(method, address(path, dict.fromkeys(things, "nothing_1")) + query, body)
     assert (unknown.status, unknown.type) == (404, "not_found_error")
 
 
@@ -175,7 +192,9 @@ def test_viewers_change_nothing(alice: Caller, things: dict[str, str], method: s
     workspace = Workspace.objects.get(pk=alice.acting.workspace_id)
     viewer = caller("viewer", Role.VIEWER, workspace)
     if path in UPLOADS:
-        form = {UPLOADS[path]: io.BytesIO(b"x")}
+        form: dict[str, Any] = {UPLOADS[path]: io.BytesIO(b"x")}
+        if path == "/x/workspace/import":
+            form["passphrase"] = "a long enough passphrase"
         response = Client().post(f"/v1{address(path, things)}", form, headers={"x-api-key": viewer.key})
         assert refusal(response).status == 403
         return
