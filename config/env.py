@@ -167,7 +167,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         limits=_limits(reader),
         machine=reader.text("MACHINE", socket.gethostname())[:64],
         running_hour_price=_price(reader, "RUNNING_HOUR_PRICE"),
-        sandbox=reader.choice("SANDBOX", "local", ("local", "docker")),
+        sandbox=reader.choice("SANDBOX", "local", ("local",)),
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),

@@ -54,10 +54,13 @@ def _fault(layout: Layout, spawner: Spawner) -> str | None:
     return None if status == 0 else f"The sandbox started but is not closed: {said}. {_way_out()}"
 
 
+_ELSEWHERE = "run the tools on another machine by an outside worker (a self_hosted environment)"
+
+
 def _way_out() -> str:
     """What an operator can do, from what this kernel shows."""
     ways = [f"run `{remedy}`" for path, (closed, remedy) in _SWITCHES.items() if path.exists() and _reads(path, closed)]
-    ways.append("use the docker backend, or a remote worker (a self_hosted environment)")
+    ways.append(_ELSEWHERE)
     return "Ways out: " + "; ".join(ways) + "."
 
 
@@ -71,7 +74,7 @@ def _reads(path: Path, value: str) -> bool:
 def unsupported() -> str | None:
     """Why this machine can have no local sandboxes at all, before anything is tried."""
     if platform.system() != "Linux":
-        return "The local backend needs Linux; use the docker backend or a remote worker."
+        return f"The local backend needs Linux; {_ELSEWHERE}."
     if not seccomp.supported():
-        return f"There is no system-call filter for {platform.machine()}; use the docker backend or a remote worker."
+        return f"There is no system-call filter for {platform.machine()}; {_ELSEWHERE}."
     return None
