@@ -100,6 +100,7 @@ class Holdfast:
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
     seal_snapshots: bool  # workspaces between turns, under the key ring
+    log_level: str
     time_zone: str
     mail: Mail
     permission_judge: str  # "rules", or the model that judges calls whose policy is auto
@@ -172,7 +173,8 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
         seal_snapshots=reader.flag("SEAL_SNAPSHOTS"),
-        time_zone=reader.text("TIME_ZONE", "UTC"),
+        time_zone=reader.zone("TIME_ZONE", "UTC"),
+        log_level=reader.level("LOG_LEVEL", "INFO"),
         mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
         **_in_the_open(reader),

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from contract.secret import Secret
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TRUE = frozenset({"1", "true", "yes", "on"})
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FALSE = frozenset({"0", "false", "no", "off"})
 
 
@@ -83,6 +85,20 @@ class Reader:
         value = self.text(name, default)
         if value not in allowed:
             raise SettingError(f"{name} is {value!r}; write one of {', '.join(allowed)}.")
+        return value
+
+    def zone(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise SettingError(f"{name} is {value!r}, which is no time zone; write one like Europe/Berlin.") from None
+        return value
+
+    def level(self, name: str, default: str) -> str:
+        value = self.text(name, default).upper()
+        if value not in LEVELS:
+            raise SettingError(f"{name} is {value!r}; write one of {', '.join(LEVELS)}.")
         return value
 
     def names(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -34,6 +34,15 @@ LIMITS = {  # longest value in characters; every one must hold something
 }
 MAX_HOSTS = 16
 VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+# What the sandbox itself, or a program before its first line, lives by: a placeholder there would break every command.
+RESERVED = re.compile(
+    "PATH|HOME|SHELL|USER|PWD|TMPDIR|IFS|ENV|BASH_ENV|LANG|LC_.*|LD_.*|DYLD_.*|PYTHON(PATH|HOME|STARTUP)"
+    "|NODE_(OPTIONS|EXTRA_CA_CERTS|USE_ENV_PROXY)|(HTTP|HTTPS|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)"
+    "|(REQUESTS|CURL|AWS)_CA_BUNDLE|GIT_SSL_CAINFO|PIP_CERT|CARGO_HTTP_CAINFO",
+    re.IGNORECASE,
+)
+IN_HEADERS = re.compile("[\x21-\x7e]+")
+SENT_IN_HEADERS = frozenset({"token", "access_token"})
 LOCATIONS = ("header", "body")
 CLIENT_SECRET = "refresh.token_endpoint_auth.client_secret"  # noqa: S105  the name of a field
 
@@ -124,6 +133,8 @@ def _variable(sent: Mapping[str, Any]) -> Auth:
     name = _text("secret_name", sent["secret_name"])
     if not VARIABLE.fullmatch(name):
         raise InvalidRequest("auth.secret_name: must be letters, digits and underscores, and not start with a digit")
+    if RESERVED.fullmatch(name):
+        raise InvalidRequest(f"auth.secret_name: {name} is a variable that programs in the sandbox need themselves")
     location = sent.get("injection_location")
     chosen = dict.fromkeys(LOCATIONS, True) if location is None else {k: location.get(k, False) for k in LOCATIONS}
     shown = {
@@ -168,6 +179,8 @@ def _replaced(secrets: Mapping[str, Secret], sent: Mapping[str, Any], name: str,
 
 
 def _secret(field: str, value: str) -> Secret:
+    if field in SENT_IN_HEADERS and not IN_HEADERS.fullmatch(_text(field, value)):
+        raise InvalidRequest(f"auth.{field}: goes into a header, so it must be visible ASCII characters without spaces")
     return Secret(_text(field, value))
 
 

@@ -46,7 +46,10 @@ def keep(session_id: str) -> str | None:
         return None
     if digest == session.snapshot:
         return digest
-    log.append(session_id, thread.id, [Draft(ev.OPS_SNAPSHOT, {"digest": digest, "size": size})])
+    try:
+        log.append(session_id, thread.id, [Draft(ev.OPS_SNAPSHOT, {"digest": digest, "size": size})])
+    except log.UnknownThread:  # the session was deleted meanwhile
+        return None
     return digest
 
 

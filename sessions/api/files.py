@@ -78,11 +78,19 @@ def _file_part(request: Request) -> tuple[Readable, str, str | None]:
     request.encoding = "latin-1"
     part = request.FILES.get("file")
     if isinstance(part, UploadedFile):
-        return part, part.name or "", part.content_type
+        return part, _as_sent(part.name or ""), part.content_type
     text = request.POST.get("file")
     if text is None:
         raise InvalidRequest("file: Field required, as a part of a multipart/form-data body")
     return io.BytesIO(text.encode("latin-1")), "", None
+
+
+def _as_sent(name: str) -> str:
+    """A file's name as its client wrote it, in UTF-8; what was something else stays as it was read."""
+    try:
+        return name.encode("latin-1").decode()
+    except UnicodeError:
+        return name
 
 
 def _expiry(sent: str | None) -> int | None:

@@ -275,3 +275,7 @@ def test_a_snapshot_keeps_its_blob(session: dict[str, Any]) -> None:
     Session.objects.filter(pk=session["id"]).update(snapshot=digest)
     assert files.collect_garbage(timedelta(0)) == 0
     assert blobs.exists(digest)
+
+
+def test_a_name_in_any_script_is_kept(alice: Caller) -> None:
+    assert upload(alice, "naïve 日本.txt").json()["filename"] == "naïve 日本.txt"

@@ -45,6 +45,8 @@ def test_a_flag_takes_the_usual_words_for_false(value: str) -> None:
         (lambda reader: reader.number("X", 1.0, low=1, high=300), "nan"),
         (lambda reader: reader.number("X", 1.0, low=1, high=300), "soon"),
         (lambda reader: reader.choice("X", "local", ("local", "docker")), "podman"),
+        (lambda reader: reader.zone("X", "UTC"), "Mars/X"),
+        (lambda reader: reader.level("X", "INFO"), "LOUD"),
     ],
 )
 def test_an_odd_value_is_refused_by_name_with_what_to_write(read: object, value: str) -> None:

@@ -187,3 +187,10 @@ def test_a_viewer_sees_no_acting_buttons(world: World) -> None:
     assert 'id="composer" method' not in page
     assert 'id="answer"' not in page
     assert "data-operates" not in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/sessions/%00/", "/agents/%00/", "/environments/%00/", "/vaults/%00/", "/schedules/%00/"]
+)
+def test_an_id_that_the_database_could_not_hold_is_no_object(world: World, path: str) -> None:
+    assert world.alice.get(path).status_code == 404

@@ -64,7 +64,7 @@ def administrator(workspace: Workspace) -> User:
 def something_to_start(acting: Acting) -> None:
     """An environment, an agent on the demo model, and one on the configured model where that is another."""
     if not Environment.objects.filter(workspace_id=acting.workspace_id).exists():
-        create_environment({"name": ENVIRONMENT, "description": "A sandbox without network."}, acting)
+        create_environment({"name": ENVIRONMENT, "description": "A sandbox that may reach any public host."}, acting)
     demo = {"description": "Follows rules, no AI: works without a key. Try: write notes.txt with `hello`, run `ls`."}
     first_agent({"name": "Demo", "model": DEMO_MODEL, **demo}, acting)
     if settings.HOLDFAST_MODEL_DEFAULT != DEMO_MODEL:
