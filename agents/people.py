@@ -52,15 +52,11 @@ def _switched(sender: Any, instance: Any, created: bool, **_: Any) -> None:
 
 
 def sign_out(user_id: int) -> None:
-    """End every sign-in of a person once the change is committed, and tell the open sockets."""
-    transaction.on_commit(partial(_sign_out, user_id))
-
-
-def _sign_out(user_id: int) -> None:
+    """End every sign-in of a person together with the change, and tell the open sockets once both are committed."""
     ended = [
         row.pk
         for row in Session.objects.filter(expire_date__gt=timezone.now()).iterator(BATCH)
         if row.get_decoded().get(SESSION_KEY) == str(user_id)
     ]
     Session.objects.filter(pk__in=ended).delete()
-    happenings.tell(SIGNED_OUT, str(user_id), workspace_id="")
+    transaction.on_commit(partial(happenings.tell, SIGNED_OUT, str(user_id), workspace_id=""))

@@ -28,7 +28,7 @@ FAMILIES = (
     "limits",
     "workspace",
 )
-ALSO = {"deployment_runs": "deployments"}  # path -> the family it belongs to
+ALSO = {"deployment_runs": "deployments", "credentials": "vaults"}  # path -> the family it belongs to
 WRAPPERS = frozenset({"x", "organizations"})  # path parts that a family's name follows
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
+from contract import audit
 from contract.errors import InvalidRequest, TooLarge
 from contract.roles import Permission
 from credentials.crypto import CannotOpen
@@ -128,6 +129,7 @@ def take_in(stream: Any, agent_id: str, environment_id: str, acting: Acting) -> 
         drafts.append(Draft(ev.OPS_IMPORTED, {"session_id": str(head.get("id")), "message": text, "by": acting.label}))
         for start in range(0, len(drafts), BATCH):
             log.append(session.pk, thread.pk, drafts[start : start + BATCH])
+        audit.record(acting, "session.imported", "agent_sessions.Session", session.pk, after={"events": text})
         actions.archive_session(session.pk, acting)
     return find_session(session.pk, acting)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import transaction
 
-from contract import blobs, ids
+from contract import audit, blobs, ids
 from contract.errors import InvalidRequest
 from contract.roles import Permission
 from sessions import actions, inbox, log, workspaces
@@ -133,6 +133,8 @@ def fork(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
     with transaction.atomic():
         child = actions.create_session(_create_body(origin, body), acting)
         Session.objects.filter(pk=child.pk).update(forked_from=origin, forked_at=found.seq)
+        whence = {"forked_from_id": origin.pk, "forked_at": found.seq}
+        audit.record(acting, "session.forked", "agent_sessions.Session", child.pk, after=whence)
         _take_over(child, origin, taken, found, acting)
         messages = [_said(body["prompt"])] if body.get("prompt") else unanswered
         if messages:

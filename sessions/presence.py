@@ -55,14 +55,20 @@ class Presence:
         return self._acting
 
     def _ask(self) -> Acting:
+        user, chosen = self._signed_in()
+        member = self._membership(user, chosen)
+        if member is None or not may(member.role, Permission.READ):
+            self._signed_in()  # whoever was removed since we looked is signed out, and told that
+            raise Refused(NOT_YOURS)
+        return Acting(member.workspace_id, Role(member.role), user.get_username(), user_id=user.pk)
+
+    def _signed_in(self) -> tuple[Any, str | None]:
+        """The user and the id of the workspace they chose."""
         store = import_module(settings.SESSION_ENGINE).SessionStore(self._key)
         user = get_user(SimpleNamespace(session=store))  # type: ignore[arg-type]  # it reads nothing but the session
         if not user.is_authenticated or not user.is_active:
             raise Refused(SIGN_IN)
-        member = self._membership(user, store.get(CHOSEN_WORKSPACE))
-        if member is None or not may(member.role, Permission.READ):
-            raise Refused(NOT_YOURS)
-        return Acting(member.workspace_id, Role(member.role), user.get_username(), user_id=user.pk)
+        return user, store.get(CHOSEN_WORKSPACE)
 
     def _membership(self, user: Any, chosen: str | None) -> Membership | None:
         mine = Membership.objects.filter(user=user).order_by("created_at", "pk")

@@ -40,7 +40,12 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 CARGO = (".cargo/config.toml", ".cargo/config")
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CONFIG_HOME")
-CONFIGURED = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "GO", "GEM_", "BUNDLE_", "CARGO_", "APT_", "GIT_CONFIG_")
+# Settings of package managers. Of Go's each by its name: "GO" alone begins other programs' keys as well.
+CONFIGURED = (
+    *("PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "GEM_", "BUNDLE_", "CARGO_", "APT_", "GIT_CONFIG_"),
+    *("GOENV", "GOFLAGS", "GOINSECURE", "GONOPROXY", "GONOSUMDB", "GOPATH", "GOPRIVATE", "GOPROXY", "GOROOT"),
+    *("GOSUMDB", "GOTOOLCHAIN", "GOVCS"),
+)
 # How a sandbox's own managers are told of the first place each was configured with.
 VARIABLES = {"pip": "PIP_INDEX_URL", "npm": "NPM_CONFIG_REGISTRY"}
 

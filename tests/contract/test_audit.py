@@ -38,6 +38,7 @@ READING = {
     ("credentials/vaults.py", "vaults"),
     ("credentials/vaults.py", "find_vault"),
     ("credentials/vaults.py", "find_credential"),
+    ("sessions/impact.py", "find"),
     ("sessions/webhooks/endpoints.py", "find"),
     ("sessions/webhooks/endpoints.py", "redeliver"),
     ("sessions/approvals/actions.py", "decide_many"),
@@ -45,6 +46,8 @@ READING = {
     ("credentials/signin.py", "finish"),  # by vaults.create_credential
     ("sessions/exchange/archive.py", "restore"),  # by a call, with what it counted
     ("sessions/actions.py", "create_session"),  # by a call: its foreign keys are checked at its own commit
+    ("sessions/forks.py", "fork"),  # by a call, with its origin
+    ("sessions/exports.py", "take_in"),  # by a call, with what it took over
 }
 
 

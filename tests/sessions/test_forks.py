@@ -11,6 +11,7 @@ import pytest
 from contract import blobs
 from contract.errors import InvalidRequest, PermissionDenied
 from contract.roles import Role
+from credentials.models import AuditRecord
 from sessions import events as ev
 from sessions import exports, forks, log
 from sessions.events import Draft
@@ -50,6 +51,8 @@ def events_of(session: Session) -> list[Event]:
 
 def test_a_fork_takes_over_what_came_before_and_closes_what_is_open(history: World) -> None:
     child = forks.fork(history.session.pk, {"at": history.fresh().last_seq}, history.acting)
+    record = AuditRecord.objects.get(action="session.forked", object_id=child.pk)
+    assert record.after == {"forked_from_id": history.session.pk, "forked_at": child.forked_at}
     made = events_of(child)
     kinds = [event.type for event in made]
     assert kinds[:6] == [
@@ -163,6 +166,8 @@ def test_an_import_is_history_to_read_and_to_fork(history: World) -> None:
     data = "".join(exports.lines(history.fresh())).encode()
     made = exports.take_in(io.BytesIO(data), history.agent.pk, history.environment.pk, history.acting)
     assert made.archived_at is not None
+    imported = AuditRecord.objects.get(action="session.imported", object_id=made.pk)
+    assert f"events of {history.session.pk}, exported" in (imported.after or {})["events"]
     rows = transcript.rows(events_of(made))
     assert [row.text.body for row in rows if row.kind == "agent"] == ["I look."]
     assert [row.call.name for row in rows if row.call] == ["bash", "bash"]

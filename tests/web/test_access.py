@@ -117,9 +117,13 @@ def an_event(world: World) -> None:
     world.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
 
 
-def opened(world: World, who: str, door: Door) -> HttpResponse:
+def path_of(world: World, door: Door) -> str:
     arguments = [LITERALS[name] if name in LITERALS else getattr(world, name).pk for name in door.objects]
-    response: HttpResponse = getattr(world, who).generic(door.method, reverse(door.name, args=arguments))
+    return reverse(door.name, args=arguments)
+
+
+def opened(world: World, who: str, door: Door) -> HttpResponse:
+    response: HttpResponse = getattr(world, who).generic(door.method, path_of(world, door))
     response.close()  # a download holds its file open
     return response
 
@@ -166,8 +170,7 @@ def test_a_stranger_is_sent_to_sign_in(world: World, door: Door) -> None:
 
 @pytest.mark.parametrize("door", DOORS, ids=IDS)
 def test_a_page_takes_only_its_methods(world: World, door: Door) -> None:
-    arguments = [1 if name == "one" else getattr(world, name).pk for name in door.objects]
-    assert world.alice.delete(reverse(door.name, args=arguments)).status_code == 405
+    assert world.alice.delete(path_of(world, door)).status_code == 405
 
 
 def test_a_person_without_a_workspace_is_told_so(world: World, django_user_model: type) -> None:

@@ -43,6 +43,12 @@ def payload_of(world: World, event_type: str, call: Event) -> dict[str, Any]:
         "decision": "denied",
         "model_request_start_id": "sevt_none",
         "count": 1,
+        "outcome_id": "outc_1",
+        "description": "A table",
+        "rubric": {"type": "text", "content": "It has a head."},
+        "max_iterations": 3,
+        "iteration": 0,
+        "explanation": "told",
     }
     answers = dict.fromkeys(("tool_use_id", "custom_tool_use_id", "mcp_tool_use_id"), call.pk)
     return common | about | answers

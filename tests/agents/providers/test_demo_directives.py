@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agents.providers import pacing
 from agents.providers.base import ProviderError, TurnInterrupted
 from agents.providers.demo.directives import GUIDE
 from agents.providers.demo.provider import demo_provider
@@ -181,7 +182,8 @@ def test_fail_answers_with_the_status_that_many_times(
     assert text(talk.once()) == "done"
 
 
-def test_fail_can_name_the_wait_and_never_stop(demo: AnthropicProvider) -> None:
+def test_fail_can_name_the_wait_and_never_stop(demo: AnthropicProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "LONGEST_HOLD_SECONDS", 0.0)  # ask again at once, without the wait that was named
     talk = Talk(demo).say("[[demo: fail=529xall after=12.5]]")
     for _ in range(5):
         with pytest.raises(ProviderError) as caught:

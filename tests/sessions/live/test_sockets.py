@@ -17,6 +17,7 @@ from contract import ids
 from sessions import consumers, hub, nudges, presence, render, streams
 from sessions import events as ev
 from sessions.events import Draft
+from sessions.presence import Presence
 from sessions.routing import websocket_urlpatterns
 from tests.sessions.live.world import World, aside, delta, eventually, make_world, run, start
 
@@ -145,13 +146,26 @@ def test_whoever_is_removed_loses_the_socket_though_nothing_happens_in_the_sessi
     async def work() -> int:
         communicator = socket(session_path(world), alice)
         await opened(communicator)
-        await asyncio.sleep(0)
+        await eventually(lambda: streams.open_count(f"user:{alice.user.pk}") == 1)
         await aside(alice.membership.delete)
-        await eventually(lambda: True)
         hub.current()._tell_watchers(nudges.person(alice.user.pk))  # as the nudge does, where Redis carries it
         return await close_code(communicator)
 
     assert run(work) == 4401
+
+
+def test_whoever_is_removed_while_the_socket_looks_is_told_to_sign_in(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sign-in is read before the membership: a removal in between ends both."""
+    find = Presence._membership
+
+    def removed_meanwhile(presence: Presence, user: Any, chosen: str | None) -> Any:
+        alice.membership.delete()
+        return find(presence, user, chosen)
+
+    monkeypatch.setattr(Presence, "_membership", removed_meanwhile)
+    assert closing_code(session_path(world), alice) == 4401
 
 
 def test_an_outsider_and_a_wrong_id_are_refused_alike(world: World, alice: Person) -> None:
