@@ -1,11 +1,13 @@
 """``/v1/files`` (spec core 9.2)."""
 
+import contextlib
 import io
 from typing import Annotated, Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q, QuerySet
 from django.http import StreamingHttpResponse
+from django.http.multipartparser import MultiPartParser
 from django.utils import timezone
 from ninja import Query, Router
 from pydantic import Field
@@ -76,21 +78,24 @@ def _file_part(request: Request) -> tuple[Readable, str, str | None]:
     which Django reads as text; in Latin-1 every byte survives that.
     """
     request.encoding = "latin-1"
+    parse = lambda meta, data: _Parts(meta, data, request.upload_handlers, "latin-1").parse()  # noqa: E731
+    request.parse_file_upload = parse  # type: ignore[method-assign]
     part = request.FILES.get("file")
     if isinstance(part, UploadedFile):
-        return part, _as_sent(part.name or ""), part.content_type
+        return part, part.name or "", part.content_type
     text = request.POST.get("file")
     if text is None:
         raise InvalidRequest("file: Field required, as a part of a multipart/form-data body")
     return io.BytesIO(text.encode("latin-1")), "", None
 
 
-def _as_sent(name: str) -> str:
-    """A file's name as its client wrote it, in UTF-8; what was something else stays as it was read."""
-    try:
-        return name.encode("latin-1").decode()
-    except UnicodeError:
-        return name
+class _Parts(MultiPartParser):
+    """Parts read as Latin-1, but names of files as their clients write them, in UTF-8 where they can be."""
+
+    def sanitize_file_name(self, file_name: str) -> str | None:
+        with contextlib.suppress(UnicodeError):
+            file_name = file_name.encode("latin-1").decode()
+        return super().sanitize_file_name(file_name)
 
 
 def _expiry(sent: str | None) -> int | None:
