@@ -6,6 +6,7 @@ errors: ``events``, or ``initial_events`` of a new session.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +57,20 @@ def _check_event(where: str, event: Mapping[str, Any]) -> None:
     for place, block in enumerate(content):
         if block["type"] == "redacted":
             raise InvalidRequest(f"{where}.content.{place}: redacted blocks can't be sent")
+        _check_base64(f"{where}.content.{place}.source.data", block.get("source"))
     if event["type"] == ev.USER_TOOL_CONFIRMATION:
         _check_deny_message(f"{where}.deny_message", event)
     if event["type"] == ev.USER_DEFINE_OUTCOME:
         _check_outcome(where, event)
+
+
+def _check_base64(where: str, source: Any) -> None:
+    if not isinstance(source, Mapping) or source.get("type") != "base64":
+        return
+    try:
+        base64.b64decode(source["data"], validate=True)
+    except ValueError:
+        raise InvalidRequest(f"{where}: is not base64") from None
 
 
 def _check_deny_message(where: str, event: Mapping[str, Any]) -> None:

@@ -279,3 +279,10 @@ def test_a_snapshot_keeps_its_blob(session: dict[str, Any]) -> None:
 
 def test_a_name_in_any_script_is_kept(alice: Caller) -> None:
     assert upload(alice, "naïve 日本.txt").json()["filename"] == "naïve 日本.txt"
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=zz", "multipart/form-data"])
+def test_a_body_of_parts_that_cannot_be_read_is_refused_in_the_envelope(alice: Caller, kind: str) -> None:
+    response = Client().post("/v1/files", b"x", content_type=kind, headers={"x-api-key": alice.key})
+    refused = refusal(response)
+    assert (refused.status, refused.type) == (400, "invalid_request_error")

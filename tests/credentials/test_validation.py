@@ -248,8 +248,9 @@ def test_a_name_that_nobody_knows_leaves_it_open(acting: Acting) -> None:
     assert verdict(validate(keep(acting, "https://nowhere.invalid"), acting)) == ("unknown", "initialize", None)
 
 
-def test_a_token_that_fits_no_header_leaves_it_open(server: Server, acting: Acting) -> None:
-    assert verdict(validate(keep(acting, server.url, "good\r\nx-evil: 1"), acting))[0] == "unknown"
+def test_a_token_that_fits_no_header_is_never_kept(server: Server, acting: Acting) -> None:
+    with pytest.raises(InvalidRequest, match=r"^auth\.access_token: goes into a header"):
+        keep(acting, server.url, "good\r\nx-evil: 1")
     assert server.seen == []
 
 
