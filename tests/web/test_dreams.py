@@ -58,7 +58,7 @@ def test_a_second_dream_into_the_same_store_says_who_holds_it(world: World) -> N
 def test_a_dream_is_canceled_and_archived_by_buttons(world: World) -> None:
     path = f"/dreams/{world.dream.pk}/"
     engine.drive(world.dream.pk)
-    assert "Follow its session" in world.alice.get(path).content.decode()
+    assert "Open its session" in world.alice.get(path).content.decode()
     world.alice.post(f"{path}cancel/")
     assert "What it holds is not complete." in world.alice.get(path).content.decode()
     world.alice.post(f"{path}archive/")
