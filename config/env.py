@@ -99,7 +99,8 @@ class Holdfast:
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
-    seal_snapshots: bool  # workspaces between turns, under the key ring
+    seal_events: bool  # what was said in sessions, in the database, under the key ring
+    seal_snapshots: bool  # workspaces between turns, likewise
     log_level: str
     time_zone: str
     mail: Mail
@@ -172,6 +173,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
+        seal_events=reader.flag("SEAL_EVENTS"),
         seal_snapshots=reader.flag("SEAL_SNAPSHOTS"),
         time_zone=reader.zone("TIME_ZONE", "UTC"),
         log_level=reader.level("LOG_LEVEL", "INFO"),

@@ -6,19 +6,27 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import models, transaction
+from django.db.models.fields.json import KeyTextTransform
 
-from credentials import crypto
+from credentials import at_rest, crypto
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BATCH = 200
+STORES: dict[str, Callable[[], Iterator[Tally]]] = {}
+"""What else is sealed, by name: packages above this one add what they keep."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of one column's values. ``lost`` are sentences: values that no key of the ring opens."""
+    """What became of one column's values. ``lost`` are sentences: values that no key of the ring opens.
+
+    ``resealed`` also counts those that were sealed, or opened for good, because the settings say so now.
+    """
 
     name: str
     resealed: int = 0
@@ -50,6 +58,46 @@ def reseal() -> Iterator[Tally]:
                 for row in manager.select_for_update(of=("self",)).filter(pk__in=numbers[place : place + BATCH]):
                     _reseal(row, column, tally)
         yield tally
+    for model, column in sealable_columns():
+        yield _reseal_json(model, column)
+    for store in STORES.values():
+        yield from store()
+
+
+def sealable_columns() -> list[tuple[type[models.Model], str]]:
+    """Every column that repeats what the log says and may lie sealed."""
+    return [
+        (model, column.name)
+        for model in apps.get_models()
+        for column in model._meta.local_concrete_fields
+        if isinstance(column, at_rest.SealableJSON)
+    ]
+
+
+def wanted(key: str) -> bool:
+    """Whether JSON that ``key`` sealed ("" for none) lies as the settings ask, so that it can stay as it is."""
+    return key == (crypto.current_key() if settings.HOLDFAST_SEAL_EVENTS else "")
+
+
+def _reseal_json(model: type[models.Model], column: str) -> Tally:
+    tally = Tally(f"{model._meta.label}.{column}")
+    manager = model._default_manager
+    found = manager.exclude(**{f"{column}__isnull": True}).values_list("pk", KeyTextTransform(at_rest.MARK, column))
+    for pk, sealed in list(found):
+        if wanted(at_rest.key_of({at_rest.MARK: sealed}) if sealed else ""):
+            tally.current += 1
+            continue
+        try:
+            with transaction.atomic():
+                value = manager.select_for_update().values_list(column, flat=True).get(pk=pk)
+                manager.filter(pk=pk).update(**{column: value})
+        except crypto.CannotOpen as error:
+            tally.lost.append(f"{tally.name} of {pk}: {error}")
+        except ObjectDoesNotExist:  # deleted meanwhile
+            continue
+        else:
+            tally.resealed += 1
+    return tally
 
 
 def _reseal(row: Any, column: str, tally: Tally) -> None:

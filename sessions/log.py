@@ -94,6 +94,7 @@ UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_rea
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s
 WHERE id=%s
 """
+REWRITE = "UPDATE agent_sessions_event SET payload=%s, private=%s WHERE id=%s"
 MARK_PROCESSED = """
 UPDATE agent_sessions_event SET processed_at=%s WHERE session_id=%s AND id = ANY(%s) AND processed_at IS NULL
 """
@@ -103,6 +104,7 @@ WHERE session_id=%s AND id<>%s AND (workflow_run_id = '' OR status <> 'terminate
 UNION ALL SELECT 'running', '[]'::jsonb, NULL FROM agent_sessions_workflowrun
 WHERE session_id=%s AND status='running'
 """
+OUTCOMES = Session._meta.get_field("outcomes")
 
 
 @dataclass(slots=True)
@@ -163,7 +165,17 @@ def append(
 
 def restore(entries: Sequence[Event]) -> None:
     """Put entries of another installation's log back as they were: with their sessions, which are new here."""
+    for entry in entries:
+        entry.payload, entry.private = entry.stored()
     Event.objects.bulk_create(entries)
+
+
+def rewrite(entry: Event) -> None:
+    """Store an entry anew, word for word, sealed as the settings ask now (``manage.py reseal``)."""
+    with connection.cursor() as cursor:
+        payload, private = entry.stored()
+        values: list[Any] = [Jsonb(payload), _jsonb(private), entry.id]
+        cursor.execute(REWRITE, values)
 
 
 def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str | None = None) -> list[Event]:
@@ -192,7 +204,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         spent=Spent(Usage.load(_json(row[4]) or {}), Decimal(row[5]), row[6]),
         snapshot=row[10],
         budget=_json(row[26]),
-        outcomes=tuple(_json(row[29]) or ()),
+        outcomes=tuple(OUTCOMES.from_db_value(row[29], None, connection) or ()),
         hour_price=Decimal(row[27]),
     )
     thread = ThreadColumns(
@@ -203,6 +215,10 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         pending=tuple(_json(row[24]) or ()),
     )
     return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25], row[28], row[30])
+
+
+def _jsonb(value: Any) -> Any:
+    return None if value is None else Jsonb(value)
 
 
 def _json(value: Any) -> Any:
@@ -293,8 +309,7 @@ def _insert(cursor: Any, stored: Sequence[Event]) -> None:
             event.seq,
             event.type,
             event.on_session,
-            Jsonb(event.payload),
-            Jsonb(event.private) if event.private is not None else None,
+            *map(_jsonb, event.stored()),
             event.created_at,
             event.processed_at,
         ]
@@ -312,9 +327,9 @@ def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str
     if (session, ledger.pending_count) == (before[0], before[2]):
         cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id, ledger.thread_seq, thread_id])
     else:
-        budget = Jsonb(session.budget) if session.budget is not None else None
         values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot]
-        values += [Jsonb(list(session.outcomes)), budget, ledger.pending_count]
+        outcomes = Jsonb(OUTCOMES.stored(list(session.outcomes)))
+        values += [outcomes, _jsonb(session.budget), ledger.pending_count]
         cursor.execute(UPDATE_SESSION, [*values, session_id])
     if thread != before[1] or (session, ledger.pending_count) != (before[0], before[2]):
         values = [ledger.thread_seq, ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]
@@ -325,7 +340,7 @@ def _shared(columns: SessionColumns | ThreadColumns) -> list[Any]:
     clock, spent = columns.clock, columns.spent
     return [
         clock.status,
-        Jsonb(clock.stop_reason) if clock.stop_reason is not None else None,
+        _jsonb(clock.stop_reason),
         Jsonb(spent.usage.dump()),
         spent.cost,
         spent.cost_known,
