@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist
 from django.db import models, transaction
 from django.db.models.fields.json import KeyTextTransform
 
 from credentials import at_rest, crypto
+from credentials.at_rest import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,16 +58,16 @@ def reseal() -> Iterator[Tally]:
                 for row in manager.select_for_update(of=("self",)).filter(pk__in=numbers[place : place + BATCH]):
                     _reseal(row, column, tally)
         yield tally
-    for model, column in sealable_columns():
-        yield _reseal_json(model, column)
+    for repeated in sealable_columns():
+        yield _reseal_json(repeated)
     for store in STORES.values():
         yield from store()
 
 
-def sealable_columns() -> list[tuple[type[models.Model], str]]:
+def sealable_columns() -> list[at_rest.SealableJSON]:
     """Every column that repeats what the log says and may lie sealed."""
     return [
-        (model, column.name)
+        column
         for model in apps.get_models()
         for column in model._meta.local_concrete_fields
         if isinstance(column, at_rest.SealableJSON)
@@ -79,25 +79,29 @@ def wanted(key: str) -> bool:
     return key == (crypto.current_key() if settings.HOLDFAST_SEAL_EVENTS else "")
 
 
-def _reseal_json(model: type[models.Model], column: str) -> Tally:
-    tally = Tally(f"{model._meta.label}.{column}")
-    manager = model._default_manager
-    found = manager.exclude(**{f"{column}__isnull": True}).values_list("pk", KeyTextTransform(at_rest.MARK, column))
-    for pk, sealed in list(found):
-        if wanted(at_rest.key_of({at_rest.MARK: sealed}) if sealed else ""):
-            tally.current += 1
-            continue
+def _reseal_json(column: at_rest.SealableJSON) -> Tally:
+    tally = Tally(column.owner)
+    rows = column.model._default_manager.all()
+    marks = rows.exclude(**{f"{column.name}__isnull": True}).values_list("pk", KeyTextTransform(MARK, column.name))
+    for pk, sealed in list(marks):
+        key = at_rest.key_of({MARK: sealed}) if sealed else ""
         try:
             with transaction.atomic():
-                value = manager.select_for_update().values_list(column, flat=True).get(pk=pk)
-                manager.filter(pk=pk).update(**{column: value})
+                changed = not wanted(key) and _rewrite(rows.filter(pk=pk), column, key)
         except crypto.CannotOpen as error:
             tally.lost.append(f"{tally.name} of {pk}: {error}")
-        except ObjectDoesNotExist:  # deleted meanwhile
             continue
-        else:
-            tally.resealed += 1
+        tally.resealed += changed
+        tally.current += not changed
     return tally
+
+
+def _rewrite(rows: models.QuerySet[Any], column: at_rest.SealableJSON, key: str) -> bool:
+    """Store a value anew, in the transaction under way; False if it is gone, or too empty to be sealed."""
+    for value in rows.select_for_update().values_list(column.name, flat=True):
+        if at_rest.key_of(column.stored(value)) != key:
+            return bool(rows.update(**{column.name: value}))
+    return False
 
 
 def _reseal(row: Any, column: str, tally: Tally) -> None:

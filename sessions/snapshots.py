@@ -6,6 +6,7 @@ the key. Reading never asks the setting (``SEAL_SNAPSHOTS``): both kinds lie sid
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from django.conf import settings
@@ -28,9 +29,11 @@ def put(pieces: Iterable[bytes]) -> tuple[str, int]:
     return blobs.put(Chunks(sealed_streams.seal(identity.watch(pieces))), MAX_BYTES * 2, identity.name)
 
 
-def open_plain(name: str) -> BinaryIO:
+@contextmanager
+def open_plain(name: str) -> Iterator[BinaryIO]:
     """A kept workspace as it was. Reading raises ``crypto.CannotOpen`` where it was changed or its key is gone."""
-    return sealed_streams.unsealed(blobs.open(name))
+    with blobs.open(name) as kept, sealed_streams.unsealed(kept) as plain:
+        yield plain
 
 
 def is_sound(name: str) -> bool:

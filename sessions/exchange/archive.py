@@ -94,8 +94,8 @@ def _write_blob(archive: zipfile.ZipFile, digest: str, *, snapshot: bool) -> dic
     """Sealed workspaces leave in the clear: another installation has other keys."""
     info = zipfile.ZipInfo(f"blobs/{digest}")
     hasher, size = hashlib.sha256(), 0
-    opened = snapshots.open_plain if snapshot else blobs.open
-    with opened(digest) as source, archive.open(info, "w", force_zip64=True) as entry:
+    opened = snapshots.open_plain(digest) if snapshot else blobs.open(digest)
+    with opened as source, archive.open(info, "w", force_zip64=True) as entry:
         while chunk := source.read(1024 * 1024):
             entry.write(chunk)
             hasher.update(chunk)
