@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
 from contract import ids, tracing
 from sessions import events as ev
-from sessions import nudges
+from sessions import nudges, slices
 from sessions.approvals import book, notices
 from sessions.models import Event, Session
 from sessions.projected import session_columns
+from sessions.projections import said
 from sessions.projections.columns import (
     THREAD_STATUS,
     Clock,
@@ -34,7 +35,7 @@ from sessions.webhooks import outbox
 from sessions.work import queue as work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sessions.events import Draft
@@ -71,19 +72,23 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
        t.usage, t.cost, t.cost_known, t.active_seconds, t.running_since, t.ended_at, t.startup_seconds,
        t.wake_at, t.pending, s.pending_count, s.budget, s.hour_price, t.last_seq, s.outcomes,
        CASE WHEN t.parent_id IS NULL THEN t.id ELSE
-         (SELECT p.id FROM agent_sessions_thread p WHERE p.session_id = s.id AND p.parent_id IS NULL) END
+         (SELECT p.id FROM agent_sessions_thread p WHERE p.session_id = s.id AND p.parent_id IS NULL) END,
+       s.outside_count, s.workspace_id
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
 WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 """
 INSERT = """
 INSERT INTO agent_sessions_event
-  (id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at) VALUES
+  (id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at, words) VALUES
 """
-ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+# Words are told apart by their workspace right in the index, so that a search never looks at another's.
+ROW = """
+(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, to_tsvector('simple', %s::text) || array_to_tsvector(ARRAY[%s::text]))
+"""
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s,
-  pending_count=%s WHERE id=%s
+  pending_count=%s, outside_count=%s WHERE id=%s
 """
 UPDATE_SEQ = """
 WITH session AS (UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE id=%s)
@@ -105,6 +110,22 @@ WHERE session_id=%s AND status='running'
 """
 
 
+class Waiting(NamedTuple):
+    """How many calls of a session wait for an answer, and how many of them for an outside worker's."""
+
+    calls: int
+    outside: int
+
+    def after(self, before: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]]) -> Waiting:
+        """The counts once a thread's waiting calls are ``now``."""
+        return Waiting(self.calls + len(now) - len(before), self.outside + outside(now) - outside(before))
+
+
+def outside(pending: Sequence[Mapping[str, str]]) -> int:
+    """How many of a thread's waiting calls an outside worker carries out."""
+    return sum(call["kind"] == "result" for call in pending)
+
+
 @dataclass(slots=True)
 class _Ledger:
     """The locked rows of one append, and what they become."""
@@ -116,9 +137,10 @@ class _Ledger:
     thread_created_at: datetime
     session: SessionColumns
     thread: ThreadColumns
-    pending_count: int
+    waiting: Waiting
     thread_seq: int
     primary_id: str
+    workspace_id: str
 
 
 def append(
@@ -144,11 +166,12 @@ def append(
             raise LeaseLost(thread_id)
         if expect_seq is not None and ledger.thread_seq > expect_seq:
             raise Stale(thread_id)
-        before = ledger.session, ledger.thread, ledger.pending_count
+        before = ledger.session, ledger.thread, ledger.waiting
         stored = _fold(cursor, ledger, session_id, thread_id, drafts)
-        _insert(cursor, stored)
+        _insert(cursor, stored, ledger.workspace_id)
         _mark_processed(cursor, session_id, stored)
         _write_columns(cursor, ledger, session_id, thread_id, before)
+        slices.add(cursor, session_id, stored)
         outbox.note_log(session_id, stored)
         work.follow(session_id, stored)
         asked = book.keep(stored, [call["id"] for call in before[1].pending])
@@ -161,9 +184,10 @@ def append(
     return stored
 
 
-def restore(entries: Sequence[Event]) -> None:
+def restore(entries: Sequence[Event], workspace_id: str) -> None:
     """Put entries of another installation's log back as they were: with their sessions, which are new here."""
-    Event.objects.bulk_create(entries)
+    with connection.cursor() as cursor:
+        _insert(cursor, entries, workspace_id)
 
 
 def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str | None = None) -> list[Event]:
@@ -202,7 +226,8 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         wake_at=row[23],
         pending=tuple(_json(row[24]) or ()),
     )
-    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25], row[28], row[30])
+    waiting = Waiting(row[25], row[31])
+    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, waiting, row[28], row[30], row[32])
 
 
 def _json(value: Any) -> Any:
@@ -212,7 +237,7 @@ def _json(value: Any) -> Any:
 
 def _fold(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Event]:
     others = _siblings(cursor, session_id, thread_id, drafts)
-    waiting_before = len(ledger.thread.pending)
+    waiting_before = ledger.thread.pending
     stored: list[Event] = []
     for draft in drafts:
         expanded = [draft]
@@ -222,7 +247,7 @@ def _fold(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts:
                 own = []
             expanded = with_session_status(draft, ledger.session, own, others, ledger.now)
         stored += [_take(ledger, session_id, thread_id, one) for one in expanded]
-    ledger.pending_count += len(ledger.thread.pending) - waiting_before
+    ledger.waiting = ledger.waiting.after(waiting_before, ledger.thread.pending)
     return stored
 
 
@@ -283,7 +308,7 @@ def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Dra
     ]
 
 
-def _insert(cursor: Any, stored: Sequence[Event]) -> None:
+def _insert(cursor: Any, stored: Sequence[Event], workspace_id: str) -> None:
     values: list[Any] = []
     for event in stored:
         values += [
@@ -297,6 +322,8 @@ def _insert(cursor: Any, stored: Sequence[Event]) -> None:
             Jsonb(event.private) if event.private is not None else None,
             event.created_at,
             event.processed_at,
+            said.plain(said.said(event.type, event.payload)) or None,
+            workspace_id,
         ]
     cursor.execute(INSERT + ", ".join([ROW] * len(stored)), values)
 
@@ -307,16 +334,16 @@ def _mark_processed(cursor: Any, session_id: str, stored: Sequence[Event]) -> No
             cursor.execute(MARK_PROCESSED, [event.created_at, session_id, event.payload["event_ids"]])
 
 
-def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, before: tuple[Any, Any, int]) -> None:
+def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, before: tuple[Any, Any, Any]) -> None:
     session, thread = ledger.session, ledger.thread
-    if (session, ledger.pending_count) == (before[0], before[2]):
+    if (session, ledger.waiting) == (before[0], before[2]):
         cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id, ledger.thread_seq, thread_id])
     else:
         budget = Jsonb(session.budget) if session.budget is not None else None
         values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot]
-        values += [Jsonb(list(session.outcomes)), budget, ledger.pending_count]
+        values += [Jsonb(list(session.outcomes)), budget, *ledger.waiting]
         cursor.execute(UPDATE_SESSION, [*values, session_id])
-    if thread != before[1] or (session, ledger.pending_count) != (before[0], before[2]):
+    if thread != before[1] or (session, ledger.waiting) != (before[0], before[2]):
         values = [ledger.thread_seq, ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]
         cursor.execute(UPDATE_THREAD, [*values, Jsonb(list(thread.pending)), thread_id])
 
