@@ -63,7 +63,6 @@ ALLOWED_HOSTS = list(HOLDFAST.allowed_hosts)
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redirect to TLS belong to the proxy in front
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

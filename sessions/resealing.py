@@ -41,7 +41,7 @@ def _entries() -> Tally:
 
 
 def _loaded(ids: list[str], tally: Tally) -> Iterator[Event]:
-    rows = Event.objects.only("payload", "private")
+    rows = Event.objects.select_related("session").only("type", "payload", "private", "session__workspace_id")
     try:
         yield from rows.in_bulk(ids).values()
     except CannotOpen:

@@ -228,9 +228,9 @@ def _restore_rows(
             raise InvalidRequest(f"{BROKEN} (a row of {name} can't be read).") from None
         made.append(_renamed(rows.load(part, found, workspace), names))
         if len(made) == BATCH:
-            count += _insert(part, made)
+            count += _insert(part, made, workspace)
             made = []
-    return count + (_insert(part, made) if made else 0)
+    return count + (_insert(part, made, workspace) if made else 0)
 
 
 def _renamed(row: Any, names: dict[str, str]) -> Any:
@@ -242,9 +242,9 @@ def _renamed(row: Any, names: dict[str, str]) -> Any:
     return row
 
 
-def _insert(part: rows.Part, made: list[Any]) -> int:
+def _insert(part: rows.Part, made: list[Any], workspace: Workspace) -> int:
     if part.model is Event:
-        log.restore(made)
+        log.restore(made, workspace.pk)
     else:
         part.model._base_manager.bulk_create(made)
     return len(made)
