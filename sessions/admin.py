@@ -40,7 +40,7 @@ class EventAdmin(ReadOnly):
     """The log of one session after another; ``private`` never leaves the server, so it isn't shown either."""
 
     list_display = ("seq", "type", "session_id", "created_at", "processed_at")
-    exclude = ("private",)
+    exclude = ("private", "words")
     search_fields = ("=id", "=session__id")
     ordering = ("-created_at", "-seq")
     show_full_result_count = False

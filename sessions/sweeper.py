@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 0.5
+SWEEP_SECONDS = 0.2  # two cheap queries: what is lost is to be found at once
+ERRANDS_SECONDS = 1.0
 TIDY_SECONDS = 600.0
 FIRST_PATIENCE_SECONDS = 2.0
 LAST_PATIENCE_SECONDS = 30.0
@@ -84,6 +85,7 @@ class Sweeper:
         self._workers: frozenset[int] = frozenset()
         self._endpoints = Patience()
         self._dreams = Patience()
+        self._errands_at = 0.0
         self._tidy_at = 0.0
 
     def run(self) -> None:
@@ -113,8 +115,6 @@ class Sweeper:
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
-        for run_id in workflow_runs.due():
-            drive_workflow(run_id)
         if (alive := workers_alive()) != self._workers:
             self._workers = alive
             self._patience.forget()  # what a worker that died had taken from the queue is lost; a new one has room
@@ -132,6 +132,11 @@ class Sweeper:
 
     def _errands(self) -> None:
         """What is due by the clock: schedules, deliveries that wait for their next attempt, dreams that have ended."""
+        if time.monotonic() < self._errands_at:
+            return
+        self._errands_at = time.monotonic() + ERRANDS_SECONDS
+        for run_id in workflow_runs.due():
+            drive_workflow(run_id)
         runs.fire_due()
         work.reclaim()
         deadlines.expire_due()
