@@ -25,9 +25,10 @@ def filled(world: World, **change: Any) -> dict[str, Any]:
 
 
 def test_a_form_begins_a_dream_and_its_page_shows_what_it_reads(world: World) -> None:
+    body = filled(world, instructions="Look for teas.")
     shown = world.alice.get("/dreams/new/")
     assert "Tidy up" in shown.content.decode()
-    made = world.alice.post("/dreams/new/", filled(world, instructions="Look for teas."))
+    made = world.alice.post("/dreams/new/", body)
     assert made.status_code == 302
     page = world.alice.get(made["Location"]).content.decode()
     assert "Look for teas." in page
