@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from config import places, telemetry
@@ -45,6 +45,13 @@ class Mail:
     password: Secret
     security: str  # starttls, tls or none
     sender: str
+
+
+class Sealing(NamedTuple):
+    """What lies under the key ring besides secrets: what was said, in the database; workspaces between turns."""
+
+    events: bool
+    snapshots: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +107,7 @@ class Holdfast:
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
-    seal_snapshots: bool  # workspaces between turns, under the key ring
+    sealing: Sealing
     log_level: str
     time_zone: str
     mail: Mail
@@ -172,7 +179,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
-        seal_snapshots=reader.flag("SEAL_SNAPSHOTS"),
+        sealing=Sealing(reader.flag("SEAL_EVENTS"), reader.flag("SEAL_SNAPSHOTS")),
         time_zone=reader.zone("TIME_ZONE", "UTC"),
         log_level=reader.level("LOG_LEVEL", "INFO"),
         mail=_mail(reader),
