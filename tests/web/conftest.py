@@ -12,7 +12,11 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from agents.actions import create_agent, create_environment
+from agents.memory import memories, stores
 from agents.models import Agent, Environment, Membership, Workspace
+from agents.models.memory import Memory, MemoryStore, MemoryVersion
+from agents.skills import actions as skills
+from agents.skills.bundle import Part
 from contract import blobs
 from contract.acting import Acting
 from contract.roles import Role
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+    from agents.models.skills import Skill
     from credentials.models import ApiKey, Credential, Vault
     from tests.live import Installation
 
@@ -71,6 +76,28 @@ class World:
     secret: Credential
     credential: Credential
     outside: Environment
+
+    @cached_property
+    def store(self) -> MemoryStore:
+        """A memory store, made at the first look."""
+        return stores.create_store({"name": "Night build robot's notes"}, self.acting)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """A memory of the store that was changed once."""
+        made = memories.create_memory(self.store.pk, {"path": "/notes/a.md", "content": "one\ntwo\n"}, self.acting)
+        return memories.update_memory(self.store.pk, made.pk, {"content": "one\n2\n"}, self.acting)
+
+    @property
+    def version(self) -> MemoryVersion:
+        """What the memory said at first."""
+        return MemoryVersion.objects.get(memory_id=self.memory.pk, operation="created")
+
+    @cached_property
+    def skill(self) -> Skill:
+        """A skill, made at the first look."""
+        text = b"---\nname: notes\ndescription: Night build robot's way of writing.\n---\n\n# Notes\n"
+        return skills.create_skill([Part("notes/SKILL.md", text)], None, self.acting)
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
