@@ -192,7 +192,7 @@ def memory_edit(request: Request, store_id: str, memory_id: str) -> HttpResponse
             memories.update_memory(store_id, memory_id, form.body(), request.acting)
         except PreconditionFailed:
             typed = form.cleaned_data["content"].replace("\r\n", "\n").splitlines()
-            form.data = {**form.data.dict(), "sha256": head.content_sha256 or ""}
+            form.data = {**{name: form.data[name] for name in form.data}, "sha256": head.content_sha256 or ""}
             context |= {"meanwhile": head, "yours": text_diff(_lines(head), typed)}
             return render(request, "memory/memory_form.html", context, status=409)
         except ApiError as error:

@@ -47,11 +47,10 @@ def with_folders(view: PageView) -> PageView:
         if request.method == "POST":
             collector = Collector()
             request.upload_handlers = [collector]
-            request.parse_file_upload = lambda meta, data: (  # type: ignore[method-assign]
-                WholeNames(meta, data, [collector], "utf-8").parse()
-            )
+            parse = lambda meta, data: WholeNames(meta, data, [collector], "utf-8").parse()  # noqa: E731
+            request.parse_file_upload = parse  # type: ignore[method-assign]
             try:
-                request._load_post_and_files()  # type: ignore[attr-defined]
+                request._load_post_and_files()
             except InvalidRequest as error:
                 return problem(request, error)
             request.parts = collector.parts  # type: ignore[attr-defined]
