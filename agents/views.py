@@ -6,6 +6,7 @@ import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -126,7 +127,9 @@ def agent_archive(request: Request, agent_id: str) -> HttpResponse:
 @page(Permission.READ)
 def environment_list(request: Request) -> HttpResponse:
     rows = Environment.objects.filter(workspace_id=request.acting.workspace_id)
-    return render(request, "environments/list.html", _listed(request, rows))
+    holdfast = settings.HOLDFAST
+    image = holdfast.sandbox_image if holdfast.sandbox == "docker" else None
+    return render(request, "environments/list.html", {**_listed(request, rows), "sandbox_image": image})
 
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")

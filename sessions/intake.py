@@ -154,7 +154,7 @@ class Intake:
         if approval is not None:
             answers.check(approval, self.session, self.acting, payload["result"], aside)
         if aside.edited is not None:
-            before = Event.objects.values_list("payload", flat=True).get(pk=call_id)
+            before = Event.objects.only("payload").get(pk=call_id).payload
             edited = {"tool_use_id": call_id, "name": before["name"], "before": before["input"], "input": aside.edited}
             self.drafts.append(Draft(ev.OPS_CALL_EDITED, {**edited, "by": self.acting.label}))
         who = {"by": self.acting.label, "user_id": self.acting.user_id, "api_key_id": self.acting.api_key_id}
