@@ -199,15 +199,6 @@ def test_a_message_to_an_archived_session_is_refused_and_kept(world: World, head
     assert "takes no more events" in answer.content.decode()
 
 
-def test_a_message_to_a_session_that_waits_for_answers_is_refused_and_kept(world: World) -> None:
-    calls = waiting(world)
-    world.append(world.idle(ev.requires_action(list(calls))))
-    answer = world.alice.post(f"/sessions/{world.session.pk}/send/", {"text": "Not yet"})
-    assert answer.status_code == 422
-    assert "Not yet" in answer.content.decode()
-    assert "Answer its calls or interrupt it" in answer.content.decode()
-
-
 def waiting(world: World) -> tuple[str, str]:
     gated, custom = world.append(
         world.running(),
