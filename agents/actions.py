@@ -14,7 +14,7 @@ from django.utils import timezone
 from agents import environments, references, resolve, rosters
 from agents.models import Agent, AgentVersion, Environment
 from agents.rosters import Owner
-from contract import audit, happenings, ids, metadata
+from contract import audit, happenings, ids, metadata, versions
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -160,8 +160,7 @@ def _check_version(agent: Agent, body: Mapping[str, Any]) -> None:
     if agent.archived_at is not None:
         raise InvalidRequest(f"Agent {agent.pk} is archived and can't be changed.")
     sent = body.get("version")
-    if sent is not None and sent < 1:
-        raise InvalidRequest("version: must be at least 1")
+    versions.check("version", sent)
     if sent is not None and sent != agent.version:
         raise Conflict(f"version: {sent} is not the agent's current version, which is {agent.version}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.shortcuts import redirect, render
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 @page(Permission.READ)
 def environment_list(request: Request) -> HttpResponse:
     rows = Environment.objects.filter(workspace_id=request.acting.workspace_id)
-    return render(request, "environments/list.html", listed(request, rows))
+    holdfast = settings.HOLDFAST
+    image = holdfast.sandbox_image if holdfast.sandbox == "docker" else None
+    return render(request, "environments/list.html", {**listed(request, rows), "sandbox_image": image})
 
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")

@@ -25,8 +25,9 @@ from credentials.actions import issue_api_key
 from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
+from sessions.dreams import actions as dreams
 from sessions.events import Draft
-from sessions.models import Deployment, Event, File, Session, Thread, WebhookEndpoint
+from sessions.models import Deployment, Dream, Event, File, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -108,6 +109,16 @@ class World:
         """A call of the session that waits for a person, made at the first look."""
         (event,) = self.append(bash("make install", ask=True))
         return event
+
+    @cached_property
+    def dream(self) -> Dream:
+        """A dream of the session, made at the first look."""
+        store = stores.create_store({"name": "Tea notes"}, self.acting)
+        inputs = [
+            {"type": "memory_store", "memory_store_id": store.pk},
+            {"type": "sessions", "session_ids": [self.session.pk]},
+        ]
+        return dreams.create({"inputs": inputs, "model": "demo", "instructions": "Be brief."}, self.acting)
 
     def fresh(self) -> Session:
         """The session as it is now."""
