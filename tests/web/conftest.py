@@ -21,8 +21,9 @@ from credentials.actions import issue_api_key
 from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
+from sessions.approvals import targets
 from sessions.events import Draft
-from sessions.models import Deployment, Event, File, Session, Thread, WebhookEndpoint
+from sessions.models import Deployment, Event, File, NoticeTarget, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -67,6 +68,7 @@ class World:
     output: File
     deployment: Deployment
     hook: WebhookEndpoint
+    notice: NoticeTarget
     vault: Vault
     secret: Credential
     credential: Credential
@@ -148,6 +150,7 @@ def world(db: None) -> World:
         },
         acting,
     )
+    notice, _ = targets.add_target("webhook", "https://127.0.0.1:9/told", acting)
     hook = WebhookEndpoint.objects.create(
         workspace=workspace,
         url="https://hooks.example/all",
@@ -174,6 +177,7 @@ def world(db: None) -> World:
         output,
         deployment,
         hook,
+        notice,
         vault,
         secret,
         credential,
