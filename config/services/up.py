@@ -113,8 +113,7 @@ def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -
         stamp.write(holdfast)
     application = [roles.web(holdfast, listener), *(roles.worker(holdfast, n + 1) for n in range(holdfast.workers))]
     application.append(roles.sweeper(holdfast))
-    if holdfast.sandbox == "local":
-        application.append(roles.sandbox_host(holdfast))
+    application.append(roles.sandbox_host(holdfast))
     if holdfast.egress.socket is not None:
         application.append(roles.egress(holdfast, holdfast.egress.socket))
     supervisor.say(f"starting {', '.join(service.name for service in application)}")
