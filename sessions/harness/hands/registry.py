@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from agents.tools import registry as tools
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from sessions.events import Draft
     from sessions.harness.hands.base import Hand, Turn
     from sessions.harness.state import Call
+    from sessions.models import Event
+
+    Commit = Callable[[list[Draft]], list[Event]]
 
 PLACES: dict[str, Callable[[Turn], Hand]] = {
     "mcp": McpHand,
@@ -26,6 +30,13 @@ PLACES: dict[str, Callable[[Turn], Hand]] = {
 def place_of(call: Call) -> str:
     """Where a call that may run is carried out. Calls of unknown tools were refused before they got here."""
     return "mcp" if call.server else tools.TOOLSET[call.name].runs
+
+
+def opened(hand: Hand, commit: Commit) -> list[Event]:
+    """Make a place ready and commit what that has to say. Raises ``CannotCarryOut``."""
+    with hand.alone() if isinstance(hand, SandboxHand) else nullcontext():
+        drafts = hand.open()
+        return commit(drafts) if drafts else []
 
 
 class Hands:
@@ -41,9 +52,9 @@ class Hands:
         hand = self._made.get("sandbox")
         return isinstance(hand, SandboxHand) and hand.is_open
 
-    def open_sandbox(self) -> list[Draft]:
+    def open_sandbox(self, commit: Commit) -> list[Event]:
         """Make the session's sandbox ready before any call needs it. Raises ``CannotCarryOut``."""
-        return self._at("sandbox").open()
+        return opened(self._at("sandbox"), commit)
 
     def of(self, call: Call) -> Hand:
         """The place of one call."""
