@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+PATIENCE = 10  # a snapshot can wait for the calls of other sandboxes
 
 
 def main() -> None:
@@ -21,6 +24,8 @@ def main() -> None:
 
         check()
         return
+    if command == "pack":
+        os.nice(PATIENCE)
     from . import archive
 
     if command == "pack":
