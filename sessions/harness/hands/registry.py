@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents.tools import registry as tools
+from sessions.harness.hands.log import LogHand
 from sessions.harness.hands.mcp import McpHand
 from sessions.harness.hands.sandbox import SandboxHand
 from sessions.harness.hands.web import WebHand
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sessions.harness.state import Call
 
 PLACES: dict[str, Callable[[Turn], Hand]] = {
+    "log": LogHand,
     "mcp": McpHand,
     "sandbox": SandboxHand,
     "server": WebHand,
@@ -25,7 +27,11 @@ PLACES: dict[str, Callable[[Turn], Hand]] = {
 
 def place_of(call: Call) -> str:
     """Where a call that may run is carried out. Calls of unknown tools were refused before they got here."""
-    return "mcp" if call.server else tools.TOOLSET[call.name].runs
+    if call.server:
+        return "mcp"
+    tool = tools.find(call.name)
+    assert tool is not None, call.name
+    return tool.runs
 
 
 class Hands:
