@@ -21,7 +21,7 @@ from tests import servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.live"]
+pytest_plugins = ["tests.live", "tests.lasting"]
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 WORKER_NUMBER = int(WORKER.removeprefix("gw") or 0)
