@@ -50,6 +50,19 @@ def create_session(body: Mapping[str, Any], acting: Acting, *, deployment_id: st
     acting.require(Permission.OPERATE)
     version, snapshot = definitions.define(body["agent"], acting)
     environment = _environment(body["environment_id"], acting)
+    return start_session(version, snapshot, environment, body, acting, deployment_id=deployment_id)
+
+
+def start_session(
+    version: AgentVersion,
+    snapshot: dict[str, Any],
+    environment: Environment,
+    body: Mapping[str, Any],
+    acting: Acting,
+    *,
+    deployment_id: str | None = None,
+) -> Session:
+    """A session of an agent and an environment that were looked up already; ``body`` holds the rest."""
     definitions.check_tools(snapshot)
     definitions.check_reachable(snapshot, environment)
     events = list(body.get("initial_events") or ())

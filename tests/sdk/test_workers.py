@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 import subprocess
@@ -12,27 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+from anthropic.types.beta.environments import BetaHeartbeatPreconditionFailedError
 
-from tests.live import ROOT, Installation, wait_for
-from tests.sdk.talk import client_of
+from tests.live import ROOT, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import anthropic
 
+    from tests.live import Installation
+
 PATIENCE = 90.0
-
-
-@pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
-    with Installation.started(WORK_LEASE_SECONDS="5") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(installation: Installation) -> anthropic.Anthropic:
-    return client_of(installation)
 
 
 class Outside:
@@ -112,6 +105,45 @@ def test_the_sdks_worker_finishes_a_session_and_when_it_is_killed_another_does(
     assert [event["retry"] for event in told.json()["data"]] == ["The session is queued again for the next worker."]
     stats = client.beta.environments.work.stats(outside.environment)
     assert stats.depth == 0
+
+
+@pytest.mark.proves("beta.environments.work.list", "beta.environments.work.retrieve", "beta.environments.work.update")
+@pytest.mark.proves("user.tool_result")
+def test_a_worker_can_be_written_with_the_sdks_methods_alone(
+    client: anthropic.Anthropic, installation: Installation
+) -> None:
+    outside = Outside(client, installation, "by hand")
+    outside.say("run `echo hello`")
+    ours, theirs = client.beta.environments.work, client.with_options(api_key=outside.key).beta.environments.work
+    at: Any = {"environment_id": outside.environment}
+    item = theirs.poll(outside.environment, block_ms=999)
+    assert item is not None
+    assert item.secret is not None
+    assert theirs.ack(item.id, **at).state == "starting"
+    holder = client.with_options(api_key=token_in(item.secret))
+    first: Any = {"expected_last_heartbeat": "NO_HEARTBEAT", "desired_ttl_seconds": 600}
+    beat = holder.beta.environments.work.heartbeat(item.id, **at, **first)
+    assert (beat.state, beat.ttl_seconds) == ("active", 600)
+    with pytest.raises(BetaHeartbeatPreconditionFailedError) as caught:
+        holder.beta.environments.work.heartbeat(item.id, **at, **first)
+    assert caught.value.details.current_state.last_heartbeat == beat.last_heartbeat
+    marked = ours.update(item.id, **at, metadata={"rack": "7"})
+    assert ours.retrieve(item.id, **at) == marked
+    assert list(theirs.list(outside.environment)) == [marked]
+    assert (marked.state, marked.metadata) == ("active", {"rack": "7"})
+    wait_for(lambda: outside.events("session.status_idle"), PATIENCE, "the call never waited")
+    (call,) = outside.events("agent.tool_use")
+    result: Any = {"type": "user.tool_result", "tool_use_id": call.id, "content": [{"type": "text", "text": "hello"}]}
+    (echo,) = holder.beta.sessions.events.send(outside.session, events=[result]).data or []
+    outside.wait_rested(1)
+    assert outside.events("user.tool_result") == [echo]
+    assert holder.beta.environments.work.stop(item.id, **at, force=True).state == "stopped"
+
+
+def token_in(secret: str) -> str:
+    """The sessions token of a work item, as the SDK's worker takes it out."""
+    token: str = json.loads(base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)))["sessions_token"]
+    return token
 
 
 def test_the_products_worker_runs_tools_in_a_sandbox_of_its_machine(

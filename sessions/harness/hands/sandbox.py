@@ -26,11 +26,10 @@ from agents.sandboxes.base import (
     Upload,
 )
 from contract import blobs, tracing
-from credentials import sealed_streams
 from credentials.crypto import CannotOpen
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
-from sessions import outputs
+from sessions import outputs, snapshots
 from sessions.events import Draft
 from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
@@ -123,7 +122,7 @@ class SandboxHand:
 
     def _is_sound(self) -> bool:
         """False for a snapshot that is gone or damaged: the sandbox then starts without what it held."""
-        sound = blobs.is_sound(self._snapshot)
+        sound = snapshots.is_sound(self._snapshot)
         if not sound:
             logger.error("The snapshot %s of session %s is gone or damaged.", self._snapshot, self._session_id)
             self._snapshot, self._damaged = "", self._snapshot
@@ -189,7 +188,7 @@ class SandboxHand:
         while True:
             try:
                 if self._snapshot and self._is_sound():
-                    with blobs.open(self._snapshot) as kept, sealed_streams.unsealed(kept) as stream:
+                    with snapshots.open_plain(self._snapshot) as stream:
                         return self._backend.open(self._spec, stream)
                 return self._backend.open(self._spec)
             except SandboxUnavailable:

@@ -153,6 +153,8 @@ def test_a_childs_question_to_its_client_is_the_sessions_question() -> None:
     (call,) = entries(session, ev.CUSTOM_TOOL_USE)
     assert call.on_session and call.payload["session_thread_id"] == child.id
     assert session.stop_reason == ev.requires_action([call.id])
+    with pytest.raises(InvalidRequest, match=f"waits for answers to {call.id}"):
+        say(session, "and?")
 
 
 def test_an_answer_goes_to_the_thread_that_asked() -> None:
