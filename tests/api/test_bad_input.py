@@ -124,3 +124,10 @@ def test_a_cursor_of_another_list_is_refused(alice: Caller, ids: dict[str, str])
     page = alice.get("/agents?limit=1")["next_page"]
     assert alice.refused("GET", f"/sessions?page={page}").status == 400
     assert json.dumps(alice.get(f"/agents?limit=1&page={page}"))
+
+
+def test_our_own_operations_name_a_query_parameter_that_they_do_not_know(alice: Caller, ids: dict[str, str]) -> None:
+    preview = f"/x/sessions/{ids['session_id']}/fork"
+    refused = alice.refused("GET", f"{preview}?at=1&until=2")
+    assert (refused.status, refused.message) == (400, "until: unknown query parameter; those known are at")
+    assert alice.refused("GET", f"{preview}?session_id=x").message.startswith("session_id: unknown query parameter")
