@@ -1,7 +1,7 @@
-"""What test runs make once and copy: a migrated database, and the data directory of an installation before its first start.
+"""What a run of tests makes once and copies: a migrated database, and the data directory of a new installation.
 
-`python -m tests.prepared` fills the DATA_DIR of its environment and ends. Migrating takes seconds of a processor; a copy
-takes none, so that a hundred databases and installations cost as much as one.
+`python -m tests.prepared` fills the DATA_DIR of its environment and ends. Migrating takes seconds of a processor; a
+copy takes none, so that many databases and installations cost as much as one.
 """
 
 from __future__ import annotations
