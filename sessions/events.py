@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from contract.schema import OURS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -86,6 +88,8 @@ OPS_CLEARED = "ops.results_cleared"
 OPS_REMINDER = "ops.reminder"
 OPS_RETRY = "ops.retry"
 OPS_FALLBACK = "ops.model_fallback"
+OPS_PAUSED = "ops.paused"  # an operator holds the session between two steps
+OPS_RESUMED = "ops.resumed"
 OPS_RETRIED = "ops.retried"  # a person asked for another try
 OPS_WORKER_LOST = "ops.worker_lost"
 OPS_SANDBOX_RESTORED = "ops.sandbox_restored"
@@ -123,6 +127,11 @@ END_TURN: dict[str, Any] = {"type": "end_turn"}
 RETRIES_EXHAUSTED: dict[str, Any] = {"type": "retries_exhausted"}
 BUDGET_REACHED: dict[str, Any] = {"type": "budget_reached"}
 PAUSES = frozenset({"requires_action", "budget_reached"})  # stop reasons after which the same turn goes on
+
+
+def paused(by: str) -> dict[str, Any]:
+    """The stop reason of what an operator holds; ``by`` names them. It waits for no call."""
+    return {**requires_action([]), OURS: {"paused": {"by": by}}}
 
 
 def requires_action(event_ids: list[str]) -> dict[str, Any]:

@@ -212,6 +212,7 @@ class SessionColumns:
     outcomes: tuple[dict[str, Any], ...] = ()  # the wire ``outcome_evaluations``
     budget: dict[str, Any] | None = None
     hour_price: Decimal = Decimal(0)
+    paused: str = ""  # who holds the session, "" for nobody
 
     def running_cost(self, now: datetime) -> Decimal:
         """Dollars for the running time up to ``now``."""
@@ -246,6 +247,8 @@ class SessionColumns:
             return replace(self, spent=self.spent.after(draft.private))
         if draft.type == ev.OPS_SNAPSHOT:
             return replace(self, snapshot=str(draft.payload["digest"]))
+        if draft.type in (ev.OPS_PAUSED, ev.OPS_RESUMED):
+            return replace(self, paused=draft.payload["by"] if draft.type == ev.OPS_PAUSED else "")
         if draft.type == ev.SESSION_UPDATED and "budget" in draft.payload:
             return replace(self, budget=draft.payload["budget"])
         return self
@@ -266,8 +269,8 @@ def with_session_status(
     """Add the session's own status events to a thread's (spec core 8.4, 11.7).
 
     The session runs while any thread runs; ``session.usage`` comes right before every
-    ``session.status_idle`` (its payload is filled when it is appended); ``requires_action`` of
-    any thread outranks ``budget_reached``, which outranks the reason of the thread that stopped last.
+    ``session.status_idle`` (its payload is filled when it is appended); ``requires_action`` of any thread outranks
+    an operator's pause, which outranks ``budget_reached``, which outranks the reason of the thread that stopped last.
     """
     others = list(others)
     if draft.type == ev.THREAD_RUNNING:
@@ -293,6 +296,8 @@ def _session_stop(
 ) -> dict[str, Any]:
     if waiting:
         return {"stop_reason": ev.requires_action(waiting), "stop_details": None}
+    if session.paused:
+        return {"stop_reason": ev.paused(session.paused), "stop_details": None}
     if session.over_budget(now):
         return {"stop_reason": ev.BUDGET_REACHED, "stop_details": None}
     for other in others:
