@@ -13,7 +13,6 @@ from django.db import transaction
 from contract import audit
 from contract.errors import InvalidRequest
 from contract.roles import Permission
-from contract.schema import OURS
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
@@ -56,7 +55,7 @@ def resume(session_id: str, acting: Acting) -> Session:
         log.append(session_id, _primary(threads).pk, [Draft(ev.OPS_RESUMED, {"by": acting.label[:MAX_LABEL]})])
         if session.archived_at is None:
             for thread in threads:
-                if thread.status == "idle" and "paused" in (thread.stop_reason or {}).get(OURS, {}):
+                if thread.status == "idle" and ev.is_paused(thread.stop_reason):
                     about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
                     log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about)])
                     wake_on_commit(thread.pk)

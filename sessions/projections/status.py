@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contract.schema import OURS
+from sessions import events as ev
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +101,7 @@ def state_of(status: str, stop_reason: Mapping[str, Any] | None, *, archived: bo
         return STATES["archived"]
     if status != "idle":
         return STATES.get(status, STATES["stopped"])
-    if (stop_reason or {}).get(OURS, {}).get("paused"):
+    if ev.is_paused(stop_reason):
         return STATES["paused"]
     if stop_reason:
         return STATES.get(str(stop_reason.get("type")), STATES["stopped"])

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from contract.door import page
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import actions, forks, inspection, raising, timeline, window
+from sessions import actions, forks, inspection, raising, teamwork, timeline, window
 from sessions import events as ev
 from sessions import render as html
 from sessions.models import Thread
@@ -101,6 +101,7 @@ def _read(found: Session, tab: str) -> dict[str, Any]:
         "tools": inspection.tools,
         "resources": inspection.resources,
         "threads": inspection.threads,
+        "team": teamwork.team,
         "access": inspection.access,
     }
     return {tab: readers[tab](found)}

@@ -16,6 +16,8 @@ import httpx2
 import pytest
 from anthropic.types.beta.environments import BetaHeartbeatPreconditionFailedError
 
+from tests.agents.sandboxes.engines import IMAGE, Podman
+from tests.agents.skills.zips import skill_md
 from tests.live import ROOT, wait_for
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ PATIENCE = 90.0
 class Outside:
     """A session of a self_hosted environment, and the environment's key."""
 
-    def __init__(self, client: anthropic.Anthropic, installation: Installation, name: str) -> None:
+    def __init__(
+        self, client: anthropic.Anthropic, installation: Installation, name: str, *, skills: Any = (), stores: Any = ()
+    ) -> None:
         self.client, self.url = client, installation.url
         self.environment = client.beta.environments.create(name=name, config={"type": "self_hosted"}).id
         made = httpx2.post(
@@ -41,8 +45,12 @@ class Outside:
         )
         self.key = made.json()["key"]
         toolset: Any = {"type": "agent_toolset_20260401"}
-        agent = client.beta.agents.create(name=name, model="demo", tools=[toolset])
-        self.session = client.beta.sessions.create(agent=agent.id, environment_id=self.environment).id
+        agent = client.beta.agents.create(
+            name=name, model="demo", tools=[toolset], skills=[{"type": "custom", "skill_id": one} for one in skills]
+        )
+        resources: Any = [{"type": "memory_store", "memory_store_id": one} for one in stores]
+        made_session = client.beta.sessions.create(agent=agent.id, environment_id=self.environment, resources=resources)
+        self.session = made_session.id
 
     def say(self, text: str) -> None:
         message: Any = {"type": "user.message", "content": [{"type": "text", "text": text}]}
@@ -146,17 +154,56 @@ def token_in(secret: str) -> str:
     return token
 
 
-def test_the_products_worker_runs_tools_in_a_sandbox_of_its_machine(
-    client: anthropic.Anthropic, installation: Installation, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    outside = Outside(client, installation, "ours")
-    data = installation.data_dir.parent / "worker"
+def products_worker(outside: Outside, data: Path, *options: str) -> list[str]:
     command = [sys.executable, "manage.py", "environment_worker", "--base-url", outside.url, "--max-idle", "2"]
-    command += ["--environment-id", outside.environment, "--data", str(data)]
-    with running(command, ANTHROPIC_ENVIRONMENT_KEY=outside.key) as worker:
-        outside.say("run `pwd; id -u; echo key=$ANTHROPIC_ENVIRONMENT_KEY`")
+    return [*command, "--environment-id", outside.environment, "--data", str(data), *options]
+
+
+KINDS = ("local", "docker")
+
+
+@pytest.fixture(params=KINDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """What a worker with this backend is started with, beside the usual: options and environment."""
+    if request.param == "local":
+        yield [], {}
+        return
+    engine = Podman()
+    yield ["--backend", "docker", "--image", IMAGE], {"DOCKER_HOST": engine.address}
+    engine.stop()
+
+
+def test_the_products_worker_runs_tools_in_a_sandbox_of_its_machine_with_skills_and_memory(
+    client: anthropic.Anthropic,
+    installation: Installation,
+    backend: tuple[list[str], dict[str, str]],
+    request: pytest.FixtureRequest,
+) -> None:
+    files = [("greeting/SKILL.md", skill_md().encode()), ("greeting/hello.sh", b"#!/bin/sh\necho hello from a skill\n")]
+    skill = client.beta.skills.create(files=files)
+    store = client.beta.memory_stores.create(name="notes")
+    client.beta.memory_stores.memories.create(store.id, path="/a.md", content="from before")
+    name = request.node.callspec.id
+    outside = Outside(client, installation, f"ours {name}", skills=[skill.id], stores=[store.id])
+    data = installation.data_dir.parent / f"worker-{name}"
+    options, given = backend
+    with running(products_worker(outside, data, *options), ANTHROPIC_ENVIRONMENT_KEY=outside.key, **given) as worker:
+        outside.say("run `pwd; whoami; echo key=$ANTHROPIC_ENVIRONMENT_KEY; sh skills/greeting/hello.sh`")
         outside.wait_rested(1)
-        assert outside.events("user.tool_result")[0].content[0].text.split() == ["/workspace", "1000", "key="]
+        said = outside.events("user.tool_result")[0].content[0].text.split("\n")
+        assert said == ["/workspace", "sandbox", "key=", "hello from a skill"]
+        outside.say(
+            "run `cat /mnt/memory/notes/a.md; echo after > /mnt/memory/notes/a.md; echo b > /mnt/memory/notes/b.md`"
+        )
+        outside.wait_rested(2)
+        assert outside.events("user.tool_result")[1].content[0].text == "from before"
+        held = client.beta.memory_stores.memories.list(store.id, view="full")
+        assert {one.path: one.content for one in held if one.type == "memory"} == {"/a.md": "after\n", "/b.md": "b\n"}
+        client.beta.memory_stores.memories.create(store.id, path="/c.md", content="from outside")
+        outside.say("run `cat /mnt/memory/notes/c.md; rm /mnt/memory/notes/b.md`")
+        outside.wait_rested(3)
+        assert outside.events("user.tool_result")[2].content[0].text == "from outside"
+        assert sorted(one.path for one in client.beta.memory_stores.memories.list(store.id)) == ["/a.md", "/c.md"]
         worker.terminate()
         assert worker.wait(30) == 0
     assert Path(data).is_dir()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import connection
 
+from agents.memory.mounted import Memories, told
 from agents.sandboxes import registry as sandboxes
 from agents.sandboxes.base import (
     CallResult,
@@ -33,7 +34,6 @@ from sessions import outputs, snapshots
 from sessions.events import Draft
 from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
-from sessions.harness.hands.memory import Memories
 from sessions.harness.hands.network import Connection, Network, denials
 from sessions.models import Event, Resource, Session
 from sessions.mounts import in_sandbox
@@ -66,7 +66,9 @@ class SandboxHand:
         self._backend = backend()
         self._spec = SandboxSpec(self._session_id)
         self._snapshot = ""
-        self._memories = Memories([], partial(self._backend.exchange, self._session_id))
+        self._memories = Memories(
+            [], partial(self._backend.exchange, self._session_id), memory.Shelf("", self._session_id)
+        )
         self._running: set[str] = set()
         self._running_lock = threading.Lock()
         self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
@@ -92,8 +94,9 @@ class SandboxHand:
         if session.machine != settings.HOLDFAST_MACHINE:
             session.machine = settings.HOLDFAST_MACHINE
             session.save(update_fields=["machine"])
-        mounted = memory.mounts(session.id, session.workspace_id)
-        self._memories = Memories(mounted, partial(self._backend.exchange, session.id))
+        mounted = memory.mounts(session.id)
+        shelf = memory.Shelf(session.workspace_id, session.id)
+        self._memories = Memories(mounted, partial(self._backend.exchange, session.id), shelf)
         self._spec = SandboxSpec(
             self._session_id,
             uploads=(*_uploads(session), *skills.uploads(session)),
@@ -231,19 +234,11 @@ class SandboxHand:
             with self._running_lock:
                 self._running.discard(call.id)
 
-    def _with_notices(self, result: CallResult) -> CallResult:
-        """Store what the call wrote into memory; what could not be stored makes the result an error."""
-        notices = self._memories.send_out()
-        if not notices:
-            return result
-        told = {"type": "text", "text": "[memory] " + "\n[memory] ".join(notices)}
-        return replace(result, content=[*result.content, told], is_error=True)
-
     def _call(self, call: Call, *, reattempt: bool) -> CallResult:
         for _ in range(REOPENINGS):
             try:
                 result = self._send(call, reattempt=reattempt)
-                return self._with_notices(result)
+                return told(result, self._memories.send_out())
             except (SandboxLost, SandboxUnavailable):
                 if self._turn.give_up():
                     raise
