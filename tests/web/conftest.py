@@ -25,9 +25,10 @@ from credentials.actions import issue_api_key
 from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
+from sessions.approvals import targets
 from sessions.dreams import actions as dreams
 from sessions.events import Draft
-from sessions.models import Deployment, Dream, Event, File, Session, Thread, WebhookEndpoint
+from sessions.models import Deployment, Dream, Event, File, NoticeTarget, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -73,6 +74,7 @@ class World:
     output: File
     deployment: Deployment
     hook: WebhookEndpoint
+    notice: NoticeTarget
     vault: Vault
     secret: Credential
     credential: Credential
@@ -186,6 +188,7 @@ def world(db: None) -> World:
         },
         acting,
     )
+    notice, _ = targets.add_target("webhook", "https://127.0.0.1:9/told", acting)
     hook = WebhookEndpoint.objects.create(
         workspace=workspace,
         url="https://hooks.example/all",
@@ -212,6 +215,7 @@ def world(db: None) -> World:
         output,
         deployment,
         hook,
+        notice,
         vault,
         secret,
         credential,
