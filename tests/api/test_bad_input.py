@@ -130,4 +130,5 @@ def test_our_own_operations_name_a_query_parameter_that_they_do_not_know(alice: 
     preview = f"/x/sessions/{ids['session_id']}/fork"
     refused = alice.refused("GET", f"{preview}?at=1&until=2")
     assert (refused.status, refused.message) == (400, "until: unknown query parameter; those known are at")
-    assert alice.refused("GET", f"{preview}?at=1&session_id=x").message.startswith("session_id: unknown query parameter")
+    refused = alice.refused("GET", f"{preview}?at=1&session_id=x")
+    assert refused.message == "session_id: unknown query parameter; those known are at"
