@@ -14,12 +14,14 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from sessions import caps, inspection, overview, window
+from agents.models import Agent
+from sessions import caps, figures, inspection, overview, raising, window
 from sessions import events as ev
 from sessions.projections import transcript
 from sessions.projections.columns import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from contract.acting import Acting
@@ -38,6 +40,8 @@ STATE_TYPES = frozenset(
         ev.STATUS_RESCHEDULED,
         ev.STATUS_TERMINATED,
         ev.SESSION_UPDATED,
+        ev.OPS_PAUSED,
+        ev.OPS_RESUMED,
     }
 )
 OUTPUT_TYPES = frozenset({ev.TOOL_RESULT, ev.STATUS_IDLE})
@@ -100,6 +104,20 @@ def inbox_frames(acting: Acting) -> list[dict[str, str]]:
     ]
 
 
+def agent_frames(agent_ids: Sequence[str], acting: Acting) -> list[dict[str, str]]:
+    """The figures of those of the agents that are in the caller's workspace."""
+    mine = Agent.objects.filter(pk__in=agent_ids, workspace_id=acting.workspace_id)
+    known = figures.of_agents(list(mine.values_list("pk", flat=True)))
+    return [
+        {
+            "target": f"#figures-{agent_id}",
+            "swap": "outerMorph",
+            "content": render_to_string("agents/figures.html", {"agent": {"id": agent_id}, "figures": found}),
+        }
+        for agent_id, found in known.items()
+    ]
+
+
 def partial(target: str, swap: str, content: SafeString) -> SafeString:
     """Content for another place than the frame's own; nothing happens if that place isn't on the page."""
     return format_html('<hx-partial hx-target="{}" hx-swap="{}">{}</hx-partial>', target, swap, content)
@@ -117,6 +135,7 @@ def rows_html(rows: list[Row], chosen: str = "") -> SafeString:
 def state_html(session: Session) -> SafeString:
     """The inside of ``#state-now``: pill, sentence, current action, interrupt."""
     context = {"session": session, "state": overview.state_for(session), "action": window.current_action(session)}
+    context["raise"] = raising.offer(session)
     return _template("sessions/parts/state.html", context)
 
 

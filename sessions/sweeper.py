@@ -17,12 +17,13 @@ from credentials import answers
 from sessions import caps, files, workspaces
 from sessions import events as ev
 from sessions.approvals import deadlines, notices
+from sessions.dreams import engine as dreams
 from sessions.events import Draft
 from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans, workers_alive
 from sessions.log import UnknownThread, append
 from sessions.models import Session
 from sessions.schedules import runs
-from sessions.wake import drive_workflow, wake
+from sessions.wake import drive_dream, drive_workflow, wake
 from sessions.webhooks import delivery
 from sessions.webhooks.wake import wake as wake_webhooks
 from sessions.work import queue as work
@@ -83,6 +84,7 @@ class Sweeper:
         self._patience = Patience()
         self._workers: frozenset[int] = frozenset()
         self._endpoints = Patience()
+        self._dreams = Patience()
         self._errands_at = 0.0
         self._tidy_at = 0.0
 
@@ -129,7 +131,7 @@ class Sweeper:
         return orphan.thread_id
 
     def _errands(self) -> None:
-        """What is due by the clock: schedules, and deliveries that wait for their next attempt."""
+        """What is due by the clock: schedules, deliveries that wait for their next attempt, dreams that have ended."""
         if time.monotonic() < self._errands_at:
             return
         self._errands_at = time.monotonic() + ERRANDS_SECONDS
@@ -139,6 +141,9 @@ class Sweeper:
         work.reclaim()
         deadlines.expire_due()
         notices.send_due()
+        dreams.settle()
+        for dream_id in self._dreams.pick(dreams.waiting()):
+            drive_dream(dream_id)
         for endpoint in self._endpoints.pick(delivery.due()):
             wake_webhooks(endpoint)
 

@@ -89,6 +89,8 @@ def sweeper(holdfast: Holdfast) -> Service:
 
 def sandbox_host(holdfast: Holdfast) -> Service:
     options = ["--socket", str(holdfast.sandbox_socket), "--data", str(holdfast.data_dir / "sandboxes")]
+    if holdfast.sandbox == "docker":
+        options += ["--backend", "docker", "--image", holdfast.sandbox_image]
     if holdfast.egress.socket is not None:
         options += ["--egress", str(holdfast.egress.socket)]
     kept = {name: os.environ[name] for name in SANDBOX_ENVIRONMENT if name in os.environ}

@@ -105,21 +105,25 @@ def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -
     supervisor.say(f"starting {', '.join(service.name for service in first)}")
     supervisor.start(*first)
     supervisor.wait_ready(first, START_SECONDS)
+    prepare(holdfast, supervisor)
+    application = [roles.web(holdfast, listener), *(roles.worker(holdfast, n + 1) for n in range(holdfast.workers))]
+    application.append(roles.sweeper(holdfast))
+    application.append(roles.sandbox_host(holdfast))
+    if holdfast.egress.socket is not None:
+        application.append(roles.egress(holdfast, holdfast.egress.socket))
+    supervisor.say(f"starting {', '.join(service.name for service in application)}")
+    supervisor.start(*application)
+    supervisor.wait_ready(application, START_SECONDS)
+
+
+def prepare(holdfast: Holdfast, supervisor: Supervisor) -> None:
+    """Bring the database up to this code and seed it, unless it is and has been."""
     if not stamp.current(holdfast):
         supervisor.say("preparing the database")
         step = roles.prepare(holdfast)
         supervisor.start(step)
         supervisor.wait_ready([step], START_SECONDS)
         stamp.write(holdfast)
-    application = [roles.web(holdfast, listener), *(roles.worker(holdfast, n + 1) for n in range(holdfast.workers))]
-    application.append(roles.sweeper(holdfast))
-    if holdfast.sandbox == "local":
-        application.append(roles.sandbox_host(holdfast))
-    if holdfast.egress.socket is not None:
-        application.append(roles.egress(holdfast, holdfast.egress.socket))
-    supervisor.say(f"starting {', '.join(service.name for service in application)}")
-    supervisor.start(*application)
-    supervisor.wait_ready(application, START_SECONDS)
 
 
 def _nursery(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -> list[Service]:

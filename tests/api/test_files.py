@@ -7,7 +7,10 @@ import io
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import anthropic
+import httpx2
 import pytest
+from anthropic.types import FileExpiredError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -16,6 +19,7 @@ from contract import blobs
 from sessions import files, mounts
 from sessions.models import File, Resource, Session
 from tests.api.conftest import Caller, fits, refusal
+from tests.api.multipart import Piece, multipart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +82,31 @@ def test_names_lose_their_folders_and_types_are_guessed(
     assert (stored["filename"], stored["mime_type"]) == (kept, stored_kind)
 
 
+@pytest.mark.parametrize("name", ["a" * 256, "what?.txt", "a:b", 'say "x"', "<a>", "a|b", "*"])
+def test_names_that_no_file_may_have_are_refused(alice: Caller, name: str) -> None:
+    body, kind = multipart([Piece("file", "a", name.replace('"', '\\"'))])
+    refused = refusal(Client().generic("POST", "/v1/files", body, content_type=kind, headers={"x-api-key": alice.key}))
+    assert (refused.status, refused.message.partition(":")[0]) == (400, "file")
+    assert not File.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "named"),
+    [
+        ([Piece("file", "a", "a"), Piece("surprise", "1")], "surprise"),
+        ([Piece("file", "a", "a"), Piece("other", "b", "b")], "other"),
+        ([Piece("file", "a", "a"), Piece("file", "b", "b")], "file"),
+        ([Piece("file", "a", "a"), Piece("file", "b")], "file"),
+        ([Piece("file", "a", "a"), *[Piece("expires_in_seconds", "3600")] * 2], "expires_in_seconds"),
+    ],
+)
+def test_parts_that_nobody_reads_are_refused(alice: Caller, pieces: list[Piece], named: str) -> None:
+    body, kind = multipart(pieces)
+    refused = refusal(Client().generic("POST", "/v1/files", body, content_type=kind, headers={"x-api-key": alice.key}))
+    assert (refused.status, refused.message.partition(":")[0]) == (400, named)
+    assert not File.objects.exists()
+
+
 @pytest.mark.parametrize("disposition", ['form-data; name="file"', 'form-data; name="file"; filename=""'])
 def test_bytes_without_a_name_are_kept_as_they_are(alice: Caller, disposition: str) -> None:
     data = bytes(range(256)) * 3
@@ -112,12 +141,24 @@ def test_a_file_larger_than_the_limit_is_refused_and_leaves_nothing(
     assert [path for path in blob_dir.rglob("*") if path.is_file()] == []
 
 
+def sdk_over(alice: Caller) -> anthropic.Anthropic:
+    """The SDK, whose requests go to the application without a server between."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        given = alice.send(request.method, request.url.path.removeprefix("/v1"))
+        return httpx2.Response(given.status_code, content=given.content, headers=dict(given.items()))
+
+    return anthropic.Anthropic(api_key="any", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)))
+
+
 def test_an_expired_file_is_gone_with_its_own_code(alice: Caller) -> None:
     stored = upload(alice, expires_in_seconds="3600").json()
     assert stored["expires_at"] is not None
     File.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     refused = alice.refused("GET", f"/files/{stored['id']}")
     assert (refused.status, refused.details) == (404, {"error_code": "file_expired"})
+    with pytest.raises(FileExpiredError):
+        sdk_over(alice).files.retrieve_metadata(stored["id"])
     assert alice.get("/files")["data"] == []
 
 
