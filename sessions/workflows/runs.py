@@ -169,7 +169,8 @@ class _Step:
             return self.fail("timeout_error", f"The run did not end within {plan.hours:g} hours.")
         if self.run.phase >= len(plan.phases):
             return self.end({"type": "completed"})
-        if budgets.is_used_up(self.held.session) or bounds.reached(self.held.session):
+        session = self.held.session
+        if session.paused or budgets.is_used_up(session) or bounds.reached(session):
             return self._pause()
         phase = plan.phases[self.run.phase]
         if not self.run.phase_start:

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from agents.tools import registry as tools
+from sessions.harness.hands.log import LogHand
 from sessions.harness.hands.mcp import McpHand
 from sessions.harness.hands.sandbox import SandboxHand
 from sessions.harness.hands.web import WebHand
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Commit = Callable[[list[Draft]], list[Event]]
 
 PLACES: dict[str, Callable[[Turn], Hand]] = {
+    "log": LogHand,
     "mcp": McpHand,
     "sandbox": SandboxHand,
     "server": WebHand,
@@ -29,7 +31,11 @@ PLACES: dict[str, Callable[[Turn], Hand]] = {
 
 def place_of(call: Call) -> str:
     """Where a call that may run is carried out. Calls of unknown tools were refused before they got here."""
-    return "mcp" if call.server else tools.TOOLSET[call.name].runs
+    if call.server:
+        return "mcp"
+    tool = tools.find(call.name)
+    assert tool is not None, call.name
+    return tool.runs
 
 
 def opened(hand: Hand, commit: Commit) -> list[Event]:
