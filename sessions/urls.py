@@ -57,6 +57,7 @@ urlpatterns = [
     path("sessions/<str:session_id>/answer/", act.answer, name="answer"),
     path("sessions/<str:session_id>/interrupt/", act.interrupt, name="interrupt"),
     path("sessions/<str:session_id>/hold/<str:how>/", act.hold, name="hold"),
+    path("sessions/<str:session_id>/retry/", act.retry, name="retry"),
     path("sessions/<str:session_id>/archive/", act.archive, name="archive"),
     path("files/", files.file_list, name="all_files"),
     path("files/upload/", files.file_upload, name="all_files_upload"),

@@ -65,6 +65,14 @@ STATES: dict[str, State] = {
             "failed",
         ),
         State(
+            "only_talk",
+            "Paused",
+            "Two agents only write to each other. Let them go on under Team, or send a message.",
+            "pause-circle",
+            "needs",
+            "failed",
+        ),
+        State(
             "refusal",
             "Refused",
             "The model declined to answer. Send a different message.",
@@ -103,6 +111,8 @@ def state_of(status: str, stop_reason: Mapping[str, Any] | None, *, archived: bo
         return STATES.get(status, STATES["stopped"])
     if ev.is_paused(stop_reason):
         return STATES["paused"]
+    if ev.only_talks(stop_reason):
+        return STATES["only_talk"]
     if stop_reason:
         return STATES.get(str(stop_reason.get("type")), STATES["stopped"])
     return STATES["stopped" if started else "ready"]
@@ -113,4 +123,4 @@ def stop_reasons(group: str) -> list[str]:
     return [key for key, state in STATES.items() if state.group == group and key not in _NOT_STOP_REASONS]
 
 
-_NOT_STOP_REASONS = {"paused", "ready", "stopped", "running", "rescheduling", "terminated", "archived"}
+_NOT_STOP_REASONS = {"paused", "only_talk", "ready", "stopped", "running", "rescheduling", "terminated", "archived"}

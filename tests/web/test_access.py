@@ -70,6 +70,7 @@ DOORS = [
     Door("sessions:answer", ("session",), "POST", viewer=False, owner=302),
     Door("sessions:interrupt", ("session",), "POST", viewer=False, owner=302),
     Door("sessions:hold", ("session", "pause"), "POST", viewer=False, owner=302),
+    Door("sessions:retry", ("session",), "POST", viewer=False, owner=302),
     Door("sessions:archive", ("session",), "POST", viewer=False, owner=302),
     Door("sessions:all_files"),
     Door("sessions:all_files_upload", (), "POST", viewer=False, owner=422),
