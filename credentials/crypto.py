@@ -18,6 +18,7 @@ from contract.secret import Secret
 FORMAT = b"\x01"
 NONCE_BYTES = 12
 MAX_NAME_BYTES = 255
+FACTOR_OWNER = "mfa_authenticator"  # second factors are sealed before their rows have ids
 
 
 class CannotOpen(Exception):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.db import models, transaction
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BATCH = 200
+FACTOR_SECRETS = ("secret", "seed")  # of an authenticator app, of recovery codes
 
 
 @dataclass(slots=True)
@@ -50,6 +53,34 @@ def reseal() -> Iterator[Tally]:
                 for row in manager.select_for_update(of=("self",)).filter(pk__in=numbers[place : place + BATCH]):
                     _reseal(row, column, tally)
         yield tally
+    yield _reseal_factors()
+
+
+def _reseal_factors() -> Tally:
+    """Secrets of second factors: sealed texts inside the JSON that django-allauth keeps of each."""
+    tally = Tally("mfa.Authenticator.data")
+    for number in list(Authenticator.objects.exclude(type="webauthn").values_list("pk", flat=True)):
+        with transaction.atomic():
+            row = Authenticator.objects.select_for_update().filter(pk=number).first()
+            for name in FACTOR_SECRETS:
+                if row is not None and name in row.data:
+                    _reseal_factor(row, name, tally)
+    return tally
+
+
+def _reseal_factor(row: Any, name: str, tally: Tally) -> None:
+    sealed = base64.b64decode(row.data[name])
+    try:
+        if crypto.key_name(sealed) == crypto.current_key():
+            tally.current += 1
+            return
+        anew = crypto.seal(crypto.unseal(sealed, crypto.FACTOR_OWNER), crypto.FACTOR_OWNER)
+    except crypto.CannotOpen as error:
+        tally.lost.append(f"{tally.name} of {row.pk}: {error}")
+        return
+    row.data[name] = base64.b64encode(anew).decode()
+    row.save(update_fields=["data"])
+    tally.resealed += 1
 
 
 def _reseal(row: Any, column: str, tally: Tally) -> None:
