@@ -19,7 +19,6 @@ from django.utils.http import urlsafe_base64_encode
 from agents.models import Membership, Workspace
 from contract import audit
 from contract.acting import Acting
-from contract.audit import logged
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission, Role
 from contract.secret import Secret
@@ -53,7 +52,7 @@ def find(member_id: str, acting: Acting) -> Membership:
     return found
 
 
-@logged("member.added", KIND)
+@audit.logged("member.added", KIND)
 def add(body: Mapping[str, Any], acting: Acting) -> tuple[Membership, bool]:
     """Make ``body["username"]`` a member with ``body["role"]``; True if the person is new to the installation.
 
@@ -67,13 +66,13 @@ def add(body: Mapping[str, Any], acting: Acting) -> tuple[Membership, bool]:
     return Membership.objects.create(workspace_id=acting.workspace_id, user=user, role=role.value), created
 
 
-@logged("member.role_changed", KIND, by="member_id")
+@audit.logged("member.role_changed", KIND, by="member_id")
 def change_role(member_id: str, role: str, acting: Acting) -> Membership:
     """Give a member another role. Whoever loses rights by it is signed out everywhere."""
     acting.require(Permission.ADMINISTER)
-    wanted = _role(role)
     _lock(acting)
     member = find(member_id, acting)
+    wanted = _role(role)
     if wanted is not Role.ADMIN:
         _check_not_last(member)
     member.role = wanted.value
@@ -81,7 +80,7 @@ def change_role(member_id: str, role: str, acting: Acting) -> Membership:
     return member
 
 
-@logged("member.removed", KIND, by="member_id")
+@audit.logged("member.removed", KIND, by="member_id")
 def remove(member_id: str, acting: Acting) -> Membership:
     """Take a member out of the workspace: their sign-ins and sockets end at once, what they made stays."""
     acting.require(Permission.ADMINISTER)
@@ -94,7 +93,7 @@ def remove(member_id: str, acting: Acting) -> Membership:
     return member
 
 
-@logged("member.link_made", KIND, by="member_id", always=True)
+@audit.logged("member.link_made", KIND, by="member_id", always=True)
 def join_link(member_id: str, acting: Acting) -> Secret:
     """A link by which the member sets a password, once, within three days. It voids the ones before.
 

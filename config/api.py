@@ -30,6 +30,7 @@ from sessions.api.exchange import router as exchange
 from sessions.api.files import router as files
 from sessions.api.forks import router as forks
 from sessions.api.limits import router as limits
+from sessions.api.members import router as members
 from sessions.api.permissions import router as permissions
 from sessions.api.resources import router as resources
 from sessions.api.sessions import router as sessions
@@ -86,6 +87,7 @@ api.add_router("/x/environments", environment_keys)
 api.add_router("/x", limits)
 
 api.add_router("/x/audit", audit)
+api.add_router("/x/members", members)
 api.add_router("/x/permissions", permissions)
 api.add_router("/x", forks)
 api.add_router("/x/approvals", approvals)

@@ -88,7 +88,7 @@ class Guests(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has 
 
 
 def _roles(sociallogin: Any) -> dict[str, Any]:
-    provider = settings.HOLDFAST_SIGNING_IN.provider
+    provider = settings.HOLDFAST_SIGNING_IN.at
     return groups.roles_of(groups.groups_of(sociallogin.account.extra_data, provider), provider.grants)
 
 

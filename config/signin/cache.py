@@ -1,4 +1,4 @@
-"""Django's cache in our Redis. While Redis is away it remembers nothing, so that people can still sign in to mend it."""
+"""Django's cache in our Redis. While Redis is away it remembers nothing, so that people can sign in to mend it."""
 
 from __future__ import annotations
 

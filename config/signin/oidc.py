@@ -37,11 +37,11 @@ class Checked(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # allauth has 
 
     @property
     def openid_config(self) -> dict[str, Any]:
-        found: dict[str, Any] = super().openid_config
-        wanted = settings.HOLDFAST_SIGNING_IN.provider.issuer
+        found: Any = super().openid_config
+        wanted = settings.HOLDFAST_SIGNING_IN.at.issuer
         if not isinstance(found, dict) or str(found.get("issuer", "")).rstrip("/") != wanted:
             raise OAuth2Error("The provider calls itself by another issuer than OIDC_ISSUER.")
-        return found
+        return dict(found)
 
     def complete_login(self, request: HttpRequest, app: Any, token: Any, **kwargs: Any) -> Any:
         """Who came back. An id token is needed, and user information of anybody else is refused."""
@@ -108,4 +108,3 @@ def _adapter(request: HttpRequest, provider_id: str) -> Checked:
     if settings.HOLDFAST_SIGNING_IN.provider is None or provider_id != PROVIDER_ID:
         raise Http404("There is no single sign-on here.")
     return Checked(request, PROVIDER_ID)
-

@@ -46,6 +46,13 @@ class SigningIn:
     provider: Provider | None
     second_factor: bool  # everyone needs one
 
+    @property
+    def at(self) -> Provider:
+        """The provider, where there must be one."""
+        if self.provider is None:
+            raise LookupError("There is no single sign-on here.")
+        return self.provider
+
 
 def read(reader: Reader) -> SigningIn:
     """Raises ``SettingError`` for half a configuration."""

@@ -80,7 +80,8 @@ class SecondFactor(AuthenticateView):  # type: ignore[misc]  # allauth has no ty
             done: HttpResponse = self.form_valid(self.form)
             return done
         attempts.failed()
-        return self.render_to_response(self.get_context_data(), status=422)
+        answer: HttpResponse = self.render_to_response(self.get_context_data(), status=422)
+        return answer
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         kinds = set(Authenticator.objects.filter(user=self.stage.login.user).values_list("type", flat=True))

@@ -12,12 +12,12 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 
 from agents.models import Membership, Workspace
+from config.middleware import acting_for
+from config.signin import throttle
 from contract.roles import Role
 from credentials import crypto
 from credentials.models import AuditRecord
 from credentials.resealing import reseal
-from config.middleware import acting_for
-from config.signin import throttle
 from tests.config.factors import code, set_up_app
 
 PASSWORD = "only for tests"
@@ -126,7 +126,10 @@ def test_a_sign_in_of_long_ago_must_be_proved_again(alice: Any, settings: Any) -
     assert proved["Location"] == "/account/codes/app/"
     secret, _ = set_up_app(old)
     assert old.post("/account/confirm/", {"password": PASSWORD}).status_code == 422, "the second factor is asked"
-    assert old.post("/account/confirm/", {"code": code(secret, steps=1), "next": "https://evil.example"})["Location"] == "/account/"
+    assert (
+        old.post("/account/confirm/", {"code": code(secret, steps=1), "next": "https://evil.example"})["Location"]
+        == "/account/"
+    )
 
 
 def test_where_everyone_needs_one_nothing_opens_before(browser: Client, alice: Any, settings: Any) -> None:

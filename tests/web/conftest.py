@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.test import Client
+from django.db import transaction
+from django.test import Client, override_settings
 
 from agents.actions import create_agent, create_environment
 from agents.models import Agent, Environment, Membership, Workspace
@@ -51,7 +52,10 @@ VARIABLE = {
 
 @dataclass
 class World:
-    """What the tests look at. Clients are signed in; ``nobody`` is not."""
+    """What the tests look at. Clients are signed in; ``nobody`` is not.
+
+    ``team`` are others of the workspace, one a role; ``member`` is one of them.
+    """
 
     workspace: Workspace
     acting: Acting
@@ -71,6 +75,8 @@ class World:
     secret: Credential
     credential: Credential
     outside: Environment
+    member: Membership
+    team: dict[Role, Client]
 
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
@@ -125,10 +131,28 @@ def own_blobs(settings: Any, tmp_path: Path) -> None:
 
 @pytest.fixture
 def world(db: None) -> World:
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def shared(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One world for a whole module, whose tests change it inside savepoints of their own."""
+    blobs_of_it = override_settings(HOLDFAST_BLOB_DIR=tmp_path_factory.mktemp("shared") / "blobs")
+    with blobs_of_it, django_db_blocker.unblock(), transaction.atomic():
+        made = make_world()
+        made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
+        assert made.approval.pk
+        yield made
+        transaction.set_rollback(True)
+
+
+def make_world() -> World:
+    """Everything that a page may show, once."""
     workspace, elsewhere = Workspace.objects.create(name="Ours"), Workspace.objects.create(name="Theirs")
     alice, alice_client = person("alice", workspace, Role.ADMIN)
     _, bob_client = person("bob", workspace, Role.VIEWER)
     _, charlie_client = person("charlie", elsewhere, Role.ADMIN)
+    team = {role: person(f"a-{role.value}", workspace, role)[1] for role in Role}
     acting = Acting(workspace.pk, Role.ADMIN, "alice", user_id=alice.pk)
     version = create_agent({"name": "Coder", "model": "demo", "tools": [ASKING, WEATHER]}, acting)
     environment = create_environment({"name": "Default"}, acting)
@@ -178,6 +202,8 @@ def world(db: None) -> World:
         secret,
         credential,
         create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
+        Membership.objects.get(workspace=workspace, user__username="a-viewer"),
+        team,
     )
 
 
@@ -208,7 +234,7 @@ def page(browser: Browser, installation: Installation, complaints: list[str]) ->
     page.goto("/login")
     page.get_by_label("Username").fill(installation.username)
     page.get_by_label("Password").fill(installation.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/")
     yield page
     context.close()
