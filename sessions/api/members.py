@@ -16,14 +16,14 @@ router = Router(tags=["Members"])
 RoleName = Literal["viewer", "operator", "developer", "admin"]
 
 
-class CreateBody(BaseModel):
+class NewMemberBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     username: str = Field(min_length=1, max_length=150)
     role: RoleName
     email: str = Field("", max_length=254)
 
 
-class UpdateBody(BaseModel):
+class MemberRoleBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     role: RoleName
 
@@ -46,7 +46,7 @@ def list_members(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
 
 
 @router.post("", response=dict[str, Any], operation_id="x.members.create")
-def create(request: Request, body: Body[CreateBody]) -> dict[str, Any]:
+def create(request: Request, body: Body[NewMemberBody]) -> dict[str, Any]:
     """``join_link`` is in this answer alone: the new person sets a password by it, once. Null for people known here."""
     member, is_new = members.add(body.model_dump(), request.acting)
     link = members.join_link(str(member.pk), request.acting).reveal() if is_new else None
@@ -59,7 +59,7 @@ def retrieve(request: Request, member_id: str) -> dict[str, Any]:
 
 
 @router.post("/{member_id}", response=dict[str, Any], operation_id="x.members.update")
-def update(request: Request, member_id: str, body: Body[UpdateBody]) -> dict[str, Any]:
+def update(request: Request, member_id: str, body: Body[MemberRoleBody]) -> dict[str, Any]:
     """Another role. Whoever loses rights by it is signed out everywhere."""
     members.change_role(member_id, body.role, request.acting)
     return shape(row(member_id, request.acting))

@@ -2,11 +2,11 @@
 
 from contract.roles import Permission
 
-# Keys of environments alone may poll, whatever a person's or program's role.
-NOBODY = frozenset({"GET /environments/{environment_id}/work/poll"})
+# Keys of environments alone may list work, whatever a person's or program's role.
+NOBODY = frozenset({"GET /environments/{environment_id}/work"})
 BY_PERMISSION = {
     Permission.OPERATE: (
-        "GET /environments/{environment_id}/work",
+        "GET /environments/{environment_id}/work/poll",
         "POST /deployments/{deployment_id}/pause",
         "POST /deployments/{deployment_id}/run",
         "POST /deployments/{deployment_id}/unpause",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -396,9 +397,9 @@ def test_at_every_socket_a_teammate_of_any_role_watches_and_an_outsider_does_not
 
     world.say("only for us")
     for pattern in websocket_urlpatterns:
-        path = "/" + str(pattern.pattern).replace("<str:session_id>", world.id)
+        path = "/" + str(pattern.pattern).replace("<str:session_id>", world.id) + "?after=0"
         for person in team:
-            assert "closed" not in run(first_frame(path, person)), f"{person.user} at {path}"
-        seen = run(first_frame(path, outsider))
+            assert "closed" not in run(partial(first_frame, path, person)), f"{person.user} at {path}"
+        seen = run(partial(first_frame, path, outsider))
         assert world.id not in seen, path
         assert seen == "closed 4403" or world.id not in path, path
