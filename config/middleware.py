@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 
 from agents.models import Membership
+from config import bodies
 from config.errors import by_status, request_id, respond
 from contract.acting import Acting
 from contract.errors import ApiError, InvalidRequest
@@ -37,10 +38,8 @@ class ApiAnswers:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith(API):
             return self.get_response(request)
-        if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
-            response: HttpResponseBase = respond(request, InvalidRequest("The address holds a null character."))
-        else:
-            response = self.get_response(request)
+        refused = _refusal(request)
+        response = self.get_response(request) if refused is None else respond(request, refused)
         if response.status_code >= 300 and not _is_json(response):
             response = self._enveloped(request, response)
         response["request-id"] = request_id(request)
@@ -57,6 +56,12 @@ class ApiAnswers:
         if "Allow" in response:
             answer["Allow"] = response["Allow"]
         return answer
+
+
+def _refusal(request: HttpRequest) -> ApiError | None:
+    if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+        return InvalidRequest("The address holds a null character.")
+    return bodies.refusal(request)
 
 
 def _is_json(response: HttpResponseBase) -> bool:

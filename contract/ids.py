@@ -142,3 +142,7 @@ def outcome_id() -> str:
 
 def dream_id() -> str:
     return new_id("drm")
+
+
+def view_id() -> str:
+    return new_id("view")

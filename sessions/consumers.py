@@ -42,6 +42,7 @@ SOCKETS_PER_PERSON = 200
 MAX_SEQ_DIGITS = 18
 INBOX_PAUSE_SECONDS = 0.5
 INBOX_CHECK_SECONDS = 15.0
+MAX_AGENTS = 50
 MAX_DIRTY = 500
 GUARD_SECONDS = 30.0  # a nudge comes sooner; this is for those that get lost
 
@@ -183,6 +184,22 @@ class InboxSocket(WorkspaceSocket):
             if self._sent.get(fragment["target"]) != fragment["content"]:
                 self._sent[fragment["target"]] = fragment["content"]
                 await self.frame("inbox", fragment)
+
+
+class AgentsSocket(WorkspaceSocket):
+    """``/ws/agents/?ids=a,b``: the figures of the agents a page shows, sent again where they changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sent: dict[str, str] = {}
+
+    async def refresh(self, acting: Acting) -> None:
+        ids = parse_qs(self.scope.get("query_string", b"").decode("ascii", "replace")).get("ids", [""])[-1]
+        wanted = [one for one in ids.split(",") if one][:MAX_AGENTS]
+        for fragment in await reading.in_thread(lambda: render.agent_frames(wanted, acting)):
+            if self._sent.get(fragment["target"]) != fragment["content"]:
+                self._sent[fragment["target"]] = fragment["content"]
+                await self.frame("agent", fragment)
 
 
 class ApprovalsSocket(WorkspaceSocket):

@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
 from contract import ids, tracing
+from credentials import at_rest
 from sessions import events as ev
-from sessions import nudges
+from sessions import nudges, slices
 from sessions.approvals import book, notices
 from sessions.models import Event, Session
 from sessions.projected import session_columns
+from sessions.projections import said
 from sessions.projections.columns import (
     THREAD_STATUS,
     Clock,
@@ -34,7 +36,7 @@ from sessions.webhooks import outbox
 from sessions.work import queue as work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sessions.events import Draft
@@ -71,19 +73,23 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
        t.usage, t.cost, t.cost_known, t.active_seconds, t.running_since, t.ended_at, t.startup_seconds,
        t.wake_at, t.pending, s.pending_count, s.budget, s.hour_price, t.last_seq, s.outcomes,
        CASE WHEN t.parent_id IS NULL THEN t.id ELSE
-         (SELECT p.id FROM agent_sessions_thread p WHERE p.session_id = s.id AND p.parent_id IS NULL) END
+         (SELECT p.id FROM agent_sessions_thread p WHERE p.session_id = s.id AND p.parent_id IS NULL) END,
+       s.outside_count, s.workspace_id
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
 WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 """
 INSERT = """
 INSERT INTO agent_sessions_event
-  (id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at) VALUES
+  (id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at, words) VALUES
 """
-ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+# Words are told apart by their workspace right in the index, so that a search never looks at another's.
+ROW = """
+(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, to_tsvector('simple', %s::text) || array_to_tsvector(ARRAY[%s::text]))
+"""
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s,
-  pending_count=%s WHERE id=%s
+  pending_count=%s, outside_count=%s WHERE id=%s
 """
 UPDATE_SEQ = """
 WITH session AS (UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE id=%s)
@@ -94,6 +100,10 @@ UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_rea
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s
 WHERE id=%s
 """
+REWRITE = """
+UPDATE agent_sessions_event SET payload=%s, private=%s,
+  words=to_tsvector('simple', %s::text) || array_to_tsvector(ARRAY[%s::text]) WHERE id=%s
+"""
 MARK_PROCESSED = """
 UPDATE agent_sessions_event SET processed_at=%s WHERE session_id=%s AND id = ANY(%s) AND processed_at IS NULL
 """
@@ -103,6 +113,23 @@ WHERE session_id=%s AND id<>%s AND (workflow_run_id = '' OR status <> 'terminate
 UNION ALL SELECT 'running', '[]'::jsonb, NULL FROM agent_sessions_workflowrun
 WHERE session_id=%s AND status='running'
 """
+OUTCOMES = Session._meta.get_field("outcomes")
+
+
+class Waiting(NamedTuple):
+    """How many calls of a session wait for an answer, and how many of them for an outside worker's."""
+
+    calls: int
+    outside: int
+
+    def after(self, before: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]]) -> Waiting:
+        """The counts once a thread's waiting calls are ``now``."""
+        return Waiting(self.calls + len(now) - len(before), self.outside + outside(now) - outside(before))
+
+
+def outside(pending: Sequence[Mapping[str, str]]) -> int:
+    """How many of a thread's waiting calls an outside worker carries out."""
+    return sum(call["kind"] == "result" for call in pending)
 
 
 @dataclass(slots=True)
@@ -116,9 +143,10 @@ class _Ledger:
     thread_created_at: datetime
     session: SessionColumns
     thread: ThreadColumns
-    pending_count: int
+    waiting: Waiting
     thread_seq: int
     primary_id: str
+    workspace_id: str
 
 
 def append(
@@ -144,11 +172,12 @@ def append(
             raise LeaseLost(thread_id)
         if expect_seq is not None and ledger.thread_seq > expect_seq:
             raise Stale(thread_id)
-        before = ledger.session, ledger.thread, ledger.pending_count
+        before = ledger.session, ledger.thread, ledger.waiting
         stored = _fold(cursor, ledger, session_id, thread_id, drafts)
-        _insert(cursor, stored)
+        _insert(cursor, stored, ledger.workspace_id)
         _mark_processed(cursor, session_id, stored)
         _write_columns(cursor, ledger, session_id, thread_id, before)
+        slices.add(cursor, session_id, stored)
         outbox.note_log(session_id, stored)
         work.follow(session_id, stored)
         asked = book.keep(stored, [call["id"] for call in before[1].pending])
@@ -161,9 +190,18 @@ def append(
     return stored
 
 
-def restore(entries: Sequence[Event]) -> None:
+def restore(entries: Sequence[Event], workspace_id: str) -> None:
     """Put entries of another installation's log back as they were: with their sessions, which are new here."""
-    Event.objects.bulk_create(entries)
+    with connection.cursor() as cursor:
+        _insert(cursor, entries, workspace_id)
+
+
+def rewrite(entry: Event) -> None:
+    """Store an entry with its session anew, word for word, sealed as the settings ask now (``manage.py reseal``)."""
+    payload, private = entry.stored()
+    values: list[Any] = [Jsonb(payload), _jsonb(private), _words(entry, payload), entry.session.workspace_id, entry.id]
+    with connection.cursor() as cursor:
+        cursor.execute(REWRITE, values)
 
 
 def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str | None = None) -> list[Event]:
@@ -192,7 +230,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         spent=Spent(Usage.load(_json(row[4]) or {}), Decimal(row[5]), row[6]),
         snapshot=row[10],
         budget=_json(row[26]),
-        outcomes=tuple(_json(row[29]) or ()),
+        outcomes=tuple(OUTCOMES.from_db_value(row[29], None, connection) or ()),
         hour_price=Decimal(row[27]),
     )
     thread = ThreadColumns(
@@ -202,7 +240,12 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         wake_at=row[23],
         pending=tuple(_json(row[24]) or ()),
     )
-    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, row[25], row[28], row[30])
+    waiting = Waiting(row[25], row[31])
+    return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, waiting, row[28], row[30], row[32])
+
+
+def _jsonb(value: Any) -> Any:
+    return None if value is None else Jsonb(value)
 
 
 def _json(value: Any) -> Any:
@@ -212,7 +255,7 @@ def _json(value: Any) -> Any:
 
 def _fold(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Event]:
     others = _siblings(cursor, session_id, thread_id, drafts)
-    waiting_before = len(ledger.thread.pending)
+    waiting_before = ledger.thread.pending
     stored: list[Event] = []
     for draft in drafts:
         expanded = [draft]
@@ -222,7 +265,7 @@ def _fold(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, drafts:
                 own = []
             expanded = with_session_status(draft, ledger.session, own, others, ledger.now)
         stored += [_take(ledger, session_id, thread_id, one) for one in expanded]
-    ledger.pending_count += len(ledger.thread.pending) - waiting_before
+    ledger.waiting = ledger.waiting.after(waiting_before, ledger.thread.pending)
     return stored
 
 
@@ -283,9 +326,10 @@ def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Dra
     ]
 
 
-def _insert(cursor: Any, stored: Sequence[Event]) -> None:
+def _insert(cursor: Any, stored: Sequence[Event], workspace_id: str) -> None:
     values: list[Any] = []
     for event in stored:
+        payload, private = event.stored()
         values += [
             event.id,
             event.session_id,
@@ -293,12 +337,19 @@ def _insert(cursor: Any, stored: Sequence[Event]) -> None:
             event.seq,
             event.type,
             event.on_session,
-            Jsonb(event.payload),
-            Jsonb(event.private) if event.private is not None else None,
+            Jsonb(payload),
+            _jsonb(private),
             event.created_at,
             event.processed_at,
+            _words(event, payload),
+            workspace_id,
         ]
     cursor.execute(INSERT + ", ".join([ROW] * len(stored)), values)
+
+
+def _words(event: Event, form: Any) -> str | None:
+    """What a search finds an entry by. An index of what is sealed would give it away."""
+    return None if at_rest.is_sealed(form) else said.plain(said.said(event.type, event.payload)) or None
 
 
 def _mark_processed(cursor: Any, session_id: str, stored: Sequence[Event]) -> None:
@@ -307,16 +358,16 @@ def _mark_processed(cursor: Any, session_id: str, stored: Sequence[Event]) -> No
             cursor.execute(MARK_PROCESSED, [event.created_at, session_id, event.payload["event_ids"]])
 
 
-def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, before: tuple[Any, Any, int]) -> None:
+def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str, before: tuple[Any, Any, Any]) -> None:
     session, thread = ledger.session, ledger.thread
-    if (session, ledger.pending_count) == (before[0], before[2]):
+    if (session, ledger.waiting) == (before[0], before[2]):
         cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id, ledger.thread_seq, thread_id])
     else:
-        budget = Jsonb(session.budget) if session.budget is not None else None
         values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot]
-        values += [Jsonb(list(session.outcomes)), budget, ledger.pending_count]
+        outcomes = Jsonb(OUTCOMES.stored(list(session.outcomes)))
+        values += [outcomes, _jsonb(session.budget), *ledger.waiting]
         cursor.execute(UPDATE_SESSION, [*values, session_id])
-    if thread != before[1] or (session, ledger.pending_count) != (before[0], before[2]):
+    if thread != before[1] or (session, ledger.waiting) != (before[0], before[2]):
         values = [ledger.thread_seq, ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]
         cursor.execute(UPDATE_THREAD, [*values, Jsonb(list(thread.pending)), thread_id])
 
@@ -325,7 +376,7 @@ def _shared(columns: SessionColumns | ThreadColumns) -> list[Any]:
     clock, spent = columns.clock, columns.spent
     return [
         clock.status,
-        Jsonb(clock.stop_reason) if clock.stop_reason is not None else None,
+        _jsonb(clock.stop_reason),
         Jsonb(spent.usage.dump()),
         spent.cost,
         spent.cost_known,

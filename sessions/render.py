@@ -14,12 +14,14 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from sessions import caps, inspection, overview, window
+from agents.models import Agent
+from sessions import caps, figures, inspection, overview, window
 from sessions import events as ev
 from sessions.projections import transcript
 from sessions.projections.columns import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from contract.acting import Acting
@@ -97,6 +99,20 @@ def inbox_frames(acting: Acting) -> list[dict[str, str]]:
             "content": render_to_string(f"sessions/parts/overview_{name}.html", context),
         }
         for name in overview.PARTS
+    ]
+
+
+def agent_frames(agent_ids: Sequence[str], acting: Acting) -> list[dict[str, str]]:
+    """The figures of those of the agents that are in the caller's workspace."""
+    mine = Agent.objects.filter(pk__in=agent_ids, workspace_id=acting.workspace_id)
+    known = figures.of_agents(list(mine.values_list("pk", flat=True)))
+    return [
+        {
+            "target": f"#figures-{agent_id}",
+            "swap": "outerMorph",
+            "content": render_to_string("agents/figures.html", {"agent": {"id": agent_id}, "figures": found}),
+        }
+        for agent_id, found in known.items()
     ]
 
 

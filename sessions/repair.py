@@ -36,7 +36,8 @@ def repair(session_id: str) -> list[str]:
         logger.error("Session %s did not agree with its log and was repaired: %s", session_id, "; ".join(found))
         pending = sum(len(columns.pending) for columns in recount.by_thread.values())
         rows = Session.objects.filter(pk=session_id)
-        rows.update(last_seq=recount.seq, pending_count=pending, **_session(recount.columns))
+        counts = {"pending_count": pending, "outside_count": recount.outside()}
+        rows.update(last_seq=recount.seq, **counts, **_session(recount.columns))
         for thread_id, columns in recount.by_thread.items():
             Thread.objects.filter(pk=thread_id).update(**_thread(columns))
         primary = next(thread.pk for thread in threads.values() if thread.parent_id is None)

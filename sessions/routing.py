@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sessions.consumers import ApprovalsSocket, InboxSocket, SessionSocket
+from sessions.consumers import AgentsSocket, ApprovalsSocket, InboxSocket, SessionSocket
 
 websocket_urlpatterns = [
     path("ws/sessions/<str:session_id>/", SessionSocket.as_asgi()),
     path("ws/approvals/", ApprovalsSocket.as_asgi()),
+    path("ws/agents/", AgentsSocket.as_asgi()),
     path("ws/inbox/", InboxSocket.as_asgi()),
 ]

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
+from sessions import log
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
 from sessions.projected import session_columns, thread_columns
@@ -59,6 +60,10 @@ class Recount:
                 if self.processed.get(event_id) is None:
                     self.processed[event_id] = event.created_at
 
+    def outside(self) -> int:
+        """How many calls wait for an outside worker."""
+        return sum(log.outside(columns.pending) for columns in self.by_thread.values())
+
     def compare(self) -> Iterator[str]:
         if self.session.last_seq != self.seq:
             yield f"last_seq is {self.session.last_seq}, the log ends at {self.seq}"
@@ -66,6 +71,8 @@ class Recount:
         pending = sum(len(columns.pending) for columns in self.by_thread.values())
         if self.session.pending_count != pending:
             yield f"session.pending_count is {self.session.pending_count}, the log says {pending}"
+        if self.session.outside_count != self.outside():
+            yield f"session.outside_count is {self.session.outside_count}, the log says {self.outside()}"
         for thread_id, columns in self.by_thread.items():
             yield from _differences(thread_id, thread_columns(self.threads[thread_id]), columns)
         for event_id, processed_at in self.processed.items():

@@ -24,6 +24,7 @@ from credentials import crypto
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
+SEALED_FOR = "mfa_authenticator"  # second factors are sealed before their rows have ids
 SWITCHED_OFF = "This account is switched off. Ask an administrator."
 NO_GROUP = "You are in none of the groups that may use this installation. Ask whoever looks after them to add you."
 
@@ -96,10 +97,10 @@ class Factors(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
     """Secrets of second factors lie under the key ring; the last one stays where everyone needs one."""
 
     def encrypt(self, text: str) -> str:
-        return base64.b64encode(crypto.seal(Secret(text), crypto.FACTOR_OWNER)).decode()
+        return base64.b64encode(crypto.seal(Secret(text), SEALED_FOR)).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        return crypto.unseal(base64.b64decode(encrypted_text), crypto.FACTOR_OWNER).reveal()
+        return crypto.unseal(base64.b64decode(encrypted_text), SEALED_FOR).reveal()
 
     def get_totp_label(self, user: Any) -> str:
         return str(user.get_username())

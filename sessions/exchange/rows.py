@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.postgres.search import SearchVectorField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
@@ -33,6 +34,8 @@ from sessions.models import (
     Approval,
     Deployment,
     DeploymentRun,
+    Dream,
+    DreamKit,
     Event,
     File,
     Resource,
@@ -85,18 +88,20 @@ PARTS = (
     Part(File, "workspace", ("digest",)),
     Part(Resource, "session__workspace"),
     Part(Approval, "session__workspace"),
+    Part(DreamKit, "workspace"),
+    Part(Dream, "workspace"),
 )
 BY_NAME = {part.name: part for part in PARTS}
 
 
 def columns(model: type[models.Model]) -> list[models.Field[Any, Any]]:
-    """The columns that travel: all but generated numbers."""
-    return [one for one in model._meta.concrete_fields if not isinstance(one, models.AutoField)]
+    """The columns that travel: all but generated numbers, and words that are made anew."""
+    return [one for one in model._meta.concrete_fields if not isinstance(one, models.AutoField | SearchVectorField)]
 
 
 def read(part: Part, workspace: Workspace) -> Iterator[models.Model]:
     """A workspace's rows of one table, in an order that stays."""
-    rows = part.model._base_manager.filter(**{part.of: workspace})
+    rows = part.model._base_manager.filter(**{part.of: workspace}).only(*(one.name for one in columns(part.model)))
     yield from rows.order_by(part.model._meta.pk.name).iterator(chunk_size=500)
 
 
@@ -141,6 +146,9 @@ def load(part: Part, found: Any, workspace: Workspace) -> models.Model:
         row.archived_at = timezone.now()  # its secret stayed behind; the slot is free for it
     if isinstance(row, Deployment) and row.expression and not row.paused_reason and row.archived_at is None:
         row.paused_reason = {"type": "manual"}  # a copy must not begin to start sessions by itself
+    if isinstance(row, Dream) and not row.stopped:
+        row.status, row.stopped = (row.status if row.ended_at else "canceled"), True  # nothing of it runs here
+        row.ended_at = row.ended_at or timezone.now()
     return row
 
 

@@ -3,6 +3,9 @@
 from sessions.models.approvals import Approval, Notice, NoticeTarget
 from sessions.models.core import STATUSES, Event, File, Machine, Resource, Session, Thread
 from sessions.models.deployments import Deployment, DeploymentRun
+from sessions.models.dreams import Dream, DreamKit
+from sessions.models.usage import UsageSlice
+from sessions.models.views import SavedView
 from sessions.models.webhooks import WebhookDelivery, WebhookEndpoint
 from sessions.models.work import EnvironmentKey, Work, WorkerSeen
 from sessions.models.workflows import WorkflowRun
@@ -12,6 +15,8 @@ __all__ = [
     "Approval",
     "Deployment",
     "DeploymentRun",
+    "Dream",
+    "DreamKit",
     "EnvironmentKey",
     "Event",
     "File",
@@ -19,8 +24,10 @@ __all__ = [
     "Notice",
     "NoticeTarget",
     "Resource",
+    "SavedView",
     "Session",
     "Thread",
+    "UsageSlice",
     "WebhookDelivery",
     "WebhookEndpoint",
     "Work",

@@ -6,14 +6,32 @@ transaction that appends the events; ``manage.py verify`` recomputes and compare
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
+from django.db.models import F, Func, Value
+from django.db.models.functions import Lower
 
 from contract import ids
+from credentials import at_rest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 STATUSES = ("idle", "running", "rescheduling", "terminated")
+# A title as words: what parts them in ``projections.said`` must part them here, also where PostgreSQL sees one word.
+JOINING = "/\\_.:-=@<>&+~"
+TITLE_WORDS = SearchVector(
+    Lower(
+        Func(
+            F("title"), Value(JOINING), Value(" " * len(JOINING)), function="TRANSLATE", output_field=models.TextField()
+        )
+    ),
+    config="simple",
+)
 STATUS_CHOICES = [(status, status.capitalize()) for status in STATUSES]
 
 
@@ -56,8 +74,9 @@ class Session(models.Model):
     active_seconds = models.FloatField(default=0)
     running_since = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    pending_count = models.PositiveIntegerField(default=0)  # calls that wait for a person or client
-    outcomes = models.JSONField(default=list, blank=True)  # the wire ``outcome_evaluations``
+    pending_count = models.PositiveIntegerField(default=0)  # calls that wait for a person, a client or a worker
+    outside_count = models.PositiveIntegerField(default=0)  # those of them that wait for an outside worker
+    outcomes = at_rest.SealableJSON(default=list, blank=True)  # the wire ``outcome_evaluations``
     machine = models.CharField(max_length=64, blank=True, default="")  # where its sandbox was opened last
     snapshot = models.CharField(max_length=64, blank=True, default="")  # blob digest of the workspace
 
@@ -67,6 +86,7 @@ class Session(models.Model):
             models.Index(fields=["workspace", "-created_at", "-id"], name="session_list"),
             models.Index(fields=["workspace", "status", "-created_at"], name="session_by_status"),
             models.Index(fields=["agent", "-created_at"], name="session_by_agent"),
+            GinIndex(TITLE_WORDS, name="session_title_words"),
         ]
 
     def __str__(self) -> str:
@@ -141,12 +161,30 @@ class Machine(models.Model):
         return self.name
 
 
+# What the database itself looks for in entries stays readable where they are sealed (credentials.at_rest).
+CLEAR_PAYLOAD = (
+    *("name", "tool_use_id", "custom_tool_use_id", "mcp_tool_use_id", "is_error", "model_usage", "budget"),
+    *("stop_reason", "key", "failed", "digest"),
+)
+CLEAR_PRIVATE = ("usage", "duration_ms")
+
+
+class Events(models.Manager["Event"]):
+    """The log's entries without the words they are found by, which only a search in the database looks at."""
+
+    def get_queryset(self) -> models.QuerySet[Event]:
+        return super().get_queryset().defer("words")
+
+
 class Event(models.Model):
     """One entry of a session's log. Written once by ``sessions.log.append``; the only column that
     changes is ``processed_at``, and an ``ops.event_processed`` entry says so on the log itself.
 
     ``payload`` holds the wire fields besides id, type and processed_at. ``private`` holds what the
-    prompt needs and no reader sees (the provider's ids and thinking blocks).
+    prompt needs and no reader sees (the provider's ids and thinking blocks). Both may lie sealed in the table; a
+    loaded entry holds them as they were written, and whoever reads single columns takes ``CLEAR_PAYLOAD`` alone.
+    ``words`` are what a search finds it by, its workspace's id among them (``sessions.search``); null for an entry
+    without text, and for a sealed one.
     """
 
     id = models.CharField(primary_key=True, max_length=40)
@@ -159,6 +197,9 @@ class Event(models.Model):
     private = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     processed_at = models.DateTimeField(null=True)
+    words = SearchVectorField(null=True, editable=False)
+
+    objects = Events()
 
     prior = 0  # of an entry that was just appended: the ``seq`` of its thread's entry before it; not stored
 
@@ -171,6 +212,7 @@ class Event(models.Model):
             models.Index(
                 fields=["session", "seq"], name="event_snapshots", condition=models.Q(type="ops.sandbox_snapshot")
             ),
+            GinIndex(fields=["words"], name="event_words", condition=models.Q(words__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -181,6 +223,22 @@ class Event(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise TypeError("Events live and die with their session.")
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any) -> Self:
+        """The one door through which entries come from the table. Raises ``credentials.crypto.CannotOpen``."""
+        event = super().from_db(db, field_names, values, **more)
+        held = event.__dict__
+        if at_rest.is_sealed(held.get("payload")):
+            event.payload = at_rest.opened(event.payload, event.pk)
+        if at_rest.is_sealed(held.get("private")):
+            event.private = at_rest.opened(event.private, f"{event.pk} private")
+        return event
+
+    def stored(self) -> tuple[Any, Any]:
+        """``payload`` and ``private`` as the table keeps them."""
+        private = at_rest.shut(self.private, f"{self.pk} private", CLEAR_PRIVATE)
+        return at_rest.shut(self.payload, self.pk, CLEAR_PAYLOAD), private
 
 
 class File(models.Model):

@@ -6,6 +6,9 @@ from contract.roles import Permission
 NOBODY = frozenset({"GET /environments/{environment_id}/work"})
 BY_PERMISSION = {
     Permission.OPERATE: (
+        "POST /dreams",
+        "POST /dreams/{dream_id}/archive",
+        "POST /dreams/{dream_id}/cancel",
         "GET /environments/{environment_id}/work/poll",
         "POST /deployments/{deployment_id}/pause",
         "POST /deployments/{deployment_id}/run",

@@ -13,7 +13,11 @@ from django.db import transaction
 from django.test import Client, override_settings
 
 from agents.actions import create_agent, create_environment
+from agents.memory import memories, stores
 from agents.models import Agent, Environment, Membership, Workspace
+from agents.models.memory import Memory, MemoryStore, MemoryVersion
+from agents.skills import actions as skills
+from agents.skills.bundle import Part
 from contract import blobs
 from contract.acting import Acting
 from contract.roles import Role
@@ -22,8 +26,9 @@ from credentials.actions import issue_api_key
 from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
+from sessions.dreams import actions as dreams
 from sessions.events import Draft
-from sessions.models import Deployment, Event, File, Session, Thread, WebhookEndpoint
+from sessions.models import Deployment, Dream, Event, File, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+    from agents.models.skills import Skill
     from credentials.models import ApiKey, Credential, Vault
     from tests.live import Installation
 
@@ -78,6 +84,28 @@ class World:
     member: Membership
     team: dict[Role, Client]
 
+    @cached_property
+    def store(self) -> MemoryStore:
+        """A memory store, made at the first look."""
+        return stores.create_store({"name": "Night build robot's notes"}, self.acting)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """A memory of the store that was changed once."""
+        made = memories.create_memory(self.store.pk, {"path": "/notes/a.md", "content": "one\ntwo\n"}, self.acting)
+        return memories.update_memory(self.store.pk, made.pk, {"content": "one\n2\n"}, self.acting)
+
+    @property
+    def version(self) -> MemoryVersion:
+        """What the memory said at first."""
+        return MemoryVersion.objects.get(memory_id=self.memory.pk, operation="created")
+
+    @cached_property
+    def skill(self) -> Skill:
+        """A skill, made at the first look."""
+        text = b"---\nname: notes\ndescription: Night build robot's way of writing.\n---\n\n# Notes\n"
+        return skills.create_skill([Part("notes/SKILL.md", text)], None, self.acting)
+
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
         return log.append(self.session.pk, self.thread.pk, drafts)
@@ -87,6 +115,16 @@ class World:
         """A call of the session that waits for a person, made at the first look."""
         (event,) = self.append(bash("make install", ask=True))
         return event
+
+    @cached_property
+    def dream(self) -> Dream:
+        """A dream of the session, made at the first look."""
+        store = stores.create_store({"name": "Tea notes"}, self.acting)
+        inputs = [
+            {"type": "memory_store", "memory_store_id": store.pk},
+            {"type": "sessions", "session_ids": [self.session.pk]},
+        ]
+        return dreams.create({"inputs": inputs, "model": "demo", "instructions": "Be brief."}, self.acting)
 
     def fresh(self) -> Session:
         """The session as it is now."""
@@ -141,7 +179,7 @@ def shared(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pyte
     with blobs_of_it, django_db_blocker.unblock(), transaction.atomic():
         made = make_world()
         made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
-        assert made.approval.pk
+        assert all((made.approval, made.memory, made.skill, made.dream)), "made now, outside every savepoint"
         yield made
         transaction.set_rollback(True)
 

@@ -1,0 +1,131 @@
+"""Full-text search over titles and what is said in the logs of a workspace (``projections.said``).
+
+The index holds every entry's words together with its workspace's id, so that the search of one workspace costs what
+that workspace has. A question that fits very many entries is answered from the first ``MOST`` of them, and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.postgres.search import SearchQuery
+from django.db import connection
+
+from contract.errors import InvalidRequest
+from contract.roles import Permission
+from sessions.models import Event, Session
+from sessions.models.core import TITLE_WORDS
+from sessions.projections import said
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from contract.acting import Acting
+    from sessions.projections.said import Piece
+
+MOST = 10_000
+HITS = 100
+LONGEST_QUESTION = 200
+
+# Rows are taken as the index finds them, before they are sorted: that bounds the work.
+FOUND = """
+WITH found AS MATERIALIZED (
+  SELECT id, session_id, seq FROM agent_sessions_event
+  WHERE words @@ (to_tsquery('simple', %(asked)s) && %(workspace)s::tsquery) LIMIT %(most)s)
+SELECT DISTINCT ON (session_id) session_id, id, (SELECT count(*) FROM found) FROM found ORDER BY session_id, seq DESC
+"""
+LATEST = """
+WITH found AS MATERIALIZED (
+  SELECT id, created_at FROM agent_sessions_event
+  WHERE words @@ (to_tsquery('simple', %(asked)s) && %(workspace)s::tsquery) LIMIT %(most)s)
+SELECT id, (SELECT count(*) FROM found) FROM found ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The sessions whose logs answer a question: the newest entry of each that does. ``cut``: there may be more."""
+
+    events: dict[str, str]
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An entry that answers a question, and the piece of its text that does."""
+
+    session: Session
+    event_id: str
+    seq: int
+    type: str
+    created_at: datetime
+    pieces: list[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a search found, newest first. ``truncated``: there is more than was looked at, or shown.
+
+    ``sealed``: what is said now is sealed (``SEAL_EVENTS``) and can't be searched, but for titles.
+    """
+
+    sessions: list[Session]  # whose titles answer
+    hits: list[Hit]
+    truncated: bool
+    sealed: bool
+
+
+def titled(rows: QuerySet[Session], asked: str) -> QuerySet[Session]:
+    """Those of the sessions whose titles answer."""
+    query = SearchQuery(said.question(asked), search_type="raw", config="simple")
+    return rows.alias(title_words=TITLE_WORDS).filter(title_words=query)
+
+
+def is_sealed() -> bool:
+    """Whether new entries can't be found by their words."""
+    return bool(settings.HOLDFAST_SEAL_EVENTS)
+
+
+def in_logs(asked: str, workspace_id: str) -> Found:
+    """Sessions of the workspace whose logs answer."""
+    question = said.question(asked)
+    rows = _rows(FOUND, question, workspace_id) if question else []
+    return Found({row[0]: row[1] for row in rows}, cut=bool(rows) and rows[0][2] >= MOST)
+
+
+def hits(event_ids: Collection[str], asked: str) -> list[Hit]:
+    """The entries with their snippets, newest first. Two queries."""
+    entries = Event.objects.filter(pk__in=event_ids).defer("words", "private").order_by("-created_at", "-id")
+    found = list(entries)
+    sessions = Session.objects.defer("agent_snapshot").in_bulk({entry.session_id for entry in found})
+    return [_hit(entry, sessions[entry.session_id], asked) for entry in found]
+
+
+def search(asked: str, limit: int, acting: Acting) -> Answer:
+    """The newest entries and titles that answer. Raises ``InvalidRequest`` for a question without a word."""
+    acting.require(Permission.READ)
+    question = said.question(asked)
+    if not question:
+        raise InvalidRequest("q: must hold at least one word that is looked for")
+    rows = _rows(LATEST, question, acting.workspace_id, limit=limit + 1)
+    mine = Session.objects.filter(workspace_id=acting.workspace_id).defer("agent_snapshot")
+    sessions = list(titled(mine, asked).order_by("-created_at", "-pk")[: limit + 1])
+    truncated = len(rows) > limit or len(sessions) > limit or bool(rows and rows[0][1] >= MOST)
+    return Answer(sessions[:limit], hits([row[0] for row in rows[:limit]], asked), truncated, is_sealed())
+
+
+def _rows(sql: str, question: str, workspace_id: str, **more: Any) -> list[tuple[Any, ...]]:
+    given = {"asked": question, "workspace": f"'{workspace_id}'", "most": MOST, **more}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        return list(cursor.fetchall())
+
+
+def _hit(entry: Event, session: Session, asked: str) -> Hit:
+    text = said.said(entry.type, entry.payload)
+    return Hit(session, entry.pk, entry.seq, entry.type, entry.created_at, said.snippet(text, asked))
