@@ -70,6 +70,7 @@ BODIES: dict[str, Any] = {
     "POST /memory_stores/{store_id}/memories/{memory_id}": {"content": "n"},
     "POST /deployments": {"name": "n", "agent": "agent_x", "environment_id": "env_x", "initial_events": [HELLO]},
     "POST /deployments/{deployment_id}": {"name": "n"},
+    "POST /x/approvals/targets/{target_id}": {"address": "https://example.com/other"},
     "POST /organizations/webhooks": {"url": HOOK, "enabled_events": ["external_key.failed"]},
     "POST /organizations/webhooks/{endpoint_id}": {"name": "n"},
     "POST /x/webhooks": {"url": HOOK, "enabled_events": ["session.created"]},

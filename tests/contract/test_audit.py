@@ -43,6 +43,7 @@ READING = {
     ("credentials/vaults.py", "find_vault"),
     ("credentials/vaults.py", "find_credential"),
     ("sessions/impact.py", "find"),
+    ("sessions/approvals/targets.py", "try_target"),  # by a call, with how it went
     ("sessions/webhooks/endpoints.py", "find"),
     ("sessions/webhooks/endpoints.py", "redeliver"),
     ("sessions/approvals/actions.py", "decide_many"),

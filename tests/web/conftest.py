@@ -26,9 +26,10 @@ from credentials.actions import issue_api_key
 from sessions import events as ev
 from sessions import files, log
 from sessions.actions import create_session
+from sessions.approvals import targets
 from sessions.dreams import actions as dreams
 from sessions.events import Draft
-from sessions.models import Deployment, Dream, Event, File, Session, Thread, WebhookEndpoint
+from sessions.models import Deployment, Dream, Event, File, NoticeTarget, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -77,6 +78,7 @@ class World:
     output: File
     deployment: Deployment
     hook: WebhookEndpoint
+    notice: NoticeTarget
     vault: Vault
     secret: Credential
     credential: Credential
@@ -179,7 +181,7 @@ def shared(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pyte
     with blobs_of_it, django_db_blocker.unblock(), transaction.atomic():
         made = make_world()
         made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
-        assert all((made.approval, made.memory, made.skill, made.dream)), "made now, outside every savepoint"
+        assert all((made.approval, made.memory, made.skill, made.dream, made.notice)), "made now, outside every savepoint"
         yield made
         transaction.set_rollback(True)
 
@@ -210,6 +212,7 @@ def make_world() -> World:
         },
         acting,
     )
+    notice, _ = targets.add_target("webhook", "https://127.0.0.1:9/told", acting)
     hook = WebhookEndpoint.objects.create(
         workspace=workspace,
         url="https://hooks.example/all",
@@ -236,6 +239,7 @@ def make_world() -> World:
         output,
         deployment,
         hook,
+        notice,
         vault,
         secret,
         credential,

@@ -53,6 +53,7 @@ DOORS = [
     Door("sessions:palette"),
     Door("sessions:list"),
     Door("sessions:new", needs=OPERATE),
+    Door("sessions:new_preview", needs=OPERATE),
     Door("sessions:session", ("session",)),
     Door("sessions:events", ("session",)),
     Door("sessions:files", ("session",)),
@@ -65,6 +66,12 @@ DOORS = [
     Door("sessions:answer", ("session",), "POST", owner=302, needs=OPERATE),
     Door("sessions:interrupt", ("session",), "POST", owner=302, needs=OPERATE),
     Door("sessions:archive", ("session",), "POST", owner=302, needs=OPERATE),
+    Door("sessions:notices", needs=ADMINISTER),
+    Door("sessions:notice_new", needs=ADMINISTER),
+    Door("sessions:notice_edit", ("notice",), needs=ADMINISTER),
+    Door("sessions:notice_test", ("notice",), "POST", owner=302, needs=ADMINISTER),
+    Door("sessions:notice_delete", ("notice",), "POST", owner=302, needs=ADMINISTER),
+    Door("sessions:hold", ("session", "pause"), "POST", owner=302, needs=OPERATE),
     Door("sessions:all_files"),
     Door("sessions:all_files_upload", (), "POST", owner=422, needs=OPERATE),
     Door("sessions:file_download", ("output",)),
@@ -146,7 +153,7 @@ DOORS = [
     Door("credentials:key_revoke", ("key",), "POST", owner=302, needs=ADMINISTER),
 ]
 IDS = [door.name for door in DOORS]
-LITERALS = {"one": 1, "tools": "tools", "latest": "latest"}
+LITERALS = {"one": 1, "tools": "tools", "latest": "latest", "pause": "pause"}
 # Pages of one's own account: everybody who is signed in, whatever their role.
 OWN = {
     "account:account", "account:password", "account:end_sign_ins", "account:app", "account:app_remove",
