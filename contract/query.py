@@ -29,7 +29,8 @@ def _moment(value: Any) -> Any:
         raise ValueError("must be an RFC 3339 time such as 2026-01-31T12:00:00Z") from None
     if not YEARS[0] <= moment.year <= YEARS[1]:
         raise ValueError(f"must lie in the years {YEARS[0]} to {YEARS[1]}")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # In UTC, because the database takes no offset of 16 hours and more.
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
