@@ -181,7 +181,7 @@ def shared(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pyte
     with blobs_of_it, django_db_blocker.unblock(), transaction.atomic():
         made = make_world()
         made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
-        assert all((made.approval, made.memory, made.skill, made.dream, made.notice)), "made now, outside every savepoint"
+        assert all((made.approval, made.memory, made.skill, made.dream)), "made now, outside every savepoint"
         yield made
         transaction.set_rollback(True)
 
@@ -190,8 +190,10 @@ def make_world() -> World:
     """Everything that a page may show, once."""
     workspace, elsewhere = Workspace.objects.create(name="Ours"), Workspace.objects.create(name="Theirs")
     alice, alice_client = person("alice", workspace, Role.ADMIN)
-    _, bob_client = person("bob", workspace, Role.VIEWER)
-    _, charlie_client = person("charlie", elsewhere, Role.ADMIN)
+    (_, bob_client), (_, charlie_client) = (
+        person("bob", workspace, Role.VIEWER),
+        person("charlie", elsewhere, Role.ADMIN),
+    )
     team = {role: person(f"a-{role.value}", workspace, role)[1] for role in Role}
     acting = Acting(workspace.pk, Role.ADMIN, "alice", user_id=alice.pk)
     version = create_agent({"name": "Coder", "model": "demo", "tools": [ASKING, WEATHER]}, acting)
@@ -244,7 +246,7 @@ def make_world() -> World:
         secret,
         credential,
         create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
-        Membership.objects.get(workspace=workspace, user__username="a-viewer"),
+        workspace.memberships.get(user__username="a-viewer"),
         team,
     )
 
