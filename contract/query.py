@@ -90,18 +90,24 @@ def unbracketed(data: QueryDict, list_fields: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+PLAIN = (str, int, bool)
+
+
 def only_known(view: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates operations of ours: a query parameter that they don't know is a 400 that names it.
 
     The compatible ones ignore such parameters, as old clients send ``?beta=true``.
     """
-    hints = get_type_hints(view).values()
-    models = [hint for hint in hints if isinstance(hint, type) and issubclass(hint, Query)]
+    hints = get_type_hints(view)
+    models = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, Query)]
     names = {field.alias or name for model in models for name, field in model.model_fields.items()}
-    known = sorted(names | {name.removesuffix("[]") for name in names})
+    names |= {name for name, hint in hints.items() if hint in PLAIN}
+    names |= {name.removesuffix("[]") for name in names}
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **values: Any) -> Any:
+        in_path = request.resolver_match.kwargs if request.resolver_match else {}
+        known = sorted(names - set(in_path))
         unknown = sorted(set(request.GET) - set(known))
         if unknown:
             which = f"those known are {', '.join(known)}" if known else "none is known here"

@@ -6,6 +6,8 @@ from contract.roles import Permission
 NOBODY = frozenset({"GET /environments/{environment_id}/work"})
 BY_PERMISSION = {
     Permission.OPERATE: (
+        "POST /x/sessions/{session_id}/pause",
+        "POST /x/sessions/{session_id}/resume",
         "POST /dreams",
         "POST /dreams/{dream_id}/archive",
         "POST /dreams/{dream_id}/cancel",
@@ -71,6 +73,8 @@ BY_PERMISSION = {
         "DELETE /skills/{skill_id}/versions/{version}",
     ),
     Permission.ADMINISTER: (
+        "POST /x/approvals/targets/{target_id}",
+        "POST /x/approvals/targets/{target_id}/test",
         "GET /organizations/webhooks",
         "POST /organizations/webhooks",
         "DELETE /organizations/webhooks/{endpoint_id}",

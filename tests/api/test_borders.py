@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -20,12 +20,9 @@ from contract.roles import Permission, Role, may
 from sessions import files, log
 from sessions.events import Draft
 from sessions.models import Session, Thread, WebhookDelivery, Work
-from tests.api.conftest import Caller, caller, refusal
+from tests.api.conftest import Caller, caller, noted, refusal
 from tests.api.needs import NEEDS, NOBODY
 from tests.api.test_skills import make as make_skill
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 COLLECTIONS = {
@@ -40,6 +37,7 @@ COLLECTIONS = {
     "/user_profiles",
     "/dreams",
 }
+TOOLSET = {"type": "agent_toolset_20260401"}
 BEARER = {"type": "static_bearer", "mcp_server_url": "https://mcp.example", "token": "t"}
 HOOK = "https://127.0.0.1/hook"
 HELLO = {"type": "user.message", "content": [{"type": "text", "text": "hello"}]}
@@ -121,25 +119,26 @@ class Shared:
 
 
 @pytest.fixture(scope="module")
-def shared(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    """One world for all of these tests, each of which changes it inside savepoints of its own."""
-    place = override_settings(
-        HOLDFAST_BLOB_DIR=tmp_path_factory.mktemp("borders") / "blobs", HOLDFAST_ALLOWED_NETWORKS=("127.0.0.1",)
-    )
-    with place, django_db_blocker.unblock(), transaction.atomic():
+def shared(lasting: None) -> Shared:
+    """One world for all of these tests."""
+    with pytest.MonkeyPatch.context() as patch, override_settings(HOLDFAST_ALLOWED_NETWORKS=("127.0.0.1",)):
+        noted(patch)
         alice = caller("alice")
         workspace = Workspace.objects.get(pk=alice.acting.workspace_id)
         team = {role: caller(f"a {role.value}", role, workspace) for role in Role}
-        agent = create_agent({"name": "Coder", "model": "demo"}, alice.acting).agent_id
+        agent = create_agent({"name": "Coder", "model": "demo", "tools": [TOOLSET]}, alice.acting).agent_id
         environment = create_environment({"name": "Plain"}, alice.acting).pk
-        yield Shared(alice, caller("charlie"), team, make_things(alice, agent, environment))
-        transaction.set_rollback(True)
+        return Shared(alice, caller("charlie"), team, make_things(alice, agent, environment))
 
 
 @pytest.fixture(autouse=True)
-def blob_dir(shared: Shared) -> Shared:
-    """The shared world's files lie where it was made, not in a folder of each test."""
-    return shared
+def allowed_networks(settings: Any) -> None:
+    settings.HOLDFAST_ALLOWED_NETWORKS = ("127.0.0.1",)
+
+
+@pytest.fixture(autouse=True)
+def blob_dir() -> None:
+    """Blobs stay as long as the rows that name them."""
 
 
 def make_things(alice: Caller, agent: str, environment: str) -> dict[str, str]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import transaction
-from django.test import Client, override_settings
+from django.test import Client
 
 from agents.actions import create_agent, create_environment
 from agents.memory import memories, stores
@@ -175,15 +174,12 @@ def world(db: None) -> World:
 
 
 @pytest.fixture(scope="module")
-def shared(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def shared(lasting: None) -> World:
     """One world for a whole module, whose tests change it inside savepoints of their own."""
-    blobs_of_it = override_settings(HOLDFAST_BLOB_DIR=tmp_path_factory.mktemp("shared") / "blobs")
-    with blobs_of_it, django_db_blocker.unblock(), transaction.atomic():
-        made = make_world()
-        made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
-        assert all((made.approval, made.memory, made.skill, made.dream)), "made now, outside every savepoint"
-        yield made
-        transaction.set_rollback(True)
+    made = make_world()
+    made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
+    assert all((made.approval, made.memory, made.skill, made.dream)), "made now, outside every savepoint"
+    return made
 
 
 def make_world() -> World:
@@ -204,16 +200,7 @@ def make_world() -> World:
     digest, size = blobs.put(io.BytesIO(b"hello\n"), 1000)
     output = files.capture(session, path="report.html", digest=digest, size=size, mtime_ns=1)
     thread = Thread.objects.get(session=session, parent=None)
-    deployment = schedules.create(
-        {
-            "name": "Morning round",
-            "agent": version.agent_id,
-            "environment_id": environment.pk,
-            "initial_events": [{"type": ev.USER_MESSAGE, "content": text("Look around")}],
-            "schedule": {"type": "cron", "expression": "0 9 * * 1-5", "timezone": "Europe/Berlin"},
-        },
-        acting,
-    )
+    deployment = morning_round(version.agent_id, environment.pk, acting)
     notice, _ = targets.add_target("webhook", "https://127.0.0.1:9/told", acting)
     hook = WebhookEndpoint.objects.create(
         workspace=workspace,
@@ -248,6 +235,19 @@ def make_world() -> World:
         create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
         workspace.memberships.get(user__username="a-viewer"),
         team,
+    )
+
+
+def morning_round(agent_id: str, environment_id: str, acting: Acting) -> Deployment:
+    return schedules.create(
+        {
+            "name": "Morning round",
+            "agent": agent_id,
+            "environment_id": environment_id,
+            "initial_events": [{"type": ev.USER_MESSAGE, "content": text("Look around")}],
+            "schedule": {"type": "cron", "expression": "0 9 * * 1-5", "timezone": "Europe/Berlin"},
+        },
+        acting,
     )
 
 

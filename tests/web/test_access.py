@@ -167,9 +167,8 @@ FRONT = {
 
 
 @pytest.fixture(autouse=True)
-def own_blobs(shared: World) -> World:
-    """The shared world's files lie where it was made, not in a folder of each test."""
-    return shared
+def own_blobs() -> None:
+    """Blobs stay as long as the rows that name them."""
 
 
 def path_of(shared: World, door: Door) -> str:

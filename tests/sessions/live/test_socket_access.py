@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from functools import partial
 
 import pytest
 
 from agents.models import Workspace
 from contract.roles import Role
+from sessions import hub
 from sessions.routing import websocket_urlpatterns
-from tests.sessions.live.test_sockets import CLOSES_SECONDS, Person, socket
-from tests.sessions.live.world import World, make_world, run
+from tests.sessions.live.test_sockets import Person, socket
+from tests.sessions.live.world import World, make_world
 
+PATIENCE = 60
+SILENT = "/ws/agents/"  # says nothing before something happens
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -21,23 +24,29 @@ def world() -> World:
     return make_world()
 
 
-def test_at_every_socket_a_teammate_of_any_role_watches_and_an_outsider_does_not(world: World) -> None:
-    """Every path of the routing table: sockets only show, so each role of the workspace may watch."""
-    team = [Person(f"a-{role.value}", world.session.workspace, role.value) for role in Role]
-    outsider = Person("charlie", Workspace.objects.create(name="elsewhere"), "admin")
-
-    async def first_frame(path: str, person: Person) -> str:
-        communicator = socket(path, person)
-        assert (await communicator.connect(CLOSES_SECONDS))[0]
-        frame = await communicator.receive_output(CLOSES_SECONDS)
+async def first_frame(path: str, person: Person) -> str:
+    """What a socket says first, or the code it closes with."""
+    communicator = socket(path, person)
+    try:
+        assert (await communicator.connect(PATIENCE))[0]
+        if path.startswith(SILENT) and await communicator.receive_nothing():
+            return "open"
+        frame = await communicator.receive_output(PATIENCE)
         await communicator.disconnect()
-        return json.dumps(frame) if frame["type"] == "websocket.send" else f"closed {frame['code']}"
+    finally:
+        await hub.current().close()
+    return json.dumps(frame) if frame["type"] == "websocket.send" else f"closed {frame['code']}"
 
+
+@pytest.mark.parametrize("route", [str(pattern.pattern) for pattern in websocket_urlpatterns])
+def test_a_teammate_of_any_role_watches_and_an_outsider_does_not(world: World, route: str) -> None:
+    """Every path of the routing table. Sockets only show, so each role of the workspace may watch."""
+    outsider = Person("charlie", Workspace.objects.create(name="elsewhere"), "admin")
     world.say("only for us")
-    for pattern in websocket_urlpatterns:
-        path = "/" + str(pattern.pattern).replace("<str:session_id>", world.id) + "?after=0"
-        for person in team:
-            assert "closed" not in run(partial(first_frame, path, person)), f"{person.user} at {path}"
-        seen = run(partial(first_frame, path, outsider))
-        assert world.id not in seen, path
-        assert seen == "closed 4403" or world.id not in path, path
+    path = f"/{route}?after=0".replace("<str:session_id>", world.id)
+    for role in Role:
+        person = Person(f"a-{role.value}", world.session.workspace, role.value)
+        assert "closed" not in asyncio.run(first_frame(path, person)), role.value
+    seen = asyncio.run(first_frame(path, outsider))
+    assert world.id not in seen
+    assert seen == "closed 4403" or world.id not in path
