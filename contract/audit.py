@@ -102,8 +102,11 @@ def state(kind: str, object_id: str, workspace_id: str) -> dict[str, Any] | None
     return values(row)
 
 
-def values(row: models.Model) -> dict[str, Any]:
-    """A row's columns as JSON, without secrets. An agent's are those of its current version too."""
+def values(row: models.Model, spec: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A row's columns as JSON, without secrets. An agent's are those of its current version too.
+
+    ``spec``: that version's, where the caller has it; it is read otherwise.
+    """
     found = {
         field.attname: _plain(getattr(row, field.attname))
         for field in row._meta.concrete_fields
@@ -111,10 +114,9 @@ def values(row: models.Model) -> dict[str, Any]:
     }
     versions = getattr(row, "versions", None)
     number = getattr(row, "version", None)
-    if versions is not None and isinstance(number, int):
+    if spec is None and versions is not None and isinstance(number, int):
         spec = versions.filter(version=number).values_list("spec", flat=True).first()
-        found |= {name: _plain(value) for name, value in (spec or {}).items()}
-    return found
+    return found | {name: _plain(value) for name, value in (spec or {}).items()}
 
 
 def _plain(value: Any) -> Any:

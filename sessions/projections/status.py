@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sessions import events as ev
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,6 +39,14 @@ STATES: dict[str, State] = {
             "working",
         ),
         State("requires_action", "Needs you", "The agent waits for an answer.", "hand-raised", "needs", "needs"),
+        State(
+            "paused",
+            "Paused",
+            "An operator paused it between two steps. Resume it to go on.",
+            "pause-circle",
+            "quiet",
+            "needs",
+        ),
         State("end_turn", "Done", "The turn is finished. Send a message to go on.", "check-circle", "done", "done"),
         State(
             "budget_reached",
@@ -91,6 +101,8 @@ def state_of(status: str, stop_reason: Mapping[str, Any] | None, *, archived: bo
         return STATES["archived"]
     if status != "idle":
         return STATES.get(status, STATES["stopped"])
+    if ev.is_paused(stop_reason):
+        return STATES["paused"]
     if stop_reason:
         return STATES.get(str(stop_reason.get("type")), STATES["stopped"])
     return STATES["stopped" if started else "ready"]
@@ -101,4 +113,4 @@ def stop_reasons(group: str) -> list[str]:
     return [key for key, state in STATES.items() if state.group == group and key not in _NOT_STOP_REASONS]
 
 
-_NOT_STOP_REASONS = {"ready", "stopped", "running", "rescheduling", "terminated", "archived"}
+_NOT_STOP_REASONS = {"paused", "ready", "stopped", "running", "rescheduling", "terminated", "archived"}

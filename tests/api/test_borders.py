@@ -7,18 +7,20 @@ import re
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 
-from agents.models import SkillVersion
+from agents.actions import create_agent, create_environment
+from agents.models import SkillVersion, Workspace
 from config.api import api
 from contract import blobs
 from contract.roles import Role
 from sessions import files, log
 from sessions.events import Draft
 from sessions.models import Session, Thread, WebhookDelivery, Work
-from tests.api.conftest import Caller, caller, refusal
+from tests.api.conftest import Caller, caller, noted, refusal
 from tests.api.test_skills import make as make_skill
 
+pytestmark = pytest.mark.django_db
 COLLECTIONS = {
     "/agents",
     "/environments",
@@ -32,6 +34,7 @@ COLLECTIONS = {
     "/dreams",
 }
 BEARER = {"type": "static_bearer", "mcp_server_url": "https://mcp.example", "token": "t"}
+TOOLSET = {"type": "agent_toolset_20260401"}
 HOOK = "https://127.0.0.1/hook"
 HELLO = {"type": "user.message", "content": [{"type": "text", "text": "hello"}]}
 BODIES: dict[str, Any] = {
@@ -99,10 +102,37 @@ OPERATIONS = operations()
 FOREIGN = [one for one in OPERATIONS if "{" in one[1] and "model_id" not in one[1]]
 
 
-@pytest.fixture
-def things(alice: Caller, agent: str, environment: str, settings: Any) -> dict[str, str]:
+@pytest.fixture(autouse=True)
+def blob_dir() -> None:
+    """Blobs stay as long as the rows that name them."""
+
+
+@pytest.fixture(scope="module")
+def alice(lasting: None) -> Caller:
+    return caller("alice")
+
+
+@pytest.fixture(scope="module")
+def charlie(lasting: None) -> Caller:
+    return caller("charlie")
+
+
+@pytest.fixture(scope="module")
+def viewer(alice: Caller) -> Caller:
+    return caller("viewer", Role.VIEWER, Workspace.objects.get(pk=alice.acting.workspace_id))
+
+
+@pytest.fixture(scope="module")
+def things(alice: Caller) -> dict[str, str]:
     """One of each object, in alice's workspace."""
-    settings.HOLDFAST_ALLOWED_NETWORKS = ("127.0.0.1",)
+    with pytest.MonkeyPatch.context() as patch, override_settings(HOLDFAST_ALLOWED_NETWORKS=("127.0.0.1",)):
+        noted(patch)
+        return made(alice)
+
+
+def made(alice: Caller) -> dict[str, str]:
+    agent = create_agent({"name": "Coder", "model": "demo", "tools": [TOOLSET]}, alice.acting).agent_id
+    environment = create_environment({"name": "Plain"}, alice.acting).pk
     outside = alice.post("/environments", {"name": "Outside", "config": {"type": "self_hosted"}})["id"]
     waiting = alice.post("/sessions", {"agent": agent, "environment_id": outside})["id"]
     alice.post(f"/sessions/{waiting}/events", {"events": [HELLO]})
@@ -170,7 +200,7 @@ def test_the_api_has_the_operations_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_without_a_key_nothing_answers(db: None, method: str, path: str) -> None:
+def test_without_a_key_nothing_answers(method: str, path: str) -> None:
     filled = re.sub(r"\{[^}]+\}", "x", path)
     response = Client().generic(method, f"/v1{filled}", b"{}", content_type="application/json")
     assert refusal(response).status == 401
@@ -195,11 +225,7 @@ def test_lists_show_only_the_own_workspace(alice: Caller, charlie: Caller, thing
 
 
 @pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if one[0] not in VIEWERS_MAY])
-def test_viewers_change_nothing(alice: Caller, things: dict[str, str], method: str, path: str) -> None:
-    from agents.models import Workspace
-
-    workspace = Workspace.objects.get(pk=alice.acting.workspace_id)
-    viewer = caller("viewer", Role.VIEWER, workspace)
+def test_viewers_change_nothing(viewer: Caller, things: dict[str, str], method: str, path: str) -> None:
     if path in UPLOADS:
         form: dict[str, Any] = {UPLOADS[path]: io.BytesIO(b"x")}
         if path == "/x/workspace/import":

@@ -52,6 +52,7 @@ DOORS = [
     Door("sessions:palette"),
     Door("sessions:list"),
     Door("sessions:new", viewer=False),
+    Door("sessions:new_preview", viewer=False),
     Door("sessions:session", ("session",)),
     Door("sessions:events", ("session",)),
     Door("sessions:files", ("session",)),
@@ -68,6 +69,7 @@ DOORS = [
     Door("sessions:send", ("session",), "POST", viewer=False, owner=422),
     Door("sessions:answer", ("session",), "POST", viewer=False, owner=302),
     Door("sessions:interrupt", ("session",), "POST", viewer=False, owner=302),
+    Door("sessions:hold", ("session", "pause"), "POST", viewer=False, owner=302),
     Door("sessions:archive", ("session",), "POST", viewer=False, owner=302),
     Door("sessions:all_files"),
     Door("sessions:all_files_upload", (), "POST", viewer=False, owner=422),
@@ -145,7 +147,7 @@ DOORS = [
     Door("credentials:key_revoke", ("key",), "POST", viewer=False, owner=302),
 ]
 IDS = [door.name for door in DOORS]
-LITERALS = {"one": 1, "tools": "tools", "latest": "latest"}
+LITERALS = {"one": 1, "tools": "tools", "latest": "latest", "pause": "pause"}
 
 
 @pytest.fixture(autouse=True)
