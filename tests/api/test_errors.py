@@ -166,6 +166,11 @@ def test_our_own_endpoints_name_a_parameter_that_they_do_not_know(alice: Caller,
     assert alice.refused("GET", "/x/audit?limit=many").message.startswith("limit: ")
 
 
+def test_a_wrong_item_of_a_list_parameter_is_named_with_its_place(alice: Caller, session: dict[str, Any]) -> None:
+    refused = alice.refused("GET", f"/sessions/{session['id']}/events?types[]=user.message&types[]=nonsense")
+    assert refused.message.startswith("types[].1: ")
+
+
 def test_our_own_endpoints_know_the_parameters_that_they_document(alice: Caller) -> None:
     documented = [
         (method, path, parameter["name"])
