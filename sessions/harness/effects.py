@@ -23,7 +23,7 @@ from sessions.harness import advising, compacting, grading, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
-from sessions.harness.hands.registry import Hands
+from sessions.harness.hands.registry import Hands, opened
 from sessions.harness.keeping import bounded
 from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
@@ -180,8 +180,7 @@ class Effects:
         sendable: list[Call] = []
         for hand, calls in self.hands.sort(ready):
             try:
-                if drafts := hand.open():
-                    stored += self.append(drafts)
+                stored += opened(hand, self.append)
                 sendable += calls
             except CannotCarryOut as error:
                 stored += self.append([_error_result(call, str(error)) for call in calls])

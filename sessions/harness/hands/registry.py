@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from agents.tools import registry as tools
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from sessions.events import Draft
     from sessions.harness.hands.base import Hand, Turn
     from sessions.harness.state import Call
+    from sessions.models import Event
+
+    Commit = Callable[[list[Draft]], list[Event]]
 
 PLACES: dict[str, Callable[[Turn], Hand]] = {
     "log": LogHand,
@@ -34,6 +38,13 @@ def place_of(call: Call) -> str:
     return tool.runs
 
 
+def opened(hand: Hand, commit: Commit) -> list[Event]:
+    """Make a place ready and commit what that has to say. Raises ``CannotCarryOut``."""
+    with hand.alone() if isinstance(hand, SandboxHand) else nullcontext():
+        drafts = hand.open()
+        return commit(drafts) if drafts else []
+
+
 class Hands:
     """The places of one turn, each made when a call first needs it. Not shared between turns."""
 
@@ -47,9 +58,9 @@ class Hands:
         hand = self._made.get("sandbox")
         return isinstance(hand, SandboxHand) and hand.is_open
 
-    def open_sandbox(self) -> list[Draft]:
+    def open_sandbox(self, commit: Commit) -> list[Event]:
         """Make the session's sandbox ready before any call needs it. Raises ``CannotCarryOut``."""
-        return self._at("sandbox").open()
+        return opened(self._at("sandbox"), commit)
 
     def of(self, call: Call) -> Hand:
         """The place of one call."""
