@@ -31,10 +31,12 @@ ELSEWHERE = {
     "credentials/validation.py": "asks the server; every use of a secret is an access record",
     "sessions/api/permissions.py": "asks beforehand, changes nothing",
     "sessions/api/threads.py": "an event on the session's log, with who did it",
+    "sessions/members.py": "calls members.remove and revoke_api_key, which are",
     "sessions/inbox.py": "the session's log says who sent what",
     "sessions/approvals/remembering.py": "part of approvals.decide, which is on record, as is the agent's new version",
 }
 READING = {
+    ("agents/members.py", "members"),
     ("agents/actions.py", "new_spec"),
     ("agents/actions.py", "changed_spec"),
     ("agents/actions.py", "update_agent"),  # by what makes the next version
