@@ -32,8 +32,10 @@ from sessions.api.forks import router as forks
 from sessions.api.limits import router as limits
 from sessions.api.permissions import router as permissions
 from sessions.api.resources import router as resources
+from sessions.api.search import router as search
 from sessions.api.sessions import router as sessions
 from sessions.api.threads import router as threads
+from sessions.api.usage import router as usage
 from sessions.api.webhooks import router as webhooks
 from sessions.api.work import keys_router as environment_keys
 from sessions.api.work import router as work
@@ -90,6 +92,8 @@ api.add_router("/x/permissions", permissions)
 api.add_router("/x", forks)
 api.add_router("/x/approvals", approvals)
 api.add_router("/x/credentials", credential_uses)
+api.add_router("/x/usage", usage)
+api.add_router("/x", search)
 
 
 async def api_key_async(request: HttpRequest) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contract.schema import OURS
 from sessions import events as ev
 from sessions.harness.limits import Limits, Reached, Used, retry_at
+from sessions.projections.faults import of_provider, session_error
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -154,11 +155,6 @@ PARKED = (
     "{} workers in a row died while they worked on this session, and nothing got done between. It rests now, so that "
     "it takes no more with it. Look at the server's log, then try again or send a message."
 )
-ERROR_TYPES = {
-    "overloaded": "model_overloaded_error",
-    "rate_limited": "model_rate_limited_error",
-    "billing": "billing_error",
-}
 
 
 def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
@@ -251,7 +247,7 @@ def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action
         return [Retry(failure, retry_at(failure, limits, state.thread_id), limits.model_attempts)]
     if state.fallback < len(limits.fallbacks):
         return [FallBack(failure, limits.fallbacks[state.fallback])]
-    error_type = ERROR_TYPES.get(failure.kind, "model_request_failed_error")
+    error_type = of_provider(failure.kind)
     return [_give_up(state, error_type, failure.message)]
 
 
@@ -260,8 +256,3 @@ def _give_up(state: ThreadState, error_type: str, message: str, note: dict[str, 
     error = session_error(error_type, message, "exhausted")
     stop_reason = {**ev.RETRIES_EXHAUSTED, OURS: note} if note else ev.RETRIES_EXHAUSTED
     return Finish(stop_reason, error=error, dropped=tuple(state.queue))
-
-
-def session_error(error_type: str, message: str, retry_status: str) -> dict[str, Any]:
-    """The ``error`` object of a ``session.error`` event (spec core 13)."""
-    return {"type": error_type, "message": message, "retry_status": {"type": retry_status}}

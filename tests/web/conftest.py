@@ -19,10 +19,10 @@ from contract.roles import Role
 from credentials import vaults
 from credentials.actions import issue_api_key
 from sessions import events as ev
-from sessions import files, log
+from sessions import files, log, saved
 from sessions.actions import create_session
 from sessions.events import Draft
-from sessions.models import Deployment, Event, File, Session, Thread, WebhookEndpoint
+from sessions.models import Deployment, Event, File, SavedView, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -81,6 +81,11 @@ class World:
         """A call of the session that waits for a person, made at the first look."""
         (event,) = self.append(bash("make install", ask=True))
         return event
+
+    @cached_property
+    def view(self) -> SavedView:
+        """A view that Alice saved."""
+        return saved.save("Mine", {"status": "needs"}, self.acting)
 
     def fresh(self) -> Session:
         """The session as it is now."""
