@@ -114,7 +114,7 @@ def narrowed(rows: QuerySet[Session], wanted: Mapping[str, str], found: search.F
 def in_group(group: str) -> Q:
     """Sessions whose state belongs to a group of ``projections.status``."""
     alive = Q(archived_at=None)
-    outside = Q(outside_count__gt=0, pending_count=F("outside_count"))
+    outside = Q(pending_count__gt=0, pending_count=F("outside_count"))
     if group == "working":
         return alive & Q(status__in=("running", "rescheduling"))
     if group == "worker":

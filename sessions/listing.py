@@ -18,6 +18,7 @@ from django.db.models import F
 from django.template.loader import render_to_string
 
 from agents.models import AgentVersion
+from contract.errors import InvalidRequest
 from contract.pages import paginate
 from contract.schema import OURS
 from sessions import events as ev
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from django.db.models import QuerySet
+
     from contract.acting import Acting
+    from contract.pages import Page
     from sessions.projections.status import State
     from sessions.search import Hit
 
@@ -101,15 +105,22 @@ class Listed:
 
 
 def page(wanted: Mapping[str, str], cursor: str | None, zone: ZoneInfo, acting: Acting) -> Listed:
-    """The lines of one page, the newest sessions first. Raises ``InvalidRequest`` for a cursor of another list."""
+    """The lines of one page, the newest sessions first; of the first page for a cursor that is none of this list."""
     found = search.in_logs(wanted["q"], acting.workspace_id) if "q" in wanted else None
     rows = filters.narrowed(_rows(acting), wanted, found, zone)
-    shown = paginate(rows, kind="sessions", fields=("created_at", "id"), limit=PAGE_SIZE, page=cursor)
+    shown = _paged(rows, cursor)
     hits: dict[str, Hit] = {}
     if found is not None:
         here = [found.events[row.pk] for row in shown.rows if row.pk in found.events]
         hits = {hit.session.pk: hit for hit in search.hits(here, wanted["q"])} if here else {}
     return Listed(lines(shown.rows, hits), shown.prev_page, shown.next_page, cut=found is not None and found.cut)
+
+
+def _paged(rows: QuerySet[Session], cursor: str | None) -> Page[Session]:
+    try:
+        return paginate(rows, kind="sessions", fields=("created_at", "id"), limit=PAGE_SIZE, page=cursor)
+    except InvalidRequest:
+        return _paged(rows, None)
 
 
 def _rows(acting: Acting) -> Any:
@@ -210,7 +221,7 @@ class Live:
     def _begin(self, acting: Acting) -> None:
         found = search.in_logs(self.wanted["q"], acting.workspace_id) if "q" in self.wanted else None
         rows = filters.narrowed(_rows(acting), self.wanted, found, self.zone).filter(created_at__lte=self.at)
-        shown = paginate(rows, kind="sessions", fields=("created_at", "id"), limit=PAGE_SIZE, page=self.cursor)
+        shown = _paged(rows, self.cursor)
         self.ids, self.since = [row.pk for row in shown.rows], self.at
 
     def _newer(self, acting: Acting) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from contract import zones
 from contract.roles import Permission, may
@@ -27,10 +27,10 @@ LISTED = 50
 FINISHED = 8
 
 # What waits for a person: calls that no outside worker carries out, and limits that somebody may raise.
-ASKS = Q(pending_count__gt=F("outside_count"))
+ASKS = Q(pending_count__gt=0) & Q(pending_count__gt=F("outside_count"))
 AT_LIMIT = Q(status="idle", stop_reason__type="budget_reached")
 NEEDS = ASKS | AT_LIMIT
-OUTSIDE = Q(outside_count__gt=0, pending_count=F("outside_count"))
+OUTSIDE = Q(pending_count__gt=0, pending_count=F("outside_count"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +56,39 @@ def context(acting: Acting, zone: ZoneInfo) -> dict[str, Any]:
     """Everything the overview shows of the caller's workspace; lists are bounded, counts are not."""
     mine = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None)
     mine = mine.select_related("agent").defer("agent_snapshot")
-    counts = mine.aggregate(
-        needs=Count("pk", filter=NEEDS),
-        outside=Count("pk", filter=OUTSIDE),
-        running=Count("pk", filter=Q(status__in=("running", "rescheduling"))),
-        total=Count("pk"),
-    )
-    running = mine.filter(status__in=("running", "rescheduling")).order_by("running_since", "pk")[:LISTED]
-    finished = (
-        mine.filter(pending_count=0, status__in=("idle", "terminated"))
-        .exclude(Q(last_seq=0) | AT_LIMIT)
-        .order_by("-updated_at")[:FINISHED]
-    )
+    needs = _needs(mine.filter(NEEDS).order_by("updated_at", "pk")[:LISTED])
+    waiting = outside(mine)
+    running = mine.filter(status__in=("running", "rescheduling"))
+    now = _lines(running.order_by("running_since", "pk")[:LISTED])
+    finished = _lines(mine.filter(pk__in=_finished(acting)).order_by("-updated_at"))
+    counts = {
+        "needs": _count(needs, mine.filter(NEEDS)),
+        "outside": _count(waiting, mine.filter(OUTSIDE)),
+        "running": _count(now, running),
+        "any": bool(needs or waiting or now or finished),
+    }
     return {
         "counts": counts,
-        "needs": _needs(mine.filter(NEEDS).order_by("updated_at", "pk")[:LISTED]),
-        "outside": outside(mine) if counts["outside"] else [],
-        "running": _lines(running),
-        "finished": _lines(finished),
+        "needs": needs,
+        "outside": waiting,
+        "running": now,
+        "finished": finished,
         "spend": usage.spent_since(zones.today(zone), acting.workspace_id),
         "system": strip.strip(),
         "operates": may(acting.role, Permission.OPERATE),
     }
+
+
+def _count(listed: list[Any], rows: Any) -> int:
+    """How many there are; asked only where the list may be cut."""
+    return len(listed) if len(listed) < LISTED else int(rows.count())
+
+
+def _finished(acting: Acting) -> Any:
+    """Ids of the sessions that came to rest last, found without the rest of their rows."""
+    rows = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None, pending_count=0)
+    rested = rows.filter(status__in=("idle", "terminated")).exclude(Q(last_seq=0) | AT_LIMIT)
+    return rested.order_by("-updated_at").values("pk")[:FINISHED]
 
 
 def outside(mine: Any) -> list[Session]:

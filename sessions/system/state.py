@@ -20,8 +20,7 @@ from agents.sandboxes import registry
 from agents.sandboxes.base import SandboxError
 from sessions import events as ev
 from sessions.harness.lease import LIVENESS_CLASS
-from sessions.models import Event, Machine, Session, Thread, WebhookDelivery, Work
-from sessions.models.work import QUEUED
+from sessions.models import Event, Machine, Session, Thread
 from sessions.system import checks, strip
 
 if TYPE_CHECKING:
@@ -54,14 +53,20 @@ REMEDIES = {
 # The lock that a worker holds while it lives, and its connection, which bears the worker's name.
 WORKERS = """
 SELECT l.objid::bigint, coalesce(a.application_name, ''), a.backend_start,
-  (SELECT count(*) FROM agent_sessions_thread t WHERE t.lease_expires > clock_timestamp()
-     AND t.lease_owner LIKE '%%:' || l.objid::bigint)
+  (SELECT count(*) FROM agent_sessions_thread t WHERE t.status IN ('running', 'rescheduling')
+     AND t.lease_expires > clock_timestamp() AND t.lease_owner LIKE '%%:' || l.objid::bigint)
 FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY a.backend_start, 1
 """
-DATABASE = "SELECT current_setting('server_version'), pg_database_size(current_database())"
+NUMBERS = """
+SELECT current_setting('server_version'), pg_database_size(current_database()),
+  (SELECT count(*) FROM agent_sessions_work w JOIN agents_environment e ON e.id = w.environment_id
+   WHERE e.workspace_id = %(workspace)s AND w.state = 'queued'),
+  (SELECT count(*) FROM agent_sessions_webhookdelivery d JOIN agent_sessions_webhookendpoint h ON h.id = d.endpoint_id
+   WHERE h.workspace_id = %(workspace)s AND d.state = 'pending')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Parked:
 
 def context(acting: Acting) -> dict[str, Any]:
     """Everything the page shows."""
-    return {**parts(), **workers(acting), **stuck(acting), **numbers(acting)}
+    return {**parts(), **work(acting), **parked(acting), **numbers(acting)}
 
 
 def parts() -> dict[str, Any]:
@@ -106,25 +111,34 @@ def parts() -> dict[str, Any]:
     }
 
 
-def workers(acting: Acting) -> dict[str, Any]:
-    """Who lives, what each holds, and what waits to be taken."""
+def work(acting: Acting) -> dict[str, Any]:
+    """Which workers live, what each holds, what waits to be taken, and what waits to be tried again."""
     with connection.cursor() as cursor:
         cursor.execute(WORKERS, [LIVENESS_CLASS])
         rows = cursor.fetchall()
-    held = Thread.objects.filter(lease_expires__gt=timezone.now())
-    mine = held.filter(session__workspace_id=acting.workspace_id).select_related("session")
+    live = Thread.objects.filter(
+        status__in=("running", "rescheduling"),
+        session__workspace_id=acting.workspace_id,
+        session__archived_at=None,
+    ).exclude(agent__type="advisor")
+    threads = list(live.select_related("session").only(*SHOWN).order_by("updated_at")[: LISTED * 3])
+    now = timezone.now()
+    late = now - timedelta(seconds=strip.LATE_SECONDS)
+    held = [thread for thread in threads if thread.lease_expires and thread.lease_expires > now]
+    free = [thread for thread in threads if thread not in held]
     return {
         "workers": [_worker(*row) for row in rows if row[0] > 0],
         "sweeper": any(row[0] == 0 for row in rows),
-        "leases": list(mine.order_by("running_since").only(*LEASE_COLUMNS)[:LISTED]),
-        "held": held.count(),
         "strip": strip.strip(),
         "machines": list(Machine.objects.order_by("name")[:LISTED]),
+        "leases": held[:LISTED],
+        "unclaimed": [one for one in free if one.status == "running" and one.updated_at < late][:LISTED],
+        "retrying": [thread for thread in threads if thread.status == "rescheduling"][:LISTED],
     }
 
 
-LEASE_COLUMNS = (
-    *("session_id", "agent_name", "lease_owner", "lease_expires", "running_since", "status"),
+SHOWN = (
+    *("session_id", "agent_name", "lease_owner", "lease_expires", "running_since", "status", "updated_at", "wake_at"),
     *("session__id", "session__title"),
 )
 
@@ -134,26 +148,16 @@ def _worker(number: int, name: str, since: datetime | None, turns: int) -> Worke
     return Worker(number, host or "?", rest.partition(":")[0], since, turns)
 
 
-def stuck(acting: Acting) -> dict[str, Any]:
-    """Sessions that don't go on by themselves, and those that take a while to."""
+def parked(acting: Acting) -> dict[str, Any]:
+    """Sessions that don't go on by themselves."""
     mine = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None)
-    mine = mine.select_related("agent").defer("agent_snapshot")
-    gave_up = list(mine.filter(status="idle", stop_reason__type="retries_exhausted").order_by("-updated_at")[:LISTED])
-    late = timezone.now() - timedelta(seconds=strip.LATE_SECONDS)
-    waiting = Thread.objects.filter(session__in=mine).select_related("session").defer("session__agent_snapshot")
-    return {
-        "parked": _parked(gave_up),
-        "unclaimed": list(
-            waiting.filter(status="running", updated_at__lt=late)
-            .exclude(lease_expires__gt=timezone.now())
-            .exclude(agent__type="advisor")
-            .order_by("updated_at")[:LISTED]
-        ),
-        "retrying": list(waiting.filter(status="rescheduling").order_by("wake_at")[:LISTED]),
-    }
+    gave_up = mine.filter(status="idle", stop_reason__type="retries_exhausted").order_by("-created_at")[:LISTED]
+    return {"parked": _parked(list(gave_up.select_related("agent").defer("agent_snapshot")))}
 
 
 def _parked(sessions: list[Session]) -> list[Parked]:
+    if not sessions:
+        return []
     errors = Event.objects.filter(session__in=sessions, type=ev.SESSION_ERROR).order_by("session_id", "-seq")
     latest = {row.session_id: row for row in errors.distinct("session_id").only("session_id", "payload", "created_at")}
     found = []
@@ -167,14 +171,12 @@ def _parked(sessions: list[Session]) -> list[Parked]:
 def numbers(acting: Acting) -> dict[str, Any]:
     """Sizes, queues of other kinds, and versions."""
     with connection.cursor() as cursor:
-        cursor.execute(DATABASE)
-        version, size = cursor.fetchone()
-    outside = Work.objects.filter(environment__workspace_id=acting.workspace_id, state=QUEUED)
-    deliveries = WebhookDelivery.objects.filter(endpoint__workspace_id=acting.workspace_id, state="pending")
+        cursor.execute(NUMBERS, {"workspace": acting.workspace_id})
+        version, size, outside, deliveries = cursor.fetchone()
     return {
         "database_size": size,
-        "outside_queued": outside.count(),
-        "deliveries_pending": deliveries.count(),
+        "outside_queued": outside,
+        "deliveries_pending": deliveries,
         "sandbox": _report(),
         "versions": {**_versions(), "PostgreSQL": version, "Python": platform.python_version()},
     }
