@@ -14,7 +14,7 @@ from django.utils import timezone
 from agents import environments, references, resolve, rosters
 from agents.models import Agent, AgentVersion, Environment
 from agents.rosters import Owner
-from contract import audit, happenings, ids, metadata
+from contract import audit, happenings, ids, metadata, versions
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -36,15 +36,37 @@ def find_agent(agent_id: str, acting: Acting, *, version: int | None = None) -> 
     return row
 
 
-@audit.logged("agent.created", "agents.Agent")
-def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
-    """Version 1 of a new agent (spec core 4.3)."""
+def new_spec(body: Mapping[str, Any], acting: Acting, agent_id: str = "") -> dict[str, Any]:
+    """What ``create_agent`` would store, every rule checked and nothing written."""
     acting.require(Permission.BUILD)
-    agent_id = ids.agent_id()
     spec = resolve.agent(body) | {"metadata": metadata.check(body.get("metadata") or {})}
     spec["skills"] = references.skills(body.get("skills"), acting)
     spec["multiagent"] = rosters.resolve(body.get("multiagent"), None, Owner(agent_id), acting)
     _check_whole(spec, acting)
+    return spec
+
+
+def changed_spec(current: AgentVersion, body: Mapping[str, Any], acting: Acting) -> dict[str, Any]:
+    """What ``update_agent`` would store over ``current``, every rule checked and nothing written."""
+    acting.require(Permission.BUILD)
+    _check_version(current.agent, body)
+    spec = resolve.changed_agent(current.spec, body)
+    spec["metadata"] = metadata.merge(current.spec["metadata"], body.get("metadata"))
+    if "skills" in body:
+        spec["skills"] = references.skills(body["skills"], acting)
+    if "multiagent" in body:
+        owner = Owner(current.agent_id, current.agent.version)
+        spec["multiagent"] = rosters.resolve(body["multiagent"], spec["multiagent"], owner, acting)
+    if spec != current.spec:
+        _check_whole(spec, acting, roster_sent="multiagent" in body)
+    return spec
+
+
+@audit.logged("agent.created", "agents.Agent")
+def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
+    """Version 1 of a new agent (spec core 4.3)."""
+    agent_id = ids.agent_id()
+    spec = new_spec(body, acting, agent_id)
     now = timezone.now()
     with transaction.atomic():
         agent = Agent.objects.create(
@@ -63,28 +85,21 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
     with transaction.atomic():
         agent = _lock_agent(agent_id, acting)
         current = AgentVersion.objects.get(agent=agent, version=agent.version)
-        _check_version(agent, body)
-        spec = resolve.changed_agent(current.spec, body)
-        spec["metadata"] = metadata.merge(current.spec["metadata"], body.get("metadata"))
-        if "skills" in body:
-            spec["skills"] = references.skills(body["skills"], acting)
-        if "multiagent" in body:
-            owner = Owner(agent.pk, agent.version)
-            spec["multiagent"] = rosters.resolve(body["multiagent"], spec["multiagent"], owner, acting)
+        current.agent = agent
+        spec = changed_spec(current, body, acting)
         if spec == current.spec:
-            current.agent = agent
             return current
-        _check_whole(spec, acting, roster_sent="multiagent" in body)
-        agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
-        agent.save(update_fields=["name", "version", "updated_at"])
-        happenings.tell("agent.updated", agent.pk, workspace_id=agent.workspace_id)
-        return AgentVersion.objects.create(
-            agent=agent,
-            version=agent.version,
-            spec=spec,
-            created_at=agent.updated_at,
-            created_by_id=acting.user_id,
-        )
+        return _next_version(agent, spec, acting)
+
+
+def _next_version(agent: Agent, spec: Mapping[str, Any], acting: Acting) -> AgentVersion:
+    """Make ``spec`` the version after the newest of a locked agent."""
+    agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
+    agent.save(update_fields=["name", "version", "updated_at"])
+    happenings.tell("agent.updated", agent.pk, workspace_id=agent.workspace_id)
+    return AgentVersion.objects.create(
+        agent=agent, version=agent.version, spec=spec, created_at=agent.updated_at, created_by_id=acting.user_id
+    )
 
 
 def _check_whole(spec: Mapping[str, Any], acting: Acting, *, roster_sent: bool = True) -> None:
@@ -97,6 +112,26 @@ def _check_whole(spec: Mapping[str, Any], acting: Acting, *, roster_sent: bool =
     rosters.check(spec, members)
     if roster_sent:
         rosters.check_alive(members)
+
+
+@audit.logged("agent.updated", "agents.Agent", "agent_id")
+def restore_agent(agent_id: str, version: int, acting: Acting) -> AgentVersion:
+    """What ``version`` says as the next version; the current one if that says the same.
+
+    The rules of today hold: what an old version names must still exist.
+    """
+    acting.require(Permission.BUILD)
+    with transaction.atomic():
+        agent = _lock_agent(agent_id, acting)
+        _check_version(agent, {})
+        old = find_agent(agent_id, acting, version=version)
+        current = AgentVersion.objects.get(agent=agent, version=agent.version)
+        current.agent = agent
+        if old.spec == current.spec:
+            return current
+        references.skills(old.spec["skills"], acting)
+        _check_whole(old.spec, acting)
+        return _next_version(agent, old.spec, acting)
 
 
 @audit.logged("agent.archived", "agents.Agent", "agent_id")
@@ -125,8 +160,7 @@ def _check_version(agent: Agent, body: Mapping[str, Any]) -> None:
     if agent.archived_at is not None:
         raise InvalidRequest(f"Agent {agent.pk} is archived and can't be changed.")
     sent = body.get("version")
-    if sent is not None and sent < 1:
-        raise InvalidRequest("version: must be at least 1")
+    versions.check("version", sent)
     if sent is not None and sent != agent.version:
         raise Conflict(f"version: {sent} is not the agent's current version, which is {agent.version}")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Q
 
 from agents.models import Agent, AgentVersion
+from contract import versions
 from contract.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
@@ -145,8 +146,7 @@ def _pinned(where: str, agent_id: str, version: int | None, owner: Owner, latest
         return dict(SELF)
     if agent_id != owner.id and agent_id not in latest:
         raise NotFound(f"{where}: there is no agent {agent_id} in this workspace")
-    if version is not None and not 1 <= version < 2**31:
-        raise InvalidRequest(f"{where}.version: must be at least 1")
+    versions.check(f"{where}.version", version)
     return {"type": "agent", "id": agent_id, "version": version if version is not None else latest[agent_id]}
 
 

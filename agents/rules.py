@@ -197,6 +197,19 @@ def _match(rule: Rule, request: Request, unit: Command | Unclear | None) -> Matc
     return least
 
 
+def about_tool(rule: Rule, request: Request) -> bool:
+    """Whether a rule is about calls of a tool, whatever else it asks of them. The tool ``*`` stands for any one."""
+    if request.tool == "*" and rule.tool is not None:
+        request = Request(rule.tool, request.input, request.mcp_server)
+    if rule.host is not None and request.mcp_server is None and request.tool != "web_fetch":
+        return False
+    if (rule.command or rule.command_prefix) and request.tool != SHELL:
+        return False
+    if rule.path is not None and (request.tool not in PATH_FIELDS or request.mcp_server is not None):
+        return False
+    return _tool(rule, request) is Match.YES
+
+
 def _tool(rule: Rule, request: Request) -> Match:
     if rule.mcp_server is not None:
         if request.mcp_server is None or not fnmatchcase(request.mcp_server, rule.mcp_server):

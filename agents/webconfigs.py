@@ -77,7 +77,7 @@ def _check_domain(where: str, domain: str, *, paths: bool) -> None:
 
 def _positive(where: str, value: int | None) -> int | None:
     if value is not None and not 1 <= value < 2**31:
-        raise InvalidRequest(f"{where}: must be a positive whole number")
+        raise InvalidRequest(f"{where}: must be from 1 to {2**31 - 1}")
     return value
 
 

@@ -17,6 +17,7 @@ from config import errors
 from config.auth import api_key
 from config.bodies import BodyParser
 from contract.errors import NotFound
+from contract.query import only_known
 from credentials.api.audit import router as audit
 from credentials.api.vaults import router as vaults
 from sessions import sse
@@ -81,19 +82,22 @@ api.add_router("/deployments", deployments)
 api.add_router("/deployment_runs", deployment_runs)
 api.add_router("/dreams", dreams)
 api.add_router("/organizations/webhooks", webhooks)
-api.add_router("/x/webhooks", workspace_webhooks)
-api.add_router("/x/workspace", exchange)
 api.add_router("/environments", work)
-api.add_router("/x/environments", environment_keys)
-api.add_router("/x", limits)
 
-api.add_router("/x/audit", audit)
-api.add_router("/x/permissions", permissions)
-api.add_router("/x", forks)
-api.add_router("/x/approvals", approvals)
-api.add_router("/x/credentials", credential_uses)
-api.add_router("/x/usage", usage)
-api.add_router("/x", search)
+ours = Router()  # what the hosted service doesn't have
+ours.add_decorator(only_known)
+ours.add_router("/webhooks", workspace_webhooks)
+ours.add_router("/workspace", exchange)
+ours.add_router("/environments", environment_keys)
+ours.add_router("", limits)
+ours.add_router("/audit", audit)
+ours.add_router("/permissions", permissions)
+ours.add_router("", forks)
+ours.add_router("/approvals", approvals)
+ours.add_router("/credentials", credential_uses)
+ours.add_router("/usage", usage)
+ours.add_router("", search)
+api.add_router("/x", ours)
 
 
 async def api_key_async(request: HttpRequest) -> Any:

@@ -15,6 +15,7 @@ http = get_asgi_application()
 from config.bodies import LimitedBodies  # noqa: E402
 from config.fingerprints import DigestedBodies  # noqa: E402
 from config.warm import warm_up_aside  # noqa: E402
+from config.webserver import prepare  # noqa: E402
 from sessions.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
@@ -23,4 +24,5 @@ application = ProtocolTypeRouter(
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )
+prepare()
 warm_up_aside()

@@ -33,7 +33,13 @@ def authenticate(request: HttpRequest) -> Acting:
     wanted = request.headers.get("anthropic-workspace-id")
     if wanted and wanted != key.workspace_id:
         raise PermissionDenied("anthropic-workspace-id names another workspace than the API key's.")
-    acting = Acting(workspace_id=key.workspace_id, role=Role(key.role), label=f"API key {key.name}", api_key_id=key.id)
+    acting = Acting(
+        workspace_id=key.workspace_id,
+        role=Role(key.role),
+        label=f"API key {key.name}",
+        api_key_id=key.id,
+        scopes=tuple(key.scopes),
+    )
     acting.require(Permission.READ)
     if not key_scopes.permits(key.scopes, request.method or "", request.path):
         raise PermissionDenied(f"This API key is limited to {', '.join(key.scopes)}.")

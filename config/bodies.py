@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,8 @@ from django.http import HttpRequest, QueryDict
 from ninja.parser import Parser
 
 from config.errors import BROKEN_JSON
-from contract import ids
-from contract.errors import InvalidRequest
+from config.webserver import MAX_BODY, MAX_UPLOAD, MULTIPART_ROOM, answer, too_large
+from contract.errors import ApiError, InvalidRequest
 from contract.query import unbracketed
 
 if TYPE_CHECKING:
@@ -19,12 +20,33 @@ if TYPE_CHECKING:
 
     from django.utils.datastructures import MultiValueDict
 
-MEGABYTE = 1024 * 1024
-MAX_BODY = 32 * MEGABYTE
-MAX_UPLOAD = 500 * MEGABYTE
-MULTIPART_ROOM = MEGABYTE  # part headers and boundaries around an upload of the largest size
 UPLOAD_PATH = "/v1/files"
+CHARSETS = {"utf-8": "utf-8-sig", "ascii": "ascii", "iso8859-1": "iso8859-1"}  # name in Python -> how it is read
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def refusal(request: HttpRequest) -> ApiError | None:
+    """Why a body can't be read as its headers announce it, if that is so; the codes are those that the SDK knows."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        return InvalidRequest(
+            "Content-Encoding: compressed request bodies are not taken; send the body as it is.",
+            error_code="request_body_encoding_unsupported",
+        )
+    if _charset(request) is None:
+        return InvalidRequest(
+            "Content-Type: the charset must be UTF-8, ISO-8859-1 or US-ASCII; leave it out for UTF-8.",
+            error_code="unsupported_charset",
+        )
+    return None
+
+
+def _charset(request: HttpRequest) -> str | None:
+    named = (request.content_params or {}).get("charset", "utf-8")
+    try:
+        return CHARSETS.get(codecs.lookup(named).name)
+    except (LookupError, ValueError):
+        return None
 
 
 class BodyParser(Parser):
@@ -33,7 +55,7 @@ class BodyParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         raw = request.body
         try:
-            value = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
+            value = json.loads(raw.decode(_charset(request) or "utf-8-sig"), parse_constant=_no_constant)
         except (ValueError, RecursionError):
             raise InvalidRequest(BROKEN_JSON) from None
         if b"\\u" in raw and not _storable(value):
@@ -114,15 +136,5 @@ def _announced(scope: MutableMapping[str, Any]) -> int:
 
 
 async def _refuse(send: Callable[..., Any], limit: int) -> None:
-    request_id = ids.new_id("req")
-    size = limit // MEGABYTE if limit == MAX_BODY else MAX_UPLOAD // MEGABYTE
-    error = {"type": "request_too_large", "message": f"The request body is larger than {size} MB."}
-    body = json.dumps({"type": "error", "error": error, "request_id": request_id}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"request-id", request_id.encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    for message in answer(too_large(min(limit, MAX_UPLOAD))):
+        await send(message)

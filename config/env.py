@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from config import places, telemetry
@@ -45,6 +45,13 @@ class Mail:
     password: Secret
     security: str  # starttls, tls or none
     sender: str
+
+
+class Sealing(NamedTuple):
+    """What lies under the key ring besides secrets: what was said, in the database; workspaces between turns."""
+
+    events: bool
+    snapshots: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +103,11 @@ class Holdfast:
     machine: str  # this machine's name among those that run workers
     running_hour_price: Decimal  # dollars that an hour of a session's running time costs
     sandbox: str
+    sandbox_image: str  # of the docker backend
     sandbox_socket: Path
     allowed_networks: tuple[str, ...]  # not public, but users may name servers there
     egress: Egress
-    seal_snapshots: bool  # workspaces between turns, under the key ring
+    sealing: Sealing
     log_level: str
     time_zone: str
     mail: Mail
@@ -168,11 +176,10 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         limits=_limits(reader),
         machine=reader.text("MACHINE", socket.gethostname())[:64],
         running_hour_price=_price(reader, "RUNNING_HOUR_PRICE"),
-        sandbox=reader.choice("SANDBOX", "local", ("local",)),
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),
         egress=_egress(reader, run),
-        seal_snapshots=reader.flag("SEAL_SNAPSHOTS"),
+        sealing=Sealing(reader.flag("SEAL_EVENTS"), reader.flag("SEAL_SNAPSHOTS")),
         time_zone=reader.zone("TIME_ZONE", "UTC"),
         log_level=reader.level("LOG_LEVEL", "INFO"),
         mail=_mail(reader),
@@ -182,7 +189,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
 
 
 def _in_the_open(reader: Reader) -> dict[str, Any]:
-    """Settings of schedules, outside workers and telemetry."""
+    """Settings of sandboxes, schedules, outside workers and telemetry."""
     return {
         "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
         "telemetry_headers": reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
@@ -190,6 +197,8 @@ def _in_the_open(reader: Reader) -> dict[str, Any]:
         "telemetry_redact": telemetry.patterns(reader.text("TELEMETRY_REDACT")),
         "metrics_token": reader.secret("METRICS_TOKEN"),
         "work_lease_seconds": reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
+        "sandbox": reader.choice("SANDBOX", "local", ("local", "docker")),
+        "sandbox_image": reader.text("SANDBOX_IMAGE", "python:3.12"),
         "missed_runs": reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     }
 

@@ -61,15 +61,20 @@ def install(api: NinjaAPI) -> None:
 
 def respond(request: HttpRequest, error: ApiError) -> JsonResponse:
     """The envelope with its status and headers."""
-    body: dict[str, Any] = {"type": error.type, "message": error.message, **error.beside}
-    if error.details:
-        body["details"] = error.details
-    response = JsonResponse({"type": "error", "error": body, "request_id": request_id(request)}, status=error.status)
+    response = JsonResponse(envelope(error, request_id(request)), status=error.status)
     if isinstance(error, Conflict):
         response["x-should-retry"] = "true" if error.retry else "false"
     if isinstance(error, RateLimited):
         response["retry-after"] = str(error.retry_after)
     return response
+
+
+def envelope(error: ApiError, request_id: str) -> dict[str, Any]:
+    """The body of an answer that tells of ``error``."""
+    body: dict[str, Any] = {"type": error.type, "message": error.message, **error.beside}
+    if error.details:
+        body["details"] = error.details
+    return {"type": "error", "error": body, "request_id": request_id}
 
 
 def request_id(request: HttpRequest) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from agents.models import Membership
+from config import bodies
 from config.errors import by_status, request_id, respond
 from contract.acting import Acting
 from contract.errors import ApiError, InvalidRequest
@@ -32,10 +33,8 @@ class ApiAnswers:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith(API):
             return self.get_response(request)
-        if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
-            response: HttpResponseBase = respond(request, InvalidRequest("The address holds a null character."))
-        else:
-            response = self.get_response(request)
+        refused = _refusal(request)
+        response = self.get_response(request) if refused is None else respond(request, refused)
         if response.status_code >= 300 and not _is_json(response):
             response = self._enveloped(request, response)
         response["request-id"] = request_id(request)
@@ -52,6 +51,12 @@ class ApiAnswers:
         if "Allow" in response:
             answer["Allow"] = response["Allow"]
         return answer
+
+
+def _refusal(request: HttpRequest) -> ApiError | None:
+    if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+        return InvalidRequest("The address holds a null character.")
+    return bodies.refusal(request)
 
 
 def _is_json(response: HttpResponseBase) -> bool:

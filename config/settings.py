@@ -38,7 +38,8 @@ HOLDFAST_REDIS_URL = HOLDFAST.redis_url
 HOLDFAST_PUBLIC_URL = HOLDFAST.public_url
 HOLDFAST_SANDBOX = HOLDFAST.sandbox
 HOLDFAST_SANDBOX_SOCKET = HOLDFAST.sandbox_socket
-HOLDFAST_SEAL_SNAPSHOTS = HOLDFAST.seal_snapshots
+HOLDFAST_SEAL_EVENTS = HOLDFAST.sealing.events
+HOLDFAST_SEAL_SNAPSHOTS = HOLDFAST.sealing.snapshots
 HOLDFAST_GIT_HOSTS = HOLDFAST.egress.git_hosts
 HOLDFAST_EGRESS_SOCKET = HOLDFAST.egress.socket
 HOLDFAST_MODEL_BASE_URL = HOLDFAST.model_base_url
@@ -62,7 +63,6 @@ ALLOWED_HOSTS = list(HOLDFAST.allowed_hosts)
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redirect to TLS belong to the proxy in front
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

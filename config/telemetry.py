@@ -27,6 +27,20 @@ QUEUE = 4096
 EXPORT_SECONDS = 5
 METRICS_SECONDS = 30
 _started = False
+_held = False
+
+
+def hold() -> None:
+    """Don't start with the application: this process only loads it, and is forked later."""
+    global _held
+    _held = True
+
+
+def release(settings: Holdfast, service: str) -> None:
+    """In the fork of a process that held back."""
+    global _held
+    _held = False
+    start(settings, service)
 
 
 def patterns(text: str) -> tuple[str, ...]:
@@ -43,7 +57,7 @@ def patterns(text: str) -> tuple[str, ...]:
 def start(settings: Holdfast, service: str) -> None:
     """Send from this process on. Without an endpoint nothing is loaded or sent; a second call does nothing."""
     global _started
-    if not settings.telemetry_endpoint or _started:
+    if not settings.telemetry_endpoint or _started or _held:
         return
     _started = True
     from opentelemetry import metrics, trace

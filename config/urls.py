@@ -5,6 +5,8 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+import agents.urls
+import sessions.agent_urls
 from config import health, metrics
 from config.api import api
 from config.signin import SignIn
@@ -19,6 +21,6 @@ urlpatterns = [
     path("logout", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("", include("sessions.urls")),
-    path("", include("agents.urls")),
+    path("", include((agents.urls.urlpatterns + sessions.agent_urls.urlpatterns, "agents"))),
     path("", include("credentials.urls")),
 ]

@@ -22,13 +22,14 @@ def warm_up_aside() -> threading.Thread:
 def warm_up() -> None:
     """Import the SDK's types, build the request models and open a connection to the broker."""
     try:
-        _build_models()
+        build_models()
         _reach_broker()
     except Exception:
         log.exception("Warming up failed; the first requests will take a little longer.")
 
 
-def _build_models() -> None:
+def build_models() -> None:
+    """Import the SDK's types and make the request models. Touches nothing but memory."""
     from contract.schema import request_model
     from sessions.api.events import listable_types
 

@@ -17,6 +17,7 @@ class Acting:
     label: str
     user_id: int | None = None
     api_key_id: str | None = None
+    scopes: tuple[str, ...] = ()  # of an API key: credentials.key_scopes; none limit nothing
     # Outside workers only (spec advanced 16.2): their environment's key, or the work item whose token they hold.
     environment_key_id: str | None = None
     work_id: str | None = None

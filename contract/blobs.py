@@ -19,7 +19,7 @@ from django.conf import settings
 from contract.errors import TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CHUNK = 1024 * 1024
 DIGEST = re.compile("[0-9a-f]{64}")
@@ -32,9 +32,10 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes | None: ...
 
 
-def put(stream: Readable, limit: int) -> tuple[str, int]:
+def put(stream: Readable, limit: int, name_of: Callable[[], str] | None = None) -> tuple[str, int]:
     """Store what ``stream`` holds and return (SHA-256 in hex, size in bytes).
 
+    ``name_of``, asked once all is read, names what is identified by something else: 64 digits in hex, too.
     Raises ``TooLarge`` beyond ``limit`` bytes; then nothing is kept. The blob is on disk when this returns.
     """
     incoming = _root() / INCOMING
@@ -43,6 +44,7 @@ def put(stream: Readable, limit: int) -> tuple[str, int]:
     try:
         with os.fdopen(descriptor, "wb") as target:
             digest, size = _copy(stream, target, limit)
+            digest = name_of() if name_of else digest
             target.flush()
             os.fsync(target.fileno())
         _settle(Path(name), path(digest))

@@ -64,11 +64,14 @@ def problem(request: HttpRequest, error: ApiError) -> HttpResponse:
     return render(request, template, {"error": error}, status=error.status)
 
 
-def explain(form: BaseForm, error: ApiError | ValidationError) -> None:
-    """Show a refusal on the form: at the field its text names ("name: …"), else above all of them."""
+def explain(form: BaseForm, error: ApiError | ValidationError, place: Callable[[str], str] | None = None) -> None:
+    """Show a refusal on the form: at the field its text names ("name: …"), else above all of them.
+
+    ``place`` tells the form's field of the path that is complained about, where they differ.
+    """
     text = error.message if isinstance(error, ApiError) else sentence([dict(one) for one in error.errors()])
     path, separator, rest = text.partition(": ")
-    field = path.partition(".")[0]
+    field = place(path) if place is not None and separator else path.partition(".")[0]
     if separator and field in form.fields:
         form.add_error(field, rest[:1].upper() + rest[1:] if path == field else text)
     else:

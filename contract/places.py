@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[Place, ...]] = {
         Place("agents:environments", "Environments", "cube", "e"),
         Place("credentials:list", "Credentials", "lock-closed", "c", Permission.BUILD),
         Place("agents:memory", "Memory", "circle-stack", "m"),
+        Place("sessions:dreams", "Dreams", "moon", "r"),
         Place("agents:skills", "Skills", "academic-cap", "k"),
         Place("sessions:all_files", "Files", "folder", "f"),
         Place("sessions:schedules", "Schedules", "calendar-days", "d"),

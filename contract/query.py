@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from contract.errors import InvalidRequest
 
-    from django.http import QueryDict
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from django.http import HttpRequest, QueryDict
 
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -84,3 +87,24 @@ def unbracketed(data: QueryDict, list_fields: Iterable[str]) -> dict[str, Any]:
         if values:
             found[field] = list(dict.fromkeys(values))
     return found
+
+
+def only_known(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates operations of ours: a query parameter that they don't know is a 400 that names it.
+
+    The compatible ones ignore such parameters, as old clients send ``?beta=true``.
+    """
+    hints = get_type_hints(view).values()
+    models = [hint for hint in hints if isinstance(hint, type) and issubclass(hint, Query)]
+    names = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    known = sorted(names | {name.removesuffix("[]") for name in names})
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **values: Any) -> Any:
+        unknown = sorted(set(request.GET) - set(known))
+        if unknown:
+            which = f"those known are {', '.join(known)}" if known else "none is known here"
+            raise InvalidRequest(f"{unknown[0]}: unknown query parameter; {which}")
+        return view(request, *args, **values)
+
+    return checked

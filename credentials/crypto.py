@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
+from contract.errors import ApiError
 from contract.secret import Secret
 
 FORMAT = b"\x01"
@@ -20,28 +21,41 @@ NONCE_BYTES = 12
 MAX_NAME_BYTES = 255
 
 
-class CannotOpen(Exception):
-    """A sealed value can't be opened: its key is not on the ring, or it isn't what was sealed."""
+class CannotOpen(ApiError):
+    """A sealed value can't be opened: its key is not on the ring, or it isn't what was sealed. For readers, a 500."""
+
+
+class KeyMissing(CannotOpen):
+    """What sealed the value is not on the ring; with the key back it can be read."""
 
 
 def seal(secret: Secret, owner: str) -> bytes:
     """Seal ``secret`` for the row whose id is ``owner``."""
+    return seal_bytes(secret.reveal().encode(), owner)
+
+
+def seal_bytes(plain: bytes, owner: str) -> bytes:
+    """``seal`` for what is no text."""
     name, key = next(iter(_ring().items()))
     label = name.encode()
     nonce = os.urandom(NONCE_BYTES)
-    sealed = AESGCM(key).encrypt(nonce, secret.reveal().encode(), owner.encode())
+    sealed = AESGCM(key).encrypt(nonce, plain, owner.encode())
     return FORMAT + bytes([len(label)]) + label + nonce + sealed
 
 
 def unseal(sealed: bytes, owner: str) -> Secret:
     """Open what ``seal`` made for ``owner``. Raises ``CannotOpen`` with a sentence for the operator."""
+    return Secret(unseal_bytes(sealed, owner).decode())
+
+
+def unseal_bytes(sealed: bytes, owner: str) -> bytes:
+    """``unseal`` for what is no text."""
     name, body = _split(bytes(sealed))
     key = key_bytes(name)
     try:
-        plain = AESGCM(key).decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], owner.encode())
+        return AESGCM(key).decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], owner.encode())
     except InvalidTag as error:
         raise CannotOpen(f"A value sealed with the key {name!r} was changed or moved.") from error
-    return Secret(plain.decode())
 
 
 def current_key() -> str:
@@ -50,10 +64,10 @@ def current_key() -> str:
 
 
 def key_bytes(name: str) -> bytes:
-    """A key of the ring. Raises ``CannotOpen``."""
+    """A key of the ring. Raises ``KeyMissing``."""
     key = _ring().get(name)
     if key is None:
-        raise CannotOpen(f"The key {name!r} is not in HOLDFAST_KEYS; add it back to read what it sealed.")
+        raise KeyMissing(f"The key {name!r} is not in HOLDFAST_KEYS; add it back to read what it sealed.")
     return key
 
 

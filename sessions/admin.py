@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from agents.admin import ReadOnly
-from sessions.models import Deployment, DeploymentRun, Event, File, Session, WebhookDelivery, WebhookEndpoint
+from sessions.models import Deployment, DeploymentRun, Dream, Event, File, Session, WebhookDelivery, WebhookEndpoint
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -74,6 +74,14 @@ class DeploymentRunAdmin(ReadOnly):
     list_filter = (("error", admin.EmptyFieldListFilter),)
     list_select_related = ("deployment",)
     search_fields = ("=id", "=deployment__id", "=session_id")
+
+
+@admin.register(Dream)
+class DreamAdmin(ReadOnly):
+    list_display = ("id", "workspace", "status", "store_id", "output_store_id", "session_id", "created_at", "ended_at")
+    list_filter = ("workspace", "status", ("archived_at", admin.EmptyFieldListFilter))
+    list_select_related = ("workspace",)
+    search_fields = ("=id", "=store_id", "=output_store_id", "=session__id")
 
 
 @admin.register(WebhookEndpoint)

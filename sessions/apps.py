@@ -10,9 +10,11 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         from contract import happenings
-        from sessions import listeners
+        from credentials import resealing as sealed
+        from sessions import listeners, resealing
 
         happenings.listen("deployments", listeners.follow_agents)
         happenings.listen("webhooks", listeners.tell_webhooks)
         happenings.listen("caps", listeners.give_room)
         happenings.listen("people", listeners.close_sockets)
+        sealed.STORES["sessions"] = resealing.stores

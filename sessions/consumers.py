@@ -45,6 +45,7 @@ MAX_SEQ_DIGITS = 18
 INBOX_PAUSE_SECONDS = 0.5
 INBOX_CHECK_SECONDS = 15.0
 SYSTEM_SECONDS = 3.0
+MAX_AGENTS = 50
 MAX_DIRTY = 500
 GUARD_SECONDS = 30.0  # a nudge comes sooner; this is for those that get lost
 
@@ -227,6 +228,14 @@ class ListSocket(WorkspaceSocket):
         given = {name: values[-1] for name, values in query.items()}
         zone = zones.zone_of(self.scope.get("cookies", {}))
         return listing.Live(filters.chosen(given), given.get("page"), _moment(given.get("at")), zone)
+
+
+class AgentsSocket(PartsSocket):
+    """``/ws/agents/?ids=a,b``: the figures of the agents a page shows, sent again where they changed."""
+
+    def parts(self, acting: Acting) -> list[dict[str, str]]:
+        ids = parse_qs(self.scope.get("query_string", b"").decode("ascii", "replace")).get("ids", [""])[-1]
+        return render.agent_frames([one for one in ids.split(",") if one][:MAX_AGENTS], acting)
 
 
 class ApprovalsSocket(WorkspaceSocket):

@@ -11,6 +11,7 @@ from agents.actions import find_agent
 from agents.additions import additions
 from agents.api.shapes import agent_snapshot, thread_agent
 from agents.tools import registry as tools
+from contract import versions
 from contract.errors import ApiError, InvalidRequest
 from credentials.egress.rules import first_match
 
@@ -44,8 +45,7 @@ def define(reference: str | Mapping[str, Any], acting: Acting) -> tuple[AgentVer
 
 def _version(sent: Mapping[str, Any], acting: Acting) -> AgentVersion:
     wanted = sent.get("version")
-    if wanted is not None and not 1 <= wanted < 2**31:
-        raise InvalidRequest("agent.version: must be at least 1")
+    versions.check("agent.version", wanted)
     version = find_agent(sent["id"], acting, version=wanted)
     if version.agent.archived_at is not None:
         raise InvalidRequest(f"Agent {version.agent_id} is archived and takes no new sessions.")

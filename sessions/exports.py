@@ -51,7 +51,7 @@ TOKENS = re.compile(
 
 def lines(session: Session) -> Iterator[str]:
     """The file, line by line. Nothing but this reads more than ``BATCH`` events at a time."""
-    secrets = _secrets(session)
+    secrets = secrets_in(session)
     masked = 0
     head = {
         "type": FORMAT,
@@ -98,7 +98,8 @@ def mask(text: str, secrets: Iterable[Secret]) -> tuple[str, int]:
     return clean, count + more
 
 
-def _secrets(session: Session) -> list[Secret]:
+def secrets_in(session: Session) -> list[Secret]:
+    """What must be masked in whatever is taken out of a session. ``InvalidRequest`` if a secret can't be opened."""
     found: list[Secret] = []
     for credential in Credential.objects.filter(vault_id__in=session.vault_ids or []):
         try:

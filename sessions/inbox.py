@@ -80,6 +80,7 @@ class _Desk:
         self._asides = asides
         self._waits = {call["id"]: thread for thread in held.threads.values() for call in thread.pending}
         self._intakes: dict[str, Intake] = {}
+        self._answers = False
         self.echo: list[str] = []
 
     def take(self, where: str, event: Mapping[str, Any]) -> None:
@@ -87,6 +88,9 @@ class _Desk:
             self._interrupt(where, event)
             return
         answered = ANSWERED_FIELD.get(event["type"])
+        self._answers = self._answers or answered is not None
+        if event["type"] == ev.USER_MESSAGE or (event["type"] == ev.SYSTEM_MESSAGE and not self._answers):
+            self._check_rests(where, event["type"])
         thread = self._waits.get(event[answered], self._held.primary) if answered else self._held.primary
         self._intake(thread).take(where, event)
         self._note(thread)
@@ -103,6 +107,22 @@ class _Desk:
             if intake.interrupts:
                 _stop_on_commit(self._held.session.pk, intake.thread.pk)
         return stored
+
+    def _check_rests(self, where: str, event_type: str) -> None:
+        """Nothing is said to a session that waits for answers (spec advanced 8.5)."""
+        if self._held.session.status != "idle" or not all(intake.rests for intake in self._intakes.values()):
+            return
+        waits = [call for thread in self._held.threads.values() for call in self._open_calls(thread)]
+        if waits:
+            follow = "a message" if event_type == ev.USER_MESSAGE else "system.message"
+            raise InvalidRequest(
+                f"{where}: The session waits for answers to {', '.join(waits)}. Answer them, or end the turn with "
+                f"user.interrupt, first; {follow} may follow in the same request."
+            )
+
+    def _open_calls(self, thread: Thread) -> list[str]:
+        intake = self._intakes.get(thread.pk)
+        return intake.open_calls if intake else [call["id"] for call in thread.pending]
 
     def _interrupt(self, where: str, event: Mapping[str, Any]) -> None:
         """One thread if it is named, else every one that isn't of a workflow run (spec advanced 8.6)."""

@@ -31,7 +31,8 @@ TOOLS = """
 SELECT call.payload->>'name', count(*), count(answer.id),
        count(*) FILTER (WHERE (answer.payload->>'is_error')::boolean),
        percentile_cont(0.5) WITHIN GROUP (ORDER BY took), max(took),
-       coalesce(sum(octet_length(answer.payload->>'content')), 0), max(call.seq)
+       coalesce(sum(coalesce(octet_length(answer.payload->>'content'), (answer.payload->>'$bytes')::int)), 0),
+       max(call.seq)
 FROM agent_sessions_event call
 LEFT JOIN agent_sessions_event answer ON answer.session_id = call.session_id AND answer.seq > call.seq
   AND answer.type = ANY(%(results)s) AND call.id = coalesce(answer.payload->>'tool_use_id',
@@ -76,8 +77,8 @@ def money(session: Session) -> dict[str, Any]:
     """Spending request by request, the line of the running total, and the caps that bound the session."""
     paid = Event.objects.filter(session=session, type__in=ev.SPENDING, private__has_key="usage")
     rows = paid.filter(seq__lte=session.last_seq)
-    newest = rows.order_by("-seq").values_list("seq", "created_at", "private")[:REQUESTS]
-    spent = cost.requests(cost.Spending(seq, at, private or {}) for seq, at, private in reversed(newest))
+    newest = rows.order_by("-seq").only("seq", "created_at", "private")[:REQUESTS]
+    spent = cost.requests(cost.Spending(row.seq, row.created_at, row.private or {}) for row in reversed(newest))
     bounds = caps.overview(session)
     limit = limit_of(bounds)
     count = Usage.load(session.usage or {}).model_requests
@@ -107,14 +108,14 @@ def _limit_y(spent: list[cost.Request], limit: Decimal | None) -> float | None:
 def written(session: Session) -> list[changes.Change]:
     """The changes of files that succeeded calls made, the newest ``CALLS`` of them; see ``changes``."""
     calls = Event.objects.filter(session=session, type=ev.TOOL_USE, payload__name__in=window.WRITING_TOOLS)
-    newest = list(reversed(calls.order_by("-seq").values_list("pk", "seq", "payload")[:CALLS]))
+    newest = list(reversed(calls.order_by("-seq").only("seq", "payload")[:CALLS]))
     failed = set(
         Event.objects.filter(session=session, type=ev.TOOL_RESULT, payload__is_error=True).values_list(
             "payload__tool_use_id", flat=True
         )
     )
     return changes.changes(
-        (seq, str(payload["name"]), payload.get("input") or {}) for pk, seq, payload in newest if pk not in failed
+        (row.seq, str(row.payload["name"]), row.payload.get("input") or {}) for row in newest if row.pk not in failed
     )
 
 

@@ -67,11 +67,6 @@ class Intake:
             self._answer(where, "tool_use_id", "result", payload)
         elif event["type"] == ev.USER_CUSTOM_TOOL_RESULT:
             self._answer(where, "custom_tool_use_id", "custom", payload)
-        elif event["type"] == ev.SYSTEM_MESSAGE and self._waiting() and not self._answered:
-            raise InvalidRequest(
-                f"{where}: While calls wait for an answer, system.message must follow a tool result "
-                "in the same request."
-            )
         if event["type"] == ev.USER_INTERRUPT:
             self.interrupt(payload)
         elif event["type"] == ev.USER_DEFINE_OUTCOME:
@@ -80,6 +75,16 @@ class Intake:
             self._message(event["type"], payload)
         else:
             self._draft(event["type"], payload, private=private)
+
+    @property
+    def rests(self) -> bool:
+        """Whether the thread still rests after the events taken so far."""
+        return self._status == "idle" and not (self._answered and not self._pending)
+
+    @property
+    def open_calls(self) -> list[str]:
+        """The calls that wait for an answer still."""
+        return list(self._pending)
 
     def finish(self) -> list[Draft]:
         """All drafts, with the thread's status after the answers (spec core 10.5)."""
@@ -92,9 +97,6 @@ class Intake:
         if self._starts:
             self.drafts.append(Draft(ev.THREAD_RUNNING, self._about()))
         return self.drafts
-
-    def _waiting(self) -> bool:
-        return self._status == "idle" and bool(self._pending)
 
     def _about(self, **fields: Any) -> dict[str, Any]:
         return {"session_thread_id": self.thread.id, "agent_name": self.thread.agent_name, **fields}
@@ -152,7 +154,7 @@ class Intake:
         if approval is not None:
             answers.check(approval, self.session, self.acting, payload["result"], aside)
         if aside.edited is not None:
-            before = Event.objects.values_list("payload", flat=True).get(pk=call_id)
+            before = Event.objects.only("payload").get(pk=call_id).payload
             edited = {"tool_use_id": call_id, "name": before["name"], "before": before["input"], "input": aside.edited}
             self.drafts.append(Draft(ev.OPS_CALL_EDITED, {**edited, "by": self.acting.label}))
         who = {"by": self.acting.label, "user_id": self.acting.user_id, "api_key_id": self.acting.api_key_id}

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
 from contract import ids, tracing
+from credentials import at_rest
 from sessions import events as ev
 from sessions import nudges, slices
 from sessions.approvals import book, notices
@@ -99,6 +100,10 @@ UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_rea
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s
 WHERE id=%s
 """
+REWRITE = """
+UPDATE agent_sessions_event SET payload=%s, private=%s,
+  words=to_tsvector('simple', %s::text) || array_to_tsvector(ARRAY[%s::text]) WHERE id=%s
+"""
 MARK_PROCESSED = """
 UPDATE agent_sessions_event SET processed_at=%s WHERE session_id=%s AND id = ANY(%s) AND processed_at IS NULL
 """
@@ -108,6 +113,7 @@ WHERE session_id=%s AND id<>%s AND (workflow_run_id = '' OR status <> 'terminate
 UNION ALL SELECT 'running', '[]'::jsonb, NULL FROM agent_sessions_workflowrun
 WHERE session_id=%s AND status='running'
 """
+OUTCOMES = Session._meta.get_field("outcomes")
 
 
 class Waiting(NamedTuple):
@@ -190,6 +196,14 @@ def restore(entries: Sequence[Event], workspace_id: str) -> None:
         _insert(cursor, entries, workspace_id)
 
 
+def rewrite(entry: Event) -> None:
+    """Store an entry with its session anew, word for word, sealed as the settings ask now (``manage.py reseal``)."""
+    payload, private = entry.stored()
+    values: list[Any] = [Jsonb(payload), _jsonb(private), _words(entry, payload), entry.session.workspace_id, entry.id]
+    with connection.cursor() as cursor:
+        cursor.execute(REWRITE, values)
+
+
 def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str | None = None) -> list[Event]:
     """Events with ``seq`` greater than ``after``, in order; of one thread if it is named."""
     rows = Event.objects.filter(session_id=session_id, seq__gt=after)
@@ -216,7 +230,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         spent=Spent(Usage.load(_json(row[4]) or {}), Decimal(row[5]), row[6]),
         snapshot=row[10],
         budget=_json(row[26]),
-        outcomes=tuple(_json(row[29]) or ()),
+        outcomes=tuple(OUTCOMES.from_db_value(row[29], None, connection) or ()),
         hour_price=Decimal(row[27]),
     )
     thread = ThreadColumns(
@@ -228,6 +242,10 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
     )
     waiting = Waiting(row[25], row[31])
     return _Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, waiting, row[28], row[30], row[32])
+
+
+def _jsonb(value: Any) -> Any:
+    return None if value is None else Jsonb(value)
 
 
 def _json(value: Any) -> Any:
@@ -311,6 +329,7 @@ def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Dra
 def _insert(cursor: Any, stored: Sequence[Event], workspace_id: str) -> None:
     values: list[Any] = []
     for event in stored:
+        payload, private = event.stored()
         values += [
             event.id,
             event.session_id,
@@ -318,14 +337,19 @@ def _insert(cursor: Any, stored: Sequence[Event], workspace_id: str) -> None:
             event.seq,
             event.type,
             event.on_session,
-            Jsonb(event.payload),
-            Jsonb(event.private) if event.private is not None else None,
+            Jsonb(payload),
+            _jsonb(private),
             event.created_at,
             event.processed_at,
-            said.plain(said.said(event.type, event.payload)) or None,
+            _words(event, payload),
             workspace_id,
         ]
     cursor.execute(INSERT + ", ".join([ROW] * len(stored)), values)
+
+
+def _words(event: Event, form: Any) -> str | None:
+    """What a search finds an entry by. An index of what is sealed would give it away."""
+    return None if at_rest.is_sealed(form) else said.plain(said.said(event.type, event.payload)) or None
 
 
 def _mark_processed(cursor: Any, session_id: str, stored: Sequence[Event]) -> None:
@@ -339,9 +363,9 @@ def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str
     if (session, ledger.waiting) == (before[0], before[2]):
         cursor.execute(UPDATE_SEQ, [ledger.last_seq, ledger.now, session_id, ledger.thread_seq, thread_id])
     else:
-        budget = Jsonb(session.budget) if session.budget is not None else None
         values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot]
-        values += [Jsonb(list(session.outcomes)), budget, *ledger.waiting]
+        outcomes = Jsonb(OUTCOMES.stored(list(session.outcomes)))
+        values += [outcomes, _jsonb(session.budget), *ledger.waiting]
         cursor.execute(UPDATE_SESSION, [*values, session_id])
     if thread != before[1] or (session, ledger.waiting) != (before[0], before[2]):
         values = [ledger.thread_seq, ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]
@@ -352,7 +376,7 @@ def _shared(columns: SessionColumns | ThreadColumns) -> list[Any]:
     clock, spent = columns.clock, columns.spent
     return [
         clock.status,
-        Jsonb(clock.stop_reason) if clock.stop_reason is not None else None,
+        _jsonb(clock.stop_reason),
         Jsonb(spent.usage.dump()),
         spent.cost,
         spent.cost_known,

@@ -14,14 +14,16 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from agents.models import Agent
 from contract.roles import Permission, may
-from sessions import caps, inspection, overview, window
+from sessions import caps, figures, inspection, overview, window
 from sessions import events as ev
 from sessions.projections import transcript
 from sessions.projections.columns import Usage
 from sessions.system import state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -104,6 +106,20 @@ def system_frames(acting: Acting) -> list[dict[str, str]]:
 
 def _fragment(name: str, template: str, context: dict[str, Any]) -> dict[str, str]:
     return {"target": f"#{name}", "swap": "innerMorph", "content": render_to_string(template, context)}
+
+
+def agent_frames(agent_ids: Sequence[str], acting: Acting) -> list[dict[str, str]]:
+    """The figures of those of the agents that are in the caller's workspace."""
+    mine = Agent.objects.filter(pk__in=agent_ids, workspace_id=acting.workspace_id)
+    known = figures.of_agents(list(mine.values_list("pk", flat=True)))
+    return [
+        {
+            "target": f"#figures-{agent_id}",
+            "swap": "outerMorph",
+            "content": render_to_string("agents/figures.html", {"agent": {"id": agent_id}, "figures": found}),
+        }
+        for agent_id, found in known.items()
+    ]
 
 
 def partial(target: str, swap: str, content: SafeString) -> SafeString:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib.postgres.search import SearchQuery
 from django.db import connection
 
@@ -68,17 +69,26 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a search found, newest first. ``truncated``: there is more than was looked at, or shown."""
+    """What a search found, newest first. ``truncated``: there is more than was looked at, or shown.
+
+    ``sealed``: what is said now is sealed (``SEAL_EVENTS``) and can't be searched, but for titles.
+    """
 
     sessions: list[Session]  # whose titles answer
     hits: list[Hit]
     truncated: bool
+    sealed: bool
 
 
 def titled(rows: QuerySet[Session], asked: str) -> QuerySet[Session]:
     """Those of the sessions whose titles answer."""
     query = SearchQuery(said.question(asked), search_type="raw", config="simple")
     return rows.alias(title_words=TITLE_WORDS).filter(title_words=query)
+
+
+def is_sealed() -> bool:
+    """Whether new entries can't be found by their words."""
+    return bool(settings.HOLDFAST_SEAL_EVENTS)
 
 
 def in_logs(asked: str, workspace_id: str) -> Found:
@@ -106,7 +116,7 @@ def search(asked: str, limit: int, acting: Acting) -> Answer:
     mine = Session.objects.filter(workspace_id=acting.workspace_id).defer("agent_snapshot")
     sessions = list(titled(mine, asked).order_by("-created_at", "-pk")[: limit + 1])
     truncated = len(rows) > limit or len(sessions) > limit or bool(rows and rows[0][1] >= MOST)
-    return Answer(sessions[:limit], hits([row[0] for row in rows[:limit]], asked), truncated)
+    return Answer(sessions[:limit], hits([row[0] for row in rows[:limit]], asked), truncated, is_sealed())
 
 
 def _rows(sql: str, question: str, workspace_id: str, **more: Any) -> list[tuple[Any, ...]]:

@@ -17,12 +17,13 @@ from credentials import answers
 from sessions import caps, files, workspaces
 from sessions import events as ev
 from sessions.approvals import deadlines, notices
+from sessions.dreams import engine as dreams
 from sessions.events import Draft
 from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans, workers_alive
 from sessions.log import UnknownThread, append
 from sessions.models import Session
 from sessions.schedules import runs
-from sessions.wake import drive_workflow, wake
+from sessions.wake import drive_dream, drive_workflow, wake
 from sessions.webhooks import delivery
 from sessions.webhooks.wake import wake as wake_webhooks
 from sessions.work import queue as work
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 0.5
+SWEEP_SECONDS = 0.2  # two cheap queries: what is lost is to be found at once
+ERRANDS_SECONDS = 1.0
 TIDY_SECONDS = 600.0
 FIRST_PATIENCE_SECONDS = 2.0
 LAST_PATIENCE_SECONDS = 30.0
@@ -82,6 +84,8 @@ class Sweeper:
         self._patience = Patience()
         self._workers: frozenset[int] = frozenset()
         self._endpoints = Patience()
+        self._dreams = Patience()
+        self._errands_at = 0.0
         self._tidy_at = 0.0
 
     def run(self) -> None:
@@ -111,8 +115,6 @@ class Sweeper:
         with connection.cursor() as cursor:
             cursor.execute(DUE, [BATCH])
             due = [row[0] for row in cursor.fetchall()]
-        for run_id in workflow_runs.due():
-            drive_workflow(run_id)
         if (alive := workers_alive()) != self._workers:
             self._workers = alive
             self._patience.forget()  # what a worker that died had taken from the queue is lost; a new one has room
@@ -129,11 +131,19 @@ class Sweeper:
         return orphan.thread_id
 
     def _errands(self) -> None:
-        """What is due by the clock: schedules, and deliveries that wait for their next attempt."""
+        """What is due by the clock: schedules, deliveries that wait for their next attempt, dreams that have ended."""
+        if time.monotonic() < self._errands_at:
+            return
+        self._errands_at = time.monotonic() + ERRANDS_SECONDS
+        for run_id in workflow_runs.due():
+            drive_workflow(run_id)
         runs.fire_due()
         work.reclaim()
         deadlines.expire_due()
         notices.send_due()
+        dreams.settle()
+        for dream_id in self._dreams.pick(dreams.waiting()):
+            drive_dream(dream_id)
         for endpoint in self._endpoints.pick(delivery.due()):
             wake_webhooks(endpoint)
 

@@ -59,3 +59,11 @@ def drive_workflow(run_id: str) -> None:
     from sessions.workflows import runs
 
     runs.drive(run_id)
+
+
+@shared_task(name="sessions.drive_dream")
+def drive_dream(dream_id: str) -> None:
+    """Begin a dream."""
+    from sessions.dreams import engine
+
+    engine.drive(dream_id)

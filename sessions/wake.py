@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 RUN_THREAD = "sessions.run_thread"
 DRIVE_WORKFLOW = "sessions.drive_workflow"
+DRIVE_DREAM = "sessions.drive_dream"
 CALLED_AT_ONCE = 20
 
 
@@ -26,6 +27,11 @@ def wake(thread_id: str) -> None:
 def drive_workflow(run_id: str) -> None:
     """Queue a step of a workflow run now."""
     _send(DRIVE_WORKFLOW, run_id)
+
+
+def drive_dream(dream_id: str) -> None:
+    """Queue the beginning of a dream now."""
+    _send(DRIVE_DREAM, dream_id)
 
 
 def _send(task: str, object_id: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Q
 from django.db.models.fields.json import KeyTextTransform
 
+from credentials import at_rest
 from sessions import events as ev
 from sessions.models import Event, File, Session, Thread
 from sessions.projections import transcript
@@ -129,12 +130,16 @@ def pending_ids(session: Session) -> list[str]:
 
 def touched_files(session: Session) -> list[str]:
     """Paths that write and edit calls named, the latest first, each once."""
-    paths = (
-        Event.objects.filter(session=session, type=ev.TOOL_USE, payload__name__in=WRITING_TOOLS)
-        .order_by("-seq")
-        .values_list(KeyTextTransform("file_path", KeyTextTransform("input", "payload")), flat=True)
-    )
-    return [path for path in dict.fromkeys(paths[: TOUCHED_FILES * 4]) if path][:TOUCHED_FILES]
+    calls = Event.objects.filter(session=session, type=ev.TOOL_USE, payload__name__in=WRITING_TOOLS).order_by("-seq")
+    named = KeyTextTransform("file_path", KeyTextTransform("input", "payload"))  # the contents beside it may be large
+    rows = calls.values_list("pk", named, KeyTextTransform(at_rest.MARK, "payload"))[: TOUCHED_FILES * 4]
+    paths = dict.fromkeys(path or _sealed_path(call_id, sealed) for call_id, path, sealed in rows)
+    return [path for path in paths if path][:TOUCHED_FILES]
+
+
+def _sealed_path(call_id: str, sealed: str | None) -> str:
+    call = at_rest.opened({at_rest.MARK: sealed}, call_id) if sealed else {}
+    return str((call.get("input") or {}).get("file_path") or "")
 
 
 def outputs(session: Session) -> list[File]:

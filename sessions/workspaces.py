@@ -1,31 +1,20 @@
-"""Workspaces between turns: snapshots are blobs named by their digest, noted on the log."""
+"""Workspaces between turns: snapshots are blobs, noted on the log by their names."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
-
-from django.conf import settings
 
 from agents.sandboxes.base import SandboxLost, SandboxUnavailable
-from contract import blobs
-from credentials import sealed_streams
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
-from sessions import log
+from sessions import log, snapshots
 from sessions.events import Draft
 from sessions.harness.hands.network import Network
 from sessions.harness.hands.sandbox import backend
 from sessions.models import Session, Thread
-from sessions.outputs import Chunks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
-
-MAX_SNAPSHOT_BYTES = 10 * 1024**3
 
 
 def keep(session_id: str) -> str | None:
@@ -40,7 +29,7 @@ def keep(session_id: str) -> str | None:
     thread = Thread.objects.only("id", "agent_name").get(session_id=session_id, parent=None)
     _tell_of_requests(session_id, thread, asked_at)
     try:
-        digest, size = blobs.put(Chunks(_kept_form(backend().snapshot(session_id))), MAX_SNAPSHOT_BYTES)
+        digest, size = snapshots.put(backend().snapshot(session_id))
     except (SandboxLost, SandboxUnavailable) as error:
         logger.warning("The workspace of session %s was not kept: %s", session_id, error)
         return None
@@ -51,11 +40,6 @@ def keep(session_id: str) -> str | None:
     except log.UnknownThread:  # the session was deleted meanwhile
         return None
     return digest
-
-
-def _kept_form(snapshot: Iterator[bytes]) -> Iterator[bytes]:
-    """Sealed under the key ring, if the operator wants that (``SEAL_SNAPSHOTS``)."""
-    return sealed_streams.seal(snapshot) if settings.HOLDFAST_SEAL_SNAPSHOTS else snapshot
 
 
 def _tell_of_requests(session_id: str, thread: Thread, before: float) -> None:

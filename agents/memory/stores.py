@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.models import Memory, MemoryStore, MemoryVersion
-from contract import audit, happenings, metadata
+from contract import audit, happenings, ids, metadata
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_NAME = 255
 MAX_DESCRIPTION = 1_024
+COPIED = " (dream)"
+COPIED_AT_ONCE = 50
 
 
 def find_store(store_id: str, acting: Acting) -> MemoryStore:
@@ -99,6 +101,49 @@ def delete_store(store_id: str, acting: Acting) -> None:
     MemoryVersion.objects.filter(store=store).delete()
     happenings.tell("memory_store.deleted", store.pk, workspace_id=store.workspace_id)
     store.delete()
+
+
+def copy_store(source: MemoryStore, marks: Mapping[str, str]) -> MemoryStore:
+    """An empty store that is named after ``source``; ``copy_memories`` fills it. Inside a transaction."""
+    now = timezone.now()
+    copy = MemoryStore.objects.create(
+        workspace_id=source.workspace_id,
+        name=f"{source.name[: MAX_NAME - len(COPIED)]}{COPIED}",
+        description=source.description,
+        metadata=dict(marks),
+        created_at=now,
+        updated_at=now,
+    )
+    happenings.tell("memory_store.created", copy.pk, workspace_id=copy.workspace_id)
+    return copy
+
+
+def copy_memories(source: MemoryStore, target: MemoryStore, session_id: str) -> None:
+    """Write the memories of a locked store into a new one, as their first versions, made by a session."""
+    keys = list(Memory.objects.filter(store=source).order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(keys), COPIED_AT_ONCE):
+        memories = Memory.objects.filter(pk__in=keys[start : start + COPIED_AT_ONCE]).select_related("head")
+        now = timezone.now()
+        heads = [
+            MemoryVersion(
+                store=target,
+                memory_id=ids.memory_id(),
+                operation="created",
+                path=memory.path,
+                content=memory.head.content,
+                content_sha256=memory.head.content_sha256,
+                content_size_bytes=memory.head.content_size_bytes,
+                created_at=now,
+                author_kind="session",
+                author_id=session_id,
+            )
+            for memory in memories
+        ]
+        MemoryVersion.objects.bulk_create(heads)
+        Memory.objects.bulk_create(
+            Memory(pk=head.memory_id, store=target, path=head.path or "", head=head, created_at=now, updated_at=now)
+            for head in heads
+        )
 
 
 def _found(store: MemoryStore | None, store_id: str) -> MemoryStore:

@@ -189,6 +189,19 @@ class Gate:
                     _answer_gone(key.fileobj)
 
 
+def receive_listener(sock: socket.socket, seconds: float) -> socket.socket:
+    """The listening socket that the runner sends; raises ``ValueError`` if it is anything else."""
+    sock.settimeout(seconds)
+    _, descriptors, _, _ = socket.recv_fds(sock, 16, 1)
+    if not descriptors:
+        raise ValueError("nothing was sent")
+    listener = socket.socket(fileno=descriptors[0])
+    if listener.family != socket.AF_INET or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listener.close()
+        raise ValueError("not a listening socket")
+    return listener
+
+
 def _answer_gone(listener: socket.socket) -> None:
     body = json.dumps({"error": _GONE}).encode() + b"\n"
     head = f"HTTP/1.1 503 egress failed\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"

@@ -89,7 +89,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="agents.sandboxes.host", description="Holds this machine's sandboxes.")
     parser.add_argument("--socket", type=Path, help="unix socket to serve")
     parser.add_argument("--data", type=Path, default=Path("var/sandboxes"), help="where sandboxes are kept")
-    parser.add_argument("--backend", default="local", help="kind of sandbox")
+    parser.add_argument("--backend", default="local", help="kind of sandbox: local or docker")
+    parser.add_argument("--image", default="", help="what the containers of the docker backend are made of")
     parser.add_argument("--cgroup", type=Path, help="a cgroup directory delegated to this process")
     parser.add_argument("--egress", type=Path, help="the egress proxy's unix socket; without it, no network")
     parser.add_argument("--idle-minutes", type=float, default=15.0, help="end unused processes after this")
@@ -105,7 +106,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 def settings(options: argparse.Namespace) -> registry.HostSettings:
     engine = EngineSettings(idle_seconds=options.idle_minutes * 60, max_open=options.max_open)
-    return registry.HostSettings(options.data, options.cgroup, options.egress, engine)
+    return registry.HostSettings(options.data, options.cgroup, options.egress, options.image, engine)
 
 
 def probe(options: argparse.Namespace) -> int:

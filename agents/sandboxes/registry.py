@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class HostSettings:
     """What the sandbox host is started with. ``data``: where sandboxes are kept, if every uid
-    can reach it; ``cgroup``: a delegated cgroup directory; ``egress``: the egress proxy's unix socket.
+    can reach it; ``cgroup``: a delegated cgroup directory; ``egress``: the egress proxy's unix socket;
+    ``image``: what containers are made of.
     """
 
     data: Path
     cgroup: Path | None = None
     egress: Path | None = None
+    image: str = ""
     engine: EngineSettings = field(default_factory=EngineSettings)
 
 
 def local(settings: HostSettings) -> RunnerBackend:
+    from agents.sandboxes.boxes.layout import sandbox_root
     from agents.sandboxes.local.launcher import LocalLauncher, LocalSettings
-    from agents.sandboxes.local.layout import sandbox_root
     from agents.sandboxes.local.probe import unsupported
 
     why = unsupported()
@@ -40,7 +42,16 @@ def local(settings: HostSettings) -> RunnerBackend:
     return RunnerBackend(launcher, settings.engine)
 
 
+def docker(settings: HostSettings) -> RunnerBackend:
+    from agents.sandboxes.boxes.layout import sandbox_root
+    from agents.sandboxes.docker.launcher import IMAGE, DockerLauncher, DockerSettings
+
+    given = DockerSettings(root=sandbox_root(settings.data), egress=settings.egress, image=settings.image or IMAGE)
+    return RunnerBackend(DockerLauncher(given), settings.engine)
+
+
 HOSTED: dict[str, Callable[[HostSettings], RunnerBackend]] = {
+    "docker": docker,
     "local": local,
 }
 

@@ -138,7 +138,7 @@ def diff_html(lines: Sequence[str]) -> SafeString:
     """Lines of a diff ("+ ", "- ", "  ", "@@") as escaped spans, one a line."""
     kinds = {"+": "gi", "-": "gd", "@": "gu"}
     shown = [
-        format_html('<span class="{}">{}</span>\n', kinds.get(line[:1], "gc"), clean(line.rstrip("\n")))
+        format_html('<span class="{}">{}\n</span>', kinds.get(line[:1], "gc"), clean(line.rstrip("\n")))
         for line in lines
     ]
     return SafeString("".join(shown))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWUSER = 0x1000_0000
 NOBODY = 65534
 
@@ -38,12 +40,28 @@ def setup(death_signal: signal.Signals, identity: Identity = Identity.SAME) -> C
             os.setgroups([])
             os.setgid(NOBODY)
             os.setuid(NOBODY)
-        if _libc is not None:
-            _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-            if os.getppid() != parent:  # died between fork and prctl
-                os._exit(1)
+        die_with(parent, death_signal)
 
     return prepare
+
+
+def die_with(parent: int, death_signal: signal.Signals) -> None:
+    """Get ``death_signal`` when our parent process dies; end now if it has died meanwhile."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        if os.getppid() != parent:  # died between fork and prctl
+            os._exit(1)
+
+
+def adopt_orphans(wanted: bool = True) -> bool:
+    """Become the parent of our children's orphans, or stop it. False where the kernel can't."""
+    return _libc is not None and _libc.prctl(PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0) == 0
+
+
+def call_oneself(name: str) -> None:
+    """What `ps` and `top` show as this process's command."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_NAME, ctypes.c_char_p(f"holdfast-{name}".encode()[:15]), 0, 0, 0)
 
 
 def _map_us_to_nobody() -> None:

@@ -34,9 +34,22 @@ def environment(holdfast: Holdfast) -> dict[str, str]:
     }
 
 
+def nursery(holdfast: Holdfast, listener: socket.socket, path: Path) -> Service:
+    """What web, workers and sweeper are forked off; all of them have its environment."""
+    argv = [sys.executable, "-m", "config.services.nursery", "--socket", str(path), "--inherit", str(listener.fileno())]
+    return Service(
+        name="nursery",
+        argv=argv,
+        cwd=ROOT,
+        env=environment(holdfast),
+        ready=_answers(str(path), socket.SOCK_SEQPACKET),
+        pass_fds=(listener.fileno(),),
+    )
+
+
 def prepare(holdfast: Holdfast) -> Service:
     argv = [sys.executable, str(MANAGE), "prepare"]
-    return Service(name="prepare", argv=argv, cwd=ROOT, env=environment(holdfast), once=True)
+    return Service(name="prepare", argv=argv, cwd=ROOT, env=environment(holdfast), once=True, forked=True)
 
 
 def web(holdfast: Holdfast, listener: socket.socket) -> Service:
@@ -50,6 +63,7 @@ def web(holdfast: Holdfast, listener: socket.socket) -> Service:
         ready=HttpAnswer(listener.getsockname()[:2], holdfast.bind),
         stop_seconds=3.0,
         pass_fds=(listener.fileno(),),
+        forked=True,
     )
 
 
@@ -64,15 +78,19 @@ def worker(holdfast: Holdfast, number: int) -> Service:
         env=environment(holdfast),
         ready_text=" ready.",
         stop_seconds=3.0,  # turns may last for hours: their leases hand them on, so waiting for them gains nothing
+        forked=True,
     )
 
 
 def sweeper(holdfast: Holdfast) -> Service:
-    return Service(name="sweeper", argv=[sys.executable, str(MANAGE), "sweeper"], cwd=ROOT, env=environment(holdfast))
+    argv = [sys.executable, str(MANAGE), "sweeper"]
+    return Service(name="sweeper", argv=argv, cwd=ROOT, env=environment(holdfast), forked=True)
 
 
 def sandbox_host(holdfast: Holdfast) -> Service:
     options = ["--socket", str(holdfast.sandbox_socket), "--data", str(holdfast.data_dir / "sandboxes")]
+    if holdfast.sandbox == "docker":
+        options += ["--backend", "docker", "--image", holdfast.sandbox_image]
     if holdfast.egress.socket is not None:
         options += ["--egress", str(holdfast.egress.socket)]
     kept = {name: os.environ[name] for name in SANDBOX_ENVIRONMENT if name in os.environ}
@@ -105,11 +123,11 @@ def egress(holdfast: Holdfast, path: Path) -> Service:
     )
 
 
-def _answers(path: str) -> Callable[[], bool]:
+def _answers(path: str, kind: int = socket.SOCK_STREAM) -> Callable[[], bool]:
     """Whether something accepts on a unix socket."""
 
     def ready() -> bool:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        with socket.socket(socket.AF_UNIX, kind) as probe:
             probe.settimeout(0.2)
             try:
                 probe.connect(path)

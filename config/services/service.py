@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from config.services.forked import Forked, Nursery
     from config.services.logs import BoundedLog
 
 BACKOFF_FIRST_SECONDS = 0.1
@@ -47,6 +48,7 @@ class Service:
     death_signal: signal.Signals = signal.SIGKILL
     pass_fds: tuple[int, ...] = ()
     once: bool = False  # a step of the start, not something to restart
+    forked: bool = False  # off the nursery, which has loaded what the program imports
 
 
 @dataclass
@@ -55,18 +57,23 @@ class Child:
 
     service: Service
     log: BoundedLog
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
     started: float = 0.0
     failures: int = 0
     restart_at: float | None = None
     seen: str = ""
     is_ready: bool = False
 
-    def start(self) -> None:
+    def start(self, nursery: Nursery | None = None) -> None:
         self.service.before()
         self.is_ready, self.seen, self.restart_at = False, "", None
         self.started = time.monotonic()
-        self.process = subprocess.Popen(
+        forked = nursery.fork(self.service) if nursery is not None and self.service.forked else None
+        self.process = forked or self._executed()
+        os.set_blocking(self.pipe, False)
+
+    def _executed(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [str(part) for part in self.service.argv],
             cwd=self.service.cwd,
             env=dict(self.service.env),
@@ -78,7 +85,6 @@ class Child:
             pass_fds=self.service.pass_fds,
             preexec_fn=kernel.setup(self.service.death_signal, self.service.identity),  # noqa: PLW1509 - one thread here
         )
-        os.set_blocking(self.pipe, False)
 
     @property
     def pipe(self) -> int:

@@ -13,6 +13,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from config.services.forked import Nursery, reap_strangers
 from config.services.logs import BoundedLog
 from config.services.service import Child, Service
 
@@ -39,6 +40,7 @@ class Supervisor:
         log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log_dir, self.pid_file, self.say = log_dir, pid_file, say
         self.children: dict[str, Child] = {}
+        self.nursery: Nursery | None = None
         self.stopping = False
         self.signals = 0
         self._selector = selectors.DefaultSelector()
@@ -63,7 +65,7 @@ class Supervisor:
             self._spawn(child)
 
     def _spawn(self, child: Child) -> None:
-        child.start()
+        child.start(self.nursery)
         self._selector.register(child.pipe, selectors.EVENT_READ, child)
         self._write_pids()
 
@@ -109,6 +111,7 @@ class Supervisor:
                 self._selector.unregister(key.fd)
         if restart:
             self._restart_dead()
+            reap_strangers({child.process.pid for child in self.children.values() if child.process is not None})
 
     def _restart_dead(self) -> None:
         now = time.monotonic()

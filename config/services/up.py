@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING
 
 from config import env
 from config.readers import SettingError
-from config.services import roles, stamp
+from config.services import kernel, roles, stamp
+from config.services.forked import Nursery
 from config.services.postgres import Postgres
 from config.services.supervisor import ServiceFailed, Stop, Supervisor
 from config.services.valkey import Valkey
@@ -100,11 +101,10 @@ def run(holdfast: Holdfast, listener: socket.socket, *, quiet: bool) -> int:
 
 
 def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -> None:
-    servers = embedded(holdfast)
-    if servers:
-        supervisor.say(f"starting {' and '.join(service.name for service in servers)}")
-        supervisor.start(*servers)
-        supervisor.wait_ready(servers, START_SECONDS)
+    first = [*embedded(holdfast), *_nursery(holdfast, supervisor, listener)]
+    supervisor.say(f"starting {', '.join(service.name for service in first)}")
+    supervisor.start(*first)
+    supervisor.wait_ready(first, START_SECONDS)
     if not stamp.current(holdfast):
         supervisor.say("preparing the database")
         step = roles.prepare(holdfast)
@@ -113,13 +113,21 @@ def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -
         stamp.write(holdfast)
     application = [roles.web(holdfast, listener), *(roles.worker(holdfast, n + 1) for n in range(holdfast.workers))]
     application.append(roles.sweeper(holdfast))
-    if holdfast.sandbox == "local":
-        application.append(roles.sandbox_host(holdfast))
+    application.append(roles.sandbox_host(holdfast))
     if holdfast.egress.socket is not None:
         application.append(roles.egress(holdfast, holdfast.egress.socket))
     supervisor.say(f"starting {', '.join(service.name for service in application)}")
     supervisor.start(*application)
     supervisor.wait_ready(application, START_SECONDS)
+
+
+def _nursery(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -> list[Service]:
+    """The nursery, unless this kernel doesn't let us adopt what it forks; then programs are executed one by one."""
+    if not kernel.adopt_orphans():
+        return []
+    path = holdfast.runtime_dir / "nursery.sock"
+    supervisor.nursery = Nursery(path)
+    return [roles.nursery(holdfast, listener, path)]
 
 
 def embedded(holdfast: Holdfast) -> list[Service]:

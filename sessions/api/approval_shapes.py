@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def shapes(approvals: Sequence[Approval]) -> list[dict[str, Any]]:
     """Several approvals; one query for all of their calls."""
-    calls = dict(Event.objects.filter(pk__in=[row.pk for row in approvals]).values_list("pk", "payload"))
-    return [_shape(row, calls[row.pk]["input"]) for row in approvals]
+    calls = Event.objects.only("payload").in_bulk([row.pk for row in approvals])
+    return [_shape(row, calls[row.pk].payload["input"]) for row in approvals]
 
 
 def approval_shape(approval: Approval) -> dict[str, Any]:

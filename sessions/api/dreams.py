@@ -1,4 +1,4 @@
-"""``/v1/dreams`` (spec advanced 14): checked, but not run by this version."""
+"""``/v1/dreams`` (spec advanced 14)."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,10 +6,12 @@ from ninja import Body, Query, Router
 from pydantic import Field
 
 from contract.http import Request
+from contract.pages import paginate
 from contract.query import Range
-from contract.roles import Permission
 from contract.schema import Answer, Params
-from sessions.api import later
+from sessions.dreams import actions
+from sessions.dreams.shapes import dream_shape
+from sessions.models import Dream
 
 router = Router(tags=["Dreams"])
 
@@ -29,26 +31,43 @@ class ListQuery(Range):
 
 @router.post("", response=DreamAnswer, operation_id="dreams.create")
 def create(request: Request, body: Body[CreateBody]) -> dict[str, Any]:
-    """Refused: nothing would dream it."""
-    later.refuse("Dreams", request.acting, Permission.OPERATE)
+    return dream_shape(actions.create(body, request.acting))
 
 
 @router.get("", response=DreamPage, operation_id="dreams.list")
 def list_dreams(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
-    """Empty."""
-    return later.empty(query.page)
+    """Newest first."""
+    rows = Dream.objects.filter(workspace_id=request.acting.workspace_id, **_filters(query))
+    found = paginate(
+        rows.select_related("session"),
+        kind="dreams",
+        fields=("created_at", "id"),
+        limit=query.limit,
+        page=query.page,
+        bounds=query.bounds(),
+    )
+    return found.answer(dream_shape)
+
+
+def _filters(query: ListQuery) -> dict[str, Any]:
+    wanted: dict[str, Any] = {f"created_at__{name}": moment for name, moment in query.bounds().items()}
+    if query.statuses:
+        wanted["status__in"] = query.statuses
+    if not query.include_archived:
+        wanted["archived_at"] = None
+    return wanted
 
 
 @router.get("/{dream_id}", response=DreamAnswer, operation_id="dreams.retrieve")
 def retrieve(request: Request, dream_id: str) -> dict[str, Any]:
-    later.missing("dream", dream_id)
+    return dream_shape(actions.find(dream_id, request.acting))
 
 
 @router.post("/{dream_id}/cancel", response=DreamAnswer, operation_id="dreams.cancel")
 def cancel(request: Request, dream_id: str) -> dict[str, Any]:
-    later.missing("dream", dream_id)
+    return dream_shape(actions.cancel(dream_id, request.acting))
 
 
 @router.post("/{dream_id}/archive", response=DreamAnswer, operation_id="dreams.archive")
 def archive(request: Request, dream_id: str) -> dict[str, Any]:
-    later.missing("dream", dream_id)
+    return dream_shape(actions.archive(dream_id, request.acting))

@@ -97,8 +97,7 @@ def _remember(approval: Approval, decision: Mapping[str, Any], acting: Acting) -
 
 def call_input(approval: Approval) -> dict[str, Any]:
     """The input that the agent called with."""
-    payload: dict[str, Any] = Event.objects.values_list("payload", flat=True).get(pk=approval.pk)
-    found: dict[str, Any] = payload["input"]
+    found: dict[str, Any] = Event.objects.only("payload").get(pk=approval.pk).payload["input"]
     return found
 
 

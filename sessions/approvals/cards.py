@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from django.db import connection
-
 from agents import policies, rules
 from agents.models import Membership
 from agents.templatetags.calls import CallView, view_of
@@ -22,7 +20,7 @@ from sessions.projections import transcript
 from sessions.projections.columns import budget_dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from decimal import Decimal
 
     from contract.acting import Acting
@@ -33,8 +31,8 @@ LINE = 200
 LISTED_MEMBERS = 200
 BEFORE_TYPES = [ev.USER_MESSAGE, ev.AGENT_MESSAGE, ev.TOOL_USE, ev.MCP_TOOL_USE, ev.CUSTOM_TOOL_USE]
 EARLIER = """
-SELECT a.id, e.type, e.payload FROM agent_sessions_approval a CROSS JOIN LATERAL (
-  SELECT seq, type, payload FROM agent_sessions_event
+SELECT a.id AS asked, e.id, e.type, e.payload FROM agent_sessions_approval a CROSS JOIN LATERAL (
+  SELECT id, seq, type, payload FROM agent_sessions_event
   WHERE thread_id = a.thread_id AND seq < a.seq AND type = ANY(%s) ORDER BY seq DESC LIMIT %s) e
 WHERE a.id = ANY(%s) ORDER BY a.id, e.seq
 """
@@ -103,9 +101,12 @@ def cards(approvals: Sequence[Approval], acting: Acting) -> list[Card]:
     ids = [approval.pk for approval in approvals]
     if not ids:
         return []
-    calls = dict(Event.objects.filter(pk__in=ids).values_list("pk", "payload"))
+    calls = Event.objects.only("payload").in_bulk(ids)
     before = _before(ids)
-    return [_card(approval, calls[approval.pk]["input"], before.get(approval.pk, []), acting) for approval in approvals]
+    return [
+        _card(approval, calls[approval.pk].payload["input"], before.get(approval.pk, []), acting)
+        for approval in approvals
+    ]
 
 
 def _card(approval: Approval, given: dict[str, Any], before: list[Line], acting: Acting) -> Card:
@@ -163,16 +164,14 @@ def _left(approval: Approval) -> Decimal | None:
 
 
 def _before(ids: Sequence[str]) -> dict[str, list[Line]]:
-    with connection.cursor() as cursor:
-        cursor.execute(EARLIER, [BEFORE_TYPES, BEFORE, list(ids)])
-        found: dict[str, list[Line]] = {}
-        for approval_id, event_type, payload in cursor.fetchall():
-            found.setdefault(approval_id, []).append(_line(event_type, payload))
+    found: dict[str, list[Line]] = {}
+    rows: Iterable[Any] = Event.objects.raw(EARLIER, [BEFORE_TYPES, BEFORE, list(ids)])
+    for entry in rows:
+        found.setdefault(entry.asked, []).append(_line(entry.type, entry.payload))
     return found
 
 
-def _line(event_type: str, payload: Any) -> Line:
-    body = json.loads(payload) if isinstance(payload, str) else payload
+def _line(event_type: str, body: Mapping[str, Any]) -> Line:
     if event_type in ev.CALLS:
         view = view_of(str(body.get("name", "")), body.get("input") or {})
         argument = MAIN_ARGUMENT.get(str(body.get("name")), "")

@@ -21,9 +21,11 @@ from contract import audit, blobs
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from contract.times import timestamp
-from sessions import log
+from sessions import events as ev
+from sessions import log, snapshots
 from sessions.exchange import rows
-from sessions.models import Event
+from sessions.models import Event, Session
+from sessions.outputs import Chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +61,7 @@ def export(workspace: Workspace, target: IO[bytes], passphrase: Secret) -> dict[
     counts: dict[str, int] = {}
     entries: dict[str, dict[str, Any]] = {}
     digests: set[str] = set()
+    kept = set(Session.objects.filter(workspace=workspace).exclude(snapshot="").values_list("snapshot", flat=True))
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive, transaction.atomic():
         if not connection.savepoint_ids:
             with connection.cursor() as cursor:
@@ -68,7 +71,7 @@ def export(workspace: Workspace, target: IO[bytes], passphrase: Secret) -> dict[
             counts[part.name], entries[name] = _write_rows(archive, name, part, workspace, digests)
         for digest in sorted(digests):
             if blobs.exists(digest):
-                entries[f"blobs/{digest}"] = _write_blob(archive, digest)
+                entries[f"blobs/{digest}"] = _write_blob(archive, digest, snapshot=digest in kept)
         _sign(archive, workspace, entries, passphrase)
     return counts
 
@@ -87,14 +90,17 @@ def _write_rows(
     return count, {"size": size, "sha256": hasher.hexdigest()}
 
 
-def _write_blob(archive: zipfile.ZipFile, digest: str) -> dict[str, Any]:
+def _write_blob(archive: zipfile.ZipFile, digest: str, *, snapshot: bool) -> dict[str, Any]:
+    """Sealed workspaces leave in the clear: another installation has other keys."""
     info = zipfile.ZipInfo(f"blobs/{digest}")
-    size = 0
-    with blobs.open(digest) as source, archive.open(info, "w", force_zip64=True) as entry:
+    hasher, size = hashlib.sha256(), 0
+    opened = snapshots.open_plain(digest) if snapshot else blobs.open(digest)
+    with opened as source, archive.open(info, "w", force_zip64=True) as entry:
         while chunk := source.read(1024 * 1024):
             entry.write(chunk)
+            hasher.update(chunk)
             size += len(chunk)
-    return {"size": size, "sha256": digest}
+    return {"size": size, "sha256": hasher.hexdigest(), **({"snapshot": True} if snapshot else {})}
 
 
 def _sign(
@@ -124,9 +130,9 @@ def restore(source: IO[bytes], passphrase: Secret, acting: Acting) -> dict[str, 
     try:
         with zipfile.ZipFile(source) as archive:
             entries = _checked(archive, passphrase)
-            _store_blobs(archive, entries)
+            names = _store_blobs(archive, entries)
             with transaction.atomic():
-                counts = {part.name: _restore_rows(archive, entries, part, workspace) for part in rows.PARTS}
+                counts = {part.name: _restore_rows(archive, entries, part, workspace, names) for part in rows.PARTS}
                 connection.check_constraints()
                 audit.record(acting, "workspace.restored", "agents.Workspace", workspace.pk, after=counts)
             return counts
@@ -178,17 +184,37 @@ def _lines(archive: zipfile.ZipFile, name: str, expected: dict[str, Any]) -> Ite
         raise InvalidRequest(f"{BROKEN} ({name} isn't what was signed).")
 
 
-def _store_blobs(archive: zipfile.ZipFile, entries: dict[str, dict[str, Any]]) -> None:
+def _store_blobs(archive: zipfile.ZipFile, entries: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Store every blob by what it holds; the names of kept workspaces there, and what they are called here."""
+    renamed: dict[str, str] = {}
     for name, expected in entries.items():
-        if name.startswith("blobs/"):
-            with archive.open(name) as entry:
-                digest, _ = blobs.put(entry, MAX_BLOB)
-            if digest != expected["sha256"] or name != f"blobs/{digest}":
-                raise InvalidRequest(f"{BROKEN} (a file of it isn't what was signed).")
+        if not name.startswith("blobs/"):
+            continue
+        hasher = hashlib.sha256()
+        with archive.open(name) as entry:
+            if expected.get("snapshot") is True:
+                renamed[name.removeprefix("blobs/")], _ = snapshots.put(_pieces(entry, hasher))
+                sound = True
+            else:
+                digest, _ = blobs.put(Chunks(_pieces(entry, hasher)), MAX_BLOB)
+                sound = name == f"blobs/{digest}"
+        if not sound or hasher.hexdigest() != expected["sha256"]:
+            raise InvalidRequest(f"{BROKEN} (a file of it isn't what was signed).")
+    return renamed
+
+
+def _pieces(entry: IO[bytes], hasher: hashlib._Hash) -> Iterator[bytes]:
+    while piece := entry.read(blobs.CHUNK):
+        hasher.update(piece)
+        yield piece
 
 
 def _restore_rows(
-    archive: zipfile.ZipFile, entries: dict[str, dict[str, Any]], part: rows.Part, workspace: Workspace
+    archive: zipfile.ZipFile,
+    entries: dict[str, dict[str, Any]],
+    part: rows.Part,
+    workspace: Workspace,
+    names: dict[str, str],
 ) -> int:
     name = f"rows/{part.name}.jsonl"
     if name not in entries:
@@ -200,11 +226,20 @@ def _restore_rows(
             found = json.loads(line)
         except ValueError:
             raise InvalidRequest(f"{BROKEN} (a row of {name} can't be read).") from None
-        made.append(rows.load(part, found, workspace))
+        made.append(_renamed(rows.load(part, found, workspace), names))
         if len(made) == BATCH:
             count += _insert(part, made, workspace)
             made = []
     return count + (_insert(part, made, workspace) if made else 0)
+
+
+def _renamed(row: Any, names: dict[str, str]) -> Any:
+    """A row that names kept workspaces as they are called here."""
+    if isinstance(row, Session):
+        row.snapshot = names.get(row.snapshot, row.snapshot)
+    elif isinstance(row, Event) and row.type == ev.OPS_SNAPSHOT:
+        row.payload["digest"] = names.get(row.payload["digest"], row.payload["digest"])
+    return row
 
 
 def _insert(part: rows.Part, made: list[Any], workspace: Workspace) -> int:

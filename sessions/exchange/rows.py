@@ -34,6 +34,8 @@ from sessions.models import (
     Approval,
     Deployment,
     DeploymentRun,
+    Dream,
+    DreamKit,
     Event,
     File,
     Resource,
@@ -86,6 +88,8 @@ PARTS = (
     Part(File, "workspace", ("digest",)),
     Part(Resource, "session__workspace"),
     Part(Approval, "session__workspace"),
+    Part(DreamKit, "workspace"),
+    Part(Dream, "workspace"),
 )
 BY_NAME = {part.name: part for part in PARTS}
 
@@ -142,6 +146,9 @@ def load(part: Part, found: Any, workspace: Workspace) -> models.Model:
         row.archived_at = timezone.now()  # its secret stayed behind; the slot is free for it
     if isinstance(row, Deployment) and row.expression and not row.paused_reason and row.archived_at is None:
         row.paused_reason = {"type": "manual"}  # a copy must not begin to start sessions by itself
+    if isinstance(row, Dream) and not row.stopped:
+        row.status, row.stopped = (row.status if row.ended_at else "canceled"), True  # nothing of it runs here
+        row.ended_at = row.ended_at or timezone.now()
     return row
 
 

@@ -155,6 +155,10 @@ PARKED = (
     "{} workers in a row died while they worked on this session, and nothing got done between. It rests now, so that "
     "it takes no more with it. Look at the server's log, then try again or send a message."
 )
+ONLY_TALKS = (
+    "This agent and {} only write to each other, also after they were reminded of it, so it was paused. Let it try "
+    "again, or send a message that says what is to be done."
+)
 
 
 def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
@@ -190,6 +194,8 @@ def _next_request(state: ThreadState, limits: Limits, now: datetime) -> Action:
         return _give_up(state, "tool_use_limit_reached_error", limits.sentence())
     if stopped := _stopped(state, limits, now):
         return stopped
+    if state.only_talks_with and not state.queue:
+        return _only_talks(state.only_talks_with)
     if stuck := state.watch.verdict():
         if stuck.reminded:
             return _give_up(state, "tool_use_limit_reached_error", stuck.reason, {"loop": stuck.kind})
@@ -256,3 +262,9 @@ def _give_up(state: ThreadState, error_type: str, message: str, note: dict[str, 
     error = session_error(error_type, message, "exhausted")
     stop_reason = {**ev.RETRIES_EXHAUSTED, OURS: note} if note else ev.RETRIES_EXHAUSTED
     return Finish(stop_reason, error=error, dropped=tuple(state.queue))
+
+
+def _only_talks(other: str) -> Finish:
+    """The pause of an agent that only exchanges messages with another; nothing is dropped, a person lets it go on."""
+    error = session_error("tool_use_limit_reached_error", ONLY_TALKS.format(other), "exhausted")
+    return Finish({**ev.RETRIES_EXHAUSTED, OURS: {"loop": ev.ONLY_TALK, "with": other}}, error=error)

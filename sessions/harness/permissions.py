@@ -54,7 +54,7 @@ class Permissions:
     def _intent(self) -> list[str]:
         """What people told the session, oldest first. Results of tools are nobody's intent (spec core 5.3)."""
         rows = Event.objects.filter(session_id=self._spec.session_id, type=ev.USER_MESSAGE).order_by("-seq")
-        found = list(rows.values_list("payload", flat=True)[:LAST_MESSAGES])
+        found = [row.payload for row in rows.only("payload")[:LAST_MESSAGES]]
         blocks = (block for payload in reversed(found) for block in payload["content"])
         return [block["text"] for block in blocks if block["type"] == "text"]
 

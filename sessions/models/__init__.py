@@ -3,6 +3,7 @@
 from sessions.models.approvals import Approval, Notice, NoticeTarget
 from sessions.models.core import STATUSES, Event, File, Machine, Resource, Session, Thread
 from sessions.models.deployments import Deployment, DeploymentRun
+from sessions.models.dreams import Dream, DreamKit
 from sessions.models.usage import UsageSlice
 from sessions.models.views import SavedView
 from sessions.models.webhooks import WebhookDelivery, WebhookEndpoint
@@ -14,6 +15,8 @@ __all__ = [
     "Approval",
     "Deployment",
     "DeploymentRun",
+    "Dream",
+    "DreamKit",
     "EnvironmentKey",
     "Event",
     "File",

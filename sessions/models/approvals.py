@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from contract import ids
+from credentials.at_rest import SealableJSON
 
 WAITING, ALLOWED, DENIED, EXPIRED, CLOSED = "waiting", "allowed", "denied", "expired", "closed"
 STATES = {
@@ -42,9 +43,9 @@ class Approval(models.Model):
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     decided_label = models.CharField(max_length=300, blank=True, default="")
     via = models.CharField(max_length=16, blank=True, default="")  # page, api, events (the SDK's own way), expiry
-    message = models.TextField(blank=True, default="")
-    edited_input = models.JSONField(null=True, blank=True)
-    shown = models.JSONField(null=True, blank=True)  # what the page or the API showed whoever decided
+    message = SealableJSON(blank=True, default="")  # a text: what whoever denied said
+    edited_input = SealableJSON(null=True, blank=True)
+    shown = SealableJSON(null=True, blank=True)  # what the page or the API showed whoever decided
     assigned_to = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta:

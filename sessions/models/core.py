@@ -6,7 +6,7 @@ transaction that appends the events; ``manage.py verify`` recomputes and compare
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
@@ -17,6 +17,10 @@ from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Lower
 
 from contract import ids
+from credentials import at_rest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 STATUSES = ("idle", "running", "rescheduling", "terminated")
 # A title as words: what parts them in ``projections.said`` must part them here, also where PostgreSQL sees one word.
@@ -73,7 +77,7 @@ class Session(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     pending_count = models.PositiveIntegerField(default=0)  # calls that wait for a person, a client or a worker
     outside_count = models.PositiveIntegerField(default=0)  # those of them that wait for an outside worker
-    outcomes = models.JSONField(default=list, blank=True)  # the wire ``outcome_evaluations``
+    outcomes = at_rest.SealableJSON(default=list, blank=True)  # the wire ``outcome_evaluations``
     machine = models.CharField(max_length=64, blank=True, default="")  # where its sandbox was opened last
     snapshot = models.CharField(max_length=64, blank=True, default="")  # blob digest of the workspace
 
@@ -170,6 +174,14 @@ class Machine(models.Model):
         return self.name
 
 
+# What the database itself looks for in entries stays readable where they are sealed (credentials.at_rest).
+CLEAR_PAYLOAD = (
+    *("name", "tool_use_id", "custom_tool_use_id", "mcp_tool_use_id", "is_error", "model_usage", "budget"),
+    *("stop_reason", "key", "failed", "digest"),
+)
+CLEAR_PRIVATE = ("usage", "duration_ms")
+
+
 class Events(models.Manager["Event"]):
     """The log's entries without the words they are found by, which only a search in the database looks at."""
 
@@ -182,8 +194,10 @@ class Event(models.Model):
     changes is ``processed_at``, and an ``ops.event_processed`` entry says so on the log itself.
 
     ``payload`` holds the wire fields besides id, type and processed_at. ``private`` holds what the
-    prompt needs and no reader sees (the provider's ids and thinking blocks). ``words`` are what a search finds it
-    by, its workspace's id among them (``sessions.search``); null for an entry without text.
+    prompt needs and no reader sees (the provider's ids and thinking blocks). Both may lie sealed in the table; a
+    loaded entry holds them as they were written, and whoever reads single columns takes ``CLEAR_PAYLOAD`` alone.
+    ``words`` are what a search finds it by, its workspace's id among them (``sessions.search``); null for an entry
+    without text, and for a sealed one.
     """
 
     id = models.CharField(primary_key=True, max_length=40)
@@ -222,6 +236,22 @@ class Event(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise TypeError("Events live and die with their session.")
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any) -> Self:
+        """The one door through which entries come from the table. Raises ``credentials.crypto.CannotOpen``."""
+        event = super().from_db(db, field_names, values, **more)
+        held = event.__dict__
+        if at_rest.is_sealed(held.get("payload")):
+            event.payload = at_rest.opened(event.payload, event.pk)
+        if at_rest.is_sealed(held.get("private")):
+            event.private = at_rest.opened(event.private, f"{event.pk} private")
+        return event
+
+    def stored(self) -> tuple[Any, Any]:
+        """``payload`` and ``private`` as the table keeps them."""
+        private = at_rest.shut(self.private, f"{self.pk} private", CLEAR_PRIVATE)
+        return at_rest.shut(self.payload, self.pk, CLEAR_PAYLOAD), private
 
 
 class File(models.Model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from contract import ids
+from credentials.at_rest import SealableJSON
 from sessions.models.core import Session
 
 RUN_STATUSES = [("running", "Running"), ("idle", "Idle"), ("ended", "Ended")]
@@ -19,7 +20,7 @@ class WorkflowRun(models.Model):
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.workflow_run_id, editable=False)
     session = models.ForeignKey(Session, models.CASCADE, related_name="workflow_runs")
-    call = models.JSONField()
+    call = SealableJSON()
     phase_ids = models.JSONField()
     phase = models.PositiveIntegerField(default=0)
     phase_start = models.CharField(max_length=40, blank=True, default="")

@@ -27,6 +27,7 @@ ICONS = {
     ev.OPS_LIMIT_REACHED: "exclamation-triangle",
     ev.OPS_LIMITS_CHANGED: "check-circle",
     ev.OPS_REMINDER: "exclamation-triangle",
+    ev.OPS_ONLY_TALK: "pause-circle",
     ev.OPS_FORKED: "arrow-turn-down-right",
     ev.OPS_IMPORTED: "inbox",
     ev.OPS_CLEARED: "queue-list",
@@ -78,6 +79,9 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_LIMITS_CHANGED: lambda payload: f"{payload['by']} changed this session's limits",
     ev.OPS_CLEARED: lambda payload: "Old results left the model's view; the log keeps them",
     ev.OPS_REMINDER: lambda payload: f"The agent was reminded: {payload['text']}",
+    ev.OPS_ONLY_TALK: lambda payload: (
+        f"Paused: it and {payload['with']} exchanged {payload['messages']} messages in a row and did nothing else"
+    ),
     ev.OPS_FORKED: lambda payload: f"Forked: {payload['message']}",
     ev.OPS_IMPORTED: lambda payload: f"Imported: {payload['message']}",
 }

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.actions import find_agent, find_environment
-from contract import audit, happenings, metadata
+from contract import audit, happenings, metadata, versions
 from contract.errors import ApiError, InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
@@ -177,8 +177,7 @@ def _text(field: str, value: str, most: int) -> str:
 def _pinned(reference: str | Mapping[str, Any], acting: Acting) -> tuple[Any, int]:
     sent: Mapping[str, Any] = {"id": reference} if isinstance(reference, str) else reference
     wanted = sent.get("version")
-    if wanted is not None and not 1 <= wanted < 2**31:
-        raise InvalidRequest("agent.version: must be at least 1")
+    versions.check("agent.version", wanted)
     found = find_agent(sent["id"], acting, version=wanted)
     if found.agent.archived_at is not None:
         raise InvalidRequest(f"agent: {found.agent_id} is archived and can't be deployed")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.db import transaction
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 
 from contract.door import explain, page
 from contract.errors import ApiError, Conflict, InvalidRequest, NotFound, PermissionDenied, TooLarge
@@ -18,6 +19,7 @@ from sessions import actions, inbox, resources
 from sessions import events as ev
 from sessions.approvals.answers import Aside
 from sessions.forms import MESSAGE_LENGTH, MessageForm, NewSessionForm, message, upload
+from sessions.models import Session
 from sessions.views.show import composer_context, find, page_with
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from contract.http import Request
-    from sessions.models import Session
 
 
 @page(Permission.OPERATE, "GET", "HEAD", "POST")
@@ -59,7 +60,7 @@ def send(request: Request, session_id: str) -> HttpResponse:
                 text = form.cleaned_data["text"].replace("\r\n", "\n")
                 inbox.send(found, [message(text, paths)], request.acting)
         except (InvalidRequest, Conflict, TooLarge) as error:
-            explain(form, error)
+            explain(form, InvalidRequest(_answer_first()) if _waits(found.pk) else error)
     if form.errors:
         return _composer(request, found, form)
     if getattr(request, "htmx", False):
@@ -138,6 +139,15 @@ def _sent(request: Request, found: Session, event: Any) -> HttpResponse:
     if refused:
         messages.error(request, refused, "failed")
     return redirect("sessions:session", found.pk)
+
+
+def _waits(session_id: str) -> bool:
+    """Whether the session takes no message, because calls wait for answers."""
+    return Session.objects.filter(pk=session_id, status="idle", pending_count__gt=0).exists()
+
+
+def _answer_first() -> str:
+    return gettext("The agent waits for an answer. Answer its calls or interrupt it, then send your message.")
 
 
 def _plain(error: ApiError) -> str:

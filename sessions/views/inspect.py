@@ -13,7 +13,7 @@ from contract.door import page
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.schema import OURS
-from sessions import actions, forks, inspection, timeline, window
+from sessions import actions, forks, inspection, teamwork, timeline, window
 from sessions import events as ev
 from sessions import render as html
 from sessions.models import Thread
@@ -103,6 +103,7 @@ def _read(found: Session, tab: str) -> dict[str, Any]:
         "tools": inspection.tools,
         "resources": inspection.resources,
         "threads": inspection.threads,
+        "team": teamwork.team,
         "access": inspection.access,
     }
     return {tab: readers[tab](found)}

@@ -12,7 +12,7 @@ from contract.door import page
 from contract.errors import NotFound
 from contract.roles import Permission, may
 from sessions import events as ev
-from sessions import files, forks, inspection, timeline, window
+from sessions import files, forks, inspection, teamwork, timeline, window
 from sessions import render as html
 from sessions.forms import MessageForm
 from sessions.models import Event, File, Resource, Session
@@ -184,12 +184,20 @@ def inspector(found: Session, here: str) -> list[dict[str, Any]]:
             "live": True,
         }
         for key, label in INSPECTOR.items()
+        if key != "team" or teamwork.has_team(found)
     ]
     raw = {"href": reverse("sessions:events", args=[found.pk]), "label": "Events", "here": False, "live": False}
     return [tabs[0], raw, *tabs[1:]]
 
 
-INSPECTOR = {"session": "Session", "tools": "Tools", "resources": "Resources", "threads": "Threads", "access": "Access"}
+INSPECTOR = {
+    "session": "Session",
+    "tools": "Tools",
+    "resources": "Resources",
+    "threads": "Threads",
+    "team": "Team",
+    "access": "Access",
+}
 TYPES = sorted(
     value
     for name, value in vars(ev).items()

@@ -1,7 +1,8 @@
 """A worker for any machine: takes sessions of a self_hosted environment and runs their tools in our sandboxes.
 
 The SDK's own worker does the talking; the tools it is given run in this machine's sandbox host, which is started
-beside it, knows no key, and keeps a journal: a call that was begun here before is asked for, not run again.
+beside it, knows no key, and keeps a journal: a call that was begun here before is asked for, not run again. Skills and
+memory stores are shown inside as the server's own sandboxes show them.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from agents.memory.mounted import Memories, told
 from agents.sandboxes import registry
-from agents.sandboxes.base import SandboxError, SandboxLost, SandboxSpec
+from agents.sandboxes.base import SKILLS, SandboxError, SandboxLost, SandboxSpec, Upload
 from agents.tools.registry import SANDBOX_TOOLS
 from sessions import events as ev
+from sessions.work import memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from agents.sandboxes.base import CallResult, SandboxBackend
 
@@ -36,7 +40,9 @@ OF_CALLS = [ev.TOOL_USE, ev.USER_TOOL_RESULT, ev.OPS_OUTSIDE_LOST]
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What a worker is started with. ``data``: where sandboxes are kept on this machine."""
+    """What a worker is started with. ``data``: where sandboxes are kept on this machine; ``image``: what containers
+    are made of, where the backend makes some.
+    """
 
     base_url: str
     environment_id: str
@@ -45,6 +51,7 @@ class Outside:
     data: Path
     max_idle: float
     worker_id: str | None = None
+    image: str = ""
 
 
 @contextlib.contextmanager
@@ -55,8 +62,9 @@ def host(options: Outside) -> Iterator[SandboxBackend]:
     path = options.data / "sandbox.sock"
     path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "agents.sandboxes.host", "--socket", str(path), "--data", str(options.data)]
+    kind = ["--backend", options.backend, "--image", options.image]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
-    with subprocess.Popen([*command, "--backend", options.backend, "--die-with-parent"], env=kept) as process:
+    with subprocess.Popen([*command, *kind, "--die-with-parent"], env=kept) as process:
         try:
             deadline = time.monotonic() + START_SECONDS
             while not path.exists():
@@ -72,8 +80,7 @@ def tools_for(backend: SandboxBackend, context: Any) -> Sequence[Any]:
     """The sandbox's tools for one session; ``context`` is the SDK's ``AgentToolContext``."""
     from anthropic.lib.tools import BetaAsyncBuiltinFunctionTool, ToolError
 
-    session_id = context.session.id
-    calls = Calls(backend, context.client, session_id)
+    calls = Calls(backend, context)
 
     class SandboxTool(BetaAsyncBuiltinFunctionTool):
         def __init__(self, name: str) -> None:
@@ -94,8 +101,16 @@ def tools_for(backend: SandboxBackend, context: Any) -> Sequence[Any]:
 class Calls:
     """The calls of one session, carried out one after the other in its sandbox here."""
 
-    def __init__(self, backend: SandboxBackend, client: Any, session_id: str) -> None:
-        self._backend, self._client, self._session_id = backend, client, session_id
+    def __init__(self, backend: SandboxBackend, context: Any) -> None:
+        self._backend, self._client, self._session_id = backend, context.client, context.session.id
+        mounted = memory.mounts(context.session)
+        self._spec = SandboxSpec(
+            self._session_id,
+            uploads=tuple(skills(Path(context.workdir) / "skills")),
+            folders=tuple(mount.folder for mount in mounted),
+        )
+        exchange = partial(backend.exchange, self._session_id)
+        self._memories = Memories(mounted, exchange, memory.Shelf(context.client, asyncio.get_running_loop()))
         self._done: set[str] = set()
 
     async def run(self, name: str, tool_input: Any) -> CallResult:
@@ -125,11 +140,28 @@ class Calls:
     def _call(self, call_id: str, name: str, tool_input: Any, again: bool) -> CallResult:
         for _ in range(3):
             try:
-                self._backend.open(SandboxSpec(self._session_id, first=not again))
-                return self._backend.call(self._session_id, call_id, name, tool_input, reattempt=again)
+                opened = self._backend.open(replace(self._spec, first=not again))
+                if opened.origin != "running":
+                    self._memories.forget()
+                self._memories.bring_in()
+                result = self._backend.call(self._session_id, call_id, name, tool_input, reattempt=again)
+                return told(result, self._memories.send_out())
             except SandboxLost:
                 again = True
         raise SandboxError("The sandbox was lost several times in a row while this call ran.")
+
+
+def skills(directory: Path) -> Iterator[Upload]:
+    """What the SDK has fetched of the session's skills, as files to be shown inside; links are left out."""
+    for path in sorted(directory.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            status = path.stat()
+            where = f"{SKILLS}/{path.relative_to(directory).as_posix()}"
+            yield Upload(where, status.st_size, partial(_opened, path), executable=bool(status.st_mode & 0o100))
+
+
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 async def serve(options: Outside, backend: SandboxBackend) -> None:

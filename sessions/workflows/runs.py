@@ -195,7 +195,7 @@ class _Step:
         """The results of the phases that have ended, by name."""
         names = [phase["name"] for phase in self.run.call["phases"]][:before]
         found: dict[str, dict[int, Result]] = {name: {} for name in names}
-        for payload in self._returned().values_list("payload", flat=True) if names else ():
+        for payload in [row.payload for row in self._returned().only("payload")] if names else ():
             phase, index = map(int, payload["key"].split(":"))
             if phase < before:
                 found[names[phase]][index] = Result(payload["text"], failed=payload["failed"])

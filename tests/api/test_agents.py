@@ -213,6 +213,24 @@ def test_lists_page_through_everything_newest_first(alice: Caller) -> None:
     assert seen == made[::-1]
 
 
+@pytest.mark.parametrize("version", [0, -1, 2**31, 10**20])
+def test_a_number_that_no_version_can_have_is_refused_with_the_numbers_that_one_can(
+    alice: Caller, environment: str, full: dict[str, Any], version: int
+) -> None:
+    pinned = {"type": "agent", "id": full["id"], "version": version}
+    for path, body, where in (
+        ("/sessions", {"agent": pinned, "environment_id": environment}, "agent.version"),
+        (
+            "/agents",
+            {"name": "L", "model": "demo", "multiagent": {"type": "coordinator", "agents": [pinned]}},
+            "multiagent.agents.0.version",
+        ),
+        (f"/agents/{full['id']}", {"version": version, "name": "Other"}, "version"),
+    ):
+        refused = alice.refused("POST", path, body)
+        assert (refused.status, refused.message) == (400, f"{where}: must be from 1 to 2147483647")
+
+
 def test_versions_page_newest_first(alice: Caller, full: dict[str, Any]) -> None:
     for n in range(4):
         alice.post(f"/agents/{full['id']}", {"name": f"N{n}"})

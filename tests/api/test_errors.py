@@ -123,6 +123,47 @@ def test_beta_and_version_headers_are_taken_leniently(alice: Caller, beta: str) 
         assert alice.send("GET", "/agents?beta=true", **sent).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"content-encoding": "gzip"}, "request_body_encoding_unsupported"),
+        ({"content-type": "application/json; charset=utf-16"}, "unsupported_charset"),
+        ({"content-type": "application/json; charset=nonsense"}, "unsupported_charset"),
+    ],
+)
+def test_bodies_that_cannot_be_read_as_announced_are_refused_by_the_sdks_codes(
+    alice: Caller, headers: dict[str, str], code: str
+) -> None:
+    for path in ("/agents", "/files"):
+        refused = Client().generic(
+            "POST",
+            f"/v1{path}",
+            b"{}",
+            content_type=headers.get("content-type", "application/json"),
+            headers={"authorization": f"Bearer {alice.key}", **headers},
+        )
+        assert (refused.status_code, refused.json()["error"]["details"]) == (400, {"error_code": code})
+
+
+def test_a_body_is_read_in_the_charset_that_it_names(alice: Caller) -> None:
+    for charset in ("utf-8", "ISO-8859-1"):
+        made = Client().generic(
+            "POST",
+            "/v1/agents",
+            '{"name": "Käte", "model": "demo"}'.encode(charset),
+            content_type=f"application/json; charset={charset}",
+            headers={"authorization": f"Bearer {alice.key}"},
+        )
+        assert made.json()["name"] == "Käte"
+
+
+@pytest.mark.parametrize("path", ["/x/audit", "/x/limits", "/x/approvals", "/x/webhooks"])
+def test_our_own_endpoints_name_a_parameter_that_they_do_not_know(alice: Caller, path: str) -> None:
+    refused = alice.refused("GET", f"{path}?since=yesterday&limit=1")
+    assert (refused.status, refused.message.partition(":")[0]) == (400, "limit" if path == "/x/limits" else "since")
+    assert alice.refused("GET", "/x/audit?limit=many").message.startswith("limit: ")
+
+
 def over(scope_path: str, chunks: list[bytes], length: int | None) -> tuple[int, dict[str, Any], bool]:
     """What a client gets that sends these chunks, and whether the application saw the end of the body."""
     sent: list[Any] = []

@@ -7,7 +7,10 @@ import io
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import anthropic
+import httpx2
 import pytest
+from anthropic.types import FileExpiredError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -112,12 +115,24 @@ def test_a_file_larger_than_the_limit_is_refused_and_leaves_nothing(
     assert [path for path in blob_dir.rglob("*") if path.is_file()] == []
 
 
+def sdk_over(alice: Caller) -> anthropic.Anthropic:
+    """The SDK, whose requests go to the application without a server between."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        given = alice.send(request.method, request.url.path.removeprefix("/v1"))
+        return httpx2.Response(given.status_code, content=given.content, headers=dict(given.items()))
+
+    return anthropic.Anthropic(api_key="any", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)))
+
+
 def test_an_expired_file_is_gone_with_its_own_code(alice: Caller) -> None:
     stored = upload(alice, expires_in_seconds="3600").json()
     assert stored["expires_at"] is not None
     File.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     refused = alice.refused("GET", f"/files/{stored['id']}")
     assert (refused.status, refused.details) == (404, {"error_code": "file_expired"})
+    with pytest.raises(FileExpiredError):
+        sdk_over(alice).files.retrieve_metadata(stored["id"])
     assert alice.get("/files")["data"] == []
 
 

@@ -57,7 +57,6 @@ def test_vaults_that_cannot_be_used_are_refused(
     assert status([vault]) == 400
 
 
-@pytest.mark.proves("beta.sessions.resources.update")
 def test_a_repository_is_kept_without_its_token(
     alice: Caller, agent: str, environment: str, able: None, caplog: pytest.LogCaptureFixture
 ) -> None:

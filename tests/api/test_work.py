@@ -87,7 +87,6 @@ def test_an_idle_poll_is_a_null(worker: Caller, outside: str) -> None:
         assert worker.refused("GET", f"/environments/{outside}/work/poll?block_ms={bad}").status == 400
 
 
-@pytest.mark.proves("beta.environments.work.list", "beta.environments.work.retrieve")
 def test_an_items_life_from_queue_to_stop(alice: Caller, worker: Caller, outside: str, waiting: str) -> None:
     stats = alice.get(f"/environments/{outside}/work/stats")
     fits(STATS, stats)
@@ -159,7 +158,6 @@ def test_a_worker_that_falls_silent_is_replaced_and_the_timeline_says_why(
     assert Event.objects.filter(session_id=waiting, type=ev.USER_TOOL_RESULT).count() == 1
 
 
-@pytest.mark.proves("user.tool_result")
 def test_a_result_lets_the_session_go_on(alice: Caller, waiting: str) -> None:
     call = call_of(waiting)
     alice.post(f"/sessions/{waiting}/events", {"events": [result(call)]})
@@ -278,7 +276,6 @@ def test_a_cloud_environment_has_neither_queue_nor_keys(alice: Caller, environme
     assert alice.refused("POST", f"/x/environments/{environment}/keys", {"name": "w"}).status == 400
 
 
-@pytest.mark.proves("beta.environments.work.update")
 def test_metadata_of_an_item_is_merged(alice: Caller, outside: str, waiting: str) -> None:
     work = Work.objects.get(session_id=waiting)
     path = f"/environments/{outside}/work/{work.pk}"

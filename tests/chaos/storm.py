@@ -7,27 +7,25 @@ import contextlib
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import httpx2
 import psutil
 import redis
 
 from tests.chaos.client import Job, counting_task, verify
+from tests.chaos.timeline import Entry, Strike, Times
 from tests.live import ROOT, Installation, wait_for
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 FROZEN = "worker, frozen and thawed"
-ROLES = {"worker": 12, "sandbox": 2, "web": 2, "egress": 1, "sweeper": 1, "valkey": 1, "postgres": 1, FROZEN: 1}
+ROLES = {
+    "worker": 12, "sandbox": 2, "web": 2, "egress": 1, "sweeper": 1, "nursery": 1, "valkey": 1, "postgres": 1, FROZEN: 1
+}  # fmt: skip
 STEP_SECONDS = 0.2
 FREEZE_SECONDS = 4.5  # longer than the lease of the installation under attack
 
@@ -37,8 +35,8 @@ class Report:
     """What a storm did and what the audit found; ``complaints`` must be empty."""
 
     kills: collections.Counter[str] = field(default_factory=collections.Counter)
-    killed_workers: dict[int, datetime] = field(default_factory=dict)  # when, by process id
-    resumes: list[float] = field(default_factory=list)
+    strikes: list[Strike] = field(default_factory=list)
+    times: Times = field(default_factory=Times)
     sessions: int = 0
     finished: int = 0
     events: int = 0
@@ -58,19 +56,13 @@ class Report:
             ("sessions finished", f"{self.finished} of {self.sessions}"),
             ("events", str(self.events)),
             ("tool calls", f"{self.calls}, of which {self.unknown} with an unknown outcome"),
-            ("resume after a worker's death", self._resumes()),
+            *sorted(self.times.rows()),
             ("side effects done twice", str(self.doubled)),
             ("side effects lost", str(self.lost)),
             ("leases, sandboxes, wake-ups left over", f"{self.leases}, {self.sandboxes}, {self.wake_ups}"),
             ("complaints", str(len(self.complaints))),
         ]
-        return "\n".join([*(f"{name:32} {value}" for name, value in rows), *self.complaints])
-
-    def _resumes(self) -> str:
-        if not self.resumes:
-            return "-"
-        worst = sorted(self.resumes)[int(len(self.resumes) * 0.95)]
-        return f"median {statistics.median(self.resumes):.2f} s, p95 {worst:.2f} s ({len(self.resumes)})"
+        return "\n".join([*(f"{name:42} {value}" for name, value in rows), *self.complaints])
 
 
 def storm(
@@ -106,11 +98,11 @@ def _strike(installation: Installation, dice: random.Random, report: Report, int
         return
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(dice.choice(pids))
+        struck = datetime.now(UTC)
         process.suspend() if role == FROZEN else process.kill()
         if role == FROZEN:
             threading.Timer(FREEZE_SECONDS, _thaw, [process]).start()
-        if role == "worker":
-            report.killed_workers.setdefault(process.pid, datetime.now(UTC))
+        report.strikes.append(Strike(role, process.pid, struck))
         report.kills[role] += 1
 
 
@@ -145,23 +137,26 @@ def _audit(job: Job, steps: int, report: Report) -> None:
     last = [event for event in events if event.type == "session.status_idle"][-1]
     if last.stop_reason.type != "end_turn":
         report.complaints.append(f"{job.id}: ended with {last.stop_reason.type}")
-    report.resumes += _resumes(job, report.killed_workers)
+    worked = [Entry(event.type, event.processed_at) for event in events if event.processed_at is not None]
+    report.times.note(report.strikes, sorted([*worked, *_marks(job)], key=lambda entry: entry.at))
 
 
-def _resumes(job: Job, kills: Mapping[int, datetime]) -> list[float]:
-    """Seconds from the kill of a worker to the takeover of each thread it had."""
+def _marks(job: Job) -> list[Entry]:
+    """The losses and takeovers of workers on a session's log, which the SDK's lists leave out."""
     answer = httpx2.get(
         f"{job.installation.url}/v1/sessions/{job.id}/events",
-        params={"types[]": "ops.taken_over", "limit": "1000"},
+        params={"types[]": ["ops.worker_lost", "ops.taken_over"], "limit": "1000"},
         headers={"x-api-key": job.installation.api_key},
         timeout=30,
     )
-    found = []
-    for event in answer.raise_for_status().json()["data"]:
-        killed_at = kills.get(int(event["from"].split(":")[1]))
-        if killed_at is not None:
-            found.append((datetime.fromisoformat(event["processed_at"]) - killed_at).total_seconds())
-    return found
+    return [
+        Entry(mark["type"], datetime.fromisoformat(mark["processed_at"]), _pid(mark.get("worker") or mark["from"]))
+        for mark in answer.raise_for_status().json()["data"]
+    ]
+
+
+def _pid(owner: str) -> int:
+    return int(owner.split(":")[1])
 
 
 def _left_over(installation: Installation, report: Report) -> list[str]:

@@ -159,9 +159,8 @@ def test_a_process_killed_from_outside_is_started_again_at_once(tmp_path: Path) 
     delays = []
     for _ in range(4):
         child.start()
-        assert child.process is not None
-        child.process.kill()
-        child.process.wait(20)
+        child.signal(signal.SIGKILL)
+        wait_for(lambda: not child.alive, 20)
         delays.append(child.plan_restart(child.started + 1.0))
     assert len(set(delays)) == 1
     child.log.close()

@@ -81,10 +81,21 @@ def test_the_sandbox_host_is_told_nothing(running: Installation) -> None:
     assert "DATA_DIR" not in names
 
 
-@pytest.mark.parametrize("role", ["valkey", "postgres", "sandbox", "web", "worker", "sweeper"])
+@pytest.mark.parametrize("role", ["valkey", "postgres", "sandbox", "web", "worker", "sweeper", "nursery"])
 def test_a_killed_part_comes_back_by_itself(running: Installation, role: str) -> None:
     killed = running.kill(role)
     wait_for(lambda: running.pids(role) and not set(killed) & set(running.pids(role)), 60, f"{role} was not restarted")
+    running.wait_ready()
+
+
+def test_a_worker_comes_back_while_the_nursery_is_away(running: Installation) -> None:
+    killed = [*running.kill("nursery"), *running.kill("worker")]
+
+    def back() -> bool:
+        now = [*running.pids("nursery"), *running.pids("worker")]
+        return len(now) == len(killed) and not set(killed) & set(now)
+
+    wait_for(back, 60, "they were not restarted")
     running.wait_ready()
 
 

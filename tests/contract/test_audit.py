@@ -26,7 +26,7 @@ ELSEWHERE = {
     "agents/api/user_profiles.py": "addresses for a person's own browser; nothing is stored",
     "agents/memory/memories.py": "every memory version bears its author",
     "agents/memory/versions.py": "a redaction bears its author on the version",
-    "agents/views.py": "calls the actions",
+    "agents/views/environments.py": "calls the actions",
     "credentials/audit_views.py": "reads",
     "credentials/validation.py": "asks the server; every use of a secret is an access record",
     "sessions/api/permissions.py": "asks beforehand, changes nothing",
@@ -35,6 +35,8 @@ ELSEWHERE = {
     "sessions/approvals/remembering.py": "part of approvals.decide, which is on record, as is the agent's new version",
 }
 READING = {
+    ("agents/actions.py", "new_spec"),
+    ("agents/actions.py", "changed_spec"),
     ("credentials/vaults.py", "vaults"),
     ("credentials/vaults.py", "find_vault"),
     ("credentials/vaults.py", "find_credential"),

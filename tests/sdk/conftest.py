@@ -1,4 +1,4 @@
-"""One installation for all tests of this folder, with short waits between retries of a model request."""
+"""One installation for this folder, with short waits for retries of model requests and for lost workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
-    waits = {"RETRY_BASE_SECONDS": "0.05", "RETRY_CEILING_SECONDS": "0.2"}
+    waits = {"RETRY_BASE_SECONDS": "0.05", "RETRY_CEILING_SECONDS": "0.2", "WORK_LEASE_SECONDS": "5"}
     with Installation.started(ALLOW_NETWORKS="127.0.0.1", **waits) as running:
         yield running
 

@@ -48,6 +48,20 @@ def test_a_mounted_file_is_found_and_taken_away(begin: Callable[..., Talk], clie
     assert client.beta.files.delete(upload.id).type == "file_deleted"
 
 
+@pytest.mark.proves("beta.sessions.resources.update")
+def test_the_token_of_a_repository_is_replaced_and_never_shown(
+    begin: Callable[..., Talk], client: anthropic.Anthropic
+) -> None:
+    repository = {"type": "github_repository", "url": "https://github.com/octocat/Hello-World"}
+    talk = begin(resources=[{**repository, "authorization_token": "first"}])
+    (mounted,) = talk.retrieve().resources
+    rotated = client.beta.sessions.resources.update(mounted.id, session_id=talk.id, authorization_token="second")
+    assert mounted.type == rotated.type == "github_repository"
+    assert rotated.updated_at > mounted.updated_at
+    assert rotated == client.beta.sessions.resources.retrieve(mounted.id, session_id=talk.id)
+    assert not {"first", "second"} & set(rotated.to_dict().values())
+
+
 @pytest.mark.proves("files.upload", "files.retrieve_metadata", "files.list", "files.download", "files.delete")
 def test_files_are_reached_outside_of_the_beta_as_well(client: anthropic.Anthropic) -> None:
     upload = client.files.upload(file=("b.txt", b"b", "text/plain"), expires_in_seconds=3_600)

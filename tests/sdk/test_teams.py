@@ -1,12 +1,14 @@
-"""Agents that call on each other, and outcomes that are graded, through the SDK alone."""
+"""Agents that call on each other, runs of workflows, and outcomes that are graded, through the SDK alone."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sdk.talk import TOOLSET, Talk, all_of, logged, only, said, until_idle
+from tests.live import wait_for
+from tests.sdk.talk import PATIENCE_SECONDS, TOOLSET, Talk, all_of, logged, only, said, types, until_idle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,39 @@ def test_an_agent_starts_another_and_hears_from_it(client: anthropic.Anthropic) 
     own = list(client.beta.sessions.threads.events.list(child.id, session_id=talk.id))
     assert all_of(own, "agent.message")
     assert client.beta.sessions.threads.archive(child.id, session_id=talk.id).status == "terminated"
+
+
+RUN_ENDED = "workflow_run.status_ended"
+
+
+@pytest.mark.proves("workflow_run.created", "workflow_run.status_running", "workflow_run.status_idle")
+@pytest.mark.proves("workflow_run.phase_started", "workflow_run.phase_ended")
+@pytest.mark.proves("workflow_run.error", "workflow_run.status_ended")
+def test_a_run_pauses_at_a_cap_goes_on_when_it_is_lifted_and_says_why_it_failed(client: anthropic.Anthropic) -> None:
+    enabled: Any = {
+        "type": "multiagent_20261001",
+        "workflows": {"type": "enabled", "inline_agents": {"type": "enabled"}},
+    }
+    lead = client.beta.agents.create(name="Lead", model="demo", multiagent=enabled)
+    environment = next(iter(client.beta.environments.list()))
+    capped = {"holdfast": {"limits": {"model_requests": 2}}}
+    made = client.beta.sessions.create(agent=lead.id, environment_id=environment.id, extra_body=capped)
+    talk = Talk(client, made.id)
+    failing = {"name": "look", "prompt": "[[{{item}}", "items": ["demo: fail=400xall]]"], "stop_on_error": True}
+    plan = {"name": "Survey", "phases": [{"name": "find", "prompt": "say `x`", "count": 2}, failing]}
+    told = talk.says(f"Use ant__run_workflow with {json.dumps(plan)}.")
+    created, paused = only(told, "workflow_run.created"), only(told, "workflow_run.status_idle")
+    assert (created.name, [phase.name for phase in created.phases]) == ("Survey", ["find", "look"])
+    assert paused.workflow_run_id == created.workflow_run_id
+    client.beta.sessions.update(talk.id, extra_body={"holdfast": {"limits": {"model_requests": None}}})
+    wait_for(lambda: all_of(talk.log(), RUN_ENDED), PATIENCE_SECONDS, lambda: f"not ended: {types(talk.log())}")
+    events = talk.log()
+    assert len(all_of(events, "workflow_run.status_running")) == 2
+    phases = [event.workflow_run_phase_id for event in all_of(events, "workflow_run.phase_started")]
+    assert phases == [phase.id for phase in created.phases]
+    assert [event.workflow_run_phase_id for event in all_of(events, "workflow_run.phase_ended")] == phases
+    failed, ended = only(events, "workflow_run.error"), only(events, RUN_ENDED)
+    assert (failed.error.type, ended.result.error) == ("program_error", failed.error)
 
 
 @pytest.mark.proves("user.define_outcome", "send user.define_outcome", "span.outcome_evaluation_start")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 import subprocess
@@ -12,33 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+from anthropic.types.beta.environments import BetaHeartbeatPreconditionFailedError
 
-from tests.live import ROOT, Installation, wait_for
-from tests.sdk.talk import client_of
+from tests.agents.sandboxes.engines import IMAGE, Podman
+from tests.agents.skills.zips import skill_md
+from tests.live import ROOT, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import anthropic
 
+    from tests.live import Installation
+
 PATIENCE = 90.0
-
-
-@pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
-    with Installation.started(WORK_LEASE_SECONDS="5") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(installation: Installation) -> anthropic.Anthropic:
-    return client_of(installation)
 
 
 class Outside:
     """A session of a self_hosted environment, and the environment's key."""
 
-    def __init__(self, client: anthropic.Anthropic, installation: Installation, name: str) -> None:
+    def __init__(
+        self, client: anthropic.Anthropic, installation: Installation, name: str, *, skills: Any = (), stores: Any = ()
+    ) -> None:
         self.client, self.url = client, installation.url
         self.environment = client.beta.environments.create(name=name, config={"type": "self_hosted"}).id
         made = httpx2.post(
@@ -48,8 +45,12 @@ class Outside:
         )
         self.key = made.json()["key"]
         toolset: Any = {"type": "agent_toolset_20260401"}
-        agent = client.beta.agents.create(name=name, model="demo", tools=[toolset])
-        self.session = client.beta.sessions.create(agent=agent.id, environment_id=self.environment).id
+        agent = client.beta.agents.create(
+            name=name, model="demo", tools=[toolset], skills=[{"type": "custom", "skill_id": one} for one in skills]
+        )
+        resources: Any = [{"type": "memory_store", "memory_store_id": one} for one in stores]
+        made_session = client.beta.sessions.create(agent=agent.id, environment_id=self.environment, resources=resources)
+        self.session = made_session.id
 
     def say(self, text: str) -> None:
         message: Any = {"type": "user.message", "content": [{"type": "text", "text": text}]}
@@ -114,17 +115,95 @@ def test_the_sdks_worker_finishes_a_session_and_when_it_is_killed_another_does(
     assert stats.depth == 0
 
 
-def test_the_products_worker_runs_tools_in_a_sandbox_of_its_machine(
-    client: anthropic.Anthropic, installation: Installation, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.proves("beta.environments.work.list", "beta.environments.work.retrieve", "beta.environments.work.update")
+@pytest.mark.proves("user.tool_result")
+def test_a_worker_can_be_written_with_the_sdks_methods_alone(
+    client: anthropic.Anthropic, installation: Installation
 ) -> None:
-    outside = Outside(client, installation, "ours")
-    data = installation.data_dir.parent / "worker"
+    outside = Outside(client, installation, "by hand")
+    outside.say("run `echo hello`")
+    ours, theirs = client.beta.environments.work, client.with_options(api_key=outside.key).beta.environments.work
+    at: Any = {"environment_id": outside.environment}
+    item = theirs.poll(outside.environment, block_ms=999)
+    assert item is not None
+    assert item.secret is not None
+    assert theirs.ack(item.id, **at).state == "starting"
+    holder = client.with_options(api_key=token_in(item.secret))
+    first: Any = {"expected_last_heartbeat": "NO_HEARTBEAT", "desired_ttl_seconds": 600}
+    beat = holder.beta.environments.work.heartbeat(item.id, **at, **first)
+    assert (beat.state, beat.ttl_seconds) == ("active", 600)
+    with pytest.raises(BetaHeartbeatPreconditionFailedError) as caught:
+        holder.beta.environments.work.heartbeat(item.id, **at, **first)
+    assert caught.value.details.current_state.last_heartbeat == beat.last_heartbeat
+    marked = ours.update(item.id, **at, metadata={"rack": "7"})
+    assert ours.retrieve(item.id, **at) == marked
+    assert list(theirs.list(outside.environment)) == [marked]
+    assert (marked.state, marked.metadata) == ("active", {"rack": "7"})
+    wait_for(lambda: outside.events("session.status_idle"), PATIENCE, "the call never waited")
+    (call,) = outside.events("agent.tool_use")
+    result: Any = {"type": "user.tool_result", "tool_use_id": call.id, "content": [{"type": "text", "text": "hello"}]}
+    (echo,) = holder.beta.sessions.events.send(outside.session, events=[result]).data or []
+    outside.wait_rested(1)
+    assert outside.events("user.tool_result") == [echo]
+    assert holder.beta.environments.work.stop(item.id, **at, force=True).state == "stopped"
+
+
+def token_in(secret: str) -> str:
+    """The sessions token of a work item, as the SDK's worker takes it out."""
+    token: str = json.loads(base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)))["sessions_token"]
+    return token
+
+
+def products_worker(outside: Outside, data: Path, *options: str) -> list[str]:
     command = [sys.executable, "manage.py", "environment_worker", "--base-url", outside.url, "--max-idle", "2"]
-    command += ["--environment-id", outside.environment, "--data", str(data)]
-    with running(command, ANTHROPIC_ENVIRONMENT_KEY=outside.key) as worker:
-        outside.say("run `pwd; id -u; echo key=$ANTHROPIC_ENVIRONMENT_KEY`")
+    return [*command, "--environment-id", outside.environment, "--data", str(data), *options]
+
+
+KINDS = ("local", "docker")
+
+
+@pytest.fixture(params=KINDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """What a worker with this backend is started with, beside the usual: options and environment."""
+    if request.param == "local":
+        yield [], {}
+        return
+    engine = Podman()
+    yield ["--backend", "docker", "--image", IMAGE], {"DOCKER_HOST": engine.address}
+    engine.stop()
+
+
+def test_the_products_worker_runs_tools_in_a_sandbox_of_its_machine_with_skills_and_memory(
+    client: anthropic.Anthropic,
+    installation: Installation,
+    backend: tuple[list[str], dict[str, str]],
+    request: pytest.FixtureRequest,
+) -> None:
+    files = [("greeting/SKILL.md", skill_md().encode()), ("greeting/hello.sh", b"#!/bin/sh\necho hello from a skill\n")]
+    skill = client.beta.skills.create(files=files)
+    store = client.beta.memory_stores.create(name="notes")
+    client.beta.memory_stores.memories.create(store.id, path="/a.md", content="from before")
+    name = request.node.callspec.id
+    outside = Outside(client, installation, f"ours {name}", skills=[skill.id], stores=[store.id])
+    data = installation.data_dir.parent / f"worker-{name}"
+    options, given = backend
+    with running(products_worker(outside, data, *options), ANTHROPIC_ENVIRONMENT_KEY=outside.key, **given) as worker:
+        outside.say("run `pwd; whoami; echo key=$ANTHROPIC_ENVIRONMENT_KEY; sh skills/greeting/hello.sh`")
         outside.wait_rested(1)
-        assert outside.events("user.tool_result")[0].content[0].text.split() == ["/workspace", "1000", "key="]
+        said = outside.events("user.tool_result")[0].content[0].text.split("\n")
+        assert said == ["/workspace", "sandbox", "key=", "hello from a skill"]
+        outside.say(
+            "run `cat /mnt/memory/notes/a.md; echo after > /mnt/memory/notes/a.md; echo b > /mnt/memory/notes/b.md`"
+        )
+        outside.wait_rested(2)
+        assert outside.events("user.tool_result")[1].content[0].text == "from before"
+        held = client.beta.memory_stores.memories.list(store.id, view="full")
+        assert {one.path: one.content for one in held if one.type == "memory"} == {"/a.md": "after\n", "/b.md": "b\n"}
+        client.beta.memory_stores.memories.create(store.id, path="/c.md", content="from outside")
+        outside.say("run `cat /mnt/memory/notes/c.md; rm /mnt/memory/notes/b.md`")
+        outside.wait_rested(3)
+        assert outside.events("user.tool_result")[2].content[0].text == "from outside"
+        assert sorted(one.path for one in client.beta.memory_stores.memories.list(store.id)) == ["/a.md", "/c.md"]
         worker.terminate()
         assert worker.wait(30) == 0
     assert Path(data).is_dir()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
-from anthropic.types import beta
+from anthropic.types import BetaUnsupportedCharsetError, beta
+from anthropic.types.shared import RequestBodyEncodingUnsupportedError
 
 if TYPE_CHECKING:
     from anthropic.types.beta import BetaManagedAgentsAgent
@@ -105,5 +106,9 @@ def test_failures_arrive_as_the_exceptions_that_the_sdk_names(client: anthropic.
     assert conflict.value.response.headers["x-should-retry"] == "false"
     assert conflict.value.type == "conflict_error"
     assert conflict.value.request_id
+    with pytest.raises(BetaUnsupportedCharsetError):
+        create(client, extra_headers={"content-type": "application/json; charset=utf-16"})
+    with pytest.raises(RequestBodyEncodingUnsupportedError):
+        create(client, extra_headers={"content-encoding": "gzip"})
     with pytest.raises(anthropic.AuthenticationError):
         client.with_options(api_key="sk-wrong").beta.agents.list()

@@ -43,10 +43,12 @@ def types(session: Session) -> list[str]:
     return [event.type for event in log.read(session.id)]
 
 
-def waiting_session(*kinds: str) -> tuple[Session, Thread, list[str]]:
-    """A session at rest with one unanswered call per kind (`ask`, `custom`)."""
+def waiting_session(*kinds: str, meanwhile: str = "") -> tuple[Session, Thread, list[str]]:
+    """A session at rest with one unanswered call per kind (`ask`, `custom`); `meanwhile` was said while it ran."""
     session, thread = make_session()
     send(session, message())
+    if meanwhile:
+        send(session, message(meanwhile))
     about = {"session_thread_id": thread.id, "agent_name": "Demo"}
     drafts = []
     for kind in kinds:
@@ -115,10 +117,10 @@ def test_answering_all_calls_goes_on() -> None:
     ],
 )
 def test_a_wrong_answer_names_its_field_and_writes_nothing(event: Any, text: str) -> None:
-    session, _, calls = waiting_session("ask", "custom")
+    session, _, calls = waiting_session("ask", "custom", "custom")
     before = types(session)
     with pytest.raises(InvalidRequest, match=r"events\.1") as caught:
-        send(session, message(), event(calls))
+        send(session, answer(calls[2]), event(calls))
     assert text in caught.value.message
     assert types(session) == before
 
@@ -148,10 +150,21 @@ def test_an_interrupt_while_calls_wait_closes_them_without_asking_the_model() ->
     assert types(session)[-3:] == [ev.THREAD_IDLE, ev.SESSION_USAGE, ev.STATUS_IDLE]
 
 
+def test_a_session_that_waits_for_answers_takes_no_message_but_behind_them() -> None:
+    session, _, (first, second) = waiting_session("ask", "custom")
+    before = types(session)
+    for events in ([message()], [confirm(first), message()], [message(), confirm(first), answer(second)]):
+        with pytest.raises(InvalidRequest, match=f"events.*waits for answers to .*{second}.*user.interrupt"):
+            send(session, *events)
+    assert types(session) == before
+    send(session, confirm(first), answer(second), message("and then"))
+    session.refresh_from_db()
+    assert session.status == "running"
+
+
 def test_messages_queued_behind_calls_start_the_next_turn_after_an_interrupt() -> None:
-    session, _, _ = waiting_session("ask")
-    (queued,) = send(session, message("instead"))
-    assert queued.processed_at is None
+    session, _, _ = waiting_session("ask", meanwhile="instead")
+    (queued,) = Event.objects.filter(session=session, processed_at=None)
     send(session, interrupt())
     session.refresh_from_db()
     assert session.status == "running"
@@ -182,7 +195,7 @@ def test_a_system_message_must_be_last_and_waits_for_answers() -> None:
     note = {"type": ev.SYSTEM_MESSAGE, "content": [{"type": "text", "text": "be brief"}]}
     with pytest.raises(InvalidRequest, match="last event"):
         send(session, note, answer(call))
-    with pytest.raises(InvalidRequest, match="must follow a tool result"):
+    with pytest.raises(InvalidRequest, match="waits for answers"):
         send(session, note)
     send(session, answer(call), note)
     session.refresh_from_db()

@@ -12,7 +12,11 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from agents.actions import create_agent, create_environment
+from agents.memory import memories, stores
 from agents.models import Agent, Environment, Membership, Workspace
+from agents.models.memory import Memory, MemoryStore, MemoryVersion
+from agents.skills import actions as skills
+from agents.skills.bundle import Part
 from contract import blobs
 from contract.acting import Acting
 from contract.roles import Role
@@ -21,8 +25,9 @@ from credentials.actions import issue_api_key
 from sessions import events as ev
 from sessions import files, log, saved
 from sessions.actions import create_session
+from sessions.dreams import actions as dreams
 from sessions.events import Draft
-from sessions.models import Deployment, Event, File, SavedView, Session, Thread, WebhookEndpoint
+from sessions.models import Deployment, Dream, Event, File, SavedView, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+    from agents.models.skills import Skill
     from credentials.models import ApiKey, Credential, Vault
     from tests.live import Installation
 
@@ -72,6 +78,28 @@ class World:
     credential: Credential
     outside: Environment
 
+    @cached_property
+    def store(self) -> MemoryStore:
+        """A memory store, made at the first look."""
+        return stores.create_store({"name": "Night build robot's notes"}, self.acting)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """A memory of the store that was changed once."""
+        made = memories.create_memory(self.store.pk, {"path": "/notes/a.md", "content": "one\ntwo\n"}, self.acting)
+        return memories.update_memory(self.store.pk, made.pk, {"content": "one\n2\n"}, self.acting)
+
+    @property
+    def version(self) -> MemoryVersion:
+        """What the memory said at first."""
+        return MemoryVersion.objects.get(memory_id=self.memory.pk, operation="created")
+
+    @cached_property
+    def skill(self) -> Skill:
+        """A skill, made at the first look."""
+        text = b"---\nname: notes\ndescription: Night build robot's way of writing.\n---\n\n# Notes\n"
+        return skills.create_skill([Part("notes/SKILL.md", text)], None, self.acting)
+
     def append(self, *drafts: Draft) -> list[Event]:
         """Put events on the session's log."""
         return log.append(self.session.pk, self.thread.pk, drafts)
@@ -86,6 +114,16 @@ class World:
     def view(self) -> SavedView:
         """A view that Alice saved."""
         return saved.save("Mine", {"status": "needs"}, self.acting)
+
+    @cached_property
+    def dream(self) -> Dream:
+        """A dream of the session, made at the first look."""
+        store = stores.create_store({"name": "Tea notes"}, self.acting)
+        inputs = [
+            {"type": "memory_store", "memory_store_id": store.pk},
+            {"type": "sessions", "session_ids": [self.session.pk]},
+        ]
+        return dreams.create({"inputs": inputs, "model": "demo", "instructions": "Be brief."}, self.acting)
 
     def fresh(self) -> Session:
         """The session as it is now."""

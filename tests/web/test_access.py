@@ -10,6 +10,7 @@ from django.urls import reverse
 
 import agents.urls
 import credentials.urls
+import sessions.agent_urls
 import sessions.urls
 from sessions import events as ev
 from sessions.events import Draft
@@ -18,7 +19,7 @@ from tests.web.conftest import World, text
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
-MODULES = (agents.urls, credentials.urls, sessions.urls)
+MODULES = (agents.urls, sessions.agent_urls, credentials.urls, sessions.urls)
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ DOORS = [
     Door("sessions:answer", ("session",), "POST", viewer=False, owner=302),
     Door("sessions:interrupt", ("session",), "POST", viewer=False, owner=302),
     Door("sessions:archive", ("session",), "POST", viewer=False, owner=302),
+    Door("sessions:all_files"),
+    Door("sessions:all_files_upload", (), "POST", viewer=False, owner=422),
+    Door("sessions:file_download", ("output",)),
+    Door("sessions:file_delete", ("output",), "POST", viewer=False, owner=302),
     Door("sessions:schedules"),
     Door("sessions:schedule_new", viewer=False),
     Door("sessions:schedule", ("deployment",)),
@@ -79,6 +84,11 @@ DOORS = [
     Door("sessions:schedule_run", ("deployment",), "POST", viewer=False, owner=302),
     Door("sessions:schedule_pause", ("deployment",), "POST", viewer=False, owner=302),
     Door("sessions:schedule_archive", ("deployment",), "POST", viewer=False, owner=302),
+    Door("sessions:dreams"),
+    Door("sessions:dream_new", viewer=False),
+    Door("sessions:dream", ("dream",)),
+    Door("sessions:dream_cancel", ("dream",), "POST", viewer=False, owner=302),
+    Door("sessions:dream_archive", ("dream",), "POST", viewer=False, owner=400),
     Door("sessions:credential", ("secret",), viewer=False),
     Door("sessions:credential_edit", ("secret",), viewer=False),
     Door("sessions:credential_revoke", ("secret",), "POST", viewer=False, owner=302),
@@ -99,8 +109,29 @@ DOORS = [
     Door("agents:agent", ("agent",)),
     Door("agents:version", ("agent", "one")),
     Door("agents:edit", ("agent",), viewer=False),
+    Door("agents:check_new", (), "POST", viewer=False),
+    Door("agents:check", ("agent",), "POST", viewer=False),
+    Door("agents:restore", ("agent", "one"), "POST", viewer=False, owner=302),
     Door("agents:try", ("agent",), viewer=False),
     Door("agents:archive", ("agent",), "POST", viewer=False, owner=302),
+    Door("agents:memory"),
+    Door("agents:store_new", viewer=False),
+    Door("agents:store", ("store",)),
+    Door("agents:store_edit", ("store",), viewer=False),
+    Door("agents:store_archive", ("store",), "POST", viewer=False, owner=302),
+    Door("agents:store_delete", ("store",), "POST", viewer=False, owner=302),
+    Door("agents:memory_new", ("store",), viewer=False),
+    Door("agents:memory_page", ("store", "memory")),
+    Door("agents:memory_edit", ("store", "memory"), viewer=False),
+    Door("agents:memory_delete", ("store", "memory"), "POST", viewer=False, owner=302),
+    Door("agents:version_redact", ("store", "version"), "POST", viewer=False, owner=302),
+    Door("agents:skills"),
+    Door("agents:skill_new", viewer=False),
+    Door("agents:skill", ("skill",)),
+    Door("agents:skill_delete", ("skill",), "POST", viewer=False, owner=302),
+    Door("agents:skill_version_new", ("skill",), viewer=False),
+    Door("agents:skill_download", ("skill", "latest")),
+    Door("agents:skill_version_delete", ("skill", "latest"), "POST", viewer=False, owner=302),
     Door("agents:environments"),
     Door("agents:environment_new", viewer=False),
     Door("agents:environment", ("environment",)),
@@ -118,7 +149,7 @@ DOORS = [
     Door("credentials:key_revoke", ("key",), "POST", viewer=False, owner=302),
 ]
 IDS = [door.name for door in DOORS]
-LITERALS = {"one": 1, "tools": "tools"}
+LITERALS = {"one": 1, "tools": "tools", "latest": "latest"}
 
 
 @pytest.fixture(autouse=True)

@@ -109,6 +109,14 @@ def test_a_call_is_passed_on_and_found_again(world: World) -> None:
     assert f"a-{approval}" not in world.alice.get("/approvals/?mine=1").content.decode()
 
 
+def test_a_message_to_a_session_that_waits_for_answers_is_refused_and_kept(world: World) -> None:
+    world.append(world.running(), world.idle(ev.requires_action([ask(world, "make")])))
+    answer = world.alice.post(f"/sessions/{world.session.pk}/send/", {"text": "Not yet"})
+    assert answer.status_code == 422
+    assert "Not yet" in answer.content.decode()
+    assert "Answer its calls or interrupt it" in answer.content.decode()
+
+
 def test_stopping_the_session_closes_its_calls(world: World) -> None:
     approval = ask(world, "make")
     world.append(world.running(), world.idle(ev.requires_action([approval])))

@@ -11,8 +11,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from agents.actions import create_agent
-from agents.forms import BUILT_IN
 from agents.models import Agent, AgentVersion, Environment
+from agents.permitted import BUILT_IN
 from credentials.models import ApiKey
 from sessions import events as ev
 from sessions import log
@@ -72,7 +72,7 @@ def test_an_agent_someone_else_changed_meanwhile_is_not_overwritten(world: World
     address = f"/agents/{world.agent.pk}/edit/"
     world.alice.post(address, {**AGENT_FORM, "version": "1"})
     late = world.alice.post(address, {**AGENT_FORM, "name": "Late", "version": "1"})
-    assert late.status_code == 422
+    assert late.status_code == 409
     shown = late.content.decode()
     assert "Version 2 was saved meanwhile" in shown
     assert 'value="Late"' in shown

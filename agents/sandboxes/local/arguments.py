@@ -7,21 +7,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.sandboxes.base import MEMORY, MIB, OUTPUTS, SKILLS, UPLOADS, WORKSPACE
+from agents.sandboxes.base import MIB, WORKSPACE
+from agents.sandboxes.boxes import runtime as start
+from agents.sandboxes.boxes.mounts import RUN, RUNNER, SHARED_MEMORY, TEMPORARY, of_session
+from agents.sandboxes.boxes.trust import system_bundles
 from agents.sandboxes.egress import BUNDLE
-from agents.sandboxes.local.trust import system_bundles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from agents.sandboxes.boxes.layout import Box
+    from agents.sandboxes.boxes.mounts import Mount
     from agents.sandboxes.local.binary import Runtime
-    from agents.sandboxes.local.layout import Box
 
-HOME = "/home/sandbox"
-RUN = "/run/holdfast"
 SHM_BYTES = 16 * MIB
 RUN_BYTES = 4 * MIB
-TEMPORARY, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - names inside the sandbox
 
 _NAMESPACES = (
     "--unshare-user",
@@ -55,10 +55,10 @@ _HOST_ETC = (
 _USR_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 
-def options(runtime: Runtime, box: Box, trust: Path | None = None, mounts: Sequence[str] = ()) -> list[str]:
+def options(runtime: Runtime, box: Box, trust: Path | None = None, mounts: Sequence[Mount] = ()) -> list[str]:
     """Options for ``bwrap --args``: they go through a descriptor, so that neither host paths nor
     values show in a command line that the sandbox can read. ``trust``: the bundle of a sandbox with a network;
-    ``mounts``: options that show something more.
+    ``mounts``: what is shown besides.
     """
     return [
         *_NAMESPACES,
@@ -69,18 +69,17 @@ def options(runtime: Runtime, box: Box, trust: Path | None = None, mounts: Seque
         *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
         *("--dev", "/dev", "--size", str(SHM_BYTES), "--tmpfs", SHARED_MEMORY, "--remount-ro", "/dev"),
         *("--size", str(RUN_BYTES), "--tmpfs", RUN),
-        *_session(box),
+        *_binds(of_session(box)),
         *("--symlink", TEMPORARY, "/var" + TEMPORARY),
-        *("--ro-bind", str(runtime.runner), "/opt/holdfast"),
-        *mounts,
+        *("--ro-bind", str(runtime.runner), RUNNER),
+        *_binds(mounts),
         *("--chdir", WORKSPACE, "--remount-ro", "/"),
     ]
 
 
 def command(runtime: Runtime, *arguments: str) -> list[str]:
     """The runner's command line inside the sandbox."""
-    start = "import sys; sys.path.insert(0, '/opt/holdfast'); from runner.__main__ import main; main()"
-    return [str(runtime.python), "-I", "-S", "-c", start, *arguments]
+    return start.command(str(runtime.python), *arguments)
 
 
 def _system() -> Iterator[str]:
@@ -107,13 +106,6 @@ def _trust(bundle: Path | None) -> Iterator[str]:
             yield from ("--ro-bind", str(bundle), path)
 
 
-def _session(box: Box) -> Iterator[str]:
-    yield from ("--bind", str(box.files / "workspace"), WORKSPACE)
-    yield from ("--bind", str(box.files / "home"), HOME)
-    yield from ("--bind", str(box.files / "tmp"), TEMPORARY)
-    yield from ("--bind", str(box.outputs), OUTPUTS)
-    yield from ("--ro-bind", str(box.uploads), UPLOADS)
-    if box.has_skills:
-        yield from ("--ro-bind", str(box.skills), SKILLS)
-    for folder in box.folders:
-        yield from ("--ro-bind" if folder.read_only else "--bind", str(box.folder(folder)), f"{MEMORY}/{folder.name}")
+def _binds(mounts: Iterable[Mount]) -> Iterator[str]:
+    for mount in mounts:
+        yield from ("--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target)

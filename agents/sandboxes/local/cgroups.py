@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import Limits
-from agents.sandboxes.local.usage import process_tree
+from agents.sandboxes.boxes.usage import process_tree
 
 if TYPE_CHECKING:
     from pathlib import Path

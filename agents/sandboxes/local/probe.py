@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import Report, SandboxError
-from agents.sandboxes.local import seccomp
+from agents.sandboxes.boxes import seccomp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agents.sandboxes.local.layout import Layout
+    from agents.sandboxes.boxes.layout import Layout
     from agents.sandboxes.local.process import Spawner
 
 WAIT_SECONDS = 15.0
@@ -41,7 +41,7 @@ def report(layout: Layout, spawner: Spawner, layers: tuple[str, ...], reasons: S
 def _fault(layout: Layout, spawner: Spawner) -> str | None:
     name = f"probe-{uuid.uuid4().hex}"
     try:
-        process = spawner.start(layout.create(name), "check")
+        process = spawner.start(layout.create(name), "check", "1000")
         try:
             status = process.wait(WAIT_SECONDS)
             said = process.errors()

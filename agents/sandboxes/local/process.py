@@ -20,13 +20,16 @@ from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING
 
 from agents.sandboxes.base import SandboxError
-from agents.sandboxes.local import arguments, seccomp
+from agents.sandboxes.boxes import seccomp
+from agents.sandboxes.egress import receive_listener
+from agents.sandboxes.local import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agents.sandboxes.boxes.layout import Box
+    from agents.sandboxes.boxes.mounts import Mount
     from agents.sandboxes.local.binary import Runtime
-    from agents.sandboxes.local.layout import Box
 
 START_SECONDS = 20.0
 KILL_SECONDS = 5.0
@@ -96,14 +99,14 @@ class Spawner:
         self._jobs: SimpleQueue[tuple[Callable[[], Process], Future[Process]]] = SimpleQueue()
         threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
 
-    def start(self, box: Box, *runner_arguments: str, mounts: Sequence[str] = ()) -> Process:
+    def start(self, box: Box, *runner_arguments: str, mounts: Sequence[Mount] = ()) -> Process:
         """Start the runner in ``box``; raises ``SandboxError`` with bubblewrap's own words.
 
-        ``mounts`` are further options of bubblewrap.
+        ``mounts``: what is shown besides.
         """
         return self._by_the_thread(lambda: self._start(box, runner_arguments, mounts))
 
-    def start_with_door(self, box: Box, trust: Path, mounts: Sequence[str] = ()) -> tuple[Process, socket.socket]:
+    def start_with_door(self, box: Box, trust: Path, mounts: Sequence[Mount] = ()) -> tuple[Process, socket.socket]:
         """Start the runner serving calls, and receive the socket on which the sandbox's programs ask for a proxy."""
         ours, theirs = socket.socketpair()
         with ours:
@@ -111,7 +114,7 @@ class Spawner:
                 given = ("serve", str(theirs.fileno()))
                 process = self._by_the_thread(lambda: self._start(box, given, mounts, trust, (theirs.fileno(),)))
             try:
-                return process, _receive(ours)
+                return process, receive_listener(ours, START_SECONDS)
             except (OSError, ValueError):
                 said = process.errors()
                 process.close()
@@ -134,7 +137,7 @@ class Spawner:
         self,
         box: Box,
         runner_arguments: Sequence[str],
-        mounts: Sequence[str] = (),
+        mounts: Sequence[Mount] = (),
         trust: Path | None = None,
         kept: tuple[int, ...] = (),
     ) -> Process:
@@ -190,19 +193,6 @@ def _started(popen: subprocess.Popen[bytes], status: IO[bytes]) -> Process:
         for pipe in (popen.stdin, popen.stdout, popen.stderr, status):
             pipe.close()
         raise SandboxError(f"bubblewrap did not start: {text}") from None
-
-
-def _receive(sock: socket.socket) -> socket.socket:
-    """The listening socket that the runner sends; raises ``ValueError`` if it is anything else."""
-    sock.settimeout(START_SECONDS)
-    _, descriptors, _, _ = socket.recv_fds(sock, 16, 1)
-    if not descriptors:
-        raise ValueError("nothing was sent")
-    listener = socket.socket(fileno=descriptors[0])
-    if listener.family != socket.AF_INET or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        listener.close()
-        raise ValueError("not a listening socket")
-    return listener
 
 
 def _memory(data: bytes) -> int:

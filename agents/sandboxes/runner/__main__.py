@@ -1,4 +1,7 @@
-"""``python3 -I -m runner serve [FD] | check | pack ROOT… | unpack ROOT…`` inside the sandbox."""
+"""``python3 -I -m runner serve [DOOR] | check USER | pack ROOT… | unpack ROOT…`` inside the sandbox.
+
+Any of them may follow ``confined FILTER``.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,25 @@ import sys
 
 def main() -> None:
     command, roots = sys.argv[1], sys.argv[2:]
+    if command == "confined":
+        from .confined import put_on, reap
+
+        put_on(roots[0])
+        reap()
+        command, roots = roots[1], roots[2:]
     if command == "serve":
         from .serve import main as serve
 
         if roots:
             from .door import hand_out
 
-            hand_out(int(roots[0]))
+            hand_out(roots[0])
         serve()
         return
     if command == "check":
         from .check import main as check
 
-        check()
+        check(int(roots[0]))
         return
     from . import archive
 

@@ -6,12 +6,12 @@ import os
 import sys
 
 
-def faults() -> list[str]:
-    """What is not as it must be; empty when all is well."""
+def faults(user: int) -> list[str]:
+    """What is not as it must be, ``user`` being the one to run as; empty when all is well."""
     with open("/proc/self/status") as handle:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in handle if ":\t" in line)
     found = [f"{name} is {status.get(name)}" for name in _wrong(status)]
-    if os.getuid() != 1000:
+    if os.getuid() != user:
         found.append("the user is %d" % os.getuid())
     if os.access("/proc/sys/kernel/core_pattern", os.W_OK):
         found.append("kernel settings are writable")
@@ -29,8 +29,8 @@ def _wrong(status: dict[str, str]) -> list[str]:
     return [name for name, value in wanted.items() if status.get(name, "").strip() != value]
 
 
-def main() -> None:
-    found = faults()
+def main(user: int) -> None:
+    found = faults(user)
     if found:
         sys.stderr.write("; ".join(found) + "\n")
         sys.exit(1)

@@ -1,4 +1,7 @@
-"""`manage.py reseal`: after a new key was put first in HOLDFAST_KEYS, bring everything that is sealed under it."""
+"""`manage.py reseal`: after a new key was put first in HOLDFAST_KEYS, bring everything that is sealed under it.
+
+Also after ``SEAL_EVENTS`` or ``SEAL_SNAPSHOTS`` was turned on or off: what lies there already follows the setting.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import connection
 
+from agents.memory.mounted import Memories, told
 from agents.sandboxes import registry as sandboxes
 from agents.sandboxes.base import (
     CallResult,
@@ -26,15 +27,13 @@ from agents.sandboxes.base import (
     Upload,
 )
 from contract import blobs, tracing
-from credentials import sealed_streams
 from credentials.crypto import CannotOpen
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
-from sessions import outputs
+from sessions import outputs, snapshots
 from sessions.events import Draft
 from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
-from sessions.harness.hands.memory import Memories
 from sessions.harness.hands.network import Connection, Network, denials
 from sessions.models import Event, Resource, Session
 from sessions.mounts import in_sandbox
@@ -67,7 +66,9 @@ class SandboxHand:
         self._backend = backend()
         self._spec = SandboxSpec(self._session_id)
         self._snapshot = ""
-        self._memories = Memories([], partial(self._backend.exchange, self._session_id))
+        self._memories = Memories(
+            [], partial(self._backend.exchange, self._session_id), memory.Shelf("", self._session_id)
+        )
         self._running: set[str] = set()
         self._running_lock = threading.Lock()
         self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
@@ -93,8 +94,9 @@ class SandboxHand:
         if session.machine != settings.HOLDFAST_MACHINE:
             session.machine = settings.HOLDFAST_MACHINE
             session.save(update_fields=["machine"])
-        mounted = memory.mounts(session.id, session.workspace_id)
-        self._memories = Memories(mounted, partial(self._backend.exchange, session.id))
+        mounted = memory.mounts(session.id)
+        shelf = memory.Shelf(session.workspace_id, session.id)
+        self._memories = Memories(mounted, partial(self._backend.exchange, session.id), shelf)
         self._spec = SandboxSpec(
             self._session_id,
             uploads=(*_uploads(session), *skills.uploads(session)),
@@ -123,7 +125,7 @@ class SandboxHand:
 
     def _is_sound(self) -> bool:
         """False for a snapshot that is gone or damaged: the sandbox then starts without what it held."""
-        sound = blobs.is_sound(self._snapshot)
+        sound = snapshots.is_sound(self._snapshot)
         if not sound:
             logger.error("The snapshot %s of session %s is gone or damaged.", self._snapshot, self._session_id)
             self._snapshot, self._damaged = "", self._snapshot
@@ -189,7 +191,7 @@ class SandboxHand:
         while True:
             try:
                 if self._snapshot and self._is_sound():
-                    with blobs.open(self._snapshot) as kept, sealed_streams.unsealed(kept) as stream:
+                    with snapshots.open_plain(self._snapshot) as stream:
                         return self._backend.open(self._spec, stream)
                 return self._backend.open(self._spec)
             except SandboxUnavailable:
@@ -232,19 +234,11 @@ class SandboxHand:
             with self._running_lock:
                 self._running.discard(call.id)
 
-    def _with_notices(self, result: CallResult) -> CallResult:
-        """Store what the call wrote into memory; what could not be stored makes the result an error."""
-        notices = self._memories.send_out()
-        if not notices:
-            return result
-        told = {"type": "text", "text": "[memory] " + "\n[memory] ".join(notices)}
-        return replace(result, content=[*result.content, told], is_error=True)
-
     def _call(self, call: Call, *, reattempt: bool) -> CallResult:
         for _ in range(REOPENINGS):
             try:
                 result = self._send(call, reattempt=reattempt)
-                return self._with_notices(result)
+                return told(result, self._memories.send_out())
             except (SandboxLost, SandboxUnavailable):
                 if self._turn.give_up():
                     raise

@@ -90,7 +90,7 @@ class WebHand:
             return Known()
         kinds = (ev.USER_MESSAGE, ev.TOOL_USE, ev.CUSTOM_TOOL_USE, ev.TOOL_RESULT, ev.USER_CUSTOM_TOOL_RESULT)
         rows = Event.objects.filter(thread_id=self._turn.spec.thread_id, type__in=kinds).order_by("-seq")
-        found = list(rows.values_list("id", "type", "payload")[:EVENTS_LOOKED_AT])
+        found = [(row.id, row.type, row.payload) for row in rows.only("type", "payload")[:EVENTS_LOOKED_AT]]
         connection.close()
         names = {event_id: payload["name"] for event_id, kind, payload in found if kind in ev.CALLS}
         return Known(

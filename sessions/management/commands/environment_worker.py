@@ -27,6 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--base-url", default=os.environ.get("ANTHROPIC_BASE_URL"), help="the server to ask")
         parser.add_argument("--environment-id", default=os.environ.get("ANTHROPIC_ENVIRONMENT_ID"))
         parser.add_argument("--backend", default="local", choices=sorted(registry.HOSTED), help="kind of sandbox")
+        parser.add_argument("--image", default=os.environ.get("SANDBOX_IMAGE", ""), help="of the docker backend")
         parser.add_argument("--data", type=Path, default=Path("var/worker"), help="where sandboxes are kept")
         parser.add_argument("--max-idle", type=float, default=60.0, help="seconds to stay with a session at rest")
         parser.add_argument("--worker-id", default=os.environ.get("ANTHROPIC_WORKER_ID"))
@@ -53,6 +54,7 @@ class Command(BaseCommand):
             data=options["data"].absolute(),
             max_idle=options["max_idle"],
             worker_id=options["worker_id"],
+            image=options["image"],
         )
         try:
             asyncio.run(self._serve(outside))

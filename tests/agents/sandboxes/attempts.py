@@ -145,7 +145,7 @@ def set_user_id_programs() -> str:
         try:
             with open("/proc/%d/status" % process.pid) as handle:
                 line = next(line for line in handle if line.startswith("Uid:"))
-            if set(line.split()[1:]) != {"1000"}:
+            if set(line.split()[1:]) != {str(os.getuid())}:
                 gained.append("%s: %s" % (name, line.strip()))
         except OSError:
             continue

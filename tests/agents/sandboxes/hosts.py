@@ -12,17 +12,22 @@ from pathlib import Path
 
 from agents.sandboxes.base import SandboxUnavailable
 from agents.sandboxes.client import HostClient
+from tests.agents.sandboxes.engines import IMAGE, Podman
 
 ROOT = Path(__file__).resolve().parents[3]
 ORDINARY_UID = 61_183
 START_SECONDS = 60.0
 IDENTITIES = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
+KINDS = (*IDENTITIES, "docker")
 
 
 class RunningHost:
-    """A host process with a data directory of its own. ``egress``: the proxy's socket, which nobody need serve."""
+    """A host process with a data directory of its own: the local backend as one of ``IDENTITIES``, or docker, with an
+    engine that ends with it. ``egress``: the proxy's socket, which nobody need serve.
+    """
 
     def __init__(self, identity: str, *options: str, secret: str = "", egress: Path | None = None) -> None:
+        self.engine = Podman() if identity == "docker" else None
         # Not pytest's own directory: that is closed to other users.
         self.directory = Path(tempfile.mkdtemp(prefix="hfs-", dir="/tmp"))
         self.directory.chmod(0o755)
@@ -39,7 +44,7 @@ class RunningHost:
         self.process = subprocess.Popen(
             self._command(),
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "LOG_LEVEL": "ERROR", **({"API_KEY": self.secret} if self.secret else {})},
+            env=self._environment(),
             stderr=subprocess.PIPE,
         )
         self.client = HostClient(self.socket)
@@ -72,6 +77,14 @@ class RunningHost:
             assert self.process.stderr is not None
             self.process.stderr.close()
             shutil.rmtree(self.directory, ignore_errors=True)
+            if self.engine is not None:
+                self.engine.stop()
+
+    def _environment(self) -> dict[str, str]:
+        given = {"PATH": os.environ["PATH"], "LOG_LEVEL": "ERROR"}
+        if self.engine is not None:
+            given["DOCKER_HOST"] = self.engine.address
+        return {**given, "API_KEY": self.secret} if self.secret else given
 
     def _command(self) -> list[str]:
         if self.identity == "ordinary" and os.geteuid() == 0:
@@ -79,4 +92,5 @@ class RunningHost:
             shutil.rmtree(self.data / "runtime", ignore_errors=True)
             return [sys.executable, "-m", here, str(ORDINARY_UID), str(self.socket), str(self.data), str(self.egress)]
         paths = ["--socket", str(self.socket), "--data", str(self.data), "--egress", str(self.egress)]
-        return [sys.executable, "-m", "agents.sandboxes.host", *paths, "--die-with-parent", *self.options]
+        kind = ["--backend", "docker", "--image", IMAGE] if self.engine is not None else []
+        return [sys.executable, "-m", "agents.sandboxes.host", *paths, *kind, "--die-with-parent", *self.options]

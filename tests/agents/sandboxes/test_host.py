@@ -81,8 +81,8 @@ def test_what_cannot_work_is_refused_in_one_sentence(options: list[str], sentenc
 
 
 def test_a_machine_without_user_namespaces_is_told_the_ways_out(monkeypatch: pytest.MonkeyPatch, short: Path) -> None:
+    from agents.sandboxes.boxes.layout import Layout
     from agents.sandboxes.local import probe
-    from agents.sandboxes.local.layout import Layout
 
     class NoNamespaces:
         def start(self, *_: object) -> None:

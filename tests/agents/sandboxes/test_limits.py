@@ -9,12 +9,13 @@ import pytest
 
 from agents.sandboxes.base import MIB, Limits, SandboxError, SandboxLost, SandboxSpec
 from agents.sandboxes.conformance import Bench, text, until
-from tests.agents.sandboxes.hosts import RunningHost
+from tests.agents.sandboxes.hosts import KINDS, RunningHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.sandbox
+of_every_kind = pytest.mark.parametrize("host", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ for count in range(400):
 """
 
 
+@of_every_kind
 def test_a_fork_bomb_stops_at_the_limit_of_processes(small: Bench) -> None:
     small.open()
     small.call("write", file_path="bomb.py", content=FORK_BOMB)
@@ -47,6 +49,7 @@ def test_a_fork_bomb_stops_at_the_limit_of_processes(small: Bench) -> None:
     until(lambda: not small.call("bash", command="echo alive").is_error)
 
 
+@of_every_kind
 def test_one_process_cannot_take_more_memory_than_the_limit(small: Bench) -> None:
     small.open()
     grab = "x = bytearray(300 * 2**20); print(len(x))"
@@ -56,6 +59,7 @@ def test_one_process_cannot_take_more_memory_than_the_limit(small: Bench) -> Non
     assert small.bash("echo alive") == "alive"
 
 
+@of_every_kind
 def test_many_processes_together_cannot_either(small: Bench) -> None:
     small.open()
     grab = "import time; x = bytearray(60 * 2**20); x[::4096] = b'1' * len(x[::4096]); time.sleep(20)"
@@ -66,6 +70,7 @@ def test_many_processes_together_cannot_either(small: Bench) -> None:
     assert small.bash("echo alive") == "alive"
 
 
+@of_every_kind
 def test_a_file_stops_growing_at_the_limit(small: Bench) -> None:
     small.open()
     result = small.call("bash", command="head -c 16000000 /dev/zero > big; echo $?; stat -c %s big")
@@ -74,6 +79,7 @@ def test_a_file_stops_growing_at_the_limit(small: Bench) -> None:
     assert text(result) == "write: written: file too large"
 
 
+@of_every_kind
 def test_many_files_stop_at_the_disk_limit(small: Bench) -> None:
     small.open()
     fill = "for i in $(seq 12); do head -c 3000000 /dev/urandom > f$i; done; sleep 20"
@@ -82,11 +88,13 @@ def test_many_files_stop_at_the_disk_limit(small: Bench) -> None:
     assert "of disk, more than its limit" in text(result)
 
 
+@of_every_kind
 def test_shared_memory_and_descriptors_are_small(small: Bench) -> None:
     small.open()
     assert small.bash("ulimit -n; ulimit -c; stat -f -c '%b %S' /dev/shm") == "64\n0\n4096 4096"
 
 
+@of_every_kind
 def test_a_snapshot_over_the_disk_limit_is_refused(small: Bench, bench: Bench) -> None:
     bench.open()
     bench.bash("head -c 30000000 /dev/urandom > big")

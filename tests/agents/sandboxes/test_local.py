@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents.sandboxes.base import Limits, SandboxError, SandboxUnavailable
-from agents.sandboxes.local import binary, cgroups, layout, seccomp, usage
-from agents.sandboxes.local.beneath import open_beneath
-from agents.sandboxes.local.layout import Layout, sandbox_root
+from agents.sandboxes.boxes import layout, seccomp, usage
+from agents.sandboxes.boxes.beneath import open_beneath
+from agents.sandboxes.boxes.layout import Layout, sandbox_root
+from agents.sandboxes.local import binary, cgroups
 
 if TYPE_CHECKING:
     from pathlib import Path

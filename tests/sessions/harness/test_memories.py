@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents.memory import memories, stores
+from agents.memory.mounted import Memories, Mount
 from agents.models import MemoryVersion
 from agents.sandboxes.folders import Folder
 from contract.roles import Role
-from sessions.harness.hands.memory import Memories, Mount
+from sessions.harness.hands.memory import Shelf
 from tests.sessions.rows import acting, make_session
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ class Desk:
         for directory in (self.files, self.aside):
             directory.mkdir(parents=True)
         folder = Folder(self.files, place / "notes.json", self.aside, None)
-        mount = Mount("notes", store.pk, session.workspace_id, session.pk, read_only=False)
-        self._memories = Memories([mount], partial(lambda folder, name, updates: folder.exchange(updates), folder))
+        mount = Mount("notes", store.pk, read_only=False)
+        exchange = partial(lambda folder, name, updates: folder.exchange(updates), folder)
+        self._memories = Memories([mount], exchange, Shelf(session.workspace_id, session.pk))
 
     def bring_in(self) -> None:
         self._memories.bring_in()

@@ -30,13 +30,6 @@ def results(session: Session) -> list[str]:
     return [event.payload["text"] for event in entries(session, ev.OPS_WORKFLOW_RESULT)]
 
 
-@pytest.mark.proves(
-    "workflow_run.created",
-    "workflow_run.status_running",
-    "workflow_run.phase_started",
-    "workflow_run.phase_ended",
-    "workflow_run.status_ended",
-)
 def test_phases_run_one_after_another_and_their_results_go_on() -> None:
     session, primary = team_session(member("alpha"))
     run_plan(

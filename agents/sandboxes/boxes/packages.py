@@ -1,4 +1,4 @@
-"""Package sets on this machine's disk: ``<root>/packages/<name>``, owned by the host, readable by every sandbox."""
+"""Package sets on this machine's disk: ``<directory>/<name>``, owned by the host, readable by every sandbox."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.sandboxes import packages
+from agents.sandboxes.boxes.mounts import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from agents.sandboxes.local.layout import Box
+    from agents.sandboxes.boxes.layout import Box
 
 KEPT_SECONDS = 30 * 86_400.0
 MADE = "packages"  # a directory of the box that makes a set
 
 
 class PackageSets:
-    """Keeps them below one root, each under its name once it is complete."""
+    """Keeps them in one directory, each under its name once it is complete."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root / "packages"
+    def __init__(self, directory: Path) -> None:
+        self._root = directory
         self._root.mkdir(mode=0o711, exist_ok=True)
         self._root.chmod(0o711)
 
     def has(self, name: str) -> bool:
         return (self._root / name).is_dir()
 
-    def options(self, box: Box, names: Iterable[str]) -> Iterator[str]:
-        """Options of bubblewrap that show sets inside: to the box that makes one, its own, to be written to."""
+    def mounts(self, box: Box, names: Iterable[str]) -> Iterator[Mount]:
+        """What shows sets inside: to the box that makes one, its own, to be written to."""
         for name in names:
             place = packages.place_of(name)
             if box.path.name == name:
@@ -40,10 +41,10 @@ class PackageSets:
                 made.mkdir(exist_ok=True)
                 if box.uid is not None:
                     os.chown(made, box.uid, box.uid)
-                yield from ("--bind", str(made), place)
+                yield Mount(made, place, writable=True)
             elif self.has(name):
                 os.utime(self._root / name)
-                yield from ("--ro-bind", str(self._root / name), place)
+                yield Mount(self._root / name, place)
 
     def keep(self, box: Box) -> None:
         """Make what a box installed a set, under the box's name. Call it when nothing runs in the box any more."""

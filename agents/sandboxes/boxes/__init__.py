@@ -1,0 +1,1 @@
+"""What backends have in common that keep sandboxes as directories of this machine: everything but the process."""

@@ -1,0 +1,83 @@
+"""Pages of environments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.shortcuts import redirect, render
+
+from agents import actions
+from agents.forms import EnvironmentForm
+from agents.models import Environment
+from agents.views.shared import form_page, listed, refuse
+from contract.door import page
+from contract.errors import ApiError, PermissionDenied
+from contract.roles import Permission, may
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from contract.http import Request
+
+
+@page(Permission.READ)
+def environment_list(request: Request) -> HttpResponse:
+    rows = Environment.objects.filter(workspace_id=request.acting.workspace_id)
+    holdfast = settings.HOLDFAST
+    image = holdfast.sandbox_image if holdfast.sandbox == "docker" else None
+    return render(request, "environments/list.html", {**listed(request, rows), "sandbox_image": image})
+
+
+@page(Permission.BUILD, "GET", "HEAD", "POST")
+def environment_new(request: Request) -> HttpResponse:
+    form = EnvironmentForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = actions.create_environment(form.body(), request.acting)
+        except ApiError as error:
+            refuse(form, error)
+        else:
+            messages.success(request, f"{made.name} is ready.", "done")
+            return redirect("agents:environments")
+    return form_page(request, "environments/form.html", {"form": form})
+
+
+@page(Permission.READ, "GET", "HEAD", "POST")
+def environment(request: Request, environment_id: str) -> HttpResponse:
+    """An environment; a form for those who may change it."""
+    found = actions.find_environment(environment_id, request.acting)
+    may_change = may(request.acting.role, Permission.BUILD) and found.archived_at is None
+    if not may_change:
+        if request.method == "POST":
+            request.acting.require(Permission.BUILD)
+            raise PermissionDenied("An archived environment can't be changed.")
+        return render(request, "environments/form.html", {"environment": found})
+    form = EnvironmentForm(request.POST or None, initial=_environment_initial(found))
+    if request.method == "POST" and form.is_valid():
+        try:
+            actions.update_environment(environment_id, form.body(), request.acting)
+        except ApiError as error:
+            refuse(form, error)
+        else:
+            messages.success(request, "Saved.", "done")
+            return redirect("agents:environment", environment_id)
+    return form_page(request, "environments/form.html", {"form": form, "environment": found})
+
+
+@page(Permission.BUILD, "POST")
+def environment_archive(request: Request, environment_id: str) -> HttpResponse:
+    archived = actions.archive_environment(environment_id, request.acting)
+    messages.success(request, f"{archived.name} is archived. No new session can use it.", "done")
+    return redirect("agents:environment", environment_id)
+
+
+def _environment_initial(found: Environment) -> dict[str, Any]:
+    networking = found.config.get("networking") or {}
+    return {
+        "name": found.name,
+        "description": found.description or "",
+        "networking": networking.get("type", "unrestricted"),
+        "allowed_hosts": "\n".join(networking.get("allowed_hosts", ())),
+    }

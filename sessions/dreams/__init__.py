@@ -1,0 +1,1 @@
+"""Dreams (spec advanced 14)."""
