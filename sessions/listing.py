@@ -24,7 +24,7 @@ from contract.schema import OURS
 from sessions import events as ev
 from sessions import filters, headlines, overview, search
 from sessions.harness.limits import Caps
-from sessions.models import Session
+from sessions.models import Event, Session
 from sessions.projections.columns import Usage, budget_dollars
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ STEPS = (*ev.CALLS, ev.AGENT_MESSAGE, ev.USER_MESSAGE, ev.SESSION_ERROR)
 # Of an input only the beginnings that a headline may show: a whole file may be in it.
 LAST_STEPS = """
 SELECT s.id, e.id, e.type, e.payload->>'name', left(coalesce(e.payload->'content'->0->>'text',
-         e.payload->'error'->>'message'), 160), e.input
+         e.payload->'error'->>'message'), 160), e.input, e.payload ? '$sealed'
 FROM agent_sessions_session s CROSS JOIN LATERAL (
   SELECT id, type, payload, (SELECT jsonb_object_agg(key, left(value, 200))
       FROM jsonb_each_text(CASE WHEN jsonb_typeof(payload->'input') = 'object' THEN payload->'input' END)
@@ -179,7 +179,18 @@ def _limits(sessions: Iterable[Session]) -> dict[str, Decimal]:
 def _steps(ids: list[str]) -> dict[str, Step]:
     with connection.cursor() as cursor:
         cursor.execute(LAST_STEPS, {"ids": ids, "types": list(STEPS), "back": LOOKED_BACK})
-        return {row[0]: Step(_words(*row[2:]), row[1]) for row in cursor.fetchall()}
+        rows = cursor.fetchall()
+    sealed = [row[1] for row in rows if row[6]]
+    opened = Event.objects.defer("words", "private").in_bulk(sealed) if sealed else {}
+    return {row[0]: Step(_sealed(opened[row[1]]) if row[1] in opened else _words(*row[2:6]), row[1]) for row in rows}
+
+
+def _sealed(event: Event) -> str:
+    """The same of an entry that the database can't read."""
+    payload = event.payload
+    blocks = payload.get("content") or [{}]
+    text = blocks[0].get("text") or (payload.get("error") or {}).get("message")
+    return _words(event.type, payload.get("name"), str(text or "")[:160], payload.get("input"))
 
 
 def _words(kind: str, name: str | None, text: str | None, given: Any) -> str:

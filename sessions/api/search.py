@@ -41,11 +41,15 @@ class EventHit(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """Newest first. ``truncated``: there is more than this; add a word, or raise ``limit``."""
+    """Newest first. ``truncated``: there is more than this; add a word, or raise ``limit``.
+
+    ``sealed``: what is said is sealed (``SEAL_EVENTS``), and only titles are found.
+    """
 
     sessions: list[SessionHit]
     events: list[EventHit]
     truncated: bool
+    sealed: bool
 
 
 class SearchQuery(QueryModel):
@@ -98,6 +102,7 @@ def find(request: Request, query: Query[SearchQuery]) -> dict[str, Any]:
         ],
         "events": [_hit(one) for one in answer.hits],
         "truncated": answer.truncated,
+        "sealed": answer.sealed,
     }
 
 

@@ -17,7 +17,7 @@ from contract import zones
 from contract.door import page
 from contract.errors import ApiError, Conflict, InvalidRequest
 from contract.roles import Permission, may
-from sessions import bulk, demo, filters, listing, overview, saved
+from sessions import bulk, demo, filters, listing, overview, saved, search
 from sessions.models import Session
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def session_list(request: Request) -> HttpResponse:
         "view": view,
         "query": query,
         "first": cursor is None,
+        "sealed": search.is_sealed(),
         "socket": "/ws/list/?" + urlencode({**wanted, "at": now.isoformat(), **({"page": cursor} if cursor else {})}),
         "operates": may(acting.role, Permission.OPERATE),
     }

@@ -285,3 +285,13 @@ def test_a_failed_call_is_shown_in_a_line(world: World) -> None:
     *_, call = world.append(world.running(), bash("false"))
     world.append(result(call, "exit 1", is_error=True))
     assert "$ false" in page(world.alice, "/sessions/")
+
+
+def test_where_what_is_said_is_sealed_the_list_still_tells_the_last_step(world: World, settings: Any) -> None:
+    settings.HOLDFAST_SEAL_EVENTS = True
+    world.append(world.running(), bash("make secret-target"))
+    assert "$ make secret-target" in page(world.alice, "/sessions/")
+    world.append(Draft(ev.AGENT_MESSAGE, {"content": text("A sealed word")}))
+    shown = page(world.alice, "/sessions/?q=tidy")
+    assert "A sealed word" in shown
+    assert "only titles are searched" in shown
