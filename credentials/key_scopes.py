@@ -26,9 +26,15 @@ FAMILIES = (
     "permissions",
     "audit",
     "limits",
+    "usage",
     "workspace",
 )
-ALSO = {"deployment_runs": "deployments", "credentials": "vaults"}  # path -> the family it belongs to
+ALSO = {
+    "deployment_runs": "deployments",
+    "credentials": "vaults",
+    "search": "sessions",
+    "views": "sessions",
+}  # path -> the family it belongs to
 WRAPPERS = frozenset({"x", "organizations"})  # path parts that a family's name follows
 
 
