@@ -3,6 +3,8 @@
 const root = document.getElementById("chart");
 const family = getComputedStyle(document.documentElement).getPropertyValue("--sans");
 const COLOURS = ["--accent", "--kind-person", "--kind-memory", "--kind-model", "--kind-tool", "--failed", "--muted"];
+const DAY = 86400;
+const data = root && JSON.parse(root.dataset.series);
 let shown = "money", chart;
 
 // The tokens of the page are written with light-dark(); a canvas needs the colour that comes of it.
@@ -22,9 +24,12 @@ function amount(value) {
   return value > 0 && value < 0.01 ? "<$0.01" : `$${value.toFixed(2)}`;
 }
 
+function day(seconds) {
+  return new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" }).format(seconds * 1000);
+}
+
 function draw() {
-  const data = JSON.parse(root.dataset.series);
-  const days = data.days.map((day) => Date.parse(`${day}T12:00:00Z`) / 1000);
+  const days = data.days.map((day) => Date.parse(`${day}T00:00:00Z`) / 1000);
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `12px ${family}` };
   chart?.destroy();
   chart = new uPlot(
@@ -33,7 +38,7 @@ function draw() {
       height: 240,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { y: { range: (_plot, _low, high) => [0, high || 1] } },
-      axes: [axis, { ...axis, size: 64, values: (_plot, ticks) => ticks.map(amount) }],
+      axes: [{ ...axis, incrs: [1, 2, 7, 14, 30, 60].map((days) => days * DAY), values: (_plot, ticks) => ticks.map(day) }, { ...axis, size: 64, values: (_plot, ticks) => ticks.map(amount) }],
       series: [
         { label: root.dataset.day, value: (_plot, seconds) => (seconds == null ? "–" : new Date(seconds * 1000).toISOString().slice(0, 10)) },
         ...data.labels.map((label, index) => ({
@@ -60,7 +65,8 @@ if (root) {
       draw();
     });
   }
-  draw();
+  if (!data.money.flat().some(Boolean)) document.querySelector("[data-shows=tokens]").click();
+  else draw();
   document.addEventListener("pref", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   let width = root.clientWidth;
