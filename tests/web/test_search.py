@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from sessions.projections.said import Piece
     from tests.web.conftest import World
 
-pytest_plugins = ("tests.web.conftest",)
-
 
 def words(pieces: Sequence[Piece]) -> str:
     return "".join(f"[{piece.text}]" if piece.found else piece.text for piece in pieces)

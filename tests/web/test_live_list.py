@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sessions.models import Session
     from tests.web.conftest import World
 
-pytest_plugins = ("tests.web.conftest",)
-
 
 def live(world: World, cursor: str | None = None, **wanted: str) -> Live:
     looked = Live(wanted, cursor, timezone.now(), ZoneInfo("UTC"))
