@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 from config import places, telemetry
 from config.endpoints import refuse_own_address
 from config.readers import FALSE, Reader, SettingError
+from config.signin import settings as signing_in
 from contract import limits
 from contract.hosts import WANTED, is_host
 from contract.secret import Secret
@@ -118,6 +119,7 @@ class Holdfast:
     telemetry_redact: tuple[str, ...]  # regular expressions of what is hidden in it
     metrics_token: Secret
     work_lease_seconds: int  # how long an outside worker holds a session without a heartbeat
+    signing_in: signing_in.SigningIn
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
 
@@ -189,7 +191,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
 
 
 def _in_the_open(reader: Reader) -> dict[str, Any]:
-    """Settings of sandboxes, schedules, outside workers and telemetry."""
+    """Settings of sandboxes, schedules, outside workers, telemetry and signing in."""
     return {
         "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
         "telemetry_headers": reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
@@ -197,6 +199,7 @@ def _in_the_open(reader: Reader) -> dict[str, Any]:
         "telemetry_redact": telemetry.patterns(reader.text("TELEMETRY_REDACT")),
         "metrics_token": reader.secret("METRICS_TOKEN"),
         "work_lease_seconds": reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
+        "signing_in": signing_in.read(reader),
         "sandbox": reader.choice("SANDBOX", "local", ("local", "docker")),
         "sandbox_image": reader.text("SANDBOX_IMAGE", "python:3.12"),
         "missed_runs": reader.choice("MISSED_RUNS", "all", ("all", "latest")),

@@ -185,6 +185,7 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
     if agent:
         if session.status != "idle":
             raise InvalidRequest(f"agent: can't be updated while the session is {session.status}; interrupt it first")
+        workflow_runs.check_none_open(session)
         snapshot = definitions.changed(session.agent_snapshot, agent)
         notyet.check(Wanted(snapshot))
         definitions.check_tools(snapshot)
@@ -268,6 +269,7 @@ def archive_session(session_id: str, acting: Acting) -> Session:
         session = lock_session(session_id, acting)
         if session.archived_at is None:
             _check_rests(session, "archived")
+            workflow_runs.stop_all(session.pk)
             for thread in Thread.objects.filter(session=session).exclude(status="terminated"):
                 log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, _about(thread))])
             now = timezone.now()

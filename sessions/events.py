@@ -89,6 +89,8 @@ OPS_REMINDER = "ops.reminder"
 OPS_ONLY_TALK = "ops.only_talk"  # two agents do nothing but write to each other; the one that went on pauses
 OPS_RETRY = "ops.retry"
 OPS_FALLBACK = "ops.model_fallback"
+OPS_PAUSED = "ops.paused"  # an operator holds the session between two steps
+OPS_RESUMED = "ops.resumed"
 OPS_RETRIED = "ops.retried"  # a person asked for another try
 OPS_WORKER_LOST = "ops.worker_lost"
 OPS_SANDBOX_RESTORED = "ops.sandbox_restored"
@@ -127,6 +129,16 @@ RETRIES_EXHAUSTED: dict[str, Any] = {"type": "retries_exhausted"}
 BUDGET_REACHED: dict[str, Any] = {"type": "budget_reached"}
 ONLY_TALK = "only_talk"
 PAUSES = frozenset({"requires_action", "budget_reached"})  # stop reasons after which the same turn goes on
+
+
+def paused(by: str) -> dict[str, Any]:
+    """The stop reason of what an operator holds; ``by`` names them. It waits for no call."""
+    return {**requires_action([]), OURS: {"paused": {"by": by}}}
+
+
+def is_paused(stop_reason: Mapping[str, Any] | None) -> bool:
+    """Whether it rests because an operator holds it."""
+    return "paused" in ((stop_reason or {}).get(OURS) or {})
 
 
 def requires_action(event_ids: list[str]) -> dict[str, Any]:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from contract.acting import Acting
 
 MAX_UPLOAD = 500 * 1024 * 1024
-MAX_FILENAME = 512
+SHOWN = '< > : " | ? * or control characters'
+FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
+MAX_FILENAME = 255
 MIN_EXPIRY, MAX_EXPIRY = 3_600, 7_776_000
 UNKNOWN_TYPE = "application/octet-stream"
 MIME_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,150}")
@@ -182,6 +184,15 @@ def _mime_type(sent: str | None, filename: str) -> str:
     if MIME_TYPE.fullmatch(base) and base != UNKNOWN_TYPE:
         return base
     return mimetypes.guess_type(filename)[0] or UNKNOWN_TYPE
+
+
+def check_name(sent: str) -> None:
+    """The rules for the names of uploads by the API (spec advanced 17); folders before the name don't count."""
+    last = re.split(r"[/\\]", sent)[-1]
+    if len(last) > MAX_FILENAME:
+        raise InvalidRequest(f"file: its name must be at most {MAX_FILENAME} characters long")
+    if found := FORBIDDEN.search(last):
+        raise InvalidRequest(f"file: its name must not hold {found.group()!r}, nor any other of {SHOWN}")
 
 
 def _filename(sent: str, mime_type: str) -> str:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from agents.models import Agent
 from contract.roles import Permission, may
-from sessions import caps, figures, inspection, overview, window
+from sessions import caps, figures, inspection, overview, raising, window
 from sessions import events as ev
 from sessions.projections import transcript
 from sessions.projections.columns import Usage
@@ -43,6 +43,8 @@ STATE_TYPES = frozenset(
         ev.STATUS_RESCHEDULED,
         ev.STATUS_TERMINATED,
         ev.SESSION_UPDATED,
+        ev.OPS_PAUSED,
+        ev.OPS_RESUMED,
     }
 )
 OUTPUT_TYPES = frozenset({ev.TOOL_RESULT, ev.STATUS_IDLE})
@@ -139,6 +141,7 @@ def rows_html(rows: list[Row], chosen: str = "") -> SafeString:
 def state_html(session: Session) -> SafeString:
     """The inside of ``#state-now``: pill, sentence, current action, interrupt."""
     context = {"session": session, "state": overview.state_for(session), "action": window.current_action(session)}
+    context["raise"] = raising.offer(session)
     return _template("sessions/parts/state.html", context)
 
 

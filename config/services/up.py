@@ -105,12 +105,7 @@ def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -
     supervisor.say(f"starting {', '.join(service.name for service in first)}")
     supervisor.start(*first)
     supervisor.wait_ready(first, START_SECONDS)
-    if not stamp.current(holdfast):
-        supervisor.say("preparing the database")
-        step = roles.prepare(holdfast)
-        supervisor.start(step)
-        supervisor.wait_ready([step], START_SECONDS)
-        stamp.write(holdfast)
+    prepare(holdfast, supervisor)
     application = [roles.web(holdfast, listener), *(roles.worker(holdfast, n + 1) for n in range(holdfast.workers))]
     application.append(roles.sweeper(holdfast))
     application.append(roles.sandbox_host(holdfast))
@@ -119,6 +114,16 @@ def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -
     supervisor.say(f"starting {', '.join(service.name for service in application)}")
     supervisor.start(*application)
     supervisor.wait_ready(application, START_SECONDS)
+
+
+def prepare(holdfast: Holdfast, supervisor: Supervisor) -> None:
+    """Bring the database up to this code and seed it, unless it is and has been."""
+    if not stamp.current(holdfast):
+        supervisor.say("preparing the database")
+        step = roles.prepare(holdfast)
+        supervisor.start(step)
+        supervisor.wait_ready([step], START_SECONDS)
+        stamp.write(holdfast)
 
 
 def _nursery(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -> list[Service]:

@@ -175,6 +175,8 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     if state.interrupts:
         calls = tuple(state.calls.values())
         return [Interrupt(tuple(state.interrupts), calls, tuple(state.queue))]
+    if state.session.paused:
+        return [Finish(ev.paused(state.session.paused))]
     if state.status == "rescheduling":
         if state.wake_at is not None and now < state.wake_at:
             return [Wait(state.wake_at)]

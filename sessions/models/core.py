@@ -80,6 +80,7 @@ class Session(models.Model):
     outcomes = at_rest.SealableJSON(default=list, blank=True)  # the wire ``outcome_evaluations``
     machine = models.CharField(max_length=64, blank=True, default="")  # where its sandbox was opened last
     snapshot = models.CharField(max_length=64, blank=True, default="")  # blob digest of the workspace
+    paused = models.CharField(max_length=300, blank=True, default="")  # who holds it between two steps
 
     class Meta:
         ordering = ("-created_at", "-id")

@@ -212,6 +212,7 @@ class SessionColumns:
     outcomes: tuple[dict[str, Any], ...] = ()  # the wire ``outcome_evaluations``
     budget: dict[str, Any] | None = None
     hour_price: Decimal = Decimal(0)
+    paused: str = ""  # who holds the session, "" for nobody
 
     def running_cost(self, now: datetime) -> Decimal:
         """Dollars for the running time up to ``now``."""
@@ -246,6 +247,8 @@ class SessionColumns:
             return replace(self, spent=self.spent.after(draft.private))
         if draft.type == ev.OPS_SNAPSHOT:
             return replace(self, snapshot=str(draft.payload["digest"]))
+        if draft.type in (ev.OPS_PAUSED, ev.OPS_RESUMED):
+            return replace(self, paused=draft.payload["by"] if draft.type == ev.OPS_PAUSED else "")
         if draft.type == ev.SESSION_UPDATED and "budget" in draft.payload:
             return replace(self, budget=draft.payload["budget"])
         return self
@@ -289,7 +292,8 @@ def with_session_status(
 
 
 def _outranks(stop_reason: Mapping[str, Any] | None) -> bool:
-    return (stop_reason or {}).get("type") == "budget_reached" or ev.only_talks(stop_reason)
+    capped = (stop_reason or {}).get("type") == "budget_reached"
+    return capped or ev.is_paused(stop_reason) or ev.only_talks(stop_reason)
 
 
 def _session_stop(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sessions import events as ev
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -44,6 +46,14 @@ STATES: dict[str, State] = {
             "computer-desktop",
             "quiet",
             "worker",
+        ),
+        State(
+            "paused",
+            "Paused",
+            "An operator paused it between two steps. Resume it to go on.",
+            "pause-circle",
+            "quiet",
+            "needs",
         ),
         State("end_turn", "Done", "The turn is finished. Send a message to go on.", "check-circle", "done", "done"),
         State(
@@ -105,6 +115,8 @@ def state_of(
         return STATES["archived"]
     if status != "idle":
         return STATES.get(status, STATES["stopped"])
+    if ev.is_paused(stop_reason):
+        return STATES["paused"]
     if stop_reason and outside and stop_reason.get("type") == "requires_action":
         return STATES["worker"]
     if stop_reason:
@@ -117,4 +129,4 @@ def stop_reasons(group: str) -> list[str]:
     return [key for key, state in STATES.items() if state.group == group and key not in _NOT_STOP_REASONS]
 
 
-_NOT_STOP_REASONS = {"worker", "ready", "stopped", "running", "rescheduling", "terminated", "archived"}
+_NOT_STOP_REASONS = {"worker", "paused", "ready", "stopped", "running", "rescheduling", "terminated", "archived"}

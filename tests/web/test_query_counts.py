@@ -52,6 +52,8 @@ def counts(world: World) -> dict[str, int]:
         "schedules": "/schedules/",
         "schedule": f"/schedules/{world.deployment.pk}/",
         "new schedule": "/schedules/new/",
+        "notices": "/approvals/notices/",
+        "edit notice": f"/approvals/notices/{world.notice.pk}/edit/",
         "webhooks": "/webhooks/",
         "webhook": f"/webhooks/{world.hook.pk}/",
         "new webhook": "/webhooks/new/",
