@@ -20,6 +20,7 @@ from django.template.loader import render_to_string
 from agents.models import AgentVersion
 from contract.errors import InvalidRequest
 from contract.pages import paginate
+from contract.roles import Permission, may
 from contract.schema import OURS
 from sessions import events as ev
 from sessions import filters, headlines, overview, search
@@ -223,8 +224,9 @@ class Live:
         if not changed:
             return []
         self.since = max(session.updated_at for session in changed)
+        operates = may(acting.role, Permission.OPERATE)
         html = "".join(
-            render_to_string("sessions/parts/list_row.html", {"line": line, "live": True}).strip()
+            render_to_string("sessions/parts/list_row.html", {"line": line, "operates": operates}).strip()
             for line in lines(changed)
         )
         return [{"target": "#rows", "swap": "upsert", "content": html}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,11 @@ def live(world: World, cursor: str | None = None, **wanted: str) -> Live:
     return looked
 
 
+def plain(html: str) -> str:
+    """Without the moments, which go on between two looks."""
+    return re.sub(r">[\d.]+ m?s<", "><", re.sub(r"/ [\d.]+ m?s", "/", html))
+
+
 def another(world: World) -> Session:
     body = {"agent": world.agent.pk, "environment_id": world.environment.pk, "title": "Another"}
     return create_session(body, world.acting)
@@ -44,8 +50,7 @@ def test_what_is_told_is_what_a_reload_shows(world: World) -> None:
     world.append(world.running())
     (frame,) = looked.frames(world.acting)
     shown = world.alice.get("/sessions/").content.decode()
-    assert frame["content"].split("data-row>")[1][:60] in shown
-    assert 'name="id"' in frame["content"]
+    assert plain(frame["content"]) in plain(shown)
 
 
 def test_a_row_that_no_longer_fits_the_filter_stays_until_the_page_is_loaded(world: World) -> None:
