@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseFailure
@@ -139,7 +140,8 @@ class Runner:
     def _prepare(self) -> Effects:
         thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
-        self.prompt = Prompt(resolver(spec.workspace_id))
+        model = spec.model["id"]
+        self.prompt = Prompt(resolver(spec.workspace_id, partial(specs.media, model, spec.workspace_id), model))
         if self.lease.previous:
             note = Draft(
                 ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}

@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
                 ('decided_at', models.DateTimeField(blank=True, null=True)),
                 ('decided_label', models.CharField(blank=True, default='', max_length=300)),
                 ('via', models.CharField(blank=True, default='', max_length=16)),
-                ('message', credentials.at_rest.SealableJSON(blank=True, default='')),
+                ('message', credentials.at_rest.SealableJSON(blank=True, default=str)),
                 ('edited_input', credentials.at_rest.SealableJSON(blank=True, null=True)),
                 ('shown', credentials.at_rest.SealableJSON(blank=True, null=True)),
                 ('agent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='approvals', to='agents.agent')),
