@@ -163,7 +163,9 @@ CACHES = {
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = HOLDFAST.time_zone
-USE_I18N = False
+USE_I18N = True
+LANGUAGES = [("en", "English")]  # a second one needs django.middleware.locale.LocaleMiddleware too
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 
 STATIC_URL = "/static/"
