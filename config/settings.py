@@ -26,6 +26,7 @@ HOLDFAST_REQUESTS_PER_MINUTE = HOLDFAST.requests_per_minute
 HOLDFAST_RETRY_BASE_SECONDS = HOLDFAST.retry_base_seconds
 HOLDFAST_RETRY_CEILING_SECONDS = HOLDFAST.retry_ceiling_seconds
 HOLDFAST_CHANNEL_PREFIX = HOLDFAST.instance
+HOLDFAST_SNAPSHOT_DAYS = HOLDFAST.snapshot_days
 HOLDFAST_COMPACT_AT_TOKENS = HOLDFAST.compact_at_tokens
 HOLDFAST_SEARXNG_URL = HOLDFAST.searxng_url
 HOLDFAST_BRAVE_API_KEY = HOLDFAST.brave_api_key
@@ -46,6 +47,7 @@ HOLDFAST_EGRESS_SOCKET = HOLDFAST.egress.socket
 HOLDFAST_MODEL_BASE_URL = HOLDFAST.model_base_url
 HOLDFAST_MODEL_API_KEY = HOLDFAST.model_api_key
 HOLDFAST_MODEL_DEFAULT = HOLDFAST.model_default
+HOLDFAST_MODEL_MEDIA = HOLDFAST.model_media
 HOLDFAST_KEYS = HOLDFAST.keys
 EMAIL_HOST, EMAIL_PORT = HOLDFAST.mail.host, HOLDFAST.mail.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = HOLDFAST.mail.user, HOLDFAST.mail.password.reveal()
@@ -65,7 +67,7 @@ ALLOWED_HOSTS = list(HOLDFAST.allowed_hosts)
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redirect to TLS belong to the proxy in front
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "config.apps.OurAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -161,7 +163,9 @@ CACHES = {
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = HOLDFAST.time_zone
-USE_I18N = False
+USE_I18N = True
+LANGUAGES = [("en", "English")]  # a second one needs django.middleware.locale.LocaleMiddleware too
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 
 STATIC_URL = "/static/"
