@@ -9,7 +9,7 @@ import anthropic
 import pytest
 from anthropic import beta_async_tool
 
-from tests.sdk.talk import TOOLSET, all_of, last_words, only, said, text, types, until_idle
+from tests.sdk.talk import TOOLSET, all_of, last_words, only, said, text, types
 
 if TYPE_CHECKING:
     from collections.abc import Callable
