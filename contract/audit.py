@@ -96,7 +96,10 @@ def record(
 
 def state(kind: str, object_id: str, workspace_id: str) -> dict[str, Any] | None:
     """What a row holds now; None if it isn't there, or belongs to another workspace."""
-    row = apps.get_model(kind).objects.filter(pk=object_id).first()
+    try:
+        row = apps.get_model(kind).objects.filter(pk=object_id).first()
+    except ValueError:  # an id that can't be one of this kind
+        return None
     if row is None or getattr(row, "workspace_id", workspace_id) != workspace_id:
         return None
     return values(row)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from contract.schema import OURS
 from sessions import events as ev
-from sessions.events import only_talks as only
 from sessions.models import Event, Session, Thread, WorkflowRun
 from sessions.projections.tasks import TYPES, Task, TaskList
 
@@ -89,7 +88,8 @@ def team(session: Session) -> dict[str, Any]:
     }
     messages, count = _messages(session, names)
     idle = own.filter(status="idle", archived_at=None)
-    paused = [(pk, names[pk], stop[OURS]["with"]) for pk, stop in idle.values_list("pk", "stop_reason") if only(stop)]
+    stops = [(pk, stop or {}) for pk, stop in idle.values_list("pk", "stop_reason")]
+    paused = [(pk, names[pk], stop[OURS]["with"]) for pk, stop in stops if ev.only_talks(stop)]
     return {
         "paused": paused,
         "tasks": _tasks(session),

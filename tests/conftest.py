@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import django
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from config.services.postgres import DATABASE
@@ -69,6 +70,8 @@ def _set_environment() -> Path:
 SERVERS = _start_servers()
 DATA = _set_environment()
 django.setup()  # models are imported while tests are collected
+# The usual hash of a password takes a second of a busy core, and nearly every world has people in it.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

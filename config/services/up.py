@@ -12,6 +12,7 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from config import env
+from config.endpoints import reach_database
 from config.readers import SettingError
 from config.services import kernel, roles, stamp
 from config.services.forked import Nursery
@@ -101,6 +102,8 @@ def run(holdfast: Holdfast, listener: socket.socket, *, quiet: bool) -> int:
 
 
 def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -> None:
+    if not holdfast.embedded_database:
+        reach_database(holdfast.database_url)
     first = [*embedded(holdfast), *_nursery(holdfast, supervisor, listener)]
     supervisor.say(f"starting {', '.join(service.name for service in first)}")
     supervisor.start(*first)

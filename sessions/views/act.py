@@ -116,13 +116,6 @@ def hold(request: Request, session_id: str, how: str) -> HttpResponse:
 
 
 @page(Permission.OPERATE, "POST")
-def retry(request: Request, session_id: str) -> HttpResponse:
-    """Try again where a turn gave up, and let agents go on that were paused."""
-    found = find(request, session_id)
-    return _done(request, found, lambda: actions.retry_session(session_id, request.acting))
-
-
-@page(Permission.OPERATE, "POST")
 def archive(request: Request, session_id: str) -> HttpResponse:
     find(request, session_id)
     try:
