@@ -294,7 +294,8 @@ def _render(frame: Frame, view: str) -> list[dict[str, str]]:
 
 def _asked(scope: dict[str, Any], name: str) -> str:
     """A word of the socket's address."""
-    return parse_qs(scope.get("query_string", b"").decode("ascii", "replace")).get(name, [""])[-1][:64]
+    query: bytes = scope.get("query_string", b"")
+    return parse_qs(query.decode("ascii", "replace")).get(name, [""])[-1][:64]
 
 
 def _after(scope: dict[str, Any]) -> int | None:

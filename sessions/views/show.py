@@ -78,7 +78,7 @@ def events(request: Request, session_id: str) -> HttpResponse:
         shown = list(reversed(earlier.order_by("-seq")[:EVENTS_PAGE]))
     first, last = (shown[0].seq, shown[-1].seq) if shown else (0, 0)
     if after is not None and getattr(request, "htmx", False):  # the page's own question for what came since
-        last = last or after
+        first, last = number(request, "from") or first, last or after
     context = {
         "entries": [Entry(event, ev.wire(event)) for event in shown],
         "first": first,

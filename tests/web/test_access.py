@@ -49,6 +49,7 @@ DOORS = [
     Door("sessions:fork", ("session",), viewer=False),
     Door("sessions:compare", ("session", "session")),
     Door("sessions:export", ("session",)),
+    Door("sessions:export_preview", ("session",)),
     Door("sessions:palette"),
     Door("sessions:list"),
     Door("sessions:new", viewer=False),

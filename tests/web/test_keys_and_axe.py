@@ -19,9 +19,11 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 PATHS = (
     *("/", "/sessions/", "/sessions/new/", "/agents/", "/agents/new/"),
     *("/environments/", "/keys/", "/help/shortcuts/", "/replay/", "/sessions/import/"),
+    *("/memory/", "/memory/new/", "/skills/", "/skills/new/", "/files/"),
 )
 
 READINGS = ("events/", "files/", "trace/", "events/6/", "changes/", "inspect/session/", "inspect/tools/", "fork/")
+MORE = ("inspect/resources/", "inspect/access/", "export/preview/")
 
 
 def violations(page: Page) -> list[str]:
@@ -42,8 +44,14 @@ def test_axe_finds_nothing_on_any_page(page: Page, scheme: Any) -> None:
     settled(page)
     session = page.url
     found = violations(page)
-    for path in (*PATHS, *(session + name for name in READINGS), f"{session}compare/{session.split('/')[-2]}/"):
+    for path in (*PATHS, *(session + name for name in (*READINGS, *MORE)), f"{session}compare/{session.split('/')[-2]}/"):
         page.goto(path)
+        found += violations(page)
+    page.goto("/agents/")
+    page.get_by_role("link", name="Demo", exact=True).click()
+    agent = page.url
+    for path in ("", "versions/1/", "edit/", "try/"):
+        page.goto(agent + path)
         found += violations(page)
     assert found == []
 

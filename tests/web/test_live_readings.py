@@ -11,7 +11,8 @@ from agents.memory import actors, memories
 from sessions import events as ev
 from sessions import render
 from sessions.events import Draft
-from tests.web.conftest import World, bash, result, text
+from sessions.models import Session
+from tests.web.conftest import VARIABLE, World, bash, result, text
 
 if TYPE_CHECKING:
     from sessions.models import Event
@@ -92,3 +93,15 @@ def test_the_resources_tab_shows_what_the_session_wrote_to_memory(world: World) 
     assert "-2" in page
     assert "+by it" in page
     assert f"/memory/{world.store.pk}/memories/{world.memory.pk}/" in page
+
+
+def test_what_an_export_masks_is_shown_before_it_is_taken_out(world: World) -> None:
+    Session.objects.filter(pk=world.session.pk).update(vault_ids=[world.vault.pk])
+    secret = str(VARIABLE["secret_value"])
+    world.append(Draft(ev.AGENT_MESSAGE, {"content": text(f"It said {secret} and no more.")}))
+    page = world.alice.get(f"/sessions/{world.session.pk}/export/preview/")
+    assert page.context["preview"].masked == 1
+    shown = page.content.decode()
+    assert secret not in shown
+    assert "It said " in shown
+    assert " and no more." in shown
