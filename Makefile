@@ -19,9 +19,9 @@ run: $(RUN_STAMP) ## everything in one process tree; prints the address, a sign-
 test: $(DEV_STAMP) js ## the tests, two at a time (ARGS="-k name" for some of them)
 	@cd $(ROOT) && $(PY) -m pytest -n 2 $(ARGS)
 
-js: ## the JavaScript SDK, which some tests drive a server with; without npm or a network they are skipped by name
-	@if command -v npm >/dev/null && [ ! -d $(ROOT)/tests/js/node_modules/@anthropic-ai/sdk ]; then \
-		cd $(ROOT)/tests/js && npm ci --no-audit --no-fund --silent || echo "the JavaScript SDK could not be installed"; fi
+js: ## the JavaScript SDK and MCP servers that some tests use; without npm or a network they are skipped by name
+	@if command -v npm >/dev/null && [ ! -d $(ROOT)/tests/js/node_modules/@modelcontextprotocol/server-everything ]; then \
+		cd $(ROOT)/tests/js && npm ci --no-audit --no-fund --silent || echo "the packages of tests/js could not be installed"; fi
 
 fuzz: $(DEV_STAMP) ## many random requests of each kind to the API (FUZZ_EXAMPLES=100); none may end in a 500 or hang
 	@cd $(ROOT) && FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} $(PY) -m pytest -n 2 tests/fuzz $(ARGS)

@@ -31,6 +31,7 @@ from sessions.api.exchange import router as exchange
 from sessions.api.files import router as files
 from sessions.api.forks import router as forks
 from sessions.api.limits import router as limits
+from sessions.api.members import router as members
 from sessions.api.permissions import router as permissions
 from sessions.api.resources import router as resources
 from sessions.api.sessions import router as sessions
@@ -89,6 +90,7 @@ ours.add_router("/workspace", exchange)
 ours.add_router("/environments", environment_keys)
 ours.add_router("", limits)
 ours.add_router("/audit", audit)
+ours.add_router("/members", members)
 ours.add_router("/permissions", permissions)
 ours.add_router("", forks)
 ours.add_router("/approvals", approvals)

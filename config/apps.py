@@ -14,6 +14,9 @@ class ConfigConfig(AppConfig):
         # For their effect: shared tasks bind to our Celery app in every process, and the checks register themselves.
         from config import celery, checks  # noqa: F401
         from config.settings import HOLDFAST
+        from config.signin import resealing
         from config.telemetry import start
+        from credentials.resealing import STORES
 
+        STORES["second factors"] = resealing.stores
         start(HOLDFAST, Path(sys.argv[0]).name)

@@ -25,6 +25,7 @@ FAMILIES = (
     "approvals",
     "permissions",
     "audit",
+    "members",
     "limits",
     "workspace",
 )

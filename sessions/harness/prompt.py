@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agents.providers.wire import Encoded
+from agents.providers.wire import Encoded, summary_block
 from sessions import events as ev
 from sessions import outcomes
-from sessions.harness.compaction import summary_block
 
 if TYPE_CHECKING:
     from sessions.events import Entry
@@ -30,6 +29,7 @@ WORKING_NOTE = (
 REMINDER_OPENS = "<system-reminder>"
 
 KEPT_RESULTS = 10  # the latest results always stay whole
+GO_ON = "Go on with the work from the summary above."
 CLEARED = "[This result was taken out to save room. Make the call again if you need it.]"
 
 
@@ -128,8 +128,12 @@ class Prompt:
 
     def _compacted(self, entry: Entry) -> None:
         """Start again from the summary; what the user said last is kept word for word."""
-        blocks = [summary_block((entry.private or {})["summary"]), *self._said]
-        self.messages, self.encoded = [{"role": "user", "content": blocks}], Encoded()
+        private, self.encoded = entry.private or {}, Encoded()
+        if "block" not in private:
+            self.messages = [{"role": "user", "content": [summary_block(private["summary"]), *self._said]}]
+            return
+        said = list(self._said) or [{"type": "text", "text": GO_ON}]
+        self.messages = [{"role": "assistant", "content": [private["block"]]}, {"role": "user", "content": said}]
 
     def _reply(self, entry: Entry) -> None:
         stored = (entry.private or {}).get("blocks")

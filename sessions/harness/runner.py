@@ -158,12 +158,10 @@ class Runner:
         if not effects.spec.repositories_pending or self.state.status in ("idle", "terminated"):
             return
         try:
-            drafts = effects.hands.open_sandbox()
+            self._advance(effects.hands.open_sandbox(effects.append))
         except CannotCarryOut as error:
             logger.warning("The repositories of session %s have to wait: %s", thread.session_id, error)
             return
-        if drafts:
-            self._advance(log.append(thread.session_id, thread.pk, drafts, lease=self.lease))
         effects.spec = replace(effects.spec, system=specs.load(thread.session, thread).system)
 
     def _with_servers(self, spec: TurnSpec) -> TurnSpec:

@@ -71,6 +71,8 @@ def load(session: Session, thread: Thread) -> TurnSpec:
     team = team_of(session.agent_snapshot)
     leads = thread.parent_id is None
     grants = policies.grants(agent["tools"], tools.offered())
+    if additions(agent).get("read_log"):
+        grants[tools.READ_LOG] = Grant(tools.READ_LOG, "always_allow")
     sandboxed = any(name in tools.SANDBOX_TOOLS for name in grants)
     outside = session.environment.config["type"] == "self_hosted"
     here = sandboxed and not outside
@@ -144,4 +146,6 @@ def _params(grant: Grant) -> dict[str, Any]:
         return grant.team.params()
     if grant.custom is not None:
         return {key: grant.custom[key] for key in ("name", "description", "input_schema")}
-    return tools.TOOLSET[grant.name].params()
+    tool = tools.find(grant.name)
+    assert tool is not None, grant.name
+    return tool.params()

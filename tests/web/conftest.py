@@ -58,7 +58,10 @@ VARIABLE = {
 
 @dataclass
 class World:
-    """What the tests look at. Clients are signed in; ``nobody`` is not."""
+    """What the tests look at. Clients are signed in; ``nobody`` is not.
+
+    ``team`` are others of the workspace, one a role; ``member`` is one of them.
+    """
 
     workspace: Workspace
     acting: Acting
@@ -79,6 +82,8 @@ class World:
     secret: Credential
     credential: Credential
     outside: Environment
+    member: Membership
+    team: dict[Role, Client]
 
     @cached_property
     def store(self) -> MemoryStore:
@@ -165,10 +170,27 @@ def own_blobs(settings: Any, tmp_path: Path) -> None:
 
 @pytest.fixture
 def world(db: None) -> World:
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def shared(lasting: None) -> World:
+    """One world for a whole module, whose tests change it inside savepoints of their own."""
+    made = make_world()
+    made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
+    assert all((made.approval, made.memory, made.skill, made.dream)), "made now, outside every savepoint"
+    return made
+
+
+def make_world() -> World:
+    """Everything that a page may show, once."""
     workspace, elsewhere = Workspace.objects.create(name="Ours"), Workspace.objects.create(name="Theirs")
     alice, alice_client = person("alice", workspace, Role.ADMIN)
-    _, bob_client = person("bob", workspace, Role.VIEWER)
-    _, charlie_client = person("charlie", elsewhere, Role.ADMIN)
+    (_, bob_client), (_, charlie_client) = (
+        person("bob", workspace, Role.VIEWER),
+        person("charlie", elsewhere, Role.ADMIN),
+    )
+    team = {role: person(f"a-{role.value}", workspace, role)[1] for role in Role}
     acting = Acting(workspace.pk, Role.ADMIN, "alice", user_id=alice.pk)
     version = create_agent({"name": "Coder", "model": "demo", "tools": [ASKING, WEATHER]}, acting)
     environment = create_environment({"name": "Default"}, acting)
@@ -178,16 +200,7 @@ def world(db: None) -> World:
     digest, size = blobs.put(io.BytesIO(b"hello\n"), 1000)
     output = files.capture(session, path="report.html", digest=digest, size=size, mtime_ns=1)
     thread = Thread.objects.get(session=session, parent=None)
-    deployment = schedules.create(
-        {
-            "name": "Morning round",
-            "agent": version.agent_id,
-            "environment_id": environment.pk,
-            "initial_events": [{"type": ev.USER_MESSAGE, "content": text("Look around")}],
-            "schedule": {"type": "cron", "expression": "0 9 * * 1-5", "timezone": "Europe/Berlin"},
-        },
-        acting,
-    )
+    deployment = morning_round(version.agent_id, environment.pk, acting)
     notice, _ = targets.add_target("webhook", "https://127.0.0.1:9/told", acting)
     hook = WebhookEndpoint.objects.create(
         workspace=workspace,
@@ -220,6 +233,21 @@ def world(db: None) -> World:
         secret,
         credential,
         create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
+        workspace.memberships.get(user__username="a-viewer"),
+        team,
+    )
+
+
+def morning_round(agent_id: str, environment_id: str, acting: Acting) -> Deployment:
+    return schedules.create(
+        {
+            "name": "Morning round",
+            "agent": agent_id,
+            "environment_id": environment_id,
+            "initial_events": [{"type": ev.USER_MESSAGE, "content": text("Look around")}],
+            "schedule": {"type": "cron", "expression": "0 9 * * 1-5", "timezone": "Europe/Berlin"},
+        },
+        acting,
     )
 
 
@@ -250,7 +278,7 @@ def page(browser: Browser, installation: Installation, complaints: list[str]) ->
     page.goto("/login")
     page.get_by_label("Username").fill(installation.username)
     page.get_by_label("Password").fill(installation.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/")
     yield page
     context.close()
