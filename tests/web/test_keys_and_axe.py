@@ -44,7 +44,8 @@ def test_axe_finds_nothing_on_any_page(page: Page, scheme: Any) -> None:
     settled(page)
     session = page.url
     found = violations(page)
-    for path in (*PATHS, *(session + name for name in (*READINGS, *MORE)), f"{session}compare/{session.split('/')[-2]}/"):
+    compared = f"{session}compare/{session.split('/')[-2]}/"
+    for path in (*PATHS, *(session + name for name in (*READINGS, *MORE)), compared):
         page.goto(path)
         found += violations(page)
     page.goto("/agents/")
