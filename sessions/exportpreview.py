@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sessions.models import Session
 
 PLACES = 50
+SEQ = re.compile(r'\{"seq":(\d{1,18}),')
 AROUND = 60  # characters on each side of a mask
 
 
@@ -53,6 +55,7 @@ def preview(session_id: str, acting: Acting) -> Preview:
 
 
 def _places(line: str) -> list[Place]:
-    seq = json.loads(line).get("seq")
+    found = SEQ.match(line)  # a masked line need not be JSON any more
+    seq = int(found.group(1)) if found else None
     parts = line.strip().split(MASK)
     return [Place(seq, one[-AROUND:], other[:AROUND]) for one, other in itertools.pairwise(parts)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents.memory import actors, memories
+from credentials import vaults
 from sessions import events as ev
 from sessions import render
 from sessions.events import Draft
@@ -96,7 +97,9 @@ def test_the_resources_tab_shows_what_the_session_wrote_to_memory(world: World) 
 
 
 def test_what_an_export_masks_is_shown_before_it_is_taken_out(world: World) -> None:
-    Session.objects.filter(pk=world.session.pk).update(vault_ids=[world.vault.pk])
+    vault = vaults.create_vault({"display_name": "One secret"}, world.acting)
+    vaults.create_credential(vault.pk, {"auth": VARIABLE}, world.acting)
+    Session.objects.filter(pk=world.session.pk).update(vault_ids=[vault.pk])
     secret = str(VARIABLE["secret_value"])
     world.append(Draft(ev.AGENT_MESSAGE, {"content": text(f"It said {secret} and no more.")}))
     page = world.alice.get(f"/sessions/{world.session.pk}/export/preview/")
