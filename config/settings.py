@@ -67,7 +67,7 @@ ALLOWED_HOSTS = list(HOLDFAST.allowed_hosts)
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redirect to TLS belong to the proxy in front
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "config.apps.OurAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -163,7 +163,9 @@ CACHES = {
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = HOLDFAST.time_zone
-USE_I18N = False
+USE_I18N = True
+LANGUAGES = [("en", "English")]  # a second one needs django.middleware.locale.LocaleMiddleware too
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 
 STATIC_URL = "/static/"

@@ -18,7 +18,7 @@ from sessions.events import Draft
 from sessions.harness import reports, servers, spans
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
-from sessions.harness.decide import Wait, decide, session_error
+from sessions.harness.decide import Wait, decide
 from sessions.harness.effects import Effects
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.lease import Lease, keeper
@@ -26,6 +26,7 @@ from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread, WorkflowRun
+from sessions.projections.faults import session_error
 from sessions.repair import repair
 from sessions.wake import make_room, wake
 

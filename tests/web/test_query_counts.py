@@ -32,6 +32,11 @@ def counts(world: World) -> dict[str, int]:
     paths = {
         "overview": "/",
         "sessions": "/sessions/",
+        "sessions searched": "/sessions/?q=ls&since=7d",
+        "usage": "/usage/",
+        "usage by person": "/usage/?by=user",
+        "system": "/system/",
+        "errors": "/system/errors/",
         "new session": "/sessions/new/",
         "session": session,
         "session events": f"{session}events/",
