@@ -8,7 +8,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run test js lint format types bench chaos fuzz openapi compatibility vendor lock
+.PHONY: help run test js lint format types bench chaos fuzz openapi messages screens compatibility vendor lock
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(ROOT)/Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 18
@@ -19,9 +19,9 @@ run: $(RUN_STAMP) ## everything in one process tree; prints the address, a sign-
 test: $(DEV_STAMP) js ## the tests, two at a time (ARGS="-k name" for some of them)
 	@cd $(ROOT) && $(PY) -m pytest -n 2 $(ARGS)
 
-js: ## the JavaScript SDK, which some tests drive a server with; without npm or a network they are skipped by name
-	@if command -v npm >/dev/null && [ ! -d $(ROOT)/tests/js/node_modules/@anthropic-ai/sdk ]; then \
-		cd $(ROOT)/tests/js && npm ci --no-audit --no-fund --silent || echo "the JavaScript SDK could not be installed"; fi
+js: ## the JavaScript SDK and MCP servers that some tests use; without npm or a network they are skipped by name
+	@if command -v npm >/dev/null && [ ! -d $(ROOT)/tests/js/node_modules/@modelcontextprotocol/server-everything ]; then \
+		cd $(ROOT)/tests/js && npm ci --no-audit --no-fund --silent || echo "the packages of tests/js could not be installed"; fi
 
 fuzz: $(DEV_STAMP) ## many random requests of each kind to the API (FUZZ_EXAMPLES=100); none may end in a 500 or hang
 	@cd $(ROOT) && FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} $(PY) -m pytest -n 2 tests/fuzz $(ARGS)
@@ -40,6 +40,12 @@ bench: $(DEV_STAMP) ## figures beside their bars
 
 chaos: $(DEV_STAMP) ## kill processes at random and audit what remains
 	@cd $(ROOT) && $(PY) -m tests.chaos $(ARGS)
+
+messages: $(RUN_STAMP) ## gather the sentences to translate into locale/ (LANG_CODE=de)
+	@cd $(ROOT) && $(PY) manage.py makemessages -l $(or $(LANG_CODE),de) --no-location -i .venv -i var -i tests
+
+screens: $(DEV_STAMP) ## take the pictures in docs/screens anew, of an installation of its own
+	@cd $(ROOT) && $(PY) -m tests.screens
 
 openapi: $(RUN_STAMP) ## write docs/openapi.json
 	@mkdir -p $(ROOT)/docs && cd $(ROOT) && $(PY) manage.py openapi > docs/openapi.json.draft && mv docs/openapi.json.draft docs/openapi.json

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from contract.acting import Acting
 
+AGENT = "agents.Agent"  # its kind on the audit log
+
 
 def find_agent(agent_id: str, acting: Acting, *, version: int | None = None) -> AgentVersion:
     """A version of an agent of the caller's workspace, the latest by default. One query."""
@@ -62,7 +64,6 @@ def changed_spec(current: AgentVersion, body: Mapping[str, Any], acting: Acting)
     return spec
 
 
-@audit.logged("agent.created", "agents.Agent")
 def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
     """Version 1 of a new agent (spec core 4.3)."""
     agent_id = ids.agent_id()
@@ -73,12 +74,12 @@ def create_agent(body: Mapping[str, Any], acting: Acting) -> AgentVersion:
             pk=agent_id, workspace_id=acting.workspace_id, name=spec["name"], version=1, created_at=now, updated_at=now
         )
         happenings.tell("agent.created", agent.pk, workspace_id=agent.workspace_id)
+        audit.record(acting, "agent.created", AGENT, agent.pk, after=audit.values(agent, spec))
         return AgentVersion.objects.create(
             agent=agent, version=1, spec=spec, created_at=now, created_by_id=acting.user_id
         )
 
 
-@audit.logged("agent.updated", "agents.Agent", "agent_id")
 def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> AgentVersion:
     """The next version, or the current one if nothing differs (spec core 4.4)."""
     acting.require(Permission.BUILD)
@@ -89,14 +90,17 @@ def update_agent(agent_id: str, body: Mapping[str, Any], acting: Acting) -> Agen
         spec = changed_spec(current, body, acting)
         if spec == current.spec:
             return current
-        return _next_version(agent, spec, acting)
+        return _next_version(current, spec, acting)
 
 
-def _next_version(agent: Agent, spec: Mapping[str, Any], acting: Acting) -> AgentVersion:
-    """Make ``spec`` the version after the newest of a locked agent."""
+def _next_version(current: AgentVersion, spec: Mapping[str, Any], acting: Acting) -> AgentVersion:
+    """Make ``spec`` the version after ``current``, the newest of a locked agent."""
+    agent = current.agent
+    before = audit.values(agent, current.spec)
     agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
     agent.save(update_fields=["name", "version", "updated_at"])
     happenings.tell("agent.updated", agent.pk, workspace_id=agent.workspace_id)
+    audit.record(acting, "agent.updated", AGENT, agent.pk, before, audit.values(agent, spec))
     return AgentVersion.objects.create(
         agent=agent, version=agent.version, spec=spec, created_at=agent.updated_at, created_by_id=acting.user_id
     )
@@ -114,7 +118,6 @@ def _check_whole(spec: Mapping[str, Any], acting: Acting, *, roster_sent: bool =
         rosters.check_alive(members)
 
 
-@audit.logged("agent.updated", "agents.Agent", "agent_id")
 def restore_agent(agent_id: str, version: int, acting: Acting) -> AgentVersion:
     """What ``version`` says as the next version; the current one if that says the same.
 
@@ -131,10 +134,10 @@ def restore_agent(agent_id: str, version: int, acting: Acting) -> AgentVersion:
             return current
         references.skills(old.spec["skills"], acting)
         _check_whole(old.spec, acting)
-        return _next_version(agent, old.spec, acting)
+        return _next_version(current, old.spec, acting)
 
 
-@audit.logged("agent.archived", "agents.Agent", "agent_id")
+@audit.logged("agent.archived", AGENT, "agent_id")
 def archive_agent(agent_id: str, acting: Acting) -> AgentVersion:
     """Close an agent for new sessions and changes; a second time changes nothing."""
     acting.require(Permission.BUILD)

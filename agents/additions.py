@@ -27,12 +27,14 @@ class AgentAdditions(BaseModel):
 
     ``limits``: caps of each of its sessions, changed one by one; those of the current version apply to sessions that
     run, too. ``fallback_models``: asked in this order once a model has failed for good; none unless given.
+    ``read_log``: whether its threads get the tool ``ant__read_log``.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     permission_rules: Rules | None = None
     limits: Limits | None = None
+    read_log: bool | None = None
     fallback_models: Annotated[list[ModelId], Field(max_length=MAX_FALLBACKS)] | None = None
 
 
@@ -59,6 +61,8 @@ def merged(stored: Mapping[str, Any] | None, sent: Mapping[str, Any] | None, mod
         merged["limits"] = limits.merged(merged.get("limits") or {}, sent["limits"])
     if sent is not None and "fallback_models" in sent:
         merged["fallback_models"] = list(dict.fromkeys(sent["fallback_models"] or ()))
+    if sent is not None and "read_log" in sent:
+        merged["read_log"] = sent["read_log"]
     merged = {field: value for field, value in merged.items() if value}
     models = [model_id, *merged.get("fallback_models", ())]
     check_priced(merged.get("limits") or {}, models, "holdfast.limits.list_cost")

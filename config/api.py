@@ -31,10 +31,13 @@ from sessions.api.exchange import router as exchange
 from sessions.api.files import router as files
 from sessions.api.forks import router as forks
 from sessions.api.limits import router as limits
+from sessions.api.members import router as members
 from sessions.api.permissions import router as permissions
 from sessions.api.resources import router as resources
+from sessions.api.search import router as search
 from sessions.api.sessions import router as sessions
 from sessions.api.threads import router as threads
+from sessions.api.usage import router as usage
 from sessions.api.webhooks import router as webhooks
 from sessions.api.work import keys_router as environment_keys
 from sessions.api.work import router as work
@@ -89,10 +92,13 @@ ours.add_router("/workspace", exchange)
 ours.add_router("/environments", environment_keys)
 ours.add_router("", limits)
 ours.add_router("/audit", audit)
+ours.add_router("/members", members)
 ours.add_router("/permissions", permissions)
 ours.add_router("", forks)
 ours.add_router("/approvals", approvals)
 ours.add_router("/credentials", credential_uses)
+ours.add_router("/usage", usage)
+ours.add_router("", search)
 api.add_router("/x", ours)
 
 

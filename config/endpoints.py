@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from config.readers import SettingError
 
+REACH_SECONDS = 3
 LIBPQ_OPTIONS = frozenset(
     {
         "sslmode",
@@ -54,6 +55,20 @@ def django_database(url: str) -> dict[str, Any]:
             "pool": {"min_size": 1, "max_size": 24, "timeout": 15, "max_idle": 300},
         },
     }
+
+
+def reach_database(url: str) -> None:
+    """Connect once, to find out early. Raises ``SettingError`` after ``REACH_SECONDS`` at the latest."""
+    import psycopg
+
+    about = django_database(url)
+    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    given: dict[str, Any] = {name: about[ours] for name, ours in names.items() if about[ours]}
+    options = {name: value for name, value in about["OPTIONS"].items() if name != "pool"}
+    try:
+        psycopg.connect(**given, **{**options, "connect_timeout": REACH_SECONDS}).close()
+    except psycopg.Error as error:
+        raise SettingError(f"The database can't be reached; look at DATABASE_URL. It said: {error}") from None
 
 
 def celery_broker(url: str) -> str:

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 from config import places, telemetry
 from config.endpoints import refuse_own_address
 from config.readers import FALSE, Reader, SettingError
+from config.signin import settings as signing_in
 from contract import limits
 from contract.hosts import WANTED, is_host
 from contract.secret import Secret
@@ -87,6 +88,7 @@ class Holdfast:
     model_base_url: str
     model_api_key: Secret
     model_default: str
+    model_media: tuple[str, ...]  # "image", "pdf": what models take whose server doesn't say
     workers: int  # worker processes
     worker_threads: int  # turns at once in one of them
     lease_seconds: float
@@ -99,6 +101,7 @@ class Holdfast:
     tavily_api_key: Secret
     mcp_call_seconds: float  # one call of an MCP server's tool
     compact_at_tokens: int  # a prompt beyond it is summarised before the next request
+    snapshot_days: int  # how long a workspace's earlier snapshots stay; 0: for ever
     limits: Mapping[str, Any]  # caps of every session: contract.limits.Limits as it is stored
     machine: str  # this machine's name among those that run workers
     running_hour_price: Decimal  # dollars that an hour of a session's running time costs
@@ -118,6 +121,7 @@ class Holdfast:
     telemetry_redact: tuple[str, ...]  # regular expressions of what is hidden in it
     metrics_token: Secret
     work_lease_seconds: int  # how long an outside worker holds a session without a heartbeat
+    signing_in: signing_in.SigningIn
     missed_runs: str  # which due times of schedules are made up for after an outage: all, or the latest
 
 
@@ -172,6 +176,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         brave_api_key=reader.secret("BRAVE_API_KEY"),
         tavily_api_key=reader.secret("TAVILY_API_KEY"),
         mcp_call_seconds=reader.number("MCP_CALL_SECONDS", 120.0, low=1.0, high=3600.0),
+        snapshot_days=reader.integer("SNAPSHOT_DAYS", 90, low=0, high=36_500),
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
         limits=_limits(reader),
         machine=reader.text("MACHINE", socket.gethostname())[:64],
@@ -189,14 +194,16 @@ def read(environ: Mapping[str, str]) -> Holdfast:
 
 
 def _in_the_open(reader: Reader) -> dict[str, Any]:
-    """Settings of sandboxes, schedules, outside workers and telemetry."""
+    """Settings of sandboxes, schedules, outside workers, telemetry and signing in."""
     return {
         "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
         "telemetry_headers": reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
+        "model_media": _media(reader),
         "telemetry_content": reader.flag("TELEMETRY_CONTENT"),
         "telemetry_redact": telemetry.patterns(reader.text("TELEMETRY_REDACT")),
         "metrics_token": reader.secret("METRICS_TOKEN"),
         "work_lease_seconds": reader.integer("WORK_LEASE_SECONDS", 60, low=5, high=3600),
+        "signing_in": signing_in.read(reader),
         "sandbox": reader.choice("SANDBOX", "local", ("local", "docker")),
         "sandbox_image": reader.text("SANDBOX_IMAGE", "python:3.12"),
         "missed_runs": reader.choice("MISSED_RUNS", "all", ("all", "latest")),
@@ -310,6 +317,13 @@ def _secret_key(reader: Reader, data: Path, *, production: bool) -> Secret:
             "SECRET_KEY is not set, and with DATABASE_URL it must be; make one with `openssl rand -hex 32`."
         )
     return Secret(places.generated(data / "secret_key", lambda: secrets.token_urlsafe(48)))
+
+
+def _media(reader: Reader) -> tuple[str, ...]:
+    kinds = reader.names("MODEL_MEDIA")
+    if set(kinds) - {"image", "pdf"}:
+        raise SettingError("MODEL_MEDIA names kinds other than image and pdf; give one of them, both, or none.")
+    return kinds
 
 
 def _key_ring(reader: Reader, data: Path, *, production: bool) -> tuple[tuple[str, Secret], ...]:

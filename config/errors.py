@@ -132,4 +132,10 @@ def _validation(errors: list[dict[str, Any]]) -> str:
         if len(errors) == 1 and len(errors[0]["loc"]) <= 2 and errors[0]["type"] == "missing":
             return "The request needs a JSON object as its body."
         return sentence(errors, drop=2)
-    return sentence([{**error, "loc": error["loc"][-1:]} for error in errors])
+    return sentence([{**error, "loc": _parameter(error["loc"])} for error in errors])
+
+
+def _parameter(loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The parameter's name, and the place in it where it is a list."""
+    named = max((place for place, part in enumerate(loc) if isinstance(part, str)), default=0)
+    return tuple(loc[named:])

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
 
 from agents.models import Membership
 from config import bodies
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 API = "/v1/"
 CHOSEN_WORKSPACE = "workspace_id"  # key in the cookie session; pages set it to switch workspaces
 JSON = "application/json"
+OWN = ("/account/", "/login", "/logout", "/static/", "/healthz", "/readyz")  # open to people who lack a second factor
 
 
 class ApiAnswers:
@@ -66,7 +71,8 @@ def _is_json(response: HttpResponseBase) -> bool:
 class ActingPerson:
     """Sets ``request.acting`` for a signed-in person: the chosen workspace, or the first one they belong to.
 
-    None for strangers and for people without a workspace. The API never reads it: keys set their own.
+    None for strangers, for people without a workspace, and for those who lack the second factor that everyone here
+    needs: they are shown to their account page. The API never reads it: keys set their own.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -77,7 +83,16 @@ class ActingPerson:
             user = getattr(request, "user", None)
             chosen = request.session.get(CHOSEN_WORKSPACE) if user and user.is_authenticated else None
             request.acting = acting_for(user, chosen)  # type: ignore[attr-defined]  # contract.http.Request has it
+            if lacks_factor(user) and not request.path.startswith(OWN):
+                return redirect("account:account")
         return self.get_response(request)
+
+
+def lacks_factor(user: User | AnonymousUser | None) -> bool:
+    """Whether everyone here needs a second factor and ``user`` has none yet. One query where they do."""
+    if user is None or user.is_anonymous or not settings.HOLDFAST_SIGNING_IN.second_factor:
+        return False
+    return not is_mfa_enabled(user, [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN])
 
 
 def acting_for(user: User | AnonymousUser | None, chosen: str | None) -> Acting | None:
@@ -85,7 +100,7 @@ def acting_for(user: User | AnonymousUser | None, chosen: str | None) -> Acting 
 
     The websocket side uses it too, with the user and session of its scope.
     """
-    if user is None or user.is_anonymous or not user.is_active:
+    if user is None or user.is_anonymous or not user.is_active or lacks_factor(user):
         return None
     memberships = list(Membership.objects.filter(user=user).order_by("created_at", "pk"))
     if not memberships:

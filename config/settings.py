@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 from config import env
 from config.endpoints import celery_broker, django_database
 from config.readers import SettingError
+from config.signin.provider import registered
 
 try:
     HOLDFAST = env.load()
@@ -25,6 +26,7 @@ HOLDFAST_REQUESTS_PER_MINUTE = HOLDFAST.requests_per_minute
 HOLDFAST_RETRY_BASE_SECONDS = HOLDFAST.retry_base_seconds
 HOLDFAST_RETRY_CEILING_SECONDS = HOLDFAST.retry_ceiling_seconds
 HOLDFAST_CHANNEL_PREFIX = HOLDFAST.instance
+HOLDFAST_SNAPSHOT_DAYS = HOLDFAST.snapshot_days
 HOLDFAST_COMPACT_AT_TOKENS = HOLDFAST.compact_at_tokens
 HOLDFAST_SEARXNG_URL = HOLDFAST.searxng_url
 HOLDFAST_BRAVE_API_KEY = HOLDFAST.brave_api_key
@@ -45,6 +47,7 @@ HOLDFAST_EGRESS_SOCKET = HOLDFAST.egress.socket
 HOLDFAST_MODEL_BASE_URL = HOLDFAST.model_base_url
 HOLDFAST_MODEL_API_KEY = HOLDFAST.model_api_key
 HOLDFAST_MODEL_DEFAULT = HOLDFAST.model_default
+HOLDFAST_MODEL_MEDIA = HOLDFAST.model_media
 HOLDFAST_KEYS = HOLDFAST.keys
 EMAIL_HOST, EMAIL_PORT = HOLDFAST.mail.host, HOLDFAST.mail.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = HOLDFAST.mail.user, HOLDFAST.mail.password.reveal()
@@ -55,6 +58,7 @@ HOLDFAST_PERMISSION_JUDGE = HOLDFAST.permission_judge
 HOLDFAST_METRICS_TOKEN = HOLDFAST.metrics_token
 HOLDFAST_WORK_LEASE_SECONDS = HOLDFAST.work_lease_seconds
 HOLDFAST_MISSED_RUNS = HOLDFAST.missed_runs
+HOLDFAST_SIGNING_IN = HOLDFAST.signing_in
 HOLDFAST_ALLOWED_NETWORKS = HOLDFAST.allowed_networks
 
 SECRET_KEY = HOLDFAST.secret_key.reveal()
@@ -63,7 +67,7 @@ ALLOWED_HOSTS = list(HOLDFAST.allowed_hosts)
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redirect to TLS belong to the proxy in front
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "config.apps.OurAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -74,6 +78,11 @@ INSTALLED_APPS = [
     "django_htmx",
     "template_partials",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
     "config.apps.ConfigConfig",
     "agents.apps.AgentsConfig",
     "credentials.apps.CredentialsConfig",
@@ -92,6 +101,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "config.middleware.ActingPerson",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -123,13 +133,39 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "login"
+LOGIN_URL = LOGOUT_REDIRECT_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
-LOGOUT_REDIRECT_URL = "login"
+
+# Signing in: django-allauth does second factors, passkeys and OpenID Connect behind our own pages (config/signin).
+ACCOUNT_ADAPTER = "config.signin.adapters.Accounts"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False  # config.signin.throttle counts, in Redis and for every way alike
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+SOCIALACCOUNT_ADAPTER = "config.signin.adapters.Guests"
+SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form would be stopped at the provider by our own form-action
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
+SOCIALACCOUNT_PROVIDERS = registered(HOLDFAST.signing_in.provider)
+MFA_ADAPTER = "config.signin.adapters.Factors"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Holdfast"
+MFA_TOTP_TOLERANCE = 1  # a clock may be half a minute off
+CACHES = {
+    "default": {
+        "BACKEND": "config.signin.cache.SharedCache",  # codes that were used, seen by every web process
+        "LOCATION": HOLDFAST.redis_url,
+        "KEY_PREFIX": f"{HOLDFAST.instance}:cache",
+    }
+}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = HOLDFAST.time_zone
-USE_I18N = False
+USE_I18N = True
+LANGUAGES = [("en", "English")]  # a second one needs django.middleware.locale.LocaleMiddleware too
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 
 STATIC_URL = "/static/"

@@ -8,18 +8,26 @@ from django.views.generic import RedirectView
 import agents.urls
 import sessions.agent_urls
 from config import health, metrics
+from config.account.join import Join
 from config.api import api
-from config.signin import SignIn
+from config.signin import oidc
+from config.signin.views import PasskeyIn, SecondFactor, SignIn
 
 urlpatterns = [
     path("v1/", api.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
-    path("login", SignIn.as_view(), name="login"),
-    path("admin/login/", RedirectView.as_view(pattern_name="login", query_string=True)),  # the one that is throttled
+    path("login", SignIn.as_view(), name="account_login"),  # these names are the ones that django-allauth looks for
+    path("login/code", SecondFactor.as_view(), name="mfa_authenticate"),
+    path("login/passkey", PasskeyIn.as_view(), name="mfa_login_webauthn"),
+    path("login/<slug:provider_id>", oidc.leave, name="openid_connect_login"),
+    path("login/<slug:provider_id>/callback", oidc.come_back, name="openid_connect_callback"),
+    path("join/<str:uidb64>/<str:token>", Join.as_view(), name="join"),
+    path("admin/login/", RedirectView.as_view(pattern_name="account_login", query_string=True)),
     path("logout", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
+    path("account/", include("config.account.urls")),
     path("", include("sessions.urls")),
     path("", include((agents.urls.urlpatterns + sessions.agent_urls.urlpatterns, "agents"))),
     path("", include("credentials.urls")),

@@ -96,14 +96,20 @@ def record(
 
 def state(kind: str, object_id: str, workspace_id: str) -> dict[str, Any] | None:
     """What a row holds now; None if it isn't there, or belongs to another workspace."""
-    row = apps.get_model(kind).objects.filter(pk=object_id).first()
+    try:
+        row = apps.get_model(kind).objects.filter(pk=object_id).first()
+    except ValueError:  # an id that can't be one of this kind
+        return None
     if row is None or getattr(row, "workspace_id", workspace_id) != workspace_id:
         return None
     return values(row)
 
 
-def values(row: models.Model) -> dict[str, Any]:
-    """A row's columns as JSON, without secrets. An agent's are those of its current version too."""
+def values(row: models.Model, spec: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A row's columns as JSON, without secrets. An agent's are those of its current version too.
+
+    ``spec``: that version's, where the caller has it; it is read otherwise.
+    """
     found = {
         field.attname: _plain(getattr(row, field.attname))
         for field in row._meta.concrete_fields
@@ -111,10 +117,9 @@ def values(row: models.Model) -> dict[str, Any]:
     }
     versions = getattr(row, "versions", None)
     number = getattr(row, "version", None)
-    if versions is not None and isinstance(number, int):
+    if spec is None and versions is not None and isinstance(number, int):
         spec = versions.filter(version=number).values_list("spec", flat=True).first()
-        found |= {name: _plain(value) for name, value in (spec or {}).items()}
-    return found
+    return found | {name: _plain(value) for name, value in (spec or {}).items()}
 
 
 def _plain(value: Any) -> Any:

@@ -6,10 +6,10 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import DateTimeField, IntegerField, Model, Q, QuerySet
 
 from contract.errors import InvalidRequest
 
@@ -52,7 +52,7 @@ class Cursor:
             found = json.loads(base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True))
             its_kind, its_order, values, back = found
             position = tuple(_value(value) for value in values)
-        except (ValueError, TypeError, KeyError, binascii.Error, RecursionError):
+        except (ValueError, TypeError, KeyError, OverflowError, binascii.Error, RecursionError):
             raise InvalidRequest(BAD) from None
         if its_kind != kind or len(position) != size or back not in (0, 1) or its_order not in ("asc", "desc"):
             raise InvalidRequest(BAD)
@@ -66,10 +66,10 @@ def _value(value: Any) -> Value:
         moment = datetime.fromisoformat(value["t"])
         if moment.tzinfo is None:
             raise ValueError("a time without a zone")
-        return moment
+        return moment.astimezone(UTC)  # the database takes no offset of 16 hours and more
     if isinstance(value, bool) or not (value is None or isinstance(value, str | int)):
         raise ValueError("not a cursor value")
-    if isinstance(value, str) and "\x00" in value:
+    if isinstance(value, str) and b"\x00" in value.encode():  # half a surrogate pair is a ValueError
         raise ValueError("not a cursor value")
     if isinstance(value, int) and abs(value) > 2**62:
         raise ValueError("not a cursor value")
@@ -107,6 +107,7 @@ def paginate(
     """
     cursor = Cursor.decode(page, kind=kind, order=order, size=len(fields)) if page is not None else None
     if cursor:
+        _check_types(cursor, rows.model, fields)
         _check_bounds(cursor, bounds or {})
     back = cursor is not None and cursor.back
     ascending = (order == "asc") != back
@@ -127,6 +128,15 @@ def paginate(
 
 def _cursor(kind: str, order: Order, row: Model, fields: Sequence[str], *, back: bool) -> str:
     return Cursor(kind, order, tuple(getattr(row, field) for field in fields), back).encode()
+
+
+def _check_types(cursor: Cursor, model: type[Model], fields: Sequence[str]) -> None:
+    """Somebody may have written a cursor themselves: a number where this list has a time is none of ours."""
+    for name, value in zip(fields, cursor.position, strict=True):
+        field = model._meta.get_field(name)
+        kind = datetime if isinstance(field, DateTimeField) else int if isinstance(field, IntegerField) else str
+        if value is not None and not isinstance(value, kind):
+            raise InvalidRequest(BAD)
 
 
 def _check_bounds(cursor: Cursor, bounds: Mapping[str, datetime]) -> None:

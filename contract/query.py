@@ -29,7 +29,8 @@ def _moment(value: Any) -> Any:
         raise ValueError("must be an RFC 3339 time such as 2026-01-31T12:00:00Z") from None
     if not YEARS[0] <= moment.year <= YEARS[1]:
         raise ValueError(f"must lie in the years {YEARS[0]} to {YEARS[1]}")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # In UTC, because the database takes no offset of 16 hours and more.
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
@@ -89,18 +90,24 @@ def unbracketed(data: QueryDict, list_fields: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+PLAIN = (str, int, bool)
+
+
 def only_known(view: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates operations of ours: a query parameter that they don't know is a 400 that names it.
 
     The compatible ones ignore such parameters, as old clients send ``?beta=true``.
     """
-    hints = get_type_hints(view).values()
-    models = [hint for hint in hints if isinstance(hint, type) and issubclass(hint, Query)]
+    hints = get_type_hints(view)
+    models = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, Query)]
     names = {field.alias or name for model in models for name, field in model.model_fields.items()}
-    known = sorted(names | {name.removesuffix("[]") for name in names})
+    names |= {name for name, hint in hints.items() if hint in PLAIN}
+    names |= {name.removesuffix("[]") for name in names}
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **values: Any) -> Any:
+        in_path = request.resolver_match.kwargs if request.resolver_match else {}
+        known = sorted(names - set(in_path))
         unknown = sorted(set(request.GET) - set(known))
         if unknown:
             which = f"those known are {', '.join(known)}" if known else "none is known here"

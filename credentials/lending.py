@@ -72,11 +72,9 @@ def variables(borrower: Borrower, tool: str = "bash") -> tuple[list[Variable], l
     """
     found: dict[str, Variable] = {}
     problems: list[str] = []
-    for row in _active(borrower):
+    for row in _named(borrower, tool, _active(borrower)):
         auth = row.auth
-        if auth["type"] != "environment_variable" or auth["secret_name"] in found:
-            continue
-        if scopes.excluded(row.scope, agent=borrower.agent_id, tool=tool) is not None:
+        if auth["secret_name"] in found:
             continue
         try:
             secret = vaults.secrets_of(row)["secret_value"]
@@ -90,10 +88,34 @@ def variables(borrower: Borrower, tool: str = "bash") -> tuple[list[Variable], l
     return list(found.values()), problems
 
 
-def for_server(borrower: Borrower, url: str, tool: str | None = None) -> Credential | None:
-    """The credential for the MCP server at ``url``: of the first vault that has one whose scope permits it."""
+def held(borrower: Borrower, tool: str, rows: Iterable[Credential]) -> dict[str, Credential]:
+    """Of credentials that ``of_vaults`` gave, those whose variables the session's sandbox has, by their names."""
+    found: dict[str, Credential] = {}
+    for row in _named(borrower, tool, _in_order(borrower, rows)):
+        found.setdefault(row.auth["secret_name"], row)
+    return found
+
+
+def _named(borrower: Borrower, tool: str, rows: Iterable[Credential]) -> list[Credential]:
+    return [
+        row
+        for row in rows
+        if row.auth["type"] == "environment_variable"
+        and scopes.excluded(row.scope, agent=borrower.agent_id, tool=tool) is None
+    ]
+
+
+def for_server(
+    borrower: Borrower, url: str, tool: str | None = None, rows: Iterable[Credential] | None = None
+) -> Credential | None:
+    """The credential for the MCP server at ``url``: of the first vault that has one whose scope permits it.
+
+    ``rows``: what ``of_vaults`` gave, to be chosen from instead of asking again. Raises ``matching.BadUrl``.
+    """
     slot, host = matching.server_slot(url), urlsplit(url).hostname or ""
-    for row in _active(borrower, slot):
+    for row in _active(borrower, slot) if rows is None else _in_order(borrower, rows):
+        if row.slot != slot:
+            continue
         if scopes.excluded(row.scope, agent=borrower.agent_id, tool=tool, host=host) is None:
             return row
     return None
@@ -128,8 +150,21 @@ def _active(borrower: Borrower, slot: str | None = None) -> list[Credential]:
         return []
     rows = Credential.objects.filter(
         vault_id__in=borrower.vault_ids, vault__workspace_id=borrower.workspace_id, archived_at=None
-    )
+    ).select_related("vault")
     if slot is not None:
         rows = rows.filter(slot=slot)
+    return _in_order(borrower, rows)
+
+
+def _in_order(borrower: Borrower, rows: Iterable[Credential]) -> list[Credential]:
+    """Those of the borrower's vaults, the vault named first first."""
     places = {vault_id: place for place, vault_id in enumerate(borrower.vault_ids)}
-    return sorted(rows, key=lambda row: (places[row.vault_id], row.created_at, row.pk))
+    mine = [row for row in rows if row.vault_id in places and row.vault.workspace_id == borrower.workspace_id]
+    return sorted(mine, key=lambda row: (places[row.vault_id], row.created_at, row.pk))
+
+
+def of_vaults(vault_ids: Iterable[str]) -> list[Credential]:
+    """The active credentials of these vaults, without their secrets: to say beforehand which of them would serve."""
+    wanted = list(vault_ids)
+    rows = Credential.objects.filter(vault_id__in=wanted, archived_at=None).select_related("vault").defer("sealed")
+    return list(rows) if wanted else []

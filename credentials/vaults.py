@@ -167,7 +167,9 @@ def update_credential(vault_id: str, credential_id: str, body: Mapping[str, Any]
             credential.scope = scopes.checked(body["holdfast"]["scope"])
         credential.metadata = metadata.merge(credential.metadata, body.get("metadata"))
         credential.updated_at = timezone.now()
-        credential.save(update_fields=["display_name", "auth", "sealed", "scope", "metadata", "updated_at"])
+        credential.save(
+            update_fields=["display_name", "auth", "sealed", "refused_at", "scope", "metadata", "updated_at"]
+        )
     return credential
 
 
@@ -226,6 +228,7 @@ def put_auth(credential: Credential, auth: Auth) -> None:
     """Lay an auth into a row that the caller saves."""
     plain = json.dumps({name: secret.reveal() for name, secret in auth.secrets.items()})
     credential.auth, credential.sealed = auth.shown, crypto.seal(Secret(plain), credential.pk)
+    credential.refused_at = None
 
 
 def _rotated(credential: Credential, sent: Mapping[str, Any]) -> Auth:

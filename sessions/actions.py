@@ -185,6 +185,7 @@ def _changes(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
     if agent:
         if session.status != "idle":
             raise InvalidRequest(f"agent: can't be updated while the session is {session.status}; interrupt it first")
+        workflow_runs.check_none_open(session)
         snapshot = definitions.changed(session.agent_snapshot, agent)
         notyet.check(Wanted(snapshot))
         definitions.check_tools(snapshot)
@@ -237,18 +238,27 @@ def _about(thread: Thread) -> dict[str, Any]:
 
 @audit.logged("session.retried", "agent_sessions.Session", "session_id", always=True)
 def retry_session(session_id: str, acting: Acting) -> Session:
-    """Ask again where a turn gave up, without another message. 400 for a session that did not give up."""
+    """Ask again where a turn gave up, and let agents go on that were paused because they only wrote to each other.
+
+    400 for a session of which neither is true.
+    """
     acting.require(Permission.OPERATE)
     with transaction.atomic():
         session = lock_session(session_id, acting)
-        primary = Thread.objects.select_for_update().get(session=session, parent=None)
-        gave_up = (primary.stop_reason or {}).get("type") == "retries_exhausted"
-        if session.archived_at is not None or primary.status != "idle" or not gave_up:
+        idle = Thread.objects.select_for_update().filter(session=session, status="idle").order_by("id")
+        resting = [thread for thread in idle if _waits_for_another_try(thread)]
+        if session.archived_at is not None or not resting:
             raise InvalidRequest(f"Session {session_id} has no turn that gave up; send a message instead.")
-        note = Draft(ev.OPS_RETRIED, {"by": acting.label})
-        log.append(session_id, primary.pk, [note, Draft(ev.THREAD_RUNNING, _about(primary))])
-        wake_on_commit(primary.pk)
+        for thread in resting:
+            note = Draft(ev.OPS_RETRIED, {"by": acting.label})
+            log.append(session_id, thread.pk, [note, Draft(ev.THREAD_RUNNING, _about(thread))])
+            wake_on_commit(thread.pk)
     return find_session(session_id, acting)
+
+
+def _waits_for_another_try(thread: Thread) -> bool:
+    gave_up = (thread.stop_reason or {}).get("type") == "retries_exhausted"
+    return gave_up and (thread.parent_id is None or ev.only_talks(thread.stop_reason))
 
 
 @audit.logged("session.archived", "agent_sessions.Session", "session_id")
@@ -259,6 +269,7 @@ def archive_session(session_id: str, acting: Acting) -> Session:
         session = lock_session(session_id, acting)
         if session.archived_at is None:
             _check_rests(session, "archived")
+            workflow_runs.stop_all(session.pk)
             for thread in Thread.objects.filter(session=session).exclude(status="terminated"):
                 log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, _about(thread))])
             now = timezone.now()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from contract.schema import OURS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -84,8 +86,11 @@ OPS_LIMIT_REACHED = "ops.limit_reached"
 OPS_LIMITS_CHANGED = "ops.limits_changed"
 OPS_CLEARED = "ops.results_cleared"
 OPS_REMINDER = "ops.reminder"
+OPS_ONLY_TALK = "ops.only_talk"  # two agents do nothing but write to each other; the one that went on pauses
 OPS_RETRY = "ops.retry"
 OPS_FALLBACK = "ops.model_fallback"
+OPS_PAUSED = "ops.paused"  # an operator holds the session between two steps
+OPS_RESUMED = "ops.resumed"
 OPS_RETRIED = "ops.retried"  # a person asked for another try
 OPS_WORKER_LOST = "ops.worker_lost"
 OPS_SANDBOX_RESTORED = "ops.sandbox_restored"
@@ -122,12 +127,28 @@ CALL_ID_FIELD = {
 END_TURN: dict[str, Any] = {"type": "end_turn"}
 RETRIES_EXHAUSTED: dict[str, Any] = {"type": "retries_exhausted"}
 BUDGET_REACHED: dict[str, Any] = {"type": "budget_reached"}
+ONLY_TALK = "only_talk"
 PAUSES = frozenset({"requires_action", "budget_reached"})  # stop reasons after which the same turn goes on
+
+
+def paused(by: str) -> dict[str, Any]:
+    """The stop reason of what an operator holds; ``by`` names them. It waits for no call."""
+    return {**requires_action([]), OURS: {"paused": {"by": by}}}
+
+
+def is_paused(stop_reason: Mapping[str, Any] | None) -> bool:
+    """Whether it rests because an operator holds it."""
+    return "paused" in ((stop_reason or {}).get(OURS) or {})
 
 
 def requires_action(event_ids: list[str]) -> dict[str, Any]:
     """The stop reason of a thread that waits for answers to the calls named (spec core 8.5)."""
     return {"type": "requires_action", "event_ids": event_ids}
+
+
+def only_talks(stop_reason: Mapping[str, Any] | None) -> bool:
+    """Whether a thread rests because it and another only wrote to each other: a person may let it go on."""
+    return ((stop_reason or {}).get(OURS) or {}).get("loop") == ONLY_TALK
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -20,10 +21,14 @@ from sessions import events as ev
 from sessions.models import Event, File, Session
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from contract.acting import Acting
 
 MAX_UPLOAD = 500 * 1024 * 1024
-MAX_FILENAME = 512
+SHOWN = '< > : " | ? * or control characters'
+FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
+MAX_FILENAME = 255
 MIN_EXPIRY, MAX_EXPIRY = 3_600, 7_776_000
 UNKNOWN_TYPE = "application/octet-stream"
 MIME_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,150}")
@@ -161,10 +166,11 @@ def collect_garbage(older_than: timedelta = GARBAGE_AGE) -> int:
     File.objects.filter(expires_at__lte=now - EXPIRED_ROWS_STAY, resources=None).delete()
     moment = (now - older_than).timestamp()
     blobs.drop_stale_incoming(moment)
+    earlier = _earlier_snapshots(now)
     removed = 0
     for digest in blobs.untouched_since(moment):
         named = File.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), digest=digest)
-        if not (named.exists() or _is_named_elsewhere(digest)):
+        if digest not in earlier and not (named.exists() or _is_named_elsewhere(digest)):
             blobs.delete(digest)
             removed += 1
     return removed
@@ -172,8 +178,15 @@ def collect_garbage(older_than: timedelta = GARBAGE_AGE) -> int:
 
 def _is_named_elsewhere(digest: str) -> bool:
     snapshots, skills = Session.objects.filter(snapshot=digest), SkillVersion.objects.filter(digest=digest)
-    earlier = Event.objects.filter(type=ev.OPS_SNAPSHOT, payload__digest=digest)  # a fork may begin at one
-    return snapshots.exists() or skills.exists() or earlier.exists()
+    return snapshots.exists() or skills.exists()
+
+
+def _earlier_snapshots(now: datetime) -> frozenset[str]:
+    """Digests of the snapshots on the logs at which a fork may still begin (``SNAPSHOT_DAYS``)."""
+    rows = Event.objects.filter(type=ev.OPS_SNAPSHOT)
+    if settings.HOLDFAST_SNAPSHOT_DAYS:
+        rows = rows.filter(created_at__gte=now - timedelta(days=settings.HOLDFAST_SNAPSHOT_DAYS))
+    return frozenset(rows.values_list("payload__digest", flat=True))
 
 
 def _mime_type(sent: str | None, filename: str) -> str:
@@ -182,6 +195,15 @@ def _mime_type(sent: str | None, filename: str) -> str:
     if MIME_TYPE.fullmatch(base) and base != UNKNOWN_TYPE:
         return base
     return mimetypes.guess_type(filename)[0] or UNKNOWN_TYPE
+
+
+def check_name(sent: str) -> None:
+    """The rules for the names of uploads by the API (spec advanced 17); folders before the name don't count."""
+    last = re.split(r"[/\\]", sent)[-1]
+    if len(last) > MAX_FILENAME:
+        raise InvalidRequest(f"file: its name must be at most {MAX_FILENAME} characters long")
+    if found := FORBIDDEN.search(last):
+        raise InvalidRequest(f"file: its name must not hold {found.group()!r}, nor any other of {SHOWN}")
 
 
 def _filename(sent: str, mime_type: str) -> str:

@@ -196,6 +196,7 @@ def _take_over(child: Session, origin: Session, taken: Sequence[Event], found: P
     }
     drafts.append(Draft(ev.OPS_FORKED, note))
     if found.snapshot is not None:
+        blobs.touch(str(found.snapshot.payload["digest"]))
         drafts.append(Draft(ev.OPS_SNAPSHOT, dict(found.snapshot.payload)))
     for start in range(0, len(drafts), BATCH):
         log.append(child.pk, thread.pk, drafts[start : start + BATCH])

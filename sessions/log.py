@@ -74,7 +74,7 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
        t.wake_at, t.pending, s.pending_count, s.budget, s.hour_price, t.last_seq, s.outcomes,
        CASE WHEN t.parent_id IS NULL THEN t.id ELSE
          (SELECT p.id FROM agent_sessions_thread p WHERE p.session_id = s.id AND p.parent_id IS NULL) END,
-       s.outside_count, s.workspace_id
+       s.outside_count, s.workspace_id, s.paused
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
 WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 """
@@ -88,7 +88,7 @@ ROW = """
 """
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
-  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s,
+  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s, paused=%s,
   pending_count=%s, outside_count=%s WHERE id=%s
 """
 UPDATE_SEQ = """
@@ -232,6 +232,7 @@ def _lock(cursor: Any, session_id: str, thread_id: str) -> _Ledger:
         budget=_json(row[26]),
         outcomes=tuple(OUTCOMES.from_db_value(row[29], None, connection) or ()),
         hour_price=Decimal(row[27]),
+        paused=row[33],
     )
     thread = ThreadColumns(
         clock=Clock(row[14], _json(row[15]), row[19], row[20], row[21]),
@@ -365,7 +366,7 @@ def _write_columns(cursor: Any, ledger: _Ledger, session_id: str, thread_id: str
     else:
         values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot]
         outcomes = Jsonb(OUTCOMES.stored(list(session.outcomes)))
-        values += [outcomes, _jsonb(session.budget), *ledger.waiting]
+        values += [outcomes, _jsonb(session.budget), session.paused, *ledger.waiting]
         cursor.execute(UPDATE_SESSION, [*values, session_id])
     if thread != before[1] or (session, ledger.waiting) != (before[0], before[2]):
         values = [ledger.thread_seq, ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]

@@ -19,7 +19,9 @@ def spent(row: Session | Thread) -> Spent:
 
 
 def session_columns(row: Session) -> SessionColumns:
-    return SessionColumns(clock(row), spent(row), row.snapshot, tuple(row.outcomes), row.budget, row.hour_price)
+    return SessionColumns(
+        clock(row), spent(row), row.snapshot, tuple(row.outcomes), row.budget, row.hour_price, row.paused
+    )
 
 
 def thread_columns(row: Thread) -> ThreadColumns:

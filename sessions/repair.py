@@ -60,7 +60,7 @@ def _shared(columns: SessionColumns | ThreadColumns) -> dict[str, Any]:
 
 
 def _session(columns: SessionColumns) -> dict[str, Any]:
-    return {**_shared(columns), "snapshot": columns.snapshot, "budget": columns.budget}
+    return {**_shared(columns), "snapshot": columns.snapshot, "budget": columns.budget, "paused": columns.paused}
 
 
 def _thread(columns: ThreadColumns) -> dict[str, Any]:

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import django
 import pytest
+from django.conf import settings
+from django.db import connection
 
-from tests import servers
+from config.services.postgres import DATABASE
+from tests import prepared, servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.live"]
+pytest_plugins = ["tests.live", "tests.lasting"]
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 WORKER_NUMBER = int(WORKER.removeprefix("gw") or 0)
@@ -67,11 +70,20 @@ def _set_environment() -> Path:
 SERVERS = _start_servers()
 DATA = _set_environment()
 django.setup()  # models are imported while tests are collected
+# The usual hash of a password takes a second of a busy core, and nearly every world has people in it.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SERVERS is not None:
         SERVERS.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """This process's database is made as a copy of a migrated one: migrating is most of the cost of a database."""
+    prepared.migrate_template()
+    connection.settings_dict["TEST"]["TEMPLATE"] = DATABASE
 
 
 @pytest.fixture(autouse=True, scope="session")

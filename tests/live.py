@@ -25,6 +25,7 @@ import pytest
 
 from config import places
 from config.services import kernel
+from tests import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,8 +50,11 @@ class Installation:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, **settings: str) -> Iterator[Installation]:
-        """An installation that ends with the block. `settings` are environment variables (`WORKERS="1"`)."""
+    def started(cls, *, new: bool = not prepared.AVAILABLE, **settings: str) -> Iterator[Installation]:
+        """An installation that ends with the block. `settings` are environment variables (`WORKERS="1"`).
+
+        Its data directory is a copy of one that was prepared once a run, or an empty one (`new`).
+        """
         directory = Path(tempfile.mkdtemp(prefix="hf-live-", dir="/tmp"))
         # The sandboxes' own user ids must be able to pass through.
         directory.chmod(0o711)
@@ -60,6 +64,8 @@ class Installation:
         environment = {**kept, "WORKERS": "1", "DATA_DIR": str(data), "PORT": str(port), **settings}
         installation = cls(data, port, environment)
         try:
+            if not new:
+                prepared.copy_installation(data, kept)
             installation.start()
             yield installation
         finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from agents.providers.base import (
     StreamPart,
 )
 from agents.providers.pacing import Pace
-from agents.providers.wire import FAST_MODE_BETA, Encoded, Limits, body, narrowed, written
+from agents.providers.wire import Encoded, Limits, betas, body, narrowed, written
 from contract.sdk import load as load_sdk
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ MODELS_KEPT_SECONDS = 300.0
 MAX_MODELS = 1_000
 _LIMITS_KEPT = 256
 PUSHED_BACK = ("overloaded", "rate_limited")
+
+
+class _CannotCompact(Exception):
+    """The server refused to be asked for a summary of its own."""
 
 
 class AnthropicProvider:
@@ -98,6 +103,21 @@ class AnthropicProvider:
             pace.coped()
             return reply
 
+    def compact(self, request: ModelRequest, should_stop: ShouldStop) -> ModelReply | None:
+        """See ``Provider.compact``. A server that refuses the parameter, or answers without a summary of its own, is
+        not asked again.
+        """
+        if "compaction" in self._limits.get(request.model, Limits()).dropped:
+            return None
+        try:
+            reply = self.stream(replace(request, compact=True), lambda part: None, should_stop)
+        except _CannotCompact:
+            return None
+        if not any(block["type"] == "compaction" for block in reply.content):
+            limits = self._limits.get(request.model, Limits())
+            self._remember(request.model, replace(limits, dropped=limits.dropped | {"compaction"}))
+        return reply
+
     def models(self) -> list[ModelInfo]:
         """What the server lists, remembered for five minutes. Raises ``ProviderError`` when it
         cannot be asked; a server without the endpoint has an empty list.
@@ -143,7 +163,7 @@ class AnthropicProvider:
         limits = self._limits.get(request.model, Limits())
         while True:
             sent = body(request, limits)
-            content = _serialised(sent, request.encoded)
+            content = _serialised(sent, request.encoded if sent["messages"] is request.messages else None)
             try:
                 return self._ask(request, sent, content, turn)
             except anthropic.APIStatusError as error:
@@ -153,6 +173,8 @@ class AnthropicProvider:
                     raise self._classified(error) from error
                 limits = learned
                 self._remember(request.model, limits)
+                if request.compact and "compaction" in limits.dropped:
+                    raise _CannotCompact from error
             except _transport_errors() as error:
                 raise self._classified(error) from error
 
@@ -160,8 +182,8 @@ class AnthropicProvider:
         from anthropic import Stream
 
         headers = {"content-type": "application/json", "accept": "text/event-stream"}
-        if "speed" in sent:
-            headers["anthropic-beta"] = FAST_MODE_BETA
+        if used := betas(sent):
+            headers["anthropic-beta"] = ",".join(used)
         with self._client().post(
             "/v1/messages",
             cast_to=object,
@@ -292,7 +314,16 @@ def _model_info(model: Any) -> ModelInfo:
         display_name=name or model.id,
         max_input_tokens=getattr(model, "max_input_tokens", None),
         max_output_tokens=getattr(model, "max_tokens", None),
+        media=_media(getattr(model, "capabilities", None)),
     )
+
+
+def _media(capabilities: Any) -> frozenset[str] | None:
+    """What a model takes besides text, where its server says so."""
+    said = {kind: getattr(capabilities, f"{kind}_input", None) for kind in ("image", "pdf")}
+    if not any(hasattr(one, "supported") for one in said.values()):
+        return None
+    return frozenset(kind for kind, one in said.items() if getattr(one, "supported", False))
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:

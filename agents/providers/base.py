@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class ModelRequest:
     """One Messages API request, in its wire shapes. ``tools`` are Messages API tool params.
 
     ``encoded``: what earlier requests of the same conversation remembered of its messages.
+    ``compact``: ask for a summary of the conversation instead of the next reply.
     """
 
     model: str
@@ -47,6 +48,7 @@ class ModelRequest:
     speed: str = "standard"
     inference_geo: str | None = None
     encoded: Encoded | None = None
+    compact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ class Usage:
     cache_creation_input_tokens: int = 0
     cache_creation_5m: int = 0
     cache_creation_1h: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ class ModelInfo:
     display_name: str
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
+    media: frozenset[str] | None = None  # what it takes besides text: "image", "pdf"
 
 
 class Provider(Protocol):
@@ -114,6 +120,12 @@ class Provider(Protocol):
 
         ``should_stop`` is asked at every chunk and at least four times a second, so that an
         interrupt also ends a stream that stalls.
+        """
+
+    def compact(self, request: ModelRequest, should_stop: ShouldStop) -> ModelReply | None:
+        """Have the server summarise the conversation: the reply holds one ``compaction`` block, which later requests
+        send first, as the assistant's, in place of all before it. None where the server is known not to do that; a
+        reply without such a block means the same, found out now. Raises as ``stream`` does.
         """
 
     def models(self) -> list[ModelInfo]:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from agents.providers.base import ModelRequest
 
 FAST_MODE_BETA = "fast-mode-2026-02-01"
+COMPACTION_BETA = "compact-2026-09-04"
 
 _OPTIONAL = {
+    "compaction": re.compile(r"compact", re.IGNORECASE),
     "cache_control": re.compile(r"cache_control", re.IGNORECASE),
     "output_config": re.compile(r"output_config|effort", re.IGNORECASE),
     "speed": re.compile(r"\bspeed\b|fast[ -]mode", re.IGNORECASE),
@@ -68,7 +70,7 @@ def body(request: ModelRequest, limits: Limits) -> dict[str, Any]:
         "model": request.model,
         "max_tokens": min(request.max_tokens, ceiling),
         "stream": True,
-        "messages": request.messages,
+        "messages": in_words(request.messages) if "compaction" in limits.dropped else request.messages,
     }
     if request.system:
         out["system"] = request.system
@@ -80,10 +82,40 @@ def body(request: ModelRequest, limits: Limits) -> dict[str, Any]:
     return out
 
 
+def betas(sent: Mapping[str, Any]) -> list[str]:
+    """The beta features that a body makes use of."""
+    found = [FAST_MODE_BETA] if "speed" in sent else []
+    if "compaction" in sent or is_compacted(sent["messages"]):
+        found.append(COMPACTION_BETA)
+    return found
+
+
+def is_compacted(messages: Sequence[Any]) -> bool:
+    """Whether a conversation begins with a server's own summary."""
+    first = messages[0]["content"] if messages else ""
+    return not isinstance(first, str) and bool(first) and first[0].get("type") == "compaction"
+
+
+def in_words(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The conversation for a server that doesn't know a summary's block: its text, at the beginning of what follows."""
+    if not is_compacted(messages) or len(messages) == 1:
+        return messages
+    summary = summary_block(str(messages[0]["content"][0].get("content") or ""))
+    said = messages[1]["content"]
+    blocks = [{"type": "text", "text": said}] if isinstance(said, str) else said
+    return [{**messages[1], "content": [summary, *blocks]}, *messages[2:]]
+
+
+def summary_block(summary: str) -> dict[str, Any]:
+    """The block that stands for everything before it, in words that any model reads."""
+    return {"type": "text", "text": f"<conversation-summary>\n{summary}\n</conversation-summary>"}
+
+
 def narrowed(limits: Limits, sent: dict[str, Any], refusal: str) -> Limits | None:
     """The limits a 400 or 422 teaches, or ``None`` when it is not about something optional."""
     for name, pattern in _OPTIONAL.items():
-        if name in sent and pattern.search(refusal):
+        used = name in sent or (name == "compaction" and is_compacted(sent["messages"]))
+        if used and pattern.search(refusal):
             return replace(limits, dropped=limits.dropped | {name})
     ceiling = _MAX_TOKENS.search(refusal)
     if ceiling and 0 < int(ceiling[1]) < sent["max_tokens"]:
@@ -97,4 +129,6 @@ def _optional(request: ModelRequest) -> dict[str, Any]:
         out["output_config"] = {"effort": request.effort}
     if request.speed != "standard":
         out["speed"] = request.speed
+    if request.compact:
+        out["compaction"] = {"type": "summarize"}
     return out

@@ -22,10 +22,10 @@ def always() -> str | None:
 
 @dataclass(frozen=True)
 class ToolDefinition:
-    """A tool of the agent toolset (spec core 5.2).
+    """A tool of the agent toolset (spec core 5.2), or one of ours.
 
-    ``runs``: in the session's sandbox or on the server. ``read_only``: calling it again does no
-    harm. ``sdk_type``: the SDK's input class, from which the fields, their types and which are
+    ``runs``: in the session's sandbox, on the server, or over the session's own log. ``read_only``: calling it again
+    does no harm. ``sdk_type``: the SDK's input class, from which the fields, their types and which are
     required are taken; ``fields`` only adds what the model should know about each.
     ``schema`` is for tools whose input the SDK doesn't know. ``not_offered`` says why agents can't have the tool in
     this installation, as a sentence; None if they can.
@@ -33,7 +33,7 @@ class ToolDefinition:
 
     name: str
     description: str
-    runs: Literal["sandbox", "server"]
+    runs: Literal["sandbox", "server", "log"]
     read_only: bool
     sdk_type: str = ""
     schema: Schema | None = None

@@ -24,7 +24,15 @@ TOOLSET: dict[str, ToolDefinition] = {
         toolset.WEB_SEARCH,
     )
 }
+# Tools that the toolset doesn't have; off unless an agent's additions ask for them.
+READ_LOG = toolset.READ_LOG.name
+OURS: dict[str, ToolDefinition] = {READ_LOG: toolset.READ_LOG}
 SANDBOX_TOOLS = frozenset(tool.name for tool in TOOLSET.values() if tool.runs == "sandbox")
+
+
+def find(name: str) -> ToolDefinition | None:
+    """A built-in tool by its name."""
+    return TOOLSET.get(name) or OURS.get(name)
 
 
 def offered() -> tuple[str, ...]:
@@ -46,7 +54,7 @@ def missing(tools: Iterable[Mapping[str, Any]]) -> str | None:
 
 def check_input(name: str, tool_input: Mapping[str, Any]) -> str | None:
     """Why a call of a built-in tool cannot be run, as the text of its result; None if it can."""
-    tool = TOOLSET.get(name)
+    tool = find(name)
     if tool is None:
         return f"There is no tool named {name}."
     if why := tool.not_offered():

@@ -1,4 +1,4 @@
-"""The tools of ``agent_toolset_20260401``, described for the model that calls them."""
+"""The tools of ``agent_toolset_20260401`` and our own ones, described for the model that calls them."""
 
 from __future__ import annotations
 
@@ -134,4 +134,34 @@ WEB_SEARCH = ToolDefinition(
     read_only=True,
     schema=_one_text("query", "What to search for."),
     not_offered=no_engine,
+)
+
+MOST_ENTRIES = 50
+READ_LOG = ToolDefinition(
+    name="ant__read_log",
+    description=(
+        "Read your own log of this session: what was said, which tools you called and what they returned, also from "
+        "before a summary. Nothing is ever missing there. Choose by type, range of numbers and text; entries come in "
+        "order, long ones cut short. Read one entry whole by its number: after = number - 1, limit = 1."
+    ),
+    runs="log",
+    read_only=True,
+    schema={
+        "type": "object",
+        "properties": {
+            "types": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Only these types of entries, such as user.message, agent.message, agent.tool_use or "
+                "agent.tool_result.",
+            },
+            "after": {"type": "integer", "description": "Only entries with a greater number."},
+            "before": {"type": "integer", "description": "Only entries with a smaller number."},
+            "text": {"type": "string", "description": "Only entries that contain this text; case doesn't matter."},
+            "latest": {"type": "boolean", "description": "The last entries that fit instead of the first ones."},
+            "limit": {"type": "integer", "description": f"How many entries at most: 20, or up to {MOST_ENTRIES}."},
+        },
+        "required": [],
+        "additionalProperties": False,
+    },
 )

@@ -12,6 +12,7 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from config import env
+from config.endpoints import reach_database
 from config.readers import SettingError
 from config.services import kernel, roles, stamp
 from config.services.forked import Nursery
@@ -101,16 +102,13 @@ def run(holdfast: Holdfast, listener: socket.socket, *, quiet: bool) -> int:
 
 
 def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -> None:
+    if not holdfast.embedded_database:
+        reach_database(holdfast.database_url)
     first = [*embedded(holdfast), *_nursery(holdfast, supervisor, listener)]
     supervisor.say(f"starting {', '.join(service.name for service in first)}")
     supervisor.start(*first)
     supervisor.wait_ready(first, START_SECONDS)
-    if not stamp.current(holdfast):
-        supervisor.say("preparing the database")
-        step = roles.prepare(holdfast)
-        supervisor.start(step)
-        supervisor.wait_ready([step], START_SECONDS)
-        stamp.write(holdfast)
+    prepare(holdfast, supervisor)
     application = [roles.web(holdfast, listener), *(roles.worker(holdfast, n + 1) for n in range(holdfast.workers))]
     application.append(roles.sweeper(holdfast))
     application.append(roles.sandbox_host(holdfast))
@@ -119,6 +117,16 @@ def start(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -
     supervisor.say(f"starting {', '.join(service.name for service in application)}")
     supervisor.start(*application)
     supervisor.wait_ready(application, START_SECONDS)
+
+
+def prepare(holdfast: Holdfast, supervisor: Supervisor) -> None:
+    """Bring the database up to this code and seed it, unless it is and has been."""
+    if not stamp.current(holdfast):
+        supervisor.say("preparing the database")
+        step = roles.prepare(holdfast)
+        supervisor.start(step)
+        supervisor.wait_ready([step], START_SECONDS)
+        stamp.write(holdfast)
 
 
 def _nursery(holdfast: Holdfast, supervisor: Supervisor, listener: socket.socket) -> list[Service]:

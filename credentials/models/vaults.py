@@ -43,6 +43,7 @@ class Credential(models.Model):
     sealed = models.BinaryField(default=b"", editable=False)
     scope = models.JSONField(default=dict, blank=True)  # credentials.scopes
     metadata = models.JSONField(default=dict, blank=True)
+    refused_at = models.DateTimeField(null=True, blank=True)  # since when its token endpoint won't renew it
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     archived_at = models.DateTimeField(null=True, blank=True)

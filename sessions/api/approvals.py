@@ -9,13 +9,26 @@ from contract.http import Request
 from contract.pages import paginate
 from contract.query import Query as QueryModel
 from sessions.api.approval_shapes import approval_shape, shapes, target_shape
-from sessions.approvals import actions, notices
+from sessions.approvals import actions, targets
 from sessions.approvals.finding import approvals_of, filtered, find_approval
-from sessions.models.approvals import NoticeTarget
 
 router = Router(tags=["Approvals"])
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Lent(BaseModel):
+    """A secret that the call would use, by name. ``rule`` is the scope that permits it."""
+
+    id: str
+    type: Literal["credential", "github_repository"]
+    name: str
+    rule: str
+
+
+class Before(BaseModel):
+    who: Literal["person", "agent"]
+    text: str
 
 
 class Approval(BaseModel):
@@ -29,6 +42,11 @@ class Approval(BaseModel):
     session_id: str
     tool: str
     input: dict[str, Any]
+    hosts: list[str]
+    credentials: list[Lent]
+    spent: str | None
+    left: str | None
+    before: list[Before]
 
 
 class ApprovalPage(BaseModel):
@@ -94,6 +112,12 @@ class NewTarget(BaseModel):
     address: Annotated[str, Field(min_length=1, max_length=2048)]
 
 
+class ChangedTarget(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    address: Annotated[str, Field(min_length=1, max_length=2048)]
+
+
 class Target(BaseModel):
     """``signing_key`` is there once, in the answer that makes the target of a webhook."""
 
@@ -146,19 +170,35 @@ def decide_many(request: Request, body: Body[ManyDecisions]) -> dict[str, Any]:
 @router.get("/targets", response=Targets, operation_id="x.approvals.targets.list")
 def list_targets(request: Request) -> dict[str, Any]:
     """Who is told that calls wait."""
-    rows = NoticeTarget.objects.filter(workspace_id=request.acting.workspace_id)
-    return {"data": [target_shape(row) for row in rows]}
+    return {"data": [target_shape(row) for row in targets.targets_of(request.acting)]}
 
 
 @router.post("/targets", response=Target, operation_id="x.approvals.targets.create")
 def create_target(request: Request, body: Body[NewTarget]) -> dict[str, Any]:
-    target, key = notices.add_target(body.kind, body.address, request.acting)
+    target, key = targets.add_target(body.kind, body.address, request.acting)
     return target_shape(target) | {"signing_key": key or None}
+
+
+@router.get("/targets/{target_id}", response=Target, operation_id="x.approvals.targets.retrieve")
+def retrieve_target(request: Request, target_id: str) -> dict[str, Any]:
+    return target_shape(targets.find_target(target_id, request.acting))
+
+
+@router.post("/targets/{target_id}", response=Target, operation_id="x.approvals.targets.update")
+def update_target(request: Request, target_id: str, body: Body[ChangedTarget]) -> dict[str, Any]:
+    """Another address; the signing key of a webhook stays."""
+    return target_shape(targets.change_target(target_id, body.address, request.acting))
+
+
+@router.post("/targets/{target_id}/test", response=Target, operation_id="x.approvals.targets.test")
+def try_target(request: Request, target_id: str) -> dict[str, Any]:
+    """Send a trial message now; ``last_error`` is empty if it was taken."""
+    return target_shape(targets.try_target(target_id, request.acting))
 
 
 @router.delete("/targets/{target_id}", response=Deleted, operation_id="x.approvals.targets.delete")
 def delete_target(request: Request, target_id: str) -> dict[str, Any]:
-    notices.remove_target(target_id, request.acting)
+    targets.remove_target(target_id, request.acting)
     return {"id": target_id, "type": "notice_target_deleted"}
 
 

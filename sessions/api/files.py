@@ -78,8 +78,11 @@ def _file_part(request: Request) -> tuple[Readable, str, str | None]:
     which Django reads as text; in Latin-1 every byte survives that.
     """
     request.encoding = "latin-1"
-    parse = lambda meta, data: _Parts(meta, data, request.upload_handlers, "latin-1").parse()  # noqa: E731
+    # Without a length (a chunked body) Django's reader would take the body for empty.
+    length = {"CONTENT_LENGTH": request.META.get("CONTENT_LENGTH") or str(files.MAX_UPLOAD)}
+    parse = lambda meta, data: _Parts({**meta, **length}, data, request.upload_handlers, "latin-1").parse()  # noqa: E731
     request.parse_file_upload = parse  # type: ignore[method-assign]
+    _check_parts(request)
     part = request.FILES.get("file")
     if isinstance(part, UploadedFile):
         return part, part.name or "", part.content_type
@@ -89,12 +92,23 @@ def _file_part(request: Request) -> tuple[Readable, str, str | None]:
     return io.BytesIO(text.encode("latin-1")), "", None
 
 
+def _check_parts(request: Request) -> None:
+    """Refuse parts that nobody reads."""
+    unknown = sorted((set(request.FILES) - {"file"}) | (set(request.POST) - {"file", "expires_in_seconds"}))
+    if unknown:
+        raise InvalidRequest(f"{unknown[0]}: Extra inputs are not permitted")
+    for name in ("file", "expires_in_seconds"):
+        if len(request.FILES.getlist(name)) + len(request.POST.getlist(name)) > 1:
+            raise InvalidRequest(f"{name}: must be one part, not several")
+
+
 class _Parts(MultiPartParser):
     """Parts read as Latin-1, but names of files as their clients write them, in UTF-8 where they can be."""
 
     def sanitize_file_name(self, file_name: str) -> str | None:
         with contextlib.suppress(UnicodeError):
             file_name = file_name.encode("latin-1").decode()
+        files.check_name(file_name)  # before Django cuts it
         return super().sanitize_file_name(file_name)
 
 

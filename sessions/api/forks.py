@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
-from ninja import Router
+from ninja import Query, Router
 from pydantic import Field
 
 from contract.http import Request
 from contract.limits import Ours
+from contract.query import Query as QueryModel
 from contract.roles import Permission
 from sessions import forks
 from sessions.api.shapes import session_shape
@@ -30,11 +31,15 @@ class ForkBody(Ours):
     """Archive the session that is forked."""
 
 
+class PreviewQuery(QueryModel):
+    at: Annotated[int, Field(ge=1, lt=2**63)]
+
+
 @router.get("/sessions/{session_id}/fork", response=dict[str, Any], operation_id="x.sessions.fork.preview")
-def preview(request: Request, session_id: str, at: int) -> dict[str, Any]:
+def preview(request: Request, session_id: str, query: Query[PreviewQuery]) -> dict[str, Any]:
     """What a fork at this event would begin with."""
     request.acting.require(Permission.READ)
-    return _shape(forks.place(bare_session(session_id, request.acting), at))
+    return _shape(forks.place(bare_session(session_id, request.acting), query.at))
 
 
 @router.post("/sessions/{session_id}/fork", response=dict[str, Any], operation_id="x.sessions.fork")

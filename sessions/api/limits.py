@@ -8,7 +8,7 @@ from agents.models import Workspace
 from contract.http import Request
 from contract.limits import Ours, WorkspaceLimits
 from contract.roles import Permission
-from sessions import actions, caps, progress
+from sessions import actions, caps, pausing, progress
 from sessions.api.sessions import SessionAnswer
 from sessions.api.shapes import session_shape
 from sessions.finding import bare_session
@@ -53,6 +53,18 @@ def how_far(request: Request, session_id: str) -> dict[str, Any]:
 def retry(request: Request, session_id: str) -> dict[str, Any]:
     """Ask again where a turn gave up (``retries_exhausted``), without another message."""
     return session_shape(actions.retry_session(session_id, request.acting))
+
+
+@router.post("/sessions/{session_id}/pause", response=SessionAnswer, operation_id="x.sessions.pause")
+def pause(request: Request, session_id: str) -> dict[str, Any]:
+    """Hold a session between two steps; its stop reason then is ``requires_action`` with ``holdfast.paused``."""
+    return session_shape(pausing.pause(session_id, request.acting))
+
+
+@router.post("/sessions/{session_id}/resume", response=SessionAnswer, operation_id="x.sessions.resume")
+def resume(request: Request, session_id: str) -> dict[str, Any]:
+    """Let a session go on that was paused."""
+    return session_shape(pausing.resume(session_id, request.acting))
 
 
 def _shape(workspace: Workspace) -> dict[str, Any]:

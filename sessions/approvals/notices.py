@@ -1,4 +1,8 @@
-"""Telling people that a call waits, by mail and webhook. Rows first: what is lost on the way is sent by the sweep."""
+"""Telling people that a call waits, by mail and webhook. Rows first: what is lost on the way is sent by the sweep.
+
+A notice says who asks for which tool, why, where the call leads, with which credential by name, and what was spent.
+It holds nothing of the call's input and of what was said: either may be what the receiver must not see.
+"""
 
 from __future__ import annotations
 
@@ -6,81 +10,51 @@ import hashlib
 import hmac
 import json
 import logging
-import secrets
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from smtplib import SMTPException
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
-from django.core.validators import EmailValidator
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from contract import audit
-from contract.errors import InvalidRequest, NotFound
-from contract.roles import Permission
-from contract.secret import Secret
+from agents import policies, rules
 from contract.times import timestamp
-from credentials import crypto, matching
+from credentials import crypto
 from credentials.dialling import AddressRefused, Line, Unreachable
+from sessions.approvals.facts import facts
 from sessions.models.approvals import WAITING, Approval, Notice, NoticeTarget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from contract.acting import Acting
-
 logger = logging.getLogger(__name__)
 
-MAX_TARGETS = 20
 MAX_ATTEMPTS = 6
 FIRST_PAUSE = timedelta(seconds=10)  # doubles
 CLAIM = timedelta(seconds=60)
 SEND_SECONDS = 15.0
 BATCH = 50
 SIGNATURE = "X-Holdfast-Signature"
-NO_MAIL = "kind: mail needs SMTP_HOST and MAIL_FROM in the installation's settings"
 
 
-@audit.logged("notice_target.created", "agent_sessions.NoticeTarget")
-def add_target(kind: str, address: str, acting: Acting) -> tuple[NoticeTarget, str]:
-    """A new target, and the key that its POSTs are signed with ("" for mail); the key can't be had again."""
-    acting.require(Permission.ADMINISTER)
-    _check(kind, address)
-    if NoticeTarget.objects.filter(workspace_id=acting.workspace_id).count() >= MAX_TARGETS:
-        raise InvalidRequest(f"A workspace has at most {MAX_TARGETS} targets for notices.")
-    target = NoticeTarget(workspace_id=acting.workspace_id, kind=kind, address=address)
-    key = secrets.token_urlsafe(32) if kind == "webhook" else ""
-    if key:
-        target.sealed_key = crypto.seal(Secret(key), target.pk)
-    target.save()
-    return target, key
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One notice in both forms: ``subject`` and ``text`` as mail, ``body`` as JSON."""
+
+    subject: str
+    text: str
+    body: dict[str, Any]
 
 
-def _check(kind: str, address: str) -> None:
-    if kind == "mail":
-        if not settings.EMAIL_HOST:
-            raise InvalidRequest(NO_MAIL)
-        try:
-            EmailValidator()(address)
-        except ValidationError:
-            raise InvalidRequest("address: is not a mail address") from None
-    else:
-        try:
-            matching.split(address)
-        except matching.BadUrl as error:
-            raise InvalidRequest(f"address: {error}") from None
-
-
-@audit.logged("notice_target.deleted", "agent_sessions.NoticeTarget", "target_id")
-def remove_target(target_id: str, acting: Acting) -> None:
-    acting.require(Permission.ADMINISTER)
-    count, _ = NoticeTarget.objects.filter(pk=target_id, workspace_id=acting.workspace_id).delete()
-    if not count:
-        raise NotFound(f"There is no target {target_id} for notices in this workspace.")
+TRIAL = Message(
+    "A trial of Holdfast's notices",
+    "This address is told when an agent's call waits for a person. Nothing waits now: somebody tried it.\n",
+    {"type": "notice_target.trial"},
+)
 
 
 def announce(asked: Sequence[Approval]) -> None:
@@ -118,7 +92,7 @@ def send(notice_id: int) -> None:
     if notice.approval.state != WAITING:
         Notice.objects.filter(pk=notice_id).update(next_at=None)
         return
-    failure = _try(notice)
+    failure = attempt(notice.target, message(notice.approval))
     attempts = notice.attempts + 1
     again = failure and attempts < MAX_ATTEMPTS
     Notice.objects.filter(pk=notice_id).update(
@@ -129,12 +103,12 @@ def send(notice_id: int) -> None:
     NoticeTarget.objects.filter(pk=notice.target_id).update(last_error=failure[:300])
 
 
-def _try(notice: Notice) -> str:
-    """Send; what went wrong, "" if nothing."""
+def attempt(target: NoticeTarget, told: Message) -> str:
+    """Send a message to a target; what went wrong, "" if nothing."""
     try:
-        return _mail(notice) if notice.target.kind == "mail" else _post(notice)
+        return _mail(target, told) if target.kind == "mail" else _post(target, told)
     except (SMTPException, OSError, Unreachable, AddressRefused, crypto.CannotOpen) as error:
-        logger.warning("A notice to target %s failed: %s", notice.target_id, type(error).__name__)
+        logger.warning("A notice to target %s failed: %s", target.pk, type(error).__name__)
         return f"{type(error).__name__}: {error}"
 
 
@@ -142,18 +116,11 @@ def link(approval: Approval) -> str:
     return f"{settings.HOLDFAST_PUBLIC_URL}/approvals/{approval.pk}/"
 
 
-def _mail(notice: Notice) -> str:
-    approval = notice.approval
-    title = approval.session.title or "Untitled session"
-    subject = f"{approval.agent.name} asks: may it use {approval.tool}?".replace("\n", " ")
-    text = f"Session: {title}\nAsked at: {timestamp(approval.asked_at)}\n\nDecide here: {link(approval)}\n"
-    EmailMessage(subject, text, settings.DEFAULT_FROM_EMAIL, [notice.target.address]).send()
-    return ""
-
-
-def _post(notice: Notice) -> str:
-    """A POST without the call's input: that may hold what the receiver must not see."""
-    approval = notice.approval
+def message(approval: Approval) -> Message:
+    """What is told of a call that waits."""
+    session, about = approval.session, facts([approval], before=False)[approval.pk]
+    rule = approval.why.get("rule")
+    reason = policies.reason(approval.tool, {**approval.why, "reason": ""})  # a judge's words may quote the call
     body: dict[str, Any] = {
         "type": "approval.waiting",
         "approval_id": approval.pk,
@@ -161,15 +128,51 @@ def _post(notice: Notice) -> str:
         "session_id": approval.session_id,
         "agent": approval.agent.name,
         "tool": approval.tool,
+        "mcp_server_name": approval.mcp_server or None,
+        "asked_because": reason,
+        "rule": rules.words(rule) if rule else None,
+        "hosts": list(about.hosts),
+        "credentials": [lent.shape() for lent in about.credentials],
+        "spent": f"{session.cost:f}" if session.cost_known else None,
+        "left": f"{about.left:f}" if about.left is not None else None,
         "asked_at": timestamp(approval.asked_at),
+        "expires_at": timestamp(approval.expires_at) if approval.expires_at else None,
         "url": link(approval),
     }
-    data = json.dumps(body, separators=(",", ":")).encode()
+    subject = f"{approval.agent.name} asks: may it use {approval.tool}?".replace("\n", " ")
+    return Message(subject, _text(approval, body), body)
+
+
+def _text(approval: Approval, body: dict[str, Any]) -> str:
+    spent = "unknown" if body["spent"] is None else f"${approval.session.cost:.4f}"
+    left = f", ${float(body['left']):.4f} left" if body["left"] is not None else ""
+    lines = {
+        "Session": approval.session.title or "Untitled session",
+        "Why": body["asked_because"],
+        "Rule": body["rule"],
+        "MCP server": body["mcp_server_name"],
+        "Reaches": ", ".join(body["hosts"]),
+        "Uses": ", ".join(lent["name"] for lent in body["credentials"]),
+        "Spent": spent + left,
+        "Asked at": body["asked_at"],
+        "Expires at": body["expires_at"],
+    }
+    told = "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
+    return f"{told}\n\nDecide here: {body['url']}\n"
+
+
+def _mail(target: NoticeTarget, told: Message) -> str:
+    EmailMessage(told.subject, told.text, settings.DEFAULT_FROM_EMAIL, [target.address]).send()
+    return ""
+
+
+def _post(target: NoticeTarget, told: Message) -> str:
+    data = json.dumps(told.body, separators=(",", ":")).encode()
     stamp = str(int(time.time()))
-    key = crypto.unseal(bytes(notice.target.sealed_key), notice.target.pk).reveal()
+    key = crypto.unseal(bytes(target.sealed_key), target.pk).reveal()
     headers = {"Content-Type": "application/json", SIGNATURE: f"t={stamp},v1={signature(key, stamp, data)}"}
     with Line(SEND_SECONDS) as line:
-        reply = line.send("POST", notice.target.address, headers, data)
+        reply = line.send("POST", target.address, headers, data)
     return "" if 200 <= reply.status < 300 else f"The server answered {reply.status}."
 
 

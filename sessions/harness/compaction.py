@@ -39,12 +39,6 @@ def transcript(messages: list[dict[str, Any]]) -> str:
     )
 
 
-def summary_block(summary: str) -> dict[str, Any]:
-    """The block that stands for everything before it."""
-    text = f"<conversation-summary>\n{summary}\n</conversation-summary>"
-    return {"type": "text", "text": text}
-
-
 def _words(block: dict[str, Any]) -> str:
     match block["type"]:
         case "text":
@@ -57,6 +51,8 @@ def _words(block: dict[str, Any]) -> str:
             return f"{outcome}: {_shorten(inside, RESULT_CHARACTERS)}"
         case "thinking" | "redacted_thinking":
             return ""
+        case "compaction":
+            return str(block.get("content") or "")
         case other:
             return f"({other})"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contract.schema import OURS
 from sessions import events as ev
 from sessions.harness.limits import Limits, Reached, Used, retry_at
+from sessions.projections.faults import of_provider, session_error
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -154,11 +155,10 @@ PARKED = (
     "{} workers in a row died while they worked on this session, and nothing got done between. It rests now, so that "
     "it takes no more with it. Look at the server's log, then try again or send a message."
 )
-ERROR_TYPES = {
-    "overloaded": "model_overloaded_error",
-    "rate_limited": "model_rate_limited_error",
-    "billing": "billing_error",
-}
+ONLY_TALKS = (
+    "This agent and {} only write to each other, also after they were reminded of it, so it was paused. Let it try "
+    "again, or send a message that says what is to be done."
+)
 
 
 def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
@@ -175,6 +175,8 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     if state.interrupts:
         calls = tuple(state.calls.values())
         return [Interrupt(tuple(state.interrupts), calls, tuple(state.queue))]
+    if state.session.paused:
+        return [Finish(ev.paused(state.session.paused))]
     if state.status == "rescheduling":
         if state.wake_at is not None and now < state.wake_at:
             return [Wait(state.wake_at)]
@@ -194,6 +196,8 @@ def _next_request(state: ThreadState, limits: Limits, now: datetime) -> Action:
         return _give_up(state, "tool_use_limit_reached_error", limits.sentence())
     if stopped := _stopped(state, limits, now):
         return stopped
+    if state.only_talks_with and not state.queue:
+        return _only_talks(state.only_talks_with)
     if stuck := state.watch.verdict():
         if stuck.reminded:
             return _give_up(state, "tool_use_limit_reached_error", stuck.reason, {"loop": stuck.kind})
@@ -251,7 +255,7 @@ def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action
         return [Retry(failure, retry_at(failure, limits, state.thread_id), limits.model_attempts)]
     if state.fallback < len(limits.fallbacks):
         return [FallBack(failure, limits.fallbacks[state.fallback])]
-    error_type = ERROR_TYPES.get(failure.kind, "model_request_failed_error")
+    error_type = of_provider(failure.kind)
     return [_give_up(state, error_type, failure.message)]
 
 
@@ -262,6 +266,7 @@ def _give_up(state: ThreadState, error_type: str, message: str, note: dict[str, 
     return Finish(stop_reason, error=error, dropped=tuple(state.queue))
 
 
-def session_error(error_type: str, message: str, retry_status: str) -> dict[str, Any]:
-    """The ``error`` object of a ``session.error`` event (spec core 13)."""
-    return {"type": error_type, "message": message, "retry_status": {"type": retry_status}}
+def _only_talks(other: str) -> Finish:
+    """The pause of an agent that only exchanges messages with another; nothing is dropped, a person lets it go on."""
+    error = session_error("tool_use_limit_reached_error", ONLY_TALKS.format(other), "exhausted")
+    return Finish({**ev.RETRIES_EXHAUSTED, OURS: {"loop": ev.ONLY_TALK, "with": other}}, error=error)

@@ -19,18 +19,19 @@ from contract import ids
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import advising, compaction, grading, reports, spans
+from sessions.harness import advising, compacting, grading, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
-from sessions.harness.hands.registry import Hands
+from sessions.harness.hands.registry import Hands, opened
 from sessions.harness.keeping import bounded
 from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
-from sessions.harness.reply import Ids, Reply, failed_request, request_end, spent
+from sessions.harness.reply import Ids, Reply, failed_request, request_end
 from sessions.harness.team import TeamWork
 from sessions.intake import interrupted_result
 from sessions.models import Event
+from sessions.projections.faults import of_provider, session_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,11 +75,11 @@ class Effects:
             case do.CallModel(resume):
                 return self._call_model(resume=resume)
             case do.Compact():
-                return self._compact()
+                return compacting.compact(self)
             case do.RunTool() | do.Refuse():
                 return self._answer_calls(actions)
             case do.CloseRequest(request_id):
-                return self.append([request_end(request_id, Usage(), self._speed, {"lost": True}, is_error=True)])
+                return self.append([request_end(request_id, Usage(), self.speed, {"lost": True}, is_error=True)])
             case do.Interrupt() as interrupt:
                 return self._interrupt(interrupt)
             case do.TakeMessages() | do.Remind() | do.ClearResults() as note:
@@ -98,7 +99,7 @@ class Effects:
         return log.append(self.spec.session_id, self.spec.thread_id, drafts, lease=self.lease, expect_seq=expect_seq)
 
     @property
-    def _speed(self) -> str:
+    def speed(self) -> str:
         return str(self.model.get("speed") or "standard")
 
     @property
@@ -126,39 +127,17 @@ class Effects:
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
         try:
             with spans.model(self.spec, self.model["id"], self.prompt.messages) as told:
-                reply = told(self.provider().stream(self._request(), preview.part, self.should_stop))
+                reply = told(self.provider().stream(self.request(), preview.part, self.should_stop))
             preview.flush()
             drafts = self._reply(names, reply, preview.first_token_ms)
         except ProviderError as error:
-            drafts = [failed_request(names.request, error, self._speed)]
+            drafts = [failed_request(names.request, error, self.speed)]
         except TurnInterrupted:
-            drafts = [request_end(names.request, Usage(), self._speed, {}, is_error=True)]
+            drafts = [request_end(names.request, Usage(), self.speed, {}, is_error=True)]
         return stored + self.append(drafts)
 
-    def _compact(self) -> list[Event]:
-        """Ask for a summary in a request of its own, and log that the prompt now starts from it."""
-        start_id = ids.event_id()
-        stored = self.append([Draft(ev.MODEL_START, id=start_id)])
-        connection.close()
-        messages = compaction.request(self.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS)
-        request = ModelRequest(model=self.model["id"], messages=messages, speed=self._speed)
-        try:
-            with spans.model(self.spec, self.model["id"], messages) as told:
-                reply = told(self.provider().stream(request, lambda part: None, self.should_stop))
-            drafts = self._summary(start_id, reply)
-        except ProviderError as error:
-            drafts = [failed_request(start_id, error, self._speed)]
-        except TurnInterrupted:
-            drafts = [request_end(start_id, Usage(), self._speed, {}, is_error=True)]
-        return stored + self.append(drafts)
-
-    def _summary(self, start_id: str, reply: ModelReply) -> list[Draft]:
-        text = "\n".join(block["text"] for block in reply.content if block["type"] == "text").strip()
-        private = {"usage": spent(reply.usage), "cost": self.cost(reply)}
-        end = request_end(start_id, reply.usage, reply.speed, private)
-        return [end, Draft(ev.COMPACTED, private={"summary": text or "(The model gave no summary.)"})]
-
-    def _request(self) -> ModelRequest:
+    def request(self) -> ModelRequest:
+        """The next request: the whole prompt, and what may be done about it."""
         model = self.model
         return ModelRequest(
             model=model["id"],
@@ -166,7 +145,7 @@ class Effects:
             system=self.spec.system,
             tools=self.spec.tool_params,
             effort=self.spec.effort,
-            speed=self._speed,
+            speed=self.speed,
             inference_geo=model.get("inference_geo"),
             encoded=self.prompt.encoded,
         )
@@ -202,8 +181,7 @@ class Effects:
         sendable: list[Call] = []
         for hand, calls in self.hands.sort(ready):
             try:
-                if drafts := hand.open():
-                    stored += self.append(drafts)
+                stored += opened(hand, self.append)
                 sendable += calls
             except CannotCarryOut as error:
                 stored += self.append([_error_result(call, str(error)) for call in calls])
@@ -279,8 +257,8 @@ class Effects:
 
     def _retry(self, retry: do.Retry) -> list[Event]:
         failure = retry.failure
-        error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
-        error = do.session_error(error_type, failure.message, "retrying")
+        error_type = of_provider(failure.kind)
+        error = session_error(error_type, failure.message, "retrying")
         seconds = round((retry.at - self.lease.now()).total_seconds(), 1)
         about = {"attempt": failure.attempt + 1, "of": retry.of, "seconds": max(0.0, seconds), "kind": failure.kind}
         return self.append(
@@ -293,8 +271,8 @@ class Effects:
 
     def _fall_back(self, fall_back: do.FallBack) -> list[Event]:
         failure = fall_back.failure
-        error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
-        error = do.session_error(error_type, failure.message, "retrying")
+        error_type = of_provider(failure.kind)
+        error = session_error(error_type, failure.message, "retrying")
         told = {"from": self.model["id"], "to": fall_back.model, "reason": failure.message}
         return self.append([Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.OPS_FALLBACK, told)])
 
@@ -322,10 +300,10 @@ class Effects:
         """After a fault of our own: close what is open and go idle, so that a person can decide."""
         drafts: list[Draft] = []
         if self.state.open_request:
-            drafts.append(request_end(self.state.open_request, Usage(), self._speed, {}, is_error=True))
+            drafts.append(request_end(self.state.open_request, Usage(), self.speed, {}, is_error=True))
         calls = self.state.calls.values()
         drafts += [interrupted_result(call.type, call.id, outside=call.outside) for call in calls]
-        error = do.session_error("unknown_error", message, "exhausted")
+        error = session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
         drafts += [Draft(ev.OPS_PARKED, {"reason": message}), Draft(ev.SESSION_ERROR, {"error": error})]
         drafts.append(Draft(ev.THREAD_IDLE, about))

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agents.providers.wire import Encoded
+from agents.providers.wire import Encoded, summary_block
 from sessions import events as ev
 from sessions import outcomes
-from sessions.harness.compaction import summary_block
 
 if TYPE_CHECKING:
     from sessions.events import Entry
@@ -30,6 +29,7 @@ WORKING_NOTE = (
 REMINDER_OPENS = "<system-reminder>"
 
 KEPT_RESULTS = 10  # the latest results always stay whole
+GO_ON = "Go on with the work from the summary above."
 CLEARED = "[This result was taken out to save room. Make the call again if you need it.]"
 
 
@@ -53,6 +53,7 @@ class Prompt:
     _said: list[Block] = field(default_factory=list)  # by the user since the reply before
     _answered: bool = False
     _parts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _meanwhile: list[list[Block]] = field(default_factory=list)  # said while calls were open
     _calls: dict[str, str] = field(default_factory=dict)  # call's event id -> the provider's id
     _results: dict[str, Block] = field(default_factory=dict)
     _edited: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # calls that a person changed
@@ -103,7 +104,10 @@ class Prompt:
                 self._say(_blocks(queued))
 
     def _say(self, blocks: list[Block]) -> None:
-        """Add blocks to the user's side; neighbouring user messages are one message."""
+        """Add blocks to the user's side; neighbouring user messages are one message. Results of calls come first."""
+        if self._calls:
+            self._meanwhile.append(blocks)
+            return
         blocks = [self.resolve(block) for block in blocks]
         if self._answered:
             self._said, self._answered = [], False
@@ -128,8 +132,12 @@ class Prompt:
 
     def _compacted(self, entry: Entry) -> None:
         """Start again from the summary; what the user said last is kept word for word."""
-        blocks = [summary_block((entry.private or {})["summary"]), *self._said]
-        self.messages, self.encoded = [{"role": "user", "content": blocks}], Encoded()
+        private, self.encoded = entry.private or {}, Encoded()
+        if "block" not in private:
+            self.messages = [{"role": "user", "content": [summary_block(private["summary"]), *self._said]}]
+            return
+        said = list(self._said) or [{"type": "text", "text": GO_ON}]
+        self.messages = [{"role": "assistant", "content": [private["block"]]}, {"role": "user", "content": said}]
 
     def _reply(self, entry: Entry) -> None:
         stored = (entry.private or {}).get("blocks")
@@ -168,6 +176,9 @@ class Prompt:
             results = [self._results[call] for call in self._calls]
             self._calls, self._results = {}, {}
             self.messages.append({"role": "user", "content": results})
+            meanwhile, self._meanwhile = self._meanwhile, []
+            for blocks in meanwhile:
+                self._say(blocks)
 
 
 QUEUING = frozenset({ev.MESSAGE_RECEIVED, ev.OPS_WORKFLOW_REPORT, ev.USER_DEFINE_OUTCOME})

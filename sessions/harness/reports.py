@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sessions import events as ev
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,6 +25,8 @@ class Report:
 
 def report(stop_reason: Mapping[str, Any], error: Mapping[str, Any] | None, last_reply: str) -> Report | None:
     """The report of a turn that ended so; None if it only pauses."""
+    if ev.only_talks(stop_reason):
+        return None
     if stop_reason["type"] == "end_turn":
         return Report(last_reply or "(The agent finished its turn without a message.)")
     if stop_reason["type"] == "refusal":

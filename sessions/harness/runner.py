@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseFailure
@@ -17,7 +18,7 @@ from sessions.events import Draft
 from sessions.harness import reports, servers, spans
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
-from sessions.harness.decide import Wait, decide, session_error
+from sessions.harness.decide import Wait, decide
 from sessions.harness.effects import Effects
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.lease import Lease, keeper
@@ -25,6 +26,7 @@ from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread, WorkflowRun
+from sessions.projections.faults import session_error
 from sessions.repair import repair
 from sessions.wake import make_room, wake
 
@@ -138,7 +140,8 @@ class Runner:
     def _prepare(self) -> Effects:
         thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
-        self.prompt = Prompt(resolver(spec.workspace_id))
+        model = spec.model["id"]
+        self.prompt = Prompt(resolver(spec.workspace_id, partial(specs.media, model, spec.workspace_id), model))
         if self.lease.previous:
             note = Draft(
                 ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}
@@ -158,12 +161,10 @@ class Runner:
         if not effects.spec.repositories_pending or self.state.status in ("idle", "terminated"):
             return
         try:
-            drafts = effects.hands.open_sandbox()
+            self._advance(effects.hands.open_sandbox(effects.append))
         except CannotCarryOut as error:
             logger.warning("The repositories of session %s have to wait: %s", thread.session_id, error)
             return
-        if drafts:
-            self._advance(log.append(thread.session_id, thread.pk, drafts, lease=self.lease))
         effects.spec = replace(effects.spec, system=specs.load(thread.session, thread).system)
 
     def _with_servers(self, spec: TurnSpec) -> TurnSpec:

@@ -71,6 +71,8 @@ def load(session: Session, thread: Thread) -> TurnSpec:
     team = team_of(session.agent_snapshot)
     leads = thread.parent_id is None
     grants = policies.grants(agent["tools"], tools.offered())
+    if additions(agent).get("read_log"):
+        grants[tools.READ_LOG] = Grant(tools.READ_LOG, "always_allow")
     sandboxed = any(name in tools.SANDBOX_TOOLS for name in grants)
     outside = session.environment.config["type"] == "self_hosted"
     here = sandboxed and not outside
@@ -123,6 +125,12 @@ def provider(model_id: str, workspace_id: str) -> Provider:
     return providers.provider_for(model_id, **connection_for(workspace_id).arguments())
 
 
+def media(model_id: str, workspace_id: str) -> frozenset[str]:
+    """What a model takes besides text. Asks its server, which remembers for a while."""
+    unsaid = frozenset(settings.HOLDFAST_MODEL_MEDIA)
+    return providers.media_of(model_id, unsaid=unsaid, **connection_for(workspace_id).arguments())
+
+
 def limits(session_id: str, thread_id: str) -> Limits:
     """What bounds the turns of a thread, as it is now. Raises ``sessions.log.UnknownThread``."""
     thread = Thread.objects.select_related("session").filter(pk=thread_id, session_id=session_id).first()
@@ -144,4 +152,6 @@ def _params(grant: Grant) -> dict[str, Any]:
         return grant.team.params()
     if grant.custom is not None:
         return {key: grant.custom[key] for key in ("name", "description", "input_schema")}
-    return tools.TOOLSET[grant.name].params()
+    tool = tools.find(grant.name)
+    assert tool is not None, grant.name
+    return tool.params()

@@ -71,6 +71,7 @@ class ThreadState:
     queue: list[str] = field(default_factory=list)  # messages not yet taken into a turn
     mail: list[str] = field(default_factory=list)  # messages of other agents not yet taken in
     interrupts: list[str] = field(default_factory=list)  # interrupts not yet applied
+    only_talks_with: str = ""  # the agent that this one does nothing but write to, once that was too much
     open_request: str | None = None  # a model request without its end
     calls: dict[str, Call] = field(default_factory=dict)
     asked: bool = False  # the model owes a reply
@@ -125,6 +126,10 @@ class ThreadState:
 
     def _taken(self) -> None:
         self.asked, self.attempts, self.rounds, self.fallback, self.watch = True, 0, 0, 0, Watch()
+        self.only_talks_with = ""
+
+    def _only_talked(self, entry: Entry) -> None:
+        self.only_talks_with = entry.payload["with"]
 
     def _retried(self, entry: Entry) -> None:
         self._taken()
@@ -289,6 +294,7 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.COMPACTED: ThreadState._compacted,
     ev.OPS_REMINDER: ThreadState._reminded,
     ev.OPS_CLEARED: ThreadState._cleared,
+    ev.OPS_ONLY_TALK: ThreadState._only_talked,
     ev.OPS_RETRIED: ThreadState._retried,
     ev.OPS_FALLBACK: ThreadState._fell_back,
     ev.OPS_JUDGED: ThreadState._judged,

@@ -80,10 +80,11 @@ class TeamWork:
             return self._start(held, own, given)
         if receiver.pk == own.pk:
             raise Refused("You can't send a message to yourself.")
-        count = self._exchanged(own, receiver)
+        count = self._exchanged(held, own, receiver)
         name = threads.display_name(receiver)
         if count >= talk.PAUSE_AFTER:
-            raise Refused(talk.PAUSED.format(name=name, count=count))
+            note = {"with": name, "session_thread_id": receiver.pk, "messages": count}
+            raise Refused(talk.PAUSED.format(name=name, count=count), [Draft(ev.OPS_ONLY_TALK, note)])
         content = threads.text(given["message"])
         said = f"Sent to {name}."
         if count + 1 >= talk.REMIND_AFTER:
@@ -92,8 +93,12 @@ class TeamWork:
             said, [threads.sent(receiver, content)], [lambda: threads.deliver(own, receiver, content, "message")]
         )
 
-    def _exchanged(self, own: Thread, other: Thread) -> int:
-        rows = Event.objects.filter(thread_id__in=(own.pk, other.pk), type__in=talk.RELEVANT).order_by("-seq")
+    def _exchanged(self, held: Held, own: Thread, other: Thread) -> int:
+        """See ``talk.exchanged``; what a person says to the session begins a new count for everybody."""
+        said = Event.objects.filter(thread=held.primary, type=ev.USER_MESSAGE).order_by("-seq").values_list("seq")
+        since = (said.first() or (0,))[0]
+        rows = Event.objects.filter(thread_id__in=(own.pk, other.pk), type__in=talk.RELEVANT, seq__gt=since)
+        rows = rows.order_by("-seq")
         return talk.exchanged(rows.defer("private")[:LOOK_BACK], own.pk, other.pk)
 
     def _find(self, held: Held, own: Thread, name: str) -> Thread | None:
@@ -183,6 +188,8 @@ class TeamWork:
 
 
 def _state(thread: Thread) -> str:
+    if thread.status == "idle" and ev.only_talks(thread.stop_reason):
+        return "paused, as it only exchanged messages with another"
     if thread.status != "idle":
         return thread.status
     return "waits for a person" if thread.pending else "idle"

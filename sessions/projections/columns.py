@@ -212,6 +212,7 @@ class SessionColumns:
     outcomes: tuple[dict[str, Any], ...] = ()  # the wire ``outcome_evaluations``
     budget: dict[str, Any] | None = None
     hour_price: Decimal = Decimal(0)
+    paused: str = ""  # who holds the session, "" for nobody
 
     def running_cost(self, now: datetime) -> Decimal:
         """Dollars for the running time up to ``now``."""
@@ -246,6 +247,8 @@ class SessionColumns:
             return replace(self, spent=self.spent.after(draft.private))
         if draft.type == ev.OPS_SNAPSHOT:
             return replace(self, snapshot=str(draft.payload["digest"]))
+        if draft.type in (ev.OPS_PAUSED, ev.OPS_RESUMED):
+            return replace(self, paused=draft.payload["by"] if draft.type == ev.OPS_PAUSED else "")
         if draft.type == ev.SESSION_UPDATED and "budget" in draft.payload:
             return replace(self, budget=draft.payload["budget"])
         return self
@@ -267,7 +270,7 @@ def with_session_status(
 
     The session runs while any thread runs; ``session.usage`` comes right before every
     ``session.status_idle`` (its payload is filled when it is appended); ``requires_action`` of
-    any thread outranks ``budget_reached``, which outranks the reason of the thread that stopped last.
+    any thread outranks pauses that a person must end, which outrank the reason of the thread that stopped last.
     """
     others = list(others)
     if draft.type == ev.THREAD_RUNNING:
@@ -288,6 +291,11 @@ def with_session_status(
     return [draft]
 
 
+def _outranks(stop_reason: Mapping[str, Any] | None) -> bool:
+    capped = (stop_reason or {}).get("type") == "budget_reached"
+    return capped or ev.is_paused(stop_reason) or ev.only_talks(stop_reason)
+
+
 def _session_stop(
     draft: Draft, session: SessionColumns, waiting: list[str], others: Iterable[Sibling], now: datetime
 ) -> dict[str, Any]:
@@ -296,6 +304,6 @@ def _session_stop(
     if session.over_budget(now):
         return {"stop_reason": ev.BUDGET_REACHED, "stop_details": None}
     for other in others:
-        if other.status == "idle" and other.stop_reason and other.stop_reason["type"] == "budget_reached":
+        if other.status == "idle" and _outranks(other.stop_reason):
             return {"stop_reason": other.stop_reason, "stop_details": None}
     return {"stop_reason": draft.payload["stop_reason"], "stop_details": draft.payload.get("stop_details")}

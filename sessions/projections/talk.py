@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 REMIND_AFTER = 8
 PAUSE_AFTER = 16
-WORK = frozenset({ev.TOOL_RESULT, ev.MCP_TOOL_RESULT, ev.USER_CUSTOM_TOOL_RESULT, ev.USER_MESSAGE, *tasks.TYPES})
+WORK = frozenset(
+    {ev.TOOL_RESULT, ev.MCP_TOOL_RESULT, ev.USER_CUSTOM_TOOL_RESULT, ev.USER_MESSAGE, ev.OPS_RETRIED, *tasks.TYPES}
+)
 RELEVANT = (ev.MESSAGE_SENT, *sorted(WORK))
 
 REMINDER = (
@@ -23,7 +25,7 @@ REMINDER = (
 )
 PAUSED = (
     "The message was not sent: you and {name} have exchanged {count} messages in a row and neither of you has done "
-    "anything else. Do some of the work, or end your turn and let a person decide."
+    "anything else. Your turn pauses here; a person is asked to decide."
 )
 
 

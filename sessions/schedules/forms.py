@@ -42,7 +42,8 @@ class DeploymentForm(NewSessionForm):
         if deployment is not None:
             kwargs["initial"] = _initial(deployment)
         super().__init__(*args, acting=acting, **kwargs)
-        del self.fields["attachments"], self.fields["title"]
+        for name in ("attachments", "title", "vaults", "limit_dollars", "limit_steps", "limit_running_seconds"):
+            del self.fields[name]
         self.fields["task"].help_text = "In plain words. Each run starts a session with it."
         self.fixed_task = deployment is not None and single_text(deployment.initial_events) is None
         if self.fixed_task:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from contract.door import explain, page
 from contract.errors import ApiError, Conflict, InvalidRequest, NotFound, PermissionDenied, TooLarge
 from contract.roles import Permission
-from sessions import actions, inbox, resources
+from sessions import actions, inbox, pausing, resources, starting
 from sessions import events as ev
 from sessions.approvals.answers import Aside
 from sessions.forms import MESSAGE_LENGTH, MessageForm, NewSessionForm, message, upload
@@ -23,19 +23,22 @@ from sessions.models import Session
 from sessions.views.show import composer_context, find, page_with
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from django.http import HttpResponse
+    from django.http import HttpResponse, QueryDict
 
     from contract.http import Request
 
 
 @page(Permission.OPERATE, "GET", "HEAD", "POST")
 def new(request: Request) -> HttpResponse:
-    """Start a session: ``?agent=`` and ``?environment=`` choose beforehand."""
+    """Start a session: ``?agent=``, ``?version=``, ``?environment=``, ``?task=`` or ``?like=`` choose beforehand."""
     if request.method != "POST":
-        chosen = {name: request.GET[name] for name in ("agent", "environment", "task") if name in request.GET}
-        return render(request, "sessions/new.html", {"form": NewSessionForm(initial=chosen, acting=request.acting)})
+        chosen = starting.like(request.GET["like"], request.acting) if request.GET.get("like") else {}
+        chosen |= {name: request.GET[name] for name in ("agent", "environment", "task") if name in request.GET}
+        if request.GET.get("version") and "@" not in str(chosen.get("agent", "@")):
+            chosen["agent"] = f"{chosen['agent']}@{request.GET['version']}"
+        return _start_page(request, NewSessionForm(initial=chosen, acting=request.acting), chosen)
     form = NewSessionForm(request.POST, request.FILES, acting=request.acting)
     if form.is_valid():
         try:
@@ -45,7 +48,27 @@ def new(request: Request) -> HttpResponse:
             return redirect("sessions:session", started.pk)
         except (InvalidRequest, Conflict, TooLarge) as error:
             explain(form, error)
-    return render(request, "sessions/new.html", {"form": form}, status=422)
+    return _start_page(request, form, _chosen(request.POST), status=422)
+
+
+@page(Permission.OPERATE)
+def new_preview(request: Request) -> HttpResponse:
+    """What a session of the chosen agent would use, while one chooses."""
+    return render(request, "sessions/preview.html", {"preview": _preview(request, _chosen(request.GET))})
+
+
+def _chosen(sent: QueryDict) -> dict[str, Any]:
+    return {"agent": sent.get("agent", ""), "vaults": sent.getlist("vaults")}
+
+
+def _start_page(request: Request, form: NewSessionForm, chosen: Mapping[str, Any], status: int = 200) -> HttpResponse:
+    context = {"form": form, "preview": _preview(request, chosen)}
+    return render(request, "sessions/new.html", context, status=status)
+
+
+def _preview(request: Request, chosen: Mapping[str, Any]) -> starting.Preview | None:
+    agent = str(chosen.get("agent") or "")
+    return starting.preview(agent, chosen.get("vaults") or (), request.acting) if agent else None
 
 
 @page(Permission.OPERATE, "POST")
@@ -80,6 +103,16 @@ def answer(request: Request, session_id: str) -> HttpResponse:
 def interrupt(request: Request, session_id: str) -> HttpResponse:
     found = find(request, session_id)
     return _sent(request, found, lambda: {"type": ev.USER_INTERRUPT})
+
+
+@page(Permission.OPERATE, "POST")
+def hold(request: Request, session_id: str, how: str) -> HttpResponse:
+    """Pause the session between two steps, or let it go on: ``how`` is ``pause`` or ``resume``."""
+    found = find(request, session_id)
+    if how not in ("pause", "resume"):
+        raise NotFound(f"A session can be paused and resumed, not {how}.")
+    change = pausing.pause if how == "pause" else pausing.resume
+    return _done(request, found, lambda: change(session_id, request.acting))
 
 
 @page(Permission.OPERATE, "POST")
@@ -125,11 +158,20 @@ def _answer_of(request: Request) -> dict[str, Any]:
 
 def _sent(request: Request, found: Session, event: Any) -> HttpResponse:
     """Send one event; say on the page what stood against it."""
-    refused = ""
-    try:
+
+    def send_one() -> None:
         one = event()
         asides = {one["tool_use_id"]: Aside("page")} if one["type"] == ev.USER_TOOL_CONFIRMATION else {}
         inbox.send(found, [one], request.acting, asides)
+
+    return _done(request, found, send_one)
+
+
+def _done(request: Request, found: Session, act: Callable[[], Any]) -> HttpResponse:
+    """Do it; what stood against it is said on the page."""
+    refused = ""
+    try:
+        act()
     except (NotFound, PermissionDenied):
         raise
     except ApiError as error:

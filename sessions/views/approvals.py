@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from contract.door import page
 from contract.errors import ApiError, InvalidRequest, NotFound
-from contract.roles import Permission
+from contract.roles import Permission, may
 from sessions import events as ev
 from sessions import inbox
 from sessions.approvals import actions, finding
@@ -42,6 +42,7 @@ def approval_list(request: Request) -> HttpResponse:
         "chips": _chips(chosen, history=history),
         "waiting_count": finding.waiting(request.acting).count(),
         "at": timezone.now(),
+        "administers": may(request.acting.role, Permission.ADMINISTER),
         **around(request.acting),
     }
     return render(request, "approvals/list.html", context)

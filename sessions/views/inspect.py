@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -12,8 +11,7 @@ from django.shortcuts import redirect, render
 from contract.door import page
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
-from contract.schema import OURS
-from sessions import actions, forks, inspection, teamwork, timeline, window
+from sessions import actions, forks, inspection, raising, teamwork, timeline, window
 from sessions import events as ev
 from sessions import render as html
 from sessions.models import Thread
@@ -116,9 +114,13 @@ def thread(request: Request, session_id: str, thread_id: str) -> HttpResponse:
     one = Thread.objects.filter(session=found, pk=thread_id).first()
     if one is None:
         raise NotFound(f"Session {session_id} has no thread {thread_id}.")
-    shown = window.window(found, before=number(request, "before"), thread_id=one.pk)
-    context = {"thread": one, "window": shown, "rows_html": html.rows_html(shown.rows)}
-    return render(request, "sessions/thread.html", context | around(request, found, "thread"))
+    before, wanted = number(request, "before"), chosen(request, found)
+    if wanted is not None and before is None and wanted.seq + window.EVENTS // 2 < one.last_seq:
+        before = wanted.seq + window.EVENTS // 2
+    shown = window.window(found, before=before, thread_id=one.pk)
+    rows = html.rows_html(shown.rows, wanted.pk if wanted else "")
+    context = {"thread": one, "window": shown, "rows_html": rows, "latest": before is None}
+    return render(request, "sessions/thread.html", around(request, found, "thread", wanted) | context)
 
 
 @page(Permission.READ)
@@ -145,28 +147,14 @@ def pulse(request: Request, session_id: str) -> HttpResponse:
 
 @page(Permission.OPERATE, "POST")
 def limit(request: Request, session_id: str) -> HttpResponse:
-    """Set, raise or (empty) lift the session's own money cap; a session that stopped at it goes on."""
+    """Set, raise or (empty) lift a cap of the session's own, named by ``cap``; it goes on where there is room."""
     find(request, session_id)
     try:
-        cents = _cents(request.POST.get("dollars", ""))
-        cap = None if cents is None else {"amount": str(cents), "currency": "USD"}
-        actions.update_session(session_id, {OURS: {"limits": {"list_cost": cap}}}, request.acting)
+        typed = request.POST.get("limit", request.POST.get("dollars", ""))
+        body, said = raising.changes(request.POST.get("cap", raising.MONEY), typed)
+        actions.update_session(session_id, body, request.acting)
     except InvalidRequest as error:
         messages.error(request, error.message, "failed")
     else:
-        done = "The money limit is lifted." if cents is None else f"The money limit is ${cents / 100:,.2f} now."
-        messages.success(request, done, "done")
+        messages.success(request, said, "done")
     return redirect("sessions:session", session_id)
-
-
-def _cents(typed: str) -> int | None:
-    """What was typed into the limit's field, in cents; None for nothing. Raises ``InvalidRequest``."""
-    if not typed.strip():
-        return None
-    try:
-        cents = int((Decimal(typed.strip().removeprefix("$").replace(",", "")) * 100).to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError):
-        raise InvalidRequest("Type the limit as dollars, such as 2.50, or nothing to lift it.") from None
-    if not 0 < cents < 10**12:
-        raise InvalidRequest("The limit must be more than nothing and less than ten billion dollars.")
-    return cents

@@ -11,10 +11,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from contract import ids
+from contract.errors import InvalidRequest
 from sessions import bounds, budgets, log, threads
 from sessions import events as ev
 from sessions.events import Draft
@@ -28,6 +29,8 @@ from sessions.workflows.plan import Phase, PlanError, Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from sessions.models import Session
 
 MAX_OPEN = 10
 AT_ONCE = 64
@@ -98,9 +101,10 @@ def drive(run_id: str) -> None:
 
 
 def due() -> list[str]:
-    """Runs that nobody has driven for a while."""
-    before = timezone.now() - timedelta(seconds=STALE_SECONDS)
-    rows = WorkflowRun.objects.filter(status="running", driven_at__lt=before)
+    """Runs that nobody has driven for a while, and paused ones whose time is up: pauses count."""
+    now = timezone.now()
+    stale = Q(status="running", driven_at__lt=now - timedelta(seconds=STALE_SECONDS))
+    rows = WorkflowRun.objects.filter(stale | Q(status="idle", deadline__lte=now))
     return list(rows.values_list("pk", flat=True)[:100])
 
 
@@ -117,6 +121,22 @@ def resume(session_id: str) -> None:
         log.append(session_id, primary.pk, drafts)
 
 
+def check_none_open(session: Session) -> None:
+    """Refuse what may not be changed under a run (spec advanced 10.4)."""
+    run = WorkflowRun.objects.filter(session=session).exclude(status="ended").first()
+    if run is not None:
+        raise InvalidRequest(
+            f"agent: can't be updated while the workflow run {run.pk} is open", error_code="workflow_run_open"
+        )
+
+
+def stop_all(session_id: str) -> None:
+    """End the open runs of a locked session that is being archived."""
+    held = threads.hold(session_id)
+    for run in WorkflowRun.objects.select_for_update().filter(session=held.session).exclude(status="ended"):
+        stop(held, run)
+
+
 def _step(run_id: str) -> bool:
     """Take one step; True if another may follow at once."""
     with transaction.atomic():
@@ -125,7 +145,7 @@ def _step(run_id: str) -> bool:
             return False
         held = threads.hold(session_id)
         run = WorkflowRun.objects.select_for_update().get(pk=run_id)
-        if run.status != "running":
+        if run.status != "running" and not (run.status == "idle" and timezone.now() >= run.deadline):
             return False
         WorkflowRun.objects.filter(pk=run.pk).update(driven_at=timezone.now())
         return _Step(held, run).take()
@@ -149,7 +169,8 @@ class _Step:
             return self.fail("timeout_error", f"The run did not end within {plan.hours:g} hours.")
         if self.run.phase >= len(plan.phases):
             return self.end({"type": "completed"})
-        if budgets.is_used_up(self.held.session) or bounds.reached(self.held.session):
+        session = self.held.session
+        if session.paused or budgets.is_used_up(session) or bounds.reached(session):
             return self._pause()
         phase = plan.phases[self.run.phase]
         if not self.run.phase_start:

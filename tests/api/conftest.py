@@ -98,6 +98,11 @@ def blob_dir(tmp_path: Path, settings: Any) -> Path:
 @pytest.fixture(autouse=True)
 def quiet_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Tasks are noted here instead of being queued."""
+    return noted(monkeypatch)
+
+
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The list that tasks go to from now on, instead of the broker."""
     from sessions import tasks, wake
 
     queued: list[str] = []

@@ -92,5 +92,12 @@ def test_targets_of_notices(alice: Caller, charlie: Caller) -> None:
         ({"kind": "mail", "address": "a@example.com"}, "SMTP_HOST"),
     ):
         assert named in alice.refused("POST", "/x/approvals/targets", body).message
+    path = f"/x/approvals/targets/{made['id']}"
+    changed = alice.post(path, {"address": "https://127.0.0.1:9/told"})
+    assert (changed["address"], changed["kind"]) == ("https://127.0.0.1:9/told", "webhook")
+    tried = alice.post(f"{path}/test", {})
+    assert "not public" in tried["last_error"]
+    assert alice.get(path)["last_error"] == tried["last_error"]
+    assert charlie.refused("POST", f"{path}/test").status == 404
     assert alice.ok("DELETE", f"/x/approvals/targets/{made['id']}")["type"] == "notice_target_deleted"
     assert alice.refused("DELETE", f"/x/approvals/targets/{made['id']}").status == 404

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
+from django.test import override_settings
 
+from agents.actions import create_agent, create_environment
 from config.api import api
-from tests.api.conftest import Caller, refusal
+from tests.api.conftest import Caller, caller, noted, refusal
 from tests.api.test_borders import HOOK
 from tests.api.test_skills import make as make_skill
 
+pytestmark = pytest.mark.django_db
 SPEC = api.get_openapi_schema(path_prefix="/")
 WRITES = sorted(
     path
@@ -28,10 +30,28 @@ LISTS = sorted(
 ORDERED = ("/sessions", "/sessions/{session_id}/events")
 
 
-@pytest.fixture
-def ids(alice: Caller, session: dict[str, Any], settings: Any) -> dict[str, str]:
+@pytest.fixture(autouse=True)
+def blob_dir() -> None:
+    """Blobs stay as long as the rows that name them."""
+
+
+@pytest.fixture(scope="module")
+def alice(lasting: None) -> Caller:
+    return caller("alice")
+
+
+@pytest.fixture(scope="module")
+def ids(alice: Caller) -> dict[str, str]:
     """Objects that lists lie below; what a write names is refused before anybody looks for it."""
-    settings.HOLDFAST_ALLOWED_NETWORKS = ("127.0.0.1",)
+    with pytest.MonkeyPatch.context() as patch, override_settings(HOLDFAST_ALLOWED_NETWORKS=("127.0.0.1",)):
+        noted(patch)
+        return made(alice)
+
+
+def made(alice: Caller) -> dict[str, str]:
+    agent = create_agent({"name": "Coder", "model": "demo"}, alice.acting).agent_id
+    environment = create_environment({"name": "Plain"}, alice.acting).pk
+    session = alice.post("/sessions", {"agent": agent, "environment_id": environment})
     outside = alice.post("/environments", {"name": "Outside", "config": {"type": "self_hosted"}})["id"]
     return {
         "environment_id": outside,
@@ -86,9 +106,8 @@ def test_cursors_that_nobody_gave_out_and_limits_out_of_range_are_refused(
 
 
 @pytest.mark.parametrize("path", ORDERED)
-def test_a_cursor_holds_for_its_own_order_only(
-    alice: Caller, path: str, ids: dict[str, str], session: dict[str, Any]
-) -> None:
+def test_a_cursor_holds_for_its_own_order_only(alice: Caller, path: str, ids: dict[str, str]) -> None:
+    session = alice.get(f"/sessions/{ids['session_id']}")
     again = {"agent": session["agent"]["id"], "environment_id": session["environment_id"]}
     alice.post("/sessions", again)
     sent = {"type": "user.interrupt"}
@@ -105,3 +124,11 @@ def test_a_cursor_of_another_list_is_refused(alice: Caller, ids: dict[str, str])
     page = alice.get("/agents?limit=1")["next_page"]
     assert alice.refused("GET", f"/sessions?page={page}").status == 400
     assert json.dumps(alice.get(f"/agents?limit=1&page={page}"))
+
+
+def test_our_own_operations_name_a_query_parameter_that_they_do_not_know(alice: Caller, ids: dict[str, str]) -> None:
+    preview = f"/x/sessions/{ids['session_id']}/fork"
+    refused = alice.refused("GET", f"{preview}?at=1&until=2")
+    assert (refused.status, refused.message) == (400, "until: unknown query parameter; those known are at")
+    refused = alice.refused("GET", f"{preview}?at=1&session_id=x")
+    assert refused.message == "session_id: unknown query parameter; those known are at"

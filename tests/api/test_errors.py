@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.test import Client
 from agents import actions
 from config import bodies
 from config.bodies import LimitedBodies
+from config.management.commands.openapi import document
 from tests.api.conftest import Caller, caller, refusal
 
 
@@ -162,6 +164,26 @@ def test_our_own_endpoints_name_a_parameter_that_they_do_not_know(alice: Caller,
     refused = alice.refused("GET", f"{path}?since=yesterday&limit=1")
     assert (refused.status, refused.message.partition(":")[0]) == (400, "limit" if path == "/x/limits" else "since")
     assert alice.refused("GET", "/x/audit?limit=many").message.startswith("limit: ")
+
+
+def test_a_wrong_item_of_a_list_parameter_is_named_with_its_place(alice: Caller, session: dict[str, Any]) -> None:
+    refused = alice.refused("GET", f"/sessions/{session['id']}/events?types[]=user.message&types[]=nonsense")
+    assert refused.message.startswith("types[].1: ")
+
+
+def test_our_own_endpoints_know_the_parameters_that_they_document(alice: Caller) -> None:
+    documented = [
+        (method, path, parameter["name"])
+        for path, operations in json.loads(document())["paths"].items()
+        for method, operation in operations.items()
+        for parameter in operation.get("parameters", ())
+        if path.startswith("/v1/x/") and parameter["in"] == "query"
+    ]
+    assert documented
+    for method, path, name in documented:
+        address = re.sub(r"{\w+}", "none", path.removeprefix("/v1"))
+        response = alice.send(method.upper(), f"{address}?{name}=1")
+        assert "unknown query parameter" not in response.content.decode(), (path, name)
 
 
 def over(scope_path: str, chunks: list[bytes], length: int | None) -> tuple[int, dict[str, Any], bool]:

@@ -19,6 +19,7 @@ from contract import blobs
 from sessions import files, mounts
 from sessions.models import File, Resource, Session
 from tests.api.conftest import Caller, fits, refusal
+from tests.api.multipart import Piece, multipart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +80,31 @@ def test_names_lose_their_folders_and_types_are_guessed(
 ) -> None:
     stored = upload(alice, name, content_type=kind).json()
     assert (stored["filename"], stored["mime_type"]) == (kept, stored_kind)
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "what?.txt", "a:b", 'say "x"', "<a>", "a|b", "*"])
+def test_names_that_no_file_may_have_are_refused(alice: Caller, name: str) -> None:
+    body, kind = multipart([Piece("file", "a", name.replace('"', '\\"'))])
+    refused = refusal(Client().generic("POST", "/v1/files", body, content_type=kind, headers={"x-api-key": alice.key}))
+    assert (refused.status, refused.message.partition(":")[0]) == (400, "file")
+    assert not File.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "named"),
+    [
+        ([Piece("file", "a", "a"), Piece("surprise", "1")], "surprise"),
+        ([Piece("file", "a", "a"), Piece("other", "b", "b")], "other"),
+        ([Piece("file", "a", "a"), Piece("file", "b", "b")], "file"),
+        ([Piece("file", "a", "a"), Piece("file", "b")], "file"),
+        ([Piece("file", "a", "a"), *[Piece("expires_in_seconds", "3600")] * 2], "expires_in_seconds"),
+    ],
+)
+def test_parts_that_nobody_reads_are_refused(alice: Caller, pieces: list[Piece], named: str) -> None:
+    body, kind = multipart(pieces)
+    refused = refusal(Client().generic("POST", "/v1/files", body, content_type=kind, headers={"x-api-key": alice.key}))
+    assert (refused.status, refused.message.partition(":")[0]) == (400, named)
+    assert not File.objects.exists()
 
 
 @pytest.mark.parametrize("disposition", ['form-data; name="file"', 'form-data; name="file"; filename=""'])

@@ -13,7 +13,9 @@ from django.test.utils import CaptureQueriesContext
 if TYPE_CHECKING:
     from tests.api.conftest import Caller
 
-BASELINE: dict[str, int] = json.loads((Path(__file__).parent / "query_counts.json").read_text())
+COUNTS: dict[str, dict[str, int]] = json.loads((Path(__file__).parent / "query_counts.json").read_text())
+BASELINE, BESIDE = COUNTS["sessions"], COUNTS["beside"]
+BEARER = {"type": "static_bearer", "token": "a-long-enough-token", "mcp_server_url": "https://a.example.com"}
 HELLO = {"type": "user.message", "content": [{"type": "text", "text": "hello"}]}
 
 
@@ -54,6 +56,61 @@ def test_the_statements_of_each_operation_are_as_committed(alice: Caller, many: 
     assert found == BASELINE
 
 
-@pytest.mark.parametrize("path", ["/agents", "/environments", "/sessions"])
-def test_lists_cost_the_same_however_long(alice: Caller, many: dict[str, str], path: str) -> None:
+@pytest.fixture
+def kept(alice: Caller, many: dict[str, str]) -> dict[str, str]:
+    """What stays beside sessions, several of each; the values of the paths below."""
+    for number in range(3):
+        vault = alice.post("/vaults", {"display_name": "V"})["id"]
+        store = alice.post("/memory_stores", {"name": "M"})["id"]
+        profile = alice.post("/user_profiles", {})["id"]
+        deployment = alice.post("/deployments", deployed(many))["id"]
+        memory = alice.post(f"/memory_stores/{store}/memories", {"path": f"/{number}", "content": "a"})["id"]
+        credential = alice.post(f"/vaults/{vault}/credentials", {"auth": BEARER})["id"]
+    made = {"vault": vault, "store": store, "profile": profile, "deployment": deployment}
+    return {**many, **made, "memory": memory, "credential": credential}
+
+
+def deployed(named: dict[str, str]) -> dict[str, Any]:
+    references = {"agent": named["agent"], "environment_id": named["environment"]}
+    return {"name": "D", **references, "initial_events": [HELLO]}
+
+
+def test_the_statements_of_what_stays_beside_sessions_are_as_committed(alice: Caller, kept: dict[str, str]) -> None:
+    asked: list[tuple[str, str, Any]] = [
+        ("GET", "/environments/{environment}", None),
+        ("POST", "/environments", {"name": "n"}),
+        ("POST", "/environments/{environment}", {"description": "d"}),
+        ("GET", "/vaults", None),
+        ("GET", "/vaults/{vault}", None),
+        ("POST", "/vaults", {"display_name": "n"}),
+        ("GET", "/vaults/{vault}/credentials", None),
+        ("GET", "/vaults/{vault}/credentials/{credential}", None),
+        ("POST", "/vaults/{vault}/credentials", {"auth": {**BEARER, "mcp_server_url": "https://b.example.com"}}),
+        ("GET", "/memory_stores", None),
+        ("POST", "/memory_stores", {"name": "n"}),
+        ("GET", "/memory_stores/{store}/memories", None),
+        ("GET", "/memory_stores/{store}/memories/{memory}", None),
+        ("POST", "/memory_stores/{store}/memories", {"path": "/b", "content": "b"}),
+        ("POST", "/memory_stores/{store}/memories/{memory}", {"content": "c"}),
+        ("GET", "/memory_stores/{store}/memory_versions", None),
+        ("GET", "/user_profiles", None),
+        ("POST", "/user_profiles", {}),
+        ("GET", "/deployments", None),
+        ("GET", "/deployments/{deployment}", None),
+        ("POST", "/deployments", deployed(kept)),
+        ("GET", "/deployment_runs", None),
+        ("GET", "/sessions/{session}/resources", None),
+        ("GET", "/skills", None),
+        ("GET", "/dreams", None),
+        ("GET", "/organizations/webhooks", None),
+        ("GET", "/x/audit", None),
+        ("GET", "/x/approvals", None),
+        ("GET", "/x/limits", None),
+    ]
+    found = {f"{method} {path}": count(alice, method, path.format(**kept), body) for method, path, body in asked}
+    assert found == BESIDE
+
+
+@pytest.mark.parametrize("path", ["/agents", "/environments", "/sessions", "/vaults", "/memory_stores", "/deployments"])
+def test_lists_cost_the_same_however_long(alice: Caller, kept: dict[str, str], path: str) -> None:
     assert count(alice, "GET", f"{path}?limit=1") == count(alice, "GET", f"{path}?limit=100")

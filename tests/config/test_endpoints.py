@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
-from config.endpoints import celery_broker, django_database
+from config import endpoints
+from config.endpoints import celery_broker, django_database, reach_database
 from config.readers import SettingError
 
 
@@ -25,6 +28,14 @@ def test_a_socket_directory_can_be_the_host() -> None:
 def test_an_incomplete_or_misspelt_database_url_is_refused(url: str) -> None:
     with pytest.raises(SettingError, match=r"DATABASE_URL .*\.$"):
         django_database(url)
+
+
+def test_a_database_that_never_answers_is_told_of_soon_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "REACH_SECONDS", 2)  # the least that the client takes
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(SettingError, match="look at DATABASE_URL"):
+            reach_database(f"postgresql://me:secret@127.0.0.1:{port}/holdfast")
 
 
 def test_the_broker_gets_celerys_spelling_of_a_socket() -> None:

@@ -9,7 +9,8 @@ import redis
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from config import rates, signin
+from config import rates
+from config.signin import throttle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ class Memory:
         self.kept[name] = self.kept.get(name, 0) + 1
 
     def expire(self, name: str, seconds: int) -> None:
-        assert seconds == signin.WINDOW_SECONDS
+        assert seconds == throttle.WINDOW_SECONDS
 
     def pipeline(self, *, transaction: bool) -> Memory:
         return self
@@ -61,7 +62,7 @@ def sign_in(password: str, name: str = "alice", **more: Any) -> Any:
 
 
 def test_after_five_failures_even_the_right_password_waits(memory: Memory) -> None:
-    for _ in range(signin.FAILURES_OF_A_NAME):
+    for _ in range(throttle.FAILURES_OF_A_NAME):
         assert sign_in("wrong").status_code == 200
     refused = sign_in("only for tests")
     assert refused.status_code == 429
@@ -70,14 +71,14 @@ def test_after_five_failures_even_the_right_password_waits(memory: Memory) -> No
 
 
 def test_a_success_forgets_the_failures_of_the_name(memory: Memory) -> None:
-    for _ in range(signin.FAILURES_OF_A_NAME - 1):
+    for _ in range(throttle.FAILURES_OF_A_NAME - 1):
         sign_in("wrong")
     assert sign_in("only for tests").status_code == 302
     assert sign_in("wrong").status_code == 200
 
 
 def test_trying_many_names_from_one_address_is_throttled(memory: Memory) -> None:
-    for number in range(signin.FAILURES_OF_AN_ADDRESS):
+    for number in range(throttle.FAILURES_OF_AN_ADDRESS):
         sign_in("wrong", name=f"guess{number}")
     assert sign_in("wrong", name="fresh").status_code == 429
     assert all("guess" not in name for name in memory.kept)

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.live, pytest.mark.xdist_group("up")]
 @pytest.fixture(scope="module")
 def running() -> Iterator[Installation]:
     """Its own installation: these tests kill parts of it."""
-    with Installation.started() as started:
+    with Installation.started(new=True) as started:
         yield started
 
 

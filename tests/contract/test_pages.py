@@ -91,3 +91,23 @@ def test_pages_forward_and_back_are_the_whole_list_though_times_repeat(order: Or
         backward, _ = walk(back_from, forward=False)
         assert backward == whole[: len(backward)]
         assert len(backward) == (len(whole) - 1) // limit * limit
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(
+    "value", ["x", 5, -1, "\ud800", {"t": "2026-01-01T00:00:00+23:00"}, {"t": "0001-01-01T00:00:00+14:00"}], ids=repr
+)
+def test_a_cursor_somebody_wrote_is_refused_or_a_place_in_the_list(place: int, value: Any) -> None:
+    position: list[Any] = [{"t": "2026-01-01T00:00:00+00:00"}, "agent_1"]
+    position[place] = value
+    text = json.dumps(["a", "desc", position, 0])
+    page = "page_" + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    right = isinstance(value, str) and value.isascii() if place else isinstance(value, dict) and "23:00" in value["t"]
+    try:
+        paginate(Agent.objects.all(), kind="a", fields=("created_at", "id"), limit=1, page=page)
+    except InvalidRequest as error:
+        assert error.message.startswith("page")
+        assert not right
+    else:
+        assert right

@@ -46,6 +46,12 @@ def test_times_are_read_in_every_usual_form(sent: str) -> None:
     assert found.created_at_gte == datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def test_an_offset_that_the_database_does_not_know_is_read_all_the_same() -> None:
+    found = Range.model_validate({"created_at[gte]": "2026-01-01T00:00:00+23:59"}).created_at_gte
+    assert found is not None
+    assert found.tzinfo == UTC
+
+
 @pytest.mark.parametrize(
     "sent", ["", "now", "1767225600", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"]
 )

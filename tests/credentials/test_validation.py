@@ -11,6 +11,7 @@ from django.db import connection
 from pydantic import TypeAdapter
 
 from agents.models import Workspace
+from contract import happenings
 from contract.acting import Acting
 from contract.errors import ApiError, InvalidRequest
 from contract.roles import Role
@@ -22,6 +23,7 @@ from tests.credentials import servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from contract.happenings import Happening
     from tests.credentials.servers import Server
 
 VALIDATION = "vaults.beta_managed_agents_credential_validation.BetaManagedAgentsCredentialValidation"
@@ -165,6 +167,28 @@ def test_what_a_failed_renewal_means(server: Server, acting: Acting, status: int
     assert "r-1" not in response["body"]
     assert "unknown-secret" not in response["body"]
     assert secrets_of(credential) == before
+
+
+def test_a_refusal_for_good_is_told_once_and_again_after_another_grant(
+    server: Server, acting: Acting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Happening] = []
+    credential = keep(acting, server.url, "old", refresh=refresh(server))
+    monkeypatch.setitem(happenings._listeners, "test", told.append)
+    server.script.grant = (500, b"")
+    validate(credential, acting)
+    assert told == []
+    server.script.grant = (400, {"error": "invalid_grant"})
+    for _ in range(2):
+        validate(credential, acting)
+    about = (credential.pk, acting.workspace_id, {"vault_id": credential.vault_id})
+    assert [(one.type, (one.id, one.workspace_id, one.beside)) for one in told] == [
+        ("vault_credential.refresh_failed", about)
+    ]
+    assert Credential.objects.get(pk=credential.pk).refused_at
+    server.script.grant = (200, {"access_token": "good"})
+    validate(credential, acting)
+    assert Credential.objects.get(pk=credential.pk).refused_at is None
 
 
 def test_a_token_endpoint_that_is_away_says_nothing_about_the_grant(server: Server, acting: Acting) -> None:

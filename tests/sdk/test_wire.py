@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def test_a_malformed_upload_gets_the_envelope(installation: Installation, path: 
     for content_type, body in BROKEN_UPLOADS:
         status, error = ask(installation, b"POST " + path, {"content-type": content_type}, body)
         assert (status, error["type"]) == (400, "invalid_request_error"), body
+
+
+def test_an_upload_may_come_in_pieces_without_a_length(installation: Installation) -> None:
+    pieces = [b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n', b"abc", b"\r\n--x--\r\n"]
+    headers = {"x-api-key": installation.api_key, "content-type": "multipart/form-data; boundary=x"}
+    made = httpx2.post(f"{installation.url}/v1/files", content=iter(pieces), headers=headers)
+    assert made.json()["size_bytes"] == 3
 
 
 def test_a_body_over_the_limit_is_refused(installation: Installation) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from contract import blobs
 from contract.errors import InvalidRequest, PermissionDenied
 from contract.roles import Role
 from credentials.models import AuditRecord
 from sessions import events as ev
-from sessions import exports, forks, log
+from sessions import exports, files, forks, log
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
 from sessions.projections import changes, compare, cost, transcript
@@ -92,6 +95,19 @@ def test_the_workspace_is_the_snapshot_that_fits_and_the_fork_says_what_is_missi
     assert f"kept at event {kept.seq}; 1 call that ran" in late.sentence
     child = forks.fork(session.pk, {"at": at}, history.acting)
     assert Session.objects.get(pk=child.pk).snapshot == digest
+
+
+def test_earlier_snapshots_are_dropped_after_a_time_and_the_last_one_never(history: World, settings: Any) -> None:
+    settings.HOLDFAST_SNAPSHOT_DAYS = 30
+    first, size = blobs.put(io.BytesIO(b"first"), 100)
+    last, _ = blobs.put(io.BytesIO(b"last"), 100)
+    (earlier,) = history.append(Draft(ev.OPS_SNAPSHOT, {"digest": first, "size": size}))
+    history.append(Draft(ev.OPS_SNAPSHOT, {"digest": last, "size": size}))
+    assert files.collect_garbage(timedelta(0)) == 0
+    Event.objects.filter(type=ev.OPS_SNAPSHOT).update(created_at=timezone.now() - timedelta(days=31))
+    assert files.collect_garbage(timedelta(0)) == 1
+    assert (blobs.exists(first), blobs.exists(last)) == (False, True)
+    assert forks.place(history.fresh(), earlier.seq - 1).snapshot is None, "and the fork says so"
 
 
 def test_an_unanswered_message_is_sent_again_or_replaced(world: World) -> None:

@@ -24,12 +24,24 @@ from contract.secret import Secret
 from credentials import vaults
 from credentials.actions import issue_api_key
 from sessions import events as ev
-from sessions import files, log
+from sessions import files, log, saved
 from sessions.actions import create_session
+from sessions.approvals import targets
 from sessions.dreams import actions as dreams
 from sessions.events import Draft
 from sessions.exchange import transfers
-from sessions.models import Deployment, Dream, Event, File, Session, Thread, Transfer, WebhookEndpoint
+from sessions.models import (
+    Deployment,
+    Dream,
+    Event,
+    File,
+    NoticeTarget,
+    SavedView,
+    Session,
+    Thread,
+    Transfer,
+    WebhookEndpoint,
+)
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -59,7 +71,10 @@ VARIABLE = {
 
 @dataclass
 class World:
-    """What the tests look at. Clients are signed in; ``nobody`` is not."""
+    """What the tests look at. Clients are signed in; ``nobody`` is not.
+
+    ``team`` are others of the workspace, one a role; ``member`` is one of them.
+    """
 
     workspace: Workspace
     acting: Acting
@@ -75,10 +90,13 @@ class World:
     output: File
     deployment: Deployment
     hook: WebhookEndpoint
+    notice: NoticeTarget
     vault: Vault
     secret: Credential
     credential: Credential
     outside: Environment
+    member: Membership
+    team: dict[Role, Client]
 
     @cached_property
     def store(self) -> MemoryStore:
@@ -111,6 +129,11 @@ class World:
         """A call of the session that waits for a person, made at the first look."""
         (event,) = self.append(bash("make install", ask=True))
         return event
+
+    @cached_property
+    def view(self) -> SavedView:
+        """A view that Alice saved."""
+        return saved.save("Mine", {"status": "needs"}, self.acting)
 
     @cached_property
     def dream(self) -> Dream:
@@ -171,10 +194,27 @@ def own_blobs(settings: Any, tmp_path: Path) -> None:
 
 @pytest.fixture
 def world(db: None) -> World:
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def shared(lasting: None) -> World:
+    """One world for a whole module, whose tests change it inside savepoints of their own."""
+    made = make_world()
+    made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
+    assert all((made.approval, made.memory, made.skill, made.dream)), "made now, outside every savepoint"
+    return made
+
+
+def make_world() -> World:
+    """Everything that a page may show, once."""
     workspace, elsewhere = Workspace.objects.create(name="Ours"), Workspace.objects.create(name="Theirs")
     alice, alice_client = person("alice", workspace, Role.ADMIN)
-    _, bob_client = person("bob", workspace, Role.VIEWER)
-    _, charlie_client = person("charlie", elsewhere, Role.ADMIN)
+    (_, bob_client), (_, charlie_client) = (
+        person("bob", workspace, Role.VIEWER),
+        person("charlie", elsewhere, Role.ADMIN),
+    )
+    team = {role: person(f"a-{role.value}", workspace, role)[1] for role in Role}
     acting = Acting(workspace.pk, Role.ADMIN, "alice", user_id=alice.pk)
     version = create_agent({"name": "Coder", "model": "demo", "tools": [ASKING, WEATHER]}, acting)
     environment = create_environment({"name": "Default"}, acting)
@@ -184,16 +224,8 @@ def world(db: None) -> World:
     digest, size = blobs.put(io.BytesIO(b"hello\n"), 1000)
     output = files.capture(session, path="report.html", digest=digest, size=size, mtime_ns=1)
     thread = Thread.objects.get(session=session, parent=None)
-    deployment = schedules.create(
-        {
-            "name": "Morning round",
-            "agent": version.agent_id,
-            "environment_id": environment.pk,
-            "initial_events": [{"type": ev.USER_MESSAGE, "content": text("Look around")}],
-            "schedule": {"type": "cron", "expression": "0 9 * * 1-5", "timezone": "Europe/Berlin"},
-        },
-        acting,
-    )
+    deployment = morning_round(version.agent_id, environment.pk, acting)
+    notice, _ = targets.add_target("webhook", "https://127.0.0.1:9/told", acting)
     hook = WebhookEndpoint.objects.create(
         workspace=workspace,
         url="https://hooks.example/all",
@@ -220,10 +252,26 @@ def world(db: None) -> World:
         output,
         deployment,
         hook,
+        notice,
         vault,
         secret,
         credential,
         create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting),
+        workspace.memberships.get(user__username="a-viewer"),
+        team,
+    )
+
+
+def morning_round(agent_id: str, environment_id: str, acting: Acting) -> Deployment:
+    return schedules.create(
+        {
+            "name": "Morning round",
+            "agent": agent_id,
+            "environment_id": environment_id,
+            "initial_events": [{"type": ev.USER_MESSAGE, "content": text("Look around")}],
+            "schedule": {"type": "cron", "expression": "0 9 * * 1-5", "timezone": "Europe/Berlin"},
+        },
+        acting,
     )
 
 
@@ -254,7 +302,7 @@ def page(browser: Browser, installation: Installation, complaints: list[str]) ->
     page.goto("/login")
     page.get_by_label("Username").fill(installation.username)
     page.get_by_label("Password").fill(installation.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/")
     yield page
     context.close()

@@ -172,3 +172,13 @@ def test_files_are_uploaded_found_and_deleted_with_their_expiry(world: World) ->
         files.find_file(made.pk, world.acting)
     assert world.alice.post("/files/upload/", {}).status_code == 422
     whole.close()
+
+
+@pytest.mark.parametrize("bad", ["<script>alert(1)</script>", "\x1b[31mred\x1b[0m", "a\u202eb", "\u0645" * 200])
+def test_what_agents_write_stays_text_on_the_pages_of_memory(world: World, bad: str) -> None:
+    memories.update_memory(world.store.pk, world.memory.pk, {"content": f"start {bad} end"}, world.acting)
+    page = body(world.alice.get(f"/memory/{world.store.pk}/memories/{world.memory.pk}/"))
+    assert "<script>alert" not in page
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    assert " end" in page

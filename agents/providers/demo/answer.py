@@ -35,7 +35,14 @@ class ToolUse:
     raw: str | None = None
 
 
-Part = Text | Thinking | Redacted | ToolUse
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """A summary in place of the conversation."""
+
+    summary: str
+
+
+Part = Text | Thinking | Redacted | ToolUse | Compaction
 
 
 @dataclass(frozen=True, slots=True)

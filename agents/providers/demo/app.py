@@ -13,10 +13,12 @@ from agents.providers.demo import message as wire
 from agents.providers.demo.answer import FAULTS, Answer, FaultKind, says
 from agents.providers.demo.hooks import HOOKS, Hooks, SocketHooks
 from agents.providers.demo.memory import PrefixCache, Strikes
+from agents.providers.demo.summaries import compacted
 from agents.providers.demo.think import MODEL, is_demo, think
 from agents.providers.demo.tokens import segments
 from agents.providers.demo.turn import Turn, read_turn
 from agents.providers.demo.validate import Refused, validate
+from agents.providers.wire import in_words
 
 MAX_BODY = 32 * 1024 * 1024
 CONTEXT_WINDOW = 200_000
@@ -88,10 +90,11 @@ class DemoApp:
         if body.get("thread") is not None:
             # Taken and ignored, it would lose the conversation without a word.
             raise Problem(400, "thread: the demo holds no conversations", code="thread_unsupported_request")
+        prompt = segments(body)
+        body["messages"] = in_words(body["messages"])
         turn = read_turn(body["messages"])
         key = (body["model"], len(body["messages"]), turn.replies, turn.text)
         self._fail_if_asked(turn, key)
-        prompt = segments(body)
         answer = self._context_answer(turn, prompt[-1].tokens) or self._think(body, turn)
         fault = self._fault(turn, key)
         model = body["model"] if is_demo(body["model"]) else MODEL
@@ -105,6 +108,8 @@ class DemoApp:
         return _stream(answer, whole, fault, hooks)
 
     def _think(self, body: dict[str, Any], turn: Turn) -> Answer:
+        if body.get("compaction"):
+            return compacted(body["messages"])
         if "rubric" not in turn.options:
             return think(body, turn)
         graded = self._strikes.count(("rubric", turn.text))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from agents.providers.demo.answer import Answer, FaultKind, Part, Redacted, Text, Thinking, ToolUse
+from agents.providers.demo.answer import Answer, Compaction, FaultKind, Part, Redacted, Text, Thinking, ToolUse
 from agents.providers.demo.signing import sealed, sign
 from agents.providers.demo.tokens import tokens_of
 
@@ -113,6 +113,8 @@ def _block(part: Part, call_id: str) -> dict[str, Any]:
             return {"type": "redacted_thinking", "data": sealed(data)}
         case ToolUse(name, given):
             return {"type": "tool_use", "id": call_id, "name": name, "input": given}
+        case Compaction(summary):
+            return {"type": "compaction", "content": summary, "encrypted_content": sign(summary)}
 
 
 def _empty(block: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +125,8 @@ def _empty(block: dict[str, Any]) -> dict[str, Any]:
             return {**block, "thinking": "", "signature": ""}
         case "tool_use":
             return {**block, "input": {}}
+        case "compaction":
+            return {"type": "compaction", "content": None}
     return block
 
 
@@ -135,6 +139,8 @@ def _deltas(part: Part, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
             for piece in pieces(text):
                 yield {"type": "thinking_delta", "thinking": piece}
             yield {"type": "signature_delta", "signature": block["signature"]}
+        case Compaction(summary):
+            yield {**block, "type": "compaction_delta", "content": summary}
         case ToolUse(_, given, raw):
             text = json.dumps(given) if raw is None else raw
             yield {"type": "input_json_delta", "partial_json": ""}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from agents.providers.demo.signing import genuine
+from agents.providers.demo.signing import genuine, sign
+from agents.providers.wire import is_compacted
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -119,7 +120,7 @@ def _messages(messages: object) -> None:
     for index, message in enumerate(messages):
         where = f"messages.{index}"
         _message(message, where)
-        if index == 0 and message["role"] == "assistant":
+        if index == 0 and message["role"] == "assistant" and not is_compacted(messages):
             raise Refused("messages: first message must use the user role")
         if message["role"] == "system":
             continue
@@ -156,6 +157,8 @@ def _block(block: object, where: str, index: int) -> None:
         raise Refused(f"{where}.content.{index}.type: Field required")
     kind = block["type"]
     required = _REQUIRED.get(kind)
+    if kind == "compaction" and block.get("encrypted_content") != sign(str(block.get("content"))):
+        raise Refused(f"{where}.content.{index}: Invalid `encrypted_content` in `compaction` block")
     if required is None:
         return
     keys = block.keys()

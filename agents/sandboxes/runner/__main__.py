@@ -5,7 +5,10 @@ Any of them may follow ``confined FILTER``.
 
 from __future__ import annotations
 
+import os
 import sys
+
+PATIENCE = 10  # a snapshot can wait for the calls of other sandboxes
 
 
 def main() -> None:
@@ -30,6 +33,8 @@ def main() -> None:
 
         check(int(roots[0]))
         return
+    if command == "pack":
+        os.nice(PATIENCE)
     from . import archive
 
     if command == "pack":

@@ -7,9 +7,12 @@ import errno
 import os
 import stat
 import sys
-from typing import Any
 
 from .texts import SPILL_CHARACTERS, ToolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TEXT_BYTES = 256 * 1024
 IMAGE_BYTES = 5 * 1024 * 1024 // 4 * 3
@@ -36,7 +39,7 @@ _REASONS = {
     errno.ENXIO: "not a regular file",
 }
 
-Block = dict[str, Any]
+Block = dict[str, "Any"]
 
 
 def reason(error: OSError) -> str:

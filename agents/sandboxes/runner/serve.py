@@ -15,10 +15,13 @@ import queue
 import sys
 import threading
 import time
-from typing import Any
 
 from .confine import hide_from_siblings, set_rlimits
 from .toolbox import Toolbox, list_outputs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FILE_THREADS = 4
 

@@ -20,13 +20,11 @@ import subprocess
 import termios
 import threading
 import time
-import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .processes import children_of, kill_session, kill_tree
 from .texts import ToolError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,12 +37,11 @@ _SETUP = "PS1= PS2=; unset PROMPT_COMMAND HISTFILE MAILCHECK; set +m +H +o histo
 _MARKER_MAX = 64
 
 
-@dataclass
 class Ended:
-    """How a command ended. ``code`` is None when the shell itself is gone."""
+    """How a command ended: ``code``, None when the shell itself is gone; ``cause``: finished, timeout, interrupted."""
 
-    code: int | None
-    cause: str = "finished"  # or "timeout", "interrupted"
+    def __init__(self, code: int | None, cause: str = "finished") -> None:
+        self.code, self.cause = code, cause
 
 
 class Shell:
@@ -155,7 +152,7 @@ class Shell:
         self.close()
 
     def _ask_marker(self) -> bytes:
-        nonce = uuid.uuid4().hex
+        nonce = os.urandom(16).hex()
         self._send("builtin printf '\\036%s:%%d\\037' $? >&%d" % (nonce, self._number))
         return b"\x1e" + nonce.encode() + b":"
 

@@ -6,7 +6,10 @@ import codecs
 import contextlib
 import os
 import re
-from typing import IO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO
 
 # One rule for every tool: up to this many characters a result is given whole. A longer one is
 # written to a file in the sandbox and the model gets this much of it: the end of a command's

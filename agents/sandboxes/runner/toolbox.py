@@ -6,12 +6,15 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
-from . import inputs, search
+from . import inputs
 from .files import Block, Files
 from .shell import Ended, Shell, base_environment
 from .texts import Cleaner, Stopped, TailCollector, ToolError, clean, head_or_spill
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 OUTPUT_FILES = 1000
 MAX_SHELLS = 48  # of one sandbox; each takes a few processes and megabytes
@@ -88,6 +91,8 @@ class Toolbox:
             return self._files.write(**values)
         if name == "edit":
             return self._files.edit(**values)
+        from . import search  # only now: most sandboxes never search
+
         if name == "glob":
             return search.glob(self.root, **values)
         return search.grep(self.root, stop=stop, **values)

@@ -6,7 +6,10 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connection
+
+from config.endpoints import reach_database
+from config.readers import SettingError
+from config.settings import HOLDFAST
 
 
 class Command(BaseCommand):
@@ -15,8 +18,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            connection.ensure_connection()
-        except OperationalError as error:
-            raise CommandError(f"The database can't be reached; look at DATABASE_URL. It said: {error}") from None
+            reach_database(HOLDFAST.database_url)
+        except SettingError as error:
+            raise CommandError(str(error)) from None
         call_command("migrate", interactive=False, skip_checks=True, verbosity=1)
         call_command("seed")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from agents.tools import registry as tools
+from sessions.harness.hands.log import LogHand
 from sessions.harness.hands.mcp import McpHand
 from sessions.harness.hands.sandbox import SandboxHand
 from sessions.harness.hands.web import WebHand
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
     from sessions.events import Draft
     from sessions.harness.hands.base import Hand, Turn
     from sessions.harness.state import Call
+    from sessions.models import Event
+
+    Commit = Callable[[list[Draft]], list[Event]]
 
 PLACES: dict[str, Callable[[Turn], Hand]] = {
+    "log": LogHand,
     "mcp": McpHand,
     "sandbox": SandboxHand,
     "server": WebHand,
@@ -25,7 +31,18 @@ PLACES: dict[str, Callable[[Turn], Hand]] = {
 
 def place_of(call: Call) -> str:
     """Where a call that may run is carried out. Calls of unknown tools were refused before they got here."""
-    return "mcp" if call.server else tools.TOOLSET[call.name].runs
+    if call.server:
+        return "mcp"
+    tool = tools.find(call.name)
+    assert tool is not None, call.name
+    return tool.runs
+
+
+def opened(hand: Hand, commit: Commit) -> list[Event]:
+    """Make a place ready and commit what that has to say. Raises ``CannotCarryOut``."""
+    with hand.alone() if isinstance(hand, SandboxHand) else nullcontext():
+        drafts = hand.open()
+        return commit(drafts) if drafts else []
 
 
 class Hands:
@@ -41,9 +58,9 @@ class Hands:
         hand = self._made.get("sandbox")
         return isinstance(hand, SandboxHand) and hand.is_open
 
-    def open_sandbox(self) -> list[Draft]:
+    def open_sandbox(self, commit: Commit) -> list[Event]:
         """Make the session's sandbox ready before any call needs it. Raises ``CannotCarryOut``."""
-        return self._at("sandbox").open()
+        return opened(self._at("sandbox"), commit)
 
     def of(self, call: Call) -> Hand:
         """The place of one call."""

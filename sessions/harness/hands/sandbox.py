@@ -34,12 +34,15 @@ from sessions import outputs, snapshots
 from sessions.events import Draft
 from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
+from sessions.harness.hands.door import door
 from sessions.harness.hands.network import Connection, Network, denials
 from sessions.models import Event, Resource, Session
 from sessions.mounts import in_sandbox
+from sessions.teams import Team
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
@@ -75,6 +78,12 @@ class SandboxHand:
         self._damaged = ""
         self._reopened: list[Draft] = []  # by calls, in the pool; committed with their results
         self.is_open = False
+
+    def alone(self) -> AbstractContextManager[None]:
+        """To be held while the sandbox is opened and until its mark is committed, where threads share it."""
+        if self.is_open or self._turn.spec.team == Team():
+            return contextlib.nullcontext()
+        return door(self._session_id, self._turn.give_up)
 
     def open(self) -> list[Draft]:
         """Make the sandbox ready; waits a while for a host that is starting.

@@ -5,6 +5,7 @@ from typing import Any
 from agents.providers.demo import summaries
 from agents.providers.demo.answer import Text
 from agents.providers.demo.turn import read_turn
+from agents.providers.wire import summary_block
 from sessions.harness import compaction
 
 
@@ -36,7 +37,7 @@ TASK = text("Run `echo 1`. Run `echo 2`. Run `echo 3`. [[demo: fail=529]]")
 
 def test_a_plan_goes_on_where_it_was_after_a_summary() -> None:
     summary = summary_of([user(text("before")), *step(9), user(TASK), *step(1), *step(2)])
-    turn = read_turn([user(compaction.summary_block(summary), TASK)])
+    turn = read_turn([user(summary_block(summary), TASK)])
     assert turn.replies == 2
     assert len(turn.calls) == 2
     assert turn.task.startswith("Run `echo 1`")
@@ -45,7 +46,7 @@ def test_a_plan_goes_on_where_it_was_after_a_summary() -> None:
 
 def test_a_second_summary_counts_the_calls_before_the_first() -> None:
     first = summary_of([user(TASK), *step(1), *step(2)])
-    second = summary_of([user(compaction.summary_block(first), TASK), *step(3)])
+    second = summary_of([user(summary_block(first), TASK), *step(3)])
     assert "calls done in this turn: 3" in second
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from contract.acting import Acting
 from contract.roles import Role
 from credentials import dialling
-from sessions.approvals import actions, notices
+from sessions.approvals import actions, notices, targets
 from sessions.models import Notice, NoticeTarget
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, answer: int | Exception) -> Server:
 
 def test_a_webhook_gets_a_signed_post_without_the_input(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(monkeypatch, 204)
-    _, key = notices.add_target("webhook", "https://example.com/hook", admin(desk))
+    _, key = targets.add_target("webhook", "https://example.com/hook", admin(desk))
     (approval,) = desk.asks("echo s3cr3t-argument")
     notice = Notice.objects.get()
     notices.send(notice.pk)
@@ -64,7 +64,7 @@ def test_a_failure_is_tried_again_a_bounded_number_of_times(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, answer: int | Exception
 ) -> None:
     server = serve(monkeypatch, answer)
-    notices.add_target("webhook", "https://example.com/hook", admin(desk))
+    targets.add_target("webhook", "https://example.com/hook", admin(desk))
     desk.asks("make")
     for _ in range(notices.MAX_ATTEMPTS + 3):
         notices.send(Notice.objects.get().pk)
@@ -75,7 +75,7 @@ def test_a_failure_is_tried_again_a_bounded_number_of_times(
 
 def test_an_inner_address_is_not_dialled(desk: Desk, settings: Any) -> None:
     settings.HOLDFAST_ALLOWED_NETWORKS = ()
-    notices.add_target("webhook", "http://127.0.0.1:9/hook", admin(desk))
+    targets.add_target("webhook", "http://127.0.0.1:9/hook", admin(desk))
     desk.asks("make")
     notices.send(Notice.objects.get().pk)
     assert NoticeTarget.objects.get().last_error.startswith("AddressRefused")
@@ -83,7 +83,7 @@ def test_an_inner_address_is_not_dialled(desk: Desk, settings: Any) -> None:
 
 def test_what_was_answered_meanwhile_is_not_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(monkeypatch, 200)
-    notices.add_target("webhook", "https://example.com/hook", admin(desk))
+    targets.add_target("webhook", "https://example.com/hook", admin(desk))
     (approval,) = desk.asks("make")
     actions.decide(approval.pk, {"result": "allow"}, desk.ben, via="page")
     notices.send(Notice.objects.get().pk)
@@ -94,7 +94,7 @@ def test_what_was_answered_meanwhile_is_not_told(desk: Desk, monkeypatch: pytest
 def test_mail_says_where_to_decide(desk: Desk, settings: Any) -> None:
     settings.EMAIL_HOST = "mail.example.com"
     settings.DEFAULT_FROM_EMAIL = "holdfast@example.com"
-    notices.add_target("mail", "ops@example.com", admin(desk))
+    targets.add_target("mail", "ops@example.com", admin(desk))
     (approval,) = desk.asks("make")
     notices.send(Notice.objects.get().pk)
     (sent,) = mail.outbox
@@ -107,7 +107,7 @@ def test_the_sweep_hands_due_notices_to_the_workers_once(desk: Desk, monkeypatch
 
     queued: list[int] = []
     monkeypatch.setattr(tasks.send_notice, "delay", queued.append)
-    notices.add_target("webhook", "https://example.com/hook", admin(desk))
+    targets.add_target("webhook", "https://example.com/hook", admin(desk))
     desk.asks("make")
     notices.send_due()
     notices.send_due()

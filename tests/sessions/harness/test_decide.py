@@ -372,3 +372,18 @@ def test_old_results_leave_a_long_prompt_all_at_once_and_the_latest_stay() -> No
              if block["type"] == "tool_result"]  # fmt: skip
     assert [text.startswith("line") for text in texts] == [False] * 20 + [True] * 10
     assert decide(state, LIMITS, NOW) == [do.CallModel()]
+
+
+def test_what_an_operator_holds_waits_between_two_steps_and_loses_nothing() -> None:
+    world = World(script=[["allow"], "end"])
+    world.start()
+    world.perform(decide(world.state, LIMITS, world.now)[0])
+    world.add(ev.OPS_PAUSED, {"by": "ada"})
+    assert decide(world.state, LIMITS, world.now) == [do.Finish(ev.paused("ada"))]
+    world.idle(ev.paused("ada"))
+    assert decide(world.state, LIMITS, world.now) == []
+    world.add(ev.OPS_RESUMED, {"by": "ada"})
+    world.add(ev.THREAD_RUNNING, ABOUT)
+    assert [type(action) for action in decide(world.state, LIMITS, world.now)] == [do.RunTool]
+    world.run()
+    assert world.log[-1].payload["stop_reason"] == ev.END_TURN

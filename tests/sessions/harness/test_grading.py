@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
+from typing import TYPE_CHECKING, Any
+
 import pytest
 from anthropic.types.beta.sessions import BetaManagedAgentsSpanOutcomeEvaluationOngoingEvent
 from pydantic import TypeAdapter
 
+from contract.errors import InvalidRequest
 from sessions import events as ev
+from sessions import files
 from sessions.harness import grading
-from tests.sessions.rows import make_session
+from tests.sessions.rows import acting, make_session
 from tests.sessions.teams import entries, send, settle
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
@@ -29,3 +37,39 @@ def test_a_grader_that_takes_long_says_that_it_still_works(monkeypatch: pytest.M
     for beat in beats:
         shown = told.validate_python(ev.wire(beat))
         assert (shown.outcome_id, shown.iteration) == (spans[0].payload["outcome_id"], 0)
+
+
+def outcome(rubric: dict[str, str]) -> dict[str, object]:
+    return {"type": ev.USER_DEFINE_OUTCOME, "description": "say `hello`", "rubric": rubric}
+
+
+def test_a_grader_that_answers_nonsense_fails_the_outcome_in_a_clear_sentence() -> None:
+    session, _ = make_session(tools=[])
+    send(session, outcome({"type": "text", "content": "[[demo: rubric=purple]]"}))
+    settle(session)
+    (end,) = entries(session, ev.OUTCOME_END)
+    assert (end.payload["result"], end.payload["explanation"]) == ("failed", grading.NONSENSE)
+    assert end.payload["usage"]["output_tokens"] > 0, "what the attempts used is told"
+    assert session.stop_reason == ev.END_TURN
+    assert session.outcomes[0]["result"] == "failed"
+
+
+def test_a_rubric_comes_out_of_a_file(tmp_path: Path, settings: Any) -> None:
+    settings.HOLDFAST_BLOB_DIR = tmp_path
+    session, _ = make_session(tools=[])
+    words = io.BytesIO(b"It rhymes. [[demo: rubric=needs_revisionx1]]")
+    file = files.upload(words, filename="rubric.md", mime_type="text/markdown", acting=acting(session.workspace))
+    send(session, outcome({"type": "file", "file_id": file.pk}))
+    settle(session)
+    assert [end.payload["result"] for end in entries(session, ev.OUTCOME_END)] == ["needs_revision", "satisfied"]
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"\xff\xfe", "is not UTF-8 text"), (b"  ", "1 to 262144 characters")])
+def test_a_file_that_can_be_no_rubric_is_refused(tmp_path: Path, settings: Any, content: bytes, why: str) -> None:
+    settings.HOLDFAST_BLOB_DIR = tmp_path
+    session, _ = make_session(tools=[])
+    who = acting(session.workspace)
+    file = files.upload(io.BytesIO(content), filename="rubric.md", mime_type=None, acting=who)
+    with pytest.raises(InvalidRequest, match=why):
+        send(session, outcome({"type": "file", "file_id": file.pk}))
+    assert entries(session, ev.USER_DEFINE_OUTCOME) == []

@@ -156,6 +156,9 @@ class Gossip:
         self.happening = happening
         self.requests: list[ModelRequest] = []
 
+    def compact(self, request: ModelRequest, should_stop: ShouldStop) -> ModelReply | None:
+        return None
+
     def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
         self.requests.append(request)
         if self.happening is not None:
@@ -296,66 +299,6 @@ def test_a_budget_needs_a_price_and_can_only_grow_beyond_what_is_spent() -> None
     assert caught.value.details == {"error_code": "budget_not_raised"}
     assert budgets.change(session, limit("151")) == limit("151")
     assert budgets.change(session, None) is None
-
-
-class Forgetful(Gossip):
-    """Remembers a few messages only: a longer prompt is refused, a request for a summary is answered."""
-
-    def __init__(self, longest: int) -> None:
-        super().__init__(None)
-        self.longest = longest
-
-    def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
-        self.requests.append(request)
-        if len(request.messages) > self.longest:
-            raise ProviderError("context_exceeded", "prompt is too long", retryable=False)
-        text = "they said hello" if "<conversation>" in request.messages[0]["content"][0]["text"] else "done"
-        return ModelReply("demo", [{"type": "text", "text": text}], "end_turn", Usage(10, 5))
-
-
-@pytest.mark.proves("agent.thread_context_compacted")
-def test_a_conversation_that_grew_too_long_goes_on_from_a_summary(monkeypatch: pytest.MonkeyPatch) -> None:
-    session, thread = make_session()
-    forgetful = Forgetful(longest=3)
-    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: forgetful)
-    ask(session, thread, "hello")
-    ask(session, thread, "again")
-    found = ask(session, thread, "exactly these words")
-    assert found.count(ev.COMPACTED) == 1
-    assert found.count(ev.MODEL_START) == found.count(ev.MODEL_END) == 5
-    (message,) = forgetful.requests[-1].messages
-    summary, said = [block["text"] for block in message["content"]]
-    assert "they said hello" in summary
-    assert said == "exactly these words"
-    assert session.stop_reason == ev.END_TURN
-    assert "they said hello" not in str([ev.wire(event) for event in log.read(session.id)])
-
-
-def test_a_prompt_that_never_fits_ends_with_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    session, thread = make_session()
-
-    class Narrow(Forgetful):
-        def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
-            if "<conversation>" not in request.messages[0]["content"][0]["text"]:
-                raise ProviderError("context_exceeded", "prompt is too long", retryable=False)
-            return super().stream(request, on_part, should_stop)
-
-    narrow = Narrow(longest=3)
-    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: narrow)
-    found = ask(session, thread, "hello")
-    assert found.count(ev.COMPACTED) == 3
-    error = next(event for event in log.read(session.id) if event.type == ev.SESSION_ERROR).payload["error"]
-    assert error["type"] == "compaction_limit_reached_error"
-    assert session.stop_reason == ev.RETRIES_EXHAUSTED
-
-
-def test_a_prompt_beyond_the_setting_is_summarised_before_it_is_refused(settings: Any) -> None:
-    settings.HOLDFAST_COMPACT_AT_TOKENS = 1
-    session, thread = make_session()
-    ask(session, thread, "hello")
-    found = ask(session, thread, "again")
-    assert found.count(ev.COMPACTED) == 1
-    assert session.stop_reason == ev.END_TURN
 
 
 def test_a_worker_that_is_to_end_hands_its_turn_over_between_two_steps(

@@ -41,6 +41,9 @@ class Models:
         self.failures, self.retryable = failures, retryable
         self.asked: list[str] = []
 
+    def compact(self, request: ModelRequest, should_stop: ShouldStop) -> ModelReply | None:
+        return None
+
     def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
         self.asked.append(request.model)
         if self.failures.get(request.model, 0) > 0:

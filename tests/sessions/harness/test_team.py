@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from contract.errors import InvalidRequest
+from contract.roles import Role
 from sessions import events as ev
 from sessions import threads
+from sessions.actions import retry_session
 from sessions.models import Thread
 from tests.sessions.rows import CUSTOM, acting
 from tests.sessions.teams import entries, member, say, send, settle, team_session, texts
+from tests.web.conftest import person
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
@@ -121,7 +124,42 @@ def test_two_agents_that_only_talk_are_stopped() -> None:
     told = [texts(event) for event in entries(session, ev.OPS_TEAM_RESULT)]
     assert any("neither of you has done anything else" in text for text in told)
     assert any(text.startswith("The message was not sent") for text in told)
-    assert Thread.objects.get(pk=primary.pk).status == "idle"
+    primary.refresh_from_db()
+    assert primary.stop_reason == {**ev.RETRIES_EXHAUSTED, "holdfast": {"loop": "only_talk", "with": "alpha"}}
+    assert session.stop_reason == primary.stop_reason
+    say(session, "Say fine.")
+    settle(session)
+    assert session.stop_reason == ev.END_TURN
+
+
+def test_agents_that_pass_messages_round_in_a_circle_are_paused_and_a_person_lets_them_go_on() -> None:
+    session, primary = team_session(*(member(name) for name in ("alpha", "beta", "gamma")))
+    for name in ("beta", "gamma", "alpha"):
+        say(session, f"Ask {name} to say `ready`.")
+        settle(session)
+    circle = "ask beta to ask gamma to ask alpha to " * 40
+    say(session, f"Ask alpha to {circle} say `done`.")
+    settle(session)
+    paused = [one for one in Thread.objects.filter(parent=primary) if ev.only_talks(one.stop_reason)]
+    assert [one.status for one in paused] == ["idle"], "it is paused, neither ended nor reported as failed"
+    assert ev.only_talks(session.stop_reason), "the session says so although its first thread has ended its turn"
+    assert len(entries(session, ev.OPS_ONLY_TALK)) == 1
+    (error,) = entries(session, ev.SESSION_ERROR)
+    assert "only write to each other" in error.payload["error"]["message"]
+    _, operator = person("operator", session.workspace, Role.OPERATOR)
+    page = operator.get(f"/sessions/{session.pk}/inspect/team/").content.decode()
+    assert f"{paused[0].agent_name} is paused" in page
+    assert "Two agents only write to each other" in operator.get(f"/sessions/{session.pk}/").content.decode()
+    say(session, use("list_agents"))
+    settle(session)
+    assert "paused, as it only exchanged messages" in texts(entries(session, ev.OPS_TEAM_RESULT)[-1])
+    assert ev.only_talks(session.stop_reason), "what the first thread says to itself ends no other's pause"
+    assert operator.post(f"/sessions/{session.pk}/retry/").status_code == 302
+    settle(session)
+    assert session.stop_reason == ev.END_TURN
+    assert "is paused" not in operator.get(f"/sessions/{session.pk}/inspect/team/").content.decode()
+    with pytest.raises(InvalidRequest, match="no turn that gave up"):
+        retry_session(session.pk, acting(session.workspace))
 
 
 def test_one_agent_gets_a_task_and_a_task_waits_for_those_before_it() -> None:

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from contract.errors import InvalidRequest
 from sessions import events as ev
+from sessions.actions import archive_session, update_session
 from sessions.harness import runner
 from sessions.models import Session, Thread, WorkflowRun
 from sessions.workflows import runs
+from tests.sessions.rows import acting
 from tests.sessions.teams import entries, member, say, settle, team_session, texts
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
@@ -104,6 +107,38 @@ def test_a_run_that_takes_too_long_is_ended_with_its_agents() -> None:
     assert entries(session, ev.RUN_ENDED)[0].payload["result"]["error"]["type"] == "timeout_error"
     assert not Thread.objects.filter(workflow_run_id=run.pk).exclude(status="terminated").exists()
     assert session.status == "idle"
+
+
+def paused() -> tuple[Session, WorkflowRun]:
+    """A session whose run rests at its cap."""
+    session, _ = team_session()
+    Session.objects.filter(pk=session.pk).update(limits={"model_requests": 3})
+    run_plan(session, phase("a", "say `x`", count=4))
+    settle(session)
+    run = WorkflowRun.objects.get(session=session)
+    assert (run.status, session.status) == ("idle", "idle")
+    return session, run
+
+
+def test_the_time_of_a_paused_run_runs_out_too() -> None:
+    session, run = paused()
+    assert runs.due() == []
+    WorkflowRun.objects.filter(pk=run.pk).update(deadline=run.created_at)
+    assert runs.due() == [run.pk]
+    runs.drive(run.pk)
+    assert entries(session, ev.RUN_ENDED)[0].payload["result"]["error"]["type"] == "timeout_error"
+    assert runs.due() == []
+
+
+def test_an_open_run_keeps_the_agent_as_it_is_and_ends_with_its_session() -> None:
+    session, run = paused()
+    who = acting(session.workspace)
+    with pytest.raises(InvalidRequest, match=run.pk) as refused:
+        update_session(session.pk, {"agent": {"tools": []}}, who)
+    assert refused.value.details == {"error_code": "workflow_run_open"}
+    archive_session(session.pk, who)
+    assert entries(session, ev.RUN_ENDED)[0].payload["result"] == {"type": "stopped"}
+    assert not Thread.objects.filter(session=session).exclude(status="terminated").exists()
 
 
 def test_a_run_can_be_stopped_and_only_ten_are_open() -> None:

@@ -1,15 +1,17 @@
-"""Sign-ins of people on record: who came, who left, whose password was wrong."""
+"""Sign-ins of people on record: who came, who left, whose password was wrong, whose second factors changed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.auth import BACKEND_SESSION_KEY, get_user_model
+from allauth.mfa import signals as factors
+from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 
 from contract import audit
 from contract.acting import Acting
 from contract.roles import Role
+from contract.ways import ways
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -23,11 +25,14 @@ def connect() -> None:
     user_logged_in.connect(_signed_in, dispatch_uid="audit")
     user_logged_out.connect(_signed_out, dispatch_uid="audit")
     user_login_failed.connect(_failed, dispatch_uid="audit")
+    factors.authentication_failed.connect(_failed_again, dispatch_uid="audit")
+    factors.authenticator_added.connect(_added, dispatch_uid="audit")
+    factors.authenticator_removed.connect(_taken, dispatch_uid="audit")
+    factors.authenticator_reset.connect(_renewed, dispatch_uid="audit")
 
 
 def _signed_in(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
-    how = request.session.get(BACKEND_SESSION_KEY, "").rsplit(".", 1)[-1] if hasattr(request, "session") else ""
-    _note("person.signed_in", user, {"by": how})
+    _note("person.signed_in", user, {"by": ways(request, user)})
 
 
 def _signed_out(sender: Any, user: Any, **_: Any) -> None:
@@ -44,6 +49,22 @@ def _failed(sender: Any, credentials: dict[str, Any], **_: Any) -> None:
     else:
         acting = Acting("", Role.VIEWER, "somebody unknown")
         audit.record(acting, "person.sign_in_failed", KIND, "")
+
+
+def _failed_again(sender: Any, user: Any, authenticator: Any, **_: Any) -> None:
+    _note("person.second_factor_failed", user, {"type": str(authenticator.type)})
+
+
+def _added(sender: Any, user: Any, authenticator: Any, **_: Any) -> None:
+    _note("person.second_factor_added", user, {"type": str(authenticator.type)})
+
+
+def _taken(sender: Any, user: Any, authenticator: Any, **_: Any) -> None:
+    _note("person.second_factor_removed", user, {"type": str(authenticator.type)})
+
+
+def _renewed(sender: Any, user: Any, authenticator: Any, **_: Any) -> None:
+    _note("person.recovery_codes_made", user, {"type": str(authenticator.type)})
 
 
 def _note(action: str, user: Any, after: dict[str, Any]) -> None:

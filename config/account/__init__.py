@@ -1,0 +1,1 @@
+"""A person's own account: password, passkeys, codes, and where they are signed in."""

@@ -1,0 +1,1 @@
+"""Signing in: one door for passwords, passkeys and single sign-on, throttled, with the second factor behind it."""

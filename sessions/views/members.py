@@ -1,0 +1,116 @@
+"""Pages of a workspace's members: who is here, inviting, promoting and removing them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django import forms
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
+
+from agents import members
+from contract.door import explain, page
+from contract.errors import ApiError, Conflict
+from contract.roles import Permission, Role
+from credentials.models import ROLE_CHOICES
+from sessions.members import remove, row, rows
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from agents.models import Membership
+    from contract.http import Request
+
+PAGE_SIZE = 50
+
+
+class InviteForm(forms.Form):
+    """A new member."""
+
+    username = forms.CharField(
+        label=_("Username"),
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
+        help_text=_("Of somebody who is known here, or a new one: then you get a link for them."),
+    )
+    role = forms.ChoiceField(
+        label=_("Role"),
+        choices=ROLE_CHOICES,
+        initial=Role.OPERATOR.value,
+        help_text=_("Viewer reads; operator runs sessions; developer changes agents; admin does everything."),
+    )
+    email = forms.EmailField(label=_("Mail address"), required=False, help_text=_("For notices; nothing is sent now."))
+
+
+@page(Permission.ADMINISTER)
+def member_list(request: Request) -> HttpResponse:
+    shown = Paginator(members.members(request.acting), PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {"page": shown, "rows": rows(list(shown.object_list), request.acting), "roles": ROLE_CHOICES}
+    return render(request, "members/list.html", context)
+
+
+@page(Permission.ADMINISTER, "GET", "HEAD", "POST")
+def member_new(request: Request) -> HttpResponse:
+    form = InviteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                member, is_new = members.add(form.cleaned_data, request.acting)
+                link = members.join_link(str(member.pk), request.acting) if is_new else None
+        except ApiError as error:
+            explain(form, error)
+        else:
+            if link is not None:
+                return render(request, "members/link.html", {"member": member, "link": link.reveal()})
+            messages.success(request, f"{member.user.get_username()} is a member now.", "done")
+            return redirect("sessions:members")
+    return render(request, "members/new.html", {"form": form}, status=422 if request.method == "POST" else 200)
+
+
+@page(Permission.ADMINISTER, "POST")
+def member_role(request: Request, member_id: str) -> HttpResponse:
+    try:
+        changed = members.change_role(member_id, request.POST.get("role", ""), request.acting)
+    except Conflict as error:
+        messages.error(request, error.message, "failed")
+    else:
+        said = f"{changed.user.get_username()} is {changed.get_role_display().lower()} now."
+        messages.success(request, said, "done")
+    return redirect("sessions:members")
+
+
+@page(Permission.ADMINISTER, "POST")
+def member_link(request: Request, member_id: str) -> HttpResponse:
+    """A new link for a first or a forgotten password, shown once."""
+    try:
+        link = members.join_link(member_id, request.acting)
+    except Conflict as error:
+        messages.error(request, error.message, "failed")
+        return redirect("sessions:members")
+    member = members.find(member_id, request.acting)
+    return render(request, "members/link.html", {"member": member, "link": link.reveal()})
+
+
+@page(Permission.ADMINISTER, "GET", "HEAD", "POST")
+def member_remove(request: Request, member_id: str) -> HttpResponse:
+    """What would go and what would stay; then the removal itself."""
+    found = row(member_id, request.acting)
+    problem = ""
+    if request.method == "POST":
+        try:
+            gone = remove(member_id, request.POST.getlist("keys"), request.acting)
+        except Conflict as error:
+            problem = error.message
+        else:
+            messages.success(request, _said(gone.member, len(found.keys) - len(gone.keys)), "done")
+            return redirect("sessions:members")
+    context = {"row": found, "problem": problem}
+    return render(request, "members/remove.html", context, status=409 if problem else 200)
+
+
+def _said(member: Membership, revoked: int) -> str:
+    keys = f" {revoked} of their keys {'is' if revoked == 1 else 'are'} revoked." if revoked else ""
+    return f"{member.user.get_username()} is no longer a member and is signed out everywhere.{keys}"
