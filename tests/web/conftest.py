@@ -202,7 +202,7 @@ def shared(lasting: None) -> World:
     """One world for a whole module, whose tests change it inside savepoints of their own."""
     made = make_world()
     made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
-    assert all((made.approval, made.memory, made.skill, made.dream)), "made now, outside every savepoint"
+    assert all((made.approval, made.memory, made.skill, made.dream, made.archive)), "made now, outside every savepoint"
     return made
 
 
