@@ -19,6 +19,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 PATHS = (
     *("/", "/sessions/", "/sessions/new/", "/agents/", "/agents/new/"),
     *("/usage/", "/usage/?by=user", "/system/", "/system/errors/", "/sessions/?q=words&since=7d"),
+    *("/approvals/", "/audit/", "/members/", "/members/new/", "/account/", "/account/password/"),
     *("/environments/", "/keys/", "/help/shortcuts/", "/replay/", "/sessions/import/"),
     *("/memory/", "/memory/new/", "/skills/", "/skills/new/", "/files/"),
 )
