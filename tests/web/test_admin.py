@@ -168,4 +168,9 @@ def test_pages_and_admin_lead_to_each_other(world: World, root: Client, django_u
 def test_the_front_page_speaks_proper_english(root: Client) -> None:
     shown = root.get("/admin/").content.decode()
     assert "Webhook deliveries" in shown
+    assert "API keys" in shown
     assert not re.search(r"\b\w+(deliverys|historys|entrys|works)\b", shown, re.IGNORECASE)
+
+
+def test_a_password_is_changed_on_the_account_page_alone(root: Client) -> None:
+    assert root.get("/admin/password_change/")["Location"] == "/account/password/"
