@@ -61,6 +61,7 @@ urlpatterns = [
     path("sessions/<str:session_id>/limit/", inspect.limit, name="limit"),
     path("sessions/<str:session_id>/fork/", forks.fork, name="fork"),
     path("sessions/<str:session_id>/compare/<str:other_id>/", forks.compare, name="compare"),
+    path("sessions/<str:session_id>/export/preview/", forks.export_preview, name="export_preview"),
     path("sessions/<str:session_id>/export/", forks.export, name="export"),
     path("sessions/<str:session_id>/files/", show.session_files, name="files"),
     path("sessions/<str:session_id>/files/<str:file_id>/", show.download, name="download"),

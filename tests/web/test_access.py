@@ -54,6 +54,7 @@ DOORS = [
     Door("sessions:fork", ("session",), needs=OPERATE),
     Door("sessions:compare", ("session", "session")),
     Door("sessions:export", ("session",)),
+    Door("sessions:export_preview", ("session",)),
     Door("sessions:palette"),
     Door("sessions:list"),
     Door("sessions:new", needs=OPERATE),
