@@ -49,7 +49,7 @@ MAX_AGENTS = 50
 MAX_DIRTY = 500
 GUARD_SECONDS = 30.0  # a nudge comes sooner; this is for those that get lost
 
-_fragments: WeakKeyDictionary[Frame, asyncio.Future[list[dict[str, str]]]] = WeakKeyDictionary()
+_fragments: WeakKeyDictionary[Frame, dict[str, asyncio.Future[list[dict[str, str]]]]] = WeakKeyDictionary()
 
 
 class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
@@ -127,7 +127,13 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
 
 
 class SessionSocket(LiveSocket):
-    """``/ws/sessions/<id>/?after=N``: everything after event N, then whatever comes."""
+    """``/ws/sessions/<id>/?after=N``: everything after event N, then whatever comes.
+
+    ``&thread=ID``: a thread's own transcript. ``&view=head``: the header alone, for readings that fetch the rest.
+    """
+
+    _view = ""
+    _thread: str | None = None
 
     async def write(self) -> None:
         session_id = self.scope["url_route"]["kwargs"]["session_id"]
@@ -137,7 +143,11 @@ class SessionSocket(LiveSocket):
         if streams.open_count(owner) >= getattr(settings, "HOLDFAST_SOCKETS_PER_PERSON", SOCKETS_PER_PERSON):
             raise Refused(TOO_MANY)
         after = _after(self.scope)
-        opening = streams.subscribe(session_id, after, deltas=streams.PREVIEWED, ops=True, midway=True, owner=owner)
+        self._view, self._thread = _asked(self.scope, "view"), _asked(self.scope, "thread") or None
+        deltas = frozenset() if self._view else streams.PREVIEWED
+        opening = streams.subscribe(
+            session_id, after, thread_id=self._thread, deltas=deltas, ops=True, midway=True, owner=owner
+        )
         async with await opening as stream:
             async for frame in stream:
                 await presence.check()
@@ -147,7 +157,8 @@ class SessionSocket(LiveSocket):
         if frame.kind == "delta":
             await self.frame(frame.type, render.delta_frame(dict(frame.data)))
             return
-        fragments = await _rendered(frame) if frame.event is not None else []
+        kind = "thread" if self._thread else self._view
+        fragments = await _rendered(frame, kind) if frame.event is not None else []
         for fragment in fragments[:-1]:
             await self.frame(frame.type, fragment)
         await self.frame(frame.type, fragments[-1] if fragments else None, frame.seq)
@@ -302,25 +313,32 @@ def _any_in_workspace(session_ids: Iterable[str], workspace_id: str) -> bool:
     return bool(wanted) and Session.objects.filter(pk__in=wanted, workspace_id=workspace_id).exists()
 
 
-async def _rendered(frame: Frame) -> list[dict[str, str]]:
-    """The fragments of an event, made once for all sockets of this process."""
-    found = _fragments.get(frame)
+async def _rendered(frame: Frame, view: str) -> list[dict[str, str]]:
+    """The fragments of an event, made once for all sockets of this process that show the same of it."""
+    made = _fragments.setdefault(frame, {})
+    found = made.get(view)
     if found is None:
-        found = _fragments[frame] = asyncio.ensure_future(reading.in_thread(lambda: _render(frame)))
+        found = made[view] = asyncio.ensure_future(reading.in_thread(lambda: _render(frame, view)))
     return await asyncio.shield(found)
 
 
-def _render(frame: Frame) -> list[dict[str, str]]:
+def _render(frame: Frame, view: str) -> list[dict[str, str]]:
     if frame.event is None:
         return []
     try:
         session = Session.objects.select_related("agent", "environment").get(pk=frame.event.session_id)
-        return render.event_frames(frame.event, session)
+        return render.event_frames(frame.event, session, view)
     except Session.DoesNotExist:
         return []
     except Exception:
         log.exception("Event %s could not be shown live; a reload shows it.", frame.event.id)
         return []
+
+
+def _asked(scope: dict[str, Any], name: str) -> str:
+    """A word of the socket's address."""
+    query: bytes = scope.get("query_string", b"")
+    return parse_qs(query.decode("ascii", "replace")).get(name, [""])[-1][:64]
 
 
 def _after(scope: dict[str, Any]) -> int | None:

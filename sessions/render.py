@@ -51,12 +51,16 @@ OUTPUT_TYPES = frozenset({ev.TOOL_RESULT, ev.STATUS_IDLE})
 NO_PREVIEW = frozenset({ev.MODEL_END, ev.STATUS_IDLE, ev.STATUS_TERMINATED})
 
 
-def event_frames(event: Event, session: Session) -> list[dict[str, str]]:
+def event_frames(event: Event, session: Session, view: str = "") -> list[dict[str, str]]:
     """What an entry of the log changes on the session's page: no frame or one, whole in itself.
 
-    ``session`` is read after the event was appended.
+    ``session`` is read after the event was appended. ``view``: ``thread`` for the page of the event's own thread,
+    ``head`` for readings of which only the header is pushed.
     """
-    if not event.on_session:
+    if view == "head":
+        state = _state_partials(session) if event.type in STATE_TYPES else ""
+        return [{**INTO_LOG, "content": str(state)}] if state else []
+    if not event.on_session and view != "thread":
         return []
     content = SafeString("")
     row = transcript.row_of(event)

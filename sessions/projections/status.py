@@ -73,6 +73,14 @@ STATES: dict[str, State] = {
             "failed",
         ),
         State(
+            "only_talk",
+            "Paused",
+            "Two agents only write to each other. Let them go on under Team, or send a message.",
+            "pause-circle",
+            "needs",
+            "failed",
+        ),
+        State(
             "refusal",
             "Refused",
             "The model declined to answer. Send a different message.",
@@ -117,6 +125,8 @@ def state_of(
         return STATES.get(status, STATES["stopped"])
     if ev.is_paused(stop_reason):
         return STATES["paused"]
+    if ev.only_talks(stop_reason):
+        return STATES["only_talk"]
     if stop_reason and outside and stop_reason.get("type") == "requires_action":
         return STATES["worker"]
     if stop_reason:
@@ -129,4 +139,6 @@ def stop_reasons(group: str) -> list[str]:
     return [key for key, state in STATES.items() if state.group == group and key not in _NOT_STOP_REASONS]
 
 
-_NOT_STOP_REASONS = {"worker", "paused", "ready", "stopped", "running", "rescheduling", "terminated", "archived"}
+_NOT_STOP_REASONS = {
+    *("worker", "paused", "only_talk", "ready", "stopped", "running", "rescheduling", "terminated", "archived"),
+}

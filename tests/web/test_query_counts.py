@@ -31,6 +31,10 @@ def counts(world: World) -> dict[str, int]:
     session = f"/sessions/{world.session.pk}/"
     paths = {
         "overview": "/",
+        "approvals": "/approvals/",
+        "audit": "/audit/",
+        "members": "/members/",
+        "account": "/account/",
         "sessions": "/sessions/",
         "sessions searched": "/sessions/?q=ls&since=7d",
         "usage": "/usage/",
