@@ -86,3 +86,16 @@ def test_a_member_joins_signs_in_by_passkey_and_is_out_once_removed(
     other.reload()
     other.wait_for_url("**/login**")
     assert (found, complaints) == ([], [])
+
+
+def test_the_admin_fits_a_phone_and_nothing_in_it_overlaps(page: Page, complaints: list[str]) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in ("/admin/", "/admin/agents/membership/", "/admin/credentials/apikey/", "/admin/auth/user/add/"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        header, title = page.locator("#header").bounding_box(), page.locator("#content h1").bounding_box()
+        tools = page.locator("#user-tools").bounding_box()
+        assert header and title and tools
+        assert tools["y"] + tools["height"] <= header["y"] + header["height"] + 1, path
+        assert header["y"] + header["height"] <= title["y"], path
+    assert complaints == []
