@@ -37,6 +37,7 @@ def payload_of(world: World, event_type: str, call: Event) -> dict[str, Any]:
         "text": "told",
         "event_ids": [],
         "result": "allow",
+        "by": "Ada",
         "is_error": False,
         "digest": "0" * 64,
         "host": "example.com",
