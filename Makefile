@@ -8,7 +8,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run test js lint format types bench chaos fuzz openapi compatibility vendor lock
+.PHONY: help run test js lint format types bench chaos fuzz openapi messages screens compatibility vendor lock
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(ROOT)/Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 18
@@ -40,6 +40,12 @@ bench: $(DEV_STAMP) ## figures beside their bars
 
 chaos: $(DEV_STAMP) ## kill processes at random and audit what remains
 	@cd $(ROOT) && $(PY) -m tests.chaos $(ARGS)
+
+messages: $(RUN_STAMP) ## gather the sentences to translate into locale/ (LANG_CODE=de)
+	@cd $(ROOT) && $(PY) manage.py makemessages -l $(or $(LANG_CODE),de) --no-location -i .venv -i var -i tests
+
+screens: $(DEV_STAMP) ## take the pictures in docs/screens anew, of an installation of its own
+	@cd $(ROOT) && $(PY) -m tests.screens
 
 openapi: $(RUN_STAMP) ## write docs/openapi.json
 	@mkdir -p $(ROOT)/docs && cd $(ROOT) && $(PY) manage.py openapi > docs/openapi.json.draft && mv docs/openapi.json.draft docs/openapi.json

@@ -15,6 +15,9 @@ from pydantic import ValidationError as PydanticError
 
 from agents import actions
 from agents.models import Agent, AgentVersion, Environment, Membership, Workspace
+from agents.models.memory import MemoryStore
+from agents.models.profiles import UserProfile
+from agents.models.skills import Skill
 from agents.trying import CallForm, tried
 from contract.acting import Acting
 from contract.audit import OnRecord
@@ -160,3 +163,32 @@ class EnvironmentAdmin(ReadOnly):
     def archive(self, request: HttpRequest, queryset: QuerySet[Environment]) -> None:
         for environment in queryset:
             actions.archive_environment(environment.pk, acting_for(request, environment.workspace_id))
+
+
+@admin.register(MemoryStore)
+class MemoryStoreAdmin(ReadOnly):
+    """What is in a store is on its page."""
+
+    list_display = ("name", "workspace", "created_at", "archived_at")
+    list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
+    list_select_related = ("workspace",)
+    search_fields = ("name", "=id")
+
+
+@admin.register(Skill)
+class SkillAdmin(ReadOnly):
+    list_display = ("name", "display_name", "workspace", "created_at", "updated_at")
+    list_filter = ("workspace",)
+    list_select_related = ("workspace",)
+    search_fields = ("name", "display_name", "=id")
+
+
+@admin.register(UserProfile)
+class UserProfileAdmin(ReadOnly):
+    """Whom sessions act for; ``details`` are personal and stay out of the list."""
+
+    list_display = ("id", "name", "workspace", "access_type", "created_at")
+    list_filter = ("workspace", "access_type")
+    list_select_related = ("workspace",)
+    search_fields = ("name", "=id")
+    exclude = ("details",)

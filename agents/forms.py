@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from agents.environments import MANAGERS
 
 
 class EnvironmentForm(forms.Form):
@@ -21,11 +25,41 @@ class EnvironmentForm(forms.Form):
         help_text="One a line: example.com or *.example.com. None means no host.",
     )
 
+    allow_package_managers = forms.BooleanField(
+        label=_("Let the installers of packages through"), required=False, help_text=_("Of limited networks.")
+    )
+    allow_mcp_servers = forms.BooleanField(
+        label=_("Let calls to the agent's MCP servers through"), required=False, help_text=_("Of limited networks.")
+    )
+    packages = forms.CharField(
+        label=_("Packages"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "source", "spellcheck": "false"}),
+        help_text=_(
+            "One a line, each after its manager: “pip numpy==2.1” or “npm left-pad”. Installed in new sandboxes."
+        ),
+    )
+
+    def clean_packages(self) -> dict[str, list[str]]:
+        """The names by manager; whether they exist shows when a sandbox is made."""
+        lists: dict[str, list[str]] = {manager: [] for manager in MANAGERS}
+        for line in self.cleaned_data["packages"].splitlines():
+            manager, _space, name = line.strip().partition(" ")
+            if not manager:
+                continue
+            if manager not in lists or not name.strip():
+                known = ", ".join(MANAGERS)
+                told = gettext("“%(line)s” must be a manager (%(known)s), a space and a package.")
+                raise forms.ValidationError(told % {"line": line, "known": known})
+            lists[manager].append(name.strip())
+        return lists
+
     def body(self) -> dict[str, Any]:
         """The API's body of this form."""
         data = self.cleaned_data
         networking: dict[str, Any] = {"type": data["networking"]}
         if networking["type"] == "limited":
             networking["allowed_hosts"] = data["allowed_hosts"].split()
-        config = {"type": "cloud", "networking": networking}
+            networking |= {name: data[name] for name in ("allow_package_managers", "allow_mcp_servers")}
+        config = {"type": "cloud", "networking": networking, "packages": {"type": "packages", **data["packages"]}}
         return {"name": data["name"], "description": data["description"] or None, "config": config}

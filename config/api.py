@@ -34,8 +34,10 @@ from sessions.api.limits import router as limits
 from sessions.api.members import router as members
 from sessions.api.permissions import router as permissions
 from sessions.api.resources import router as resources
+from sessions.api.search import router as search
 from sessions.api.sessions import router as sessions
 from sessions.api.threads import router as threads
+from sessions.api.usage import router as usage
 from sessions.api.webhooks import router as webhooks
 from sessions.api.work import keys_router as environment_keys
 from sessions.api.work import router as work
@@ -95,6 +97,8 @@ ours.add_router("/permissions", permissions)
 ours.add_router("", forks)
 ours.add_router("/approvals", approvals)
 ours.add_router("/credentials", credential_uses)
+ours.add_router("/usage", usage)
+ours.add_router("", search)
 api.add_router("/x", ours)
 
 

@@ -4,6 +4,11 @@ import sys
 from pathlib import Path
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class OurAdminConfig(AdminConfig):
+    default_site = "config.admin_site.Site"
 
 
 class ConfigConfig(AppConfig):

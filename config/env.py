@@ -88,6 +88,7 @@ class Holdfast:
     model_base_url: str
     model_api_key: Secret
     model_default: str
+    model_media: tuple[str, ...]  # "image", "pdf": what models take whose server doesn't say
     workers: int  # worker processes
     worker_threads: int  # turns at once in one of them
     lease_seconds: float
@@ -197,6 +198,7 @@ def _in_the_open(reader: Reader) -> dict[str, Any]:
     return {
         "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
         "telemetry_headers": reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
+        "model_media": _media(reader),
         "telemetry_content": reader.flag("TELEMETRY_CONTENT"),
         "telemetry_redact": telemetry.patterns(reader.text("TELEMETRY_REDACT")),
         "metrics_token": reader.secret("METRICS_TOKEN"),
@@ -315,6 +317,13 @@ def _secret_key(reader: Reader, data: Path, *, production: bool) -> Secret:
             "SECRET_KEY is not set, and with DATABASE_URL it must be; make one with `openssl rand -hex 32`."
         )
     return Secret(places.generated(data / "secret_key", lambda: secrets.token_urlsafe(48)))
+
+
+def _media(reader: Reader) -> tuple[str, ...]:
+    kinds = reader.names("MODEL_MEDIA")
+    if set(kinds) - {"image", "pdf"}:
+        raise SettingError("MODEL_MEDIA names kinds other than image and pdf; give one of them, both, or none.")
+    return kinds
 
 
 def _key_ring(reader: Reader, data: Path, *, production: bool) -> tuple[tuple[str, Secret], ...]:

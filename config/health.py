@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-from typing import TYPE_CHECKING
-
-from django.conf import settings
-from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-TIMEOUT_SECONDS = 2.0
+from sessions.system.checks import CHECKS
 
 
 @require_safe
@@ -31,84 +23,3 @@ def readyz(request: HttpRequest) -> JsonResponse:
     parts = {name: check() for name, check in CHECKS.items()}
     ready = all(state == "ok" for state in parts.values())
     return JsonResponse({"status": "ready" if ready else "not ready", "parts": parts}, status=200 if ready else 503)
-
-
-def database() -> str:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        return f"no answer from the database ({type(error).__name__})"
-    return "ok"
-
-
-def nudges() -> str:
-    import redis
-
-    try:
-        client = redis.Redis.from_url(
-            settings.HOLDFAST_REDIS_URL, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
-        )
-        with client:
-            client.ping()
-    except (redis.RedisError, OSError) as error:
-        return f"no answer from Redis ({type(error).__name__})"
-    return "ok"
-
-
-def broker() -> str:
-    from kombu.exceptions import OperationalError
-
-    from config.celery import app
-
-    if settings.HOLDFAST.tasks_url == settings.HOLDFAST.redis_url:
-        return nudges()
-    try:
-        with app.connection_for_read(connect_timeout=TIMEOUT_SECONDS) as broker_connection:
-            broker_connection.ensure_connection(max_retries=1, timeout=TIMEOUT_SECONDS)
-    except (OperationalError, OSError) as error:
-        return f"no answer from the task broker ({type(error).__name__})"
-    return "ok"
-
-
-def sandbox_host() -> str:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(TIMEOUT_SECONDS)
-        try:
-            probe.connect(str(settings.HOLDFAST_SANDBOX_SOCKET))
-        except OSError as error:
-            return f"no sandbox host behind its socket ({error.strerror})"
-    return "ok"
-
-
-def egress() -> str:
-    """Not asked where the operator turned the network of sandboxes off."""
-    path = settings.HOLDFAST_EGRESS_SOCKET
-    if path is None:
-        return "ok"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(TIMEOUT_SECONDS)
-        try:
-            probe.connect(str(path))
-        except OSError as error:
-            return f"no egress proxy behind its socket ({error.strerror})"
-    return "ok"
-
-
-def workers() -> str:
-    from sessions.harness import lease
-
-    try:
-        return "ok" if lease.workers_seen() else "no worker is running"
-    except DatabaseError as error:
-        return f"not known ({type(error).__name__})"
-
-
-CHECKS: dict[str, Callable[[], str]] = {
-    "database": database,
-    "nudges": nudges,
-    "broker": broker,
-    "sandbox_host": sandbox_host,
-    "egress": egress,
-    "workers": workers,
-}

@@ -47,6 +47,7 @@ HOLDFAST_EGRESS_SOCKET = HOLDFAST.egress.socket
 HOLDFAST_MODEL_BASE_URL = HOLDFAST.model_base_url
 HOLDFAST_MODEL_API_KEY = HOLDFAST.model_api_key
 HOLDFAST_MODEL_DEFAULT = HOLDFAST.model_default
+HOLDFAST_MODEL_MEDIA = HOLDFAST.model_media
 HOLDFAST_KEYS = HOLDFAST.keys
 EMAIL_HOST, EMAIL_PORT = HOLDFAST.mail.host, HOLDFAST.mail.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = HOLDFAST.mail.user, HOLDFAST.mail.password.reveal()
@@ -66,7 +67,7 @@ ALLOWED_HOSTS = list(HOLDFAST.allowed_hosts)
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redirect to TLS belong to the proxy in front
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "config.apps.OurAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -162,7 +163,9 @@ CACHES = {
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = HOLDFAST.time_zone
-USE_I18N = False
+USE_I18N = True
+LANGUAGES = [("en", "English")]  # a second one needs django.middleware.locale.LocaleMiddleware too
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 
 STATIC_URL = "/static/"

@@ -26,6 +26,7 @@ urlpatterns = [
     path("join/<str:uidb64>/<str:token>", Join.as_view(), name="join"),
     path("admin/login/", RedirectView.as_view(pattern_name="account_login", query_string=True)),
     path("logout", auth.LogoutView.as_view(), name="logout"),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account:password")),  # it signs out elsewhere
     path("admin/", admin.site.urls),
     path("account/", include("config.account.urls")),
     path("", include("sessions.urls")),

@@ -39,6 +39,7 @@ SECTIONS: dict[str, tuple[Shortcut, ...]] = {
         Shortcut("m", "Write a message"),
         Shortcut("i", "Open or close the inspector"),
         Shortcut(".", "Interrupt the agent"),
+        Shortcut("P", "Pause between two steps, or resume"),
         Shortcut("End", "Follow the newest event"),
         Shortcut("←", "On the timeline: one event back"),
         Shortcut("→", "On the timeline: one event on"),

@@ -7,15 +7,17 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.urls import reverse
+from django.utils.html import format_html
 
 from contract.acting import Acting
 from contract.audit import OnRecord
 from contract.roles import Role
 from contract.secret import Secret
-from credentials import actions
+from credentials import actions, vaults
 from credentials.connections import keep_connection
-from credentials.models import ApiKey, AuditRecord, ModelConnection
+from credentials.models import AccessRecord, ApiKey, AuditRecord, Credential, ModelConnection, Vault
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -30,8 +32,26 @@ else:  # generic to the type checker only
     ModelForm = forms.ModelForm
 
 
+class Kept(ModelAdmin):
+    """Shows rows; they are made, changed and rotated on their pages, where secrets go in and never come out."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def acting_for(request: HttpRequest, workspace_id: str) -> Acting:
+    """Whoever looks after the installation, acting in the workspace of the row at hand."""
+    return Acting(workspace_id, Role.ADMIN, request.user.get_username(), user_id=request.user.pk)
+
+
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(Kept):
     """Keys are made on the page of their workspace, which shows them once."""
 
     list_display = ("name", "workspace", "role", "hint", "created_by", "last_used_at", "expires_at", "revoked_at")
@@ -41,20 +61,10 @@ class ApiKeyAdmin(ModelAdmin):
     exclude = ("digest",)
     actions = ("revoke",)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        return False
-
     @admin.action(description="Revoke the chosen keys", permissions=["view"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
-            acting = Acting(key.workspace_id, Role.ADMIN, request.user.get_username(), user_id=request.user.pk)
-            actions.revoke_api_key(key.pk, acting=acting)
+            actions.revoke_api_key(key.pk, acting=acting_for(request, key.workspace_id))
 
 
 class ConnectionForm(ModelForm):
@@ -100,19 +110,69 @@ class ModelConnectionAdmin(OnRecord, ModelAdmin):
         keep_connection(obj, form.new_key())
 
 
+@admin.register(Vault)
+class VaultAdmin(Kept):
+    list_display = ("display_name", "workspace", "created_at", "archived_at", "open_page")
+    list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
+    list_select_related = ("workspace",)
+    search_fields = ("display_name", "=id")
+    readonly_fields = ("open_page",)
+    actions = ("archive",)
+
+    @admin.display(description="Page")
+    def open_page(self, vault: Vault) -> str:
+        return format_html('<a href="{}">Open</a>', reverse("credentials:vault", args=[vault.pk]))
+
+    @admin.action(description="Archive the chosen vaults; what is secret in them is forgotten")
+    def archive(self, request: HttpRequest, queryset: QuerySet[Vault]) -> None:
+        for vault in queryset.filter(archived_at=None):
+            vaults.archive_vault(vault.pk, acting_for(request, vault.workspace_id))
+        messages.success(request, "The vaults are archived.")
+
+
+@admin.register(Credential)
+class CredentialAdmin(Kept):
+    """``auth`` is what the API shows of a credential; the secrets themselves are no part of any page."""
+
+    list_display = ("__str__", "vault", "created_at", "refused_at", "archived_at", "open_page", "rotate")
+    list_filter = (("archived_at", admin.EmptyFieldListFilter), ("refused_at", admin.EmptyFieldListFilter))
+    list_select_related = ("vault",)
+    search_fields = ("display_name", "=id", "=vault__id")
+    readonly_fields = ("open_page", "rotate")
+    actions = ("revoke",)
+
+    @admin.display(description="Page")
+    def open_page(self, credential: Credential) -> str:
+        return format_html('<a href="{}">Open</a>', reverse("sessions:credential", args=[credential.pk]))
+
+    @admin.display(description="Secret")
+    def rotate(self, credential: Credential) -> str:
+        if credential.archived_at is not None:
+            return "forgotten"
+        return format_html('<a href="{}">Rotate</a>', reverse("sessions:credential_edit", args=[credential.pk]))
+
+    @admin.action(description="Revoke the chosen credentials; their secrets are forgotten")
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
+        for row in queryset.filter(archived_at=None).select_related("vault"):
+            vaults.archive_credential(row.vault_id, row.pk, acting_for(request, row.vault.workspace_id))
+        messages.success(request, "The credentials are revoked.")
+
+
+@admin.register(AccessRecord)
+class AccessRecordAdmin(Kept):
+    """Every use of a secret, to be read."""
+
+    list_display = ("created_at", "by", "purpose", "host", "tool", "credential_id", "session_id")
+    list_filter = ("purpose", "workspace")
+    search_fields = ("=credential_id", "=vault_id", "=session_id", "host", "by")
+    show_full_result_count = False
+
+
 @admin.register(AuditRecord)
-class AuditRecordAdmin(ModelAdmin):
+class AuditRecordAdmin(Kept):
     """The audit log of all workspaces, to be read."""
 
     list_display = ("at", "actor", "action", "kind", "object_id", "workspace_id")
     list_filter = ("action", "kind")
     search_fields = ("actor", "object_id", "workspace_id")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
-        return False
+    show_full_result_count = False

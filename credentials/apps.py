@@ -9,10 +9,10 @@ class CredentialsConfig(AppConfig):
     verbose_name = "Credentials"
 
     def ready(self) -> None:
-        from credentials import signins
+        from credentials import signin_records
 
         post_migrate.connect(guard_audit_log, sender=self)
-        signins.connect()
+        signin_records.connect()
 
 
 def guard_audit_log(using: str, **_: Any) -> None:

@@ -27,9 +27,15 @@ FAMILIES = (
     "audit",
     "members",
     "limits",
+    "usage",
     "workspace",
 )
-ALSO = {"deployment_runs": "deployments", "credentials": "vaults"}  # path -> the family it belongs to
+ALSO = {
+    "deployment_runs": "deployments",
+    "credentials": "vaults",
+    "search": "sessions",
+    "views": "sessions",
+}  # path -> the family it belongs to
 WRAPPERS = frozenset({"x", "organizations"})  # path parts that a family's name follows
 
 

@@ -90,13 +90,13 @@ def credential_archive(request: Request, vault_id: str, credential_id: str) -> H
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def sign_in(request: Request, vault_id: str) -> HttpResponse:
     """Ask the server how one signs in, then show where the person is about to be sent."""
-    from credentials import signin  # the MCP client takes a second to import
+    from credentials import mcp_signin  # the MCP client takes a second to import
 
     shown = vaults.find_vault(vault_id, request.acting)
     form = SignInForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            begun = signin.start(vault_id, form.cleaned_data, _way_back(), request.acting)
+            begun = mcp_signin.start(vault_id, form.cleaned_data, _way_back(), request.acting)
         except ApiError as error:
             explain(form, error)
         else:
@@ -111,7 +111,7 @@ def sign_in(request: Request, vault_id: str) -> HttpResponse:
 @page(Permission.ADMINISTER)
 def signed_in(request: Request) -> HttpResponse:
     """Where the authorization server sends the person back to."""
-    from credentials import signin  # the MCP client takes a second to import
+    from credentials import mcp_signin  # the MCP client takes a second to import
 
     journeys = dict(request.session.get(JOURNEYS, {}))
     state = request.GET.get("state", "")
@@ -119,7 +119,7 @@ def signed_in(request: Request) -> HttpResponse:
     if sealed is None:
         raise InvalidRequest("This sign-in was not started in this browser, or it is over; start again.")
     request.session[JOURNEYS] = journeys  # an answer counts once, whatever becomes of it
-    credential = signin.finish(state, sealed, request.GET.dict(), request.acting)
+    credential = mcp_signin.finish(state, sealed, request.GET.dict(), request.acting)
     messages.success(request, "You are signed in; the credential is in the vault.", "done")
     return redirect("credentials:vault", credential.vault_id)
 

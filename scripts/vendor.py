@@ -11,7 +11,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -58,11 +58,15 @@ MONO = Package(
     ("files/jetbrains-mono-latin-wght-normal.woff2",),
 )
 HEROICONS = Package("heroicons", "2.2.0", "MIT", "LICENSE", tuple(f"24/outline/{name}.svg" for name in ICONS))
+UPLOT = Package("uplot", "1.6.32", "MIT", "LICENSE", ("dist/uPlot.iife.min.js",))  # only the usage page loads it
+UPLOT_STYLE = replace(UPLOT, files=("dist/uPlot.min.css",))
 OUTPUTS = {
     HTMX: "vendor/htmx.bundle.js",
     INTER: "fonts/inter-latin.woff2",
     MONO: "fonts/jetbrains-mono-latin.woff2",
     HEROICONS: "icons.svg",
+    UPLOT: "vendor/uplot.js",
+    UPLOT_STYLE: "vendor/uplot.css",
 }
 
 
@@ -109,7 +113,7 @@ def sprite(files: dict[str, bytes]) -> bytes:
 
 
 def build(package: Package, files: dict[str, bytes]) -> bytes:
-    if package is HTMX:
+    if package in (HTMX, UPLOT):
         return bundle(files)
     if package is HEROICONS:
         return sprite(files)
@@ -140,7 +144,7 @@ def main() -> None:
         "| file | package | version | licence | sha256 of the file | sha256 of the tarball |\n"
         "| --- | --- | --- | --- | --- | --- |\n"
     )
-    (STATIC / "vendor" / "LICENSES.md").write_text(head + "\n".join(rows) + "\n\n" + "\n".join(texts))
+    (STATIC / "vendor" / "LICENSES.md").write_text(head + "\n".join(rows) + "\n\n" + "\n".join(dict.fromkeys(texts)))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,23 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 
-from agents.admin import ReadOnly
-from sessions.models import Deployment, DeploymentRun, Dream, Event, File, Session, WebhookDelivery, WebhookEndpoint
+from agents.admin import ReadOnly, acting_for
+from sessions.models import (
+    Deployment,
+    DeploymentRun,
+    Dream,
+    Event,
+    File,
+    Session,
+    Thread,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
+from sessions.models.approvals import Approval, NoticeTarget
+from sessions.models.core import Machine
+from sessions.models.work import EnvironmentKey, Work, WorkerSeen
+from sessions.models.workflows import WorkflowRun
+from sessions.work import keys
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -28,7 +43,7 @@ class SessionAdmin(ReadOnly):
     @admin.display(description="Events")
     def log(self, session: Session) -> str:
         address = reverse("admin:agent_sessions_event_changelist")
-        return format_html('<a href="{}?session__id__exact={}">{} events</a>', address, session.pk, session.last_seq)
+        return format_html('<a href="{}?session__id__exact={}">{}</a>', address, session.pk, session.last_seq)
 
     @admin.display(description="Page")
     def open_page(self, session: Session) -> str:
@@ -99,3 +114,76 @@ class WebhookDeliveryAdmin(ReadOnly):
     list_select_related = ("endpoint",)
     search_fields = ("=event_id", "=id", "=endpoint__id")
     show_full_result_count = False
+
+
+@admin.register(Thread)
+class ThreadAdmin(ReadOnly):
+    """Who holds a thread, and until when; what was said is on the session's page."""
+
+    list_display = ("id", "session_id", "agent_name", "status", "lease_owner", "lease_expires", "created_at")
+    list_filter = ("status",)
+    search_fields = ("=id", "=session__id")
+    show_full_result_count = False
+
+
+@admin.register(Approval)
+class ApprovalAdmin(ReadOnly):
+    list_display = ("id", "tool", "state", "workspace", "session_id", "asked_at", "decided_label", "decided_at", "via")
+    list_filter = ("state", "workspace")
+    list_select_related = ("workspace",)
+    search_fields = ("=id", "=session__id", "tool")
+    show_full_result_count = False
+
+
+@admin.register(NoticeTarget)
+class NoticeTargetAdmin(ReadOnly):
+    list_display = ("address", "kind", "workspace", "last_error", "created_at")
+    list_filter = ("kind", "workspace")
+    list_select_related = ("workspace",)
+    search_fields = ("address",)
+
+
+@admin.register(EnvironmentKey)
+class EnvironmentKeyAdmin(ReadOnly):
+    """Keys of outside workers. They are made on the environment's page, which shows them once."""
+
+    list_display = ("name", "environment", "hint", "last_used_at", "expires_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("environment",)
+    search_fields = ("name", "hint", "=environment__id")
+    actions = ("revoke",)
+
+    @admin.action(description="Revoke the chosen keys")
+    def revoke(self, request: HttpRequest, queryset: QuerySet[EnvironmentKey]) -> None:
+        for key in queryset.select_related("environment"):
+            keys.revoke(key.pk, acting_for(request, key.environment.workspace_id))
+
+
+@admin.register(Work)
+class WorkAdmin(ReadOnly):
+    list_display = ("id", "environment", "session_id", "state", "worker", "attempt", "lease_until", "created_at")
+    list_filter = ("state",)
+    list_select_related = ("environment",)
+    search_fields = ("=id", "=session__id", "worker")
+    show_full_result_count = False
+
+
+@admin.register(WorkerSeen)
+class WorkerSeenAdmin(ReadOnly):
+    list_display = ("worker", "environment", "polled_at")
+    list_select_related = ("environment",)
+    search_fields = ("worker", "=environment__id")
+
+
+@admin.register(WorkflowRun)
+class WorkflowRunAdmin(ReadOnly):
+    list_display = ("id", "session_id", "status", "phase", "created_at", "deadline")
+    list_filter = ("status",)
+    search_fields = ("=id", "=session__id")
+
+
+@admin.register(Machine)
+class MachineAdmin(ReadOnly):
+    """Machines that run workers, and when each was last heard of."""
+
+    list_display = ("name", "seen_at")

@@ -21,14 +21,16 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from contract import zones
 from contract.errors import NotFound
-from sessions import hub, nudges, reading, render, streams
+from sessions import filters, hub, listing, nudges, reading, render, streams
 from sessions.approvals import live
 from sessions.models import Session
 from sessions.presence import NOT_YOURS, Presence, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from contract.acting import Acting
     from sessions.frames import Frame
@@ -42,11 +44,12 @@ SOCKETS_PER_PERSON = 200
 MAX_SEQ_DIGITS = 18
 INBOX_PAUSE_SECONDS = 0.5
 INBOX_CHECK_SECONDS = 15.0
+SYSTEM_SECONDS = 3.0
 MAX_AGENTS = 50
 MAX_DIRTY = 500
 GUARD_SECONDS = 30.0  # a nudge comes sooner; this is for those that get lost
 
-_fragments: WeakKeyDictionary[Frame, asyncio.Future[list[dict[str, str]]]] = WeakKeyDictionary()
+_fragments: WeakKeyDictionary[Frame, dict[str, asyncio.Future[list[dict[str, str]]]]] = WeakKeyDictionary()
 
 
 class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
@@ -124,7 +127,13 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
 
 
 class SessionSocket(LiveSocket):
-    """``/ws/sessions/<id>/?after=N``: everything after event N, then whatever comes."""
+    """``/ws/sessions/<id>/?after=N``: everything after event N, then whatever comes.
+
+    ``&thread=ID``: a thread's own transcript. ``&view=head``: the header alone, for readings that fetch the rest.
+    """
+
+    _view = ""
+    _thread: str | None = None
 
     async def write(self) -> None:
         session_id = self.scope["url_route"]["kwargs"]["session_id"]
@@ -134,7 +143,11 @@ class SessionSocket(LiveSocket):
         if streams.open_count(owner) >= getattr(settings, "HOLDFAST_SOCKETS_PER_PERSON", SOCKETS_PER_PERSON):
             raise Refused(TOO_MANY)
         after = _after(self.scope)
-        opening = streams.subscribe(session_id, after, deltas=streams.PREVIEWED, ops=True, midway=True, owner=owner)
+        self._view, self._thread = _asked(self.scope, "view"), _asked(self.scope, "thread") or None
+        deltas = frozenset() if self._view else streams.PREVIEWED
+        opening = streams.subscribe(
+            session_id, after, thread_id=self._thread, deltas=deltas, ops=True, midway=True, owner=owner
+        )
         async with await opening as stream:
             async for frame in stream:
                 await presence.check()
@@ -144,7 +157,8 @@ class SessionSocket(LiveSocket):
         if frame.kind == "delta":
             await self.frame(frame.type, render.delta_frame(dict(frame.data)))
             return
-        fragments = await _rendered(frame) if frame.event is not None else []
+        kind = "thread" if self._thread else self._view
+        fragments = await _rendered(frame, kind) if frame.event is not None else []
         for fragment in fragments[:-1]:
             await self.frame(frame.type, fragment)
         await self.frame(frame.type, fragments[-1] if fragments else None, frame.seq)
@@ -172,34 +186,67 @@ class WorkspaceSocket(LiveSocket):
         raise NotImplementedError
 
 
-class InboxSocket(WorkspaceSocket):
-    """``/ws/inbox/``: the overview of the person's workspace, sent again where it changed."""
+class PartsSocket(WorkspaceSocket):
+    """Sends the parts of a page that changed since they were sent last."""
 
     def __init__(self) -> None:
         super().__init__()
         self._sent: dict[str, str] = {}
 
     async def refresh(self, acting: Acting) -> None:
-        for fragment in await reading.in_thread(lambda: render.inbox_frames(acting)):
+        for fragment in await reading.in_thread(partial(self.parts, acting)):
             if self._sent.get(fragment["target"]) != fragment["content"]:
                 self._sent[fragment["target"]] = fragment["content"]
-                await self.frame("inbox", fragment)
+                await self.frame(self.scope["path"].split("/")[2], fragment)
+
+    def parts(self, acting: Acting) -> list[dict[str, str]]:
+        """All of the page's live parts as they are now."""
+        raise NotImplementedError
 
 
-class AgentsSocket(WorkspaceSocket):
+class InboxSocket(PartsSocket):
+    """``/ws/inbox/``: the overview of the person's workspace."""
+
+    def parts(self, acting: Acting) -> list[dict[str, str]]:
+        return render.inbox_frames(acting, zones.zone_of(self.scope.get("cookies", {})))
+
+
+class SystemSocket(PartsSocket):
+    """``/ws/system/``: how the installation does, looked at every few seconds: most of it is on no log."""
+
+    async def write(self) -> None:
+        presence = Presence(self.scope)
+        while True:
+            await self.refresh(await presence.check())
+            await asyncio.sleep(SYSTEM_SECONDS)
+
+    def parts(self, acting: Acting) -> list[dict[str, str]]:
+        return render.system_frames(acting)
+
+
+class ListSocket(WorkspaceSocket):
+    """``/ws/list/?<filters>&page=&at=``: the rows of one page of the list as they change, and how many are new."""
+
+    _live: listing.Live | None = None
+
+    async def refresh(self, acting: Acting) -> None:
+        live = self._live = self._live or self._begun()
+        for fragment in await reading.in_thread(lambda: live.frames(acting)):
+            await self.frame("list", fragment)
+
+    def _begun(self) -> listing.Live:
+        query = parse_qs(self.scope.get("query_string", b"").decode("ascii", "replace"))
+        given = {name: values[-1] for name, values in query.items()}
+        zone = zones.zone_of(self.scope.get("cookies", {}))
+        return listing.Live(filters.chosen(given), given.get("page"), _moment(given.get("at")), zone)
+
+
+class AgentsSocket(PartsSocket):
     """``/ws/agents/?ids=a,b``: the figures of the agents a page shows, sent again where they changed."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._sent: dict[str, str] = {}
-
-    async def refresh(self, acting: Acting) -> None:
+    def parts(self, acting: Acting) -> list[dict[str, str]]:
         ids = parse_qs(self.scope.get("query_string", b"").decode("ascii", "replace")).get("ids", [""])[-1]
-        wanted = [one for one in ids.split(",") if one][:MAX_AGENTS]
-        for fragment in await reading.in_thread(lambda: render.agent_frames(wanted, acting)):
-            if self._sent.get(fragment["target"]) != fragment["content"]:
-                self._sent[fragment["target"]] = fragment["content"]
-                await self.frame("agent", fragment)
+        return render.agent_frames([one for one in ids.split(",") if one][:MAX_AGENTS], acting)
 
 
 class ApprovalsSocket(WorkspaceSocket):
@@ -210,9 +257,7 @@ class ApprovalsSocket(WorkspaceSocket):
     async def refresh(self, acting: Acting) -> None:
         if self._changes is None:
             query = parse_qs(self.scope.get("query_string", b"").decode("ascii", "replace"))
-            since = parse_datetime(query.get("at", [""])[-1].replace(" ", "+")) if query.get("at") else None
-            aware = since if since is not None and since.tzinfo is not None else timezone.now()
-            self._changes = live.Changes(aware, query.get("only", [""])[-1][:64])
+            self._changes = live.Changes(_moment(query.get("at", [None])[-1]), query.get("only", [""])[-1][:64])
         changes = self._changes
         fragment = await reading.in_thread(lambda: changes.frame(acting))
         if fragment is not None:
@@ -248,6 +293,15 @@ class _Dirty:
         self._woken.clear()
 
 
+def _moment(given: str | None) -> datetime:
+    """When a page was loaded, by its own word; now if it says nothing that is a time."""
+    try:
+        found = parse_datetime((given or "").replace(" ", "+"))
+    except ValueError:
+        found = None
+    return found if found is not None and found.tzinfo is not None else timezone.now()
+
+
 def _same_origin(scope: dict[str, Any]) -> bool:
     headers = {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
     origin = headers.get(b"origin", "")
@@ -259,25 +313,32 @@ def _any_in_workspace(session_ids: Iterable[str], workspace_id: str) -> bool:
     return bool(wanted) and Session.objects.filter(pk__in=wanted, workspace_id=workspace_id).exists()
 
 
-async def _rendered(frame: Frame) -> list[dict[str, str]]:
-    """The fragments of an event, made once for all sockets of this process."""
-    found = _fragments.get(frame)
+async def _rendered(frame: Frame, view: str) -> list[dict[str, str]]:
+    """The fragments of an event, made once for all sockets of this process that show the same of it."""
+    made = _fragments.setdefault(frame, {})
+    found = made.get(view)
     if found is None:
-        found = _fragments[frame] = asyncio.ensure_future(reading.in_thread(lambda: _render(frame)))
+        found = made[view] = asyncio.ensure_future(reading.in_thread(lambda: _render(frame, view)))
     return await asyncio.shield(found)
 
 
-def _render(frame: Frame) -> list[dict[str, str]]:
+def _render(frame: Frame, view: str) -> list[dict[str, str]]:
     if frame.event is None:
         return []
     try:
         session = Session.objects.select_related("agent", "environment").get(pk=frame.event.session_id)
-        return render.event_frames(frame.event, session)
+        return render.event_frames(frame.event, session, view)
     except Session.DoesNotExist:
         return []
     except Exception:
         log.exception("Event %s could not be shown live; a reload shows it.", frame.event.id)
         return []
+
+
+def _asked(scope: dict[str, Any], name: str) -> str:
+    """A word of the socket's address."""
+    query: bytes = scope.get("query_string", b"")
+    return parse_qs(query.decode("ascii", "replace")).get(name, [""])[-1][:64]
 
 
 def _after(scope: dict[str, Any]) -> int | None:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
+from agents.differences import text_diff
+from agents.models import MemoryVersion
 from credentials.models import AccessRecord
 from sessions import caps, window
 from sessions import events as ev
@@ -21,8 +24,11 @@ from sessions.projections.columns import Usage
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.utils.safestring import SafeString
+
 REQUESTS = 2000
 CALLS = 2000
+MEMORIES = 20
 LISTED = 200
 LIVE_SECONDS = 15.0
 CHART = (320.0, 64.0)
@@ -134,7 +140,22 @@ def resources(session: Session) -> dict[str, Any]:
         "outputs": window.outputs(session),
         "mounted": list(mounted[:LISTED]),
         "skills": session.agent_snapshot.get("skills") or [],
+        "memories": memories(session),
     }
+
+
+def memories(session: Session) -> list[tuple[MemoryVersion, SafeString]]:
+    """What the session wrote to memory stores, newest first, each version with what it changed."""
+    earlier = MemoryVersion.objects.filter(
+        store=OuterRef("store"), memory_id=OuterRef("memory_id"), created_at__lt=OuterRef("created_at")
+    )
+    wrote = MemoryVersion.objects.filter(
+        store__workspace=session.workspace_id, author_kind="session", author_id=session.pk
+    ).annotate(before=Subquery(earlier.order_by("-created_at").values("content")[:1]))
+    return [
+        (one, text_diff((one.before or "").splitlines(), (one.content or "").splitlines()))
+        for one in wrote.order_by("-created_at")[:MEMORIES]
+    ]
 
 
 def threads(session: Session) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ class Intake:
     _outside: set[str] = field(init=False)  # calls that wait for their worker once a person allowed them
     _status: str = field(init=False)
     _answered: bool = False
+    _queues: bool = False
     _starts: bool = False
 
     def __post_init__(self) -> None:
@@ -122,8 +123,12 @@ class Intake:
         self._starts = self.wakes = True
 
     def _message(self, event_type: str, payload: Mapping[str, Any]) -> None:
-        """A message starts a turn if the thread rests; else it waits in the queue (spec core 10.4)."""
-        rests = self._status == "idle" and not self._pending
+        """A message starts a turn if the thread rests; else it waits in the queue (spec core 10.4).
+
+        Behind the last answer it waits for the turn that goes on with it, and what accompanies it waits too.
+        """
+        self._queues = self._queues or (event_type == ev.USER_MESSAGE and self._answered)
+        rests = self._status == "idle" and not self._pending and not self._queues
         self._draft(event_type, payload, processed=rests or self._starts)
         if rests and (event_type == ev.USER_MESSAGE or self._has_context()):
             self._start()
@@ -204,7 +209,7 @@ class Intake:
                 f"{where}: The session works for an outcome already; define another once that one has its last "
                 "span.outcome_evaluation_end."
             )
-        rests = self._status == "idle" and not self._pending
+        rests = self._status == "idle" and not self._pending and not self._answered
         payload["outcome_id"] = ids.outcome_id()
         payload["rubric"] = {
             "type": "text",

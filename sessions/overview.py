@@ -1,35 +1,44 @@
-"""The overview's lists: who needs a person, what runs, what just finished, and a line about the system."""
+"""The overview's lists: who needs a person, what runs, what just finished, today's money, how the system does."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Exists, F, OuterRef, Q
 
-from agents.models import Agent
-from agents.templatetags.calls import CallView, view_of
+from contract import zones
+from contract.roles import Permission, may
 from sessions import events as ev
-from sessions.models import Event, Session, Thread
+from sessions import headlines, usage
+from sessions.models import Event, Session, Thread, Work
+from sessions.models.work import ACTIVE, STARTING
 from sessions.projections.status import State, state_of
+from sessions.system import strip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from zoneinfo import ZoneInfo
 
     from contract.acting import Acting
 
-PARTS = ("needs", "running", "finished", "system")
+PARTS = ("needs", "outside", "running", "finished", "spend", "system")
 LISTED = 50
 FINISHED = 8
+
+# What waits for a person: calls that no outside worker carries out, and limits that somebody may raise.
+ASKS = Q(pending_count__gt=0) & Q(pending_count__gt=F("outside_count"))
+AT_LIMIT = Q(status="idle", stop_reason__type="budget_reached")
+NEEDS = ASKS | AT_LIMIT
+OUTSIDE = Q(pending_count__gt=0, pending_count=F("outside_count"))
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A session that waits, with the first call that it waits for."""
+    """A session that waits, with the first call that it waits for in a line; without one it stands at its limit."""
 
     session: Session
-    call: CallView | None
+    call: str
     custom: bool
     since: Any
     count: int
@@ -43,28 +52,50 @@ class Line:
     state: State
 
 
-def context(acting: Acting) -> dict[str, Any]:
+def context(acting: Acting, zone: ZoneInfo) -> dict[str, Any]:
     """Everything the overview shows of the caller's workspace; lists are bounded, counts are not."""
-    mine = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None).select_related("agent")
-    counts = mine.aggregate(
-        needs=Count("pk", filter=Q(pending_count__gt=0)),
-        running=Count("pk", filter=Q(status__in=("running", "rescheduling"))),
-        total=Count("pk"),
-    )
-    running = mine.filter(status__in=("running", "rescheduling")).order_by("running_since", "pk")[:LISTED]
-    finished = (
-        mine.filter(pending_count=0, status__in=("idle", "terminated"))
-        .exclude(last_seq=0)
-        .order_by("-updated_at")[:FINISHED]
-    )
+    mine = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None)
+    mine = mine.select_related("agent").defer("agent_snapshot")
+    needs = _needs(mine.filter(NEEDS).order_by("updated_at", "pk")[:LISTED])
+    waiting = outside(mine)
+    running = mine.filter(status__in=("running", "rescheduling"))
+    now = _lines(running.order_by("running_since", "pk")[:LISTED])
+    finished = _lines(mine.filter(pk__in=_finished(acting)).order_by("-updated_at"))
+    counts = {
+        "needs": _count(needs, mine.filter(NEEDS)),
+        "outside": _count(waiting, mine.filter(OUTSIDE)),
+        "running": _count(now, running),
+        "any": bool(needs or waiting or now or finished),
+    }
     return {
         "counts": counts,
-        "needs": _needs(mine.filter(pending_count__gt=0).order_by("updated_at", "pk")[:LISTED]),
-        "running": _lines(running),
-        "finished": _lines(finished),
-        "agents": Agent.objects.filter(workspace_id=acting.workspace_id, archived_at=None).count(),
-        "demo_only": not (settings.HOLDFAST_MODEL_BASE_URL or settings.HOLDFAST_MODEL_API_KEY),
+        "needs": needs,
+        "outside": waiting,
+        "running": now,
+        "finished": finished,
+        "spend": usage.spent_since(zones.today(zone), acting.workspace_id),
+        "system": strip.strip(),
+        "operates": may(acting.role, Permission.OPERATE),
     }
+
+
+def _count(listed: list[Any], rows: Any) -> int:
+    """How many there are; asked only where the list may be cut."""
+    return len(listed) if len(listed) < LISTED else int(rows.count())
+
+
+def _finished(acting: Acting) -> Any:
+    """Ids of the sessions that came to rest last, found without the rest of their rows."""
+    rows = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None, pending_count=0)
+    rested = rows.filter(status__in=("idle", "terminated")).exclude(Q(last_seq=0) | AT_LIMIT)
+    return rested.order_by("-updated_at").values("pk")[:FINISHED]
+
+
+def outside(mine: Any) -> list[Session]:
+    """Sessions that wait for an outside worker, the oldest first; ``served`` is true once one has them."""
+    served = Work.objects.filter(session_id=OuterRef("pk"), state__in=(STARTING, ACTIVE))
+    rows = mine.filter(OUTSIDE).select_related("environment").annotate(served=Exists(served))
+    return list(rows.order_by("updated_at", "pk")[:LISTED])
 
 
 def _lines(sessions: Iterable[Session]) -> list[Line]:
@@ -73,7 +104,11 @@ def _lines(sessions: Iterable[Session]) -> list[Line]:
 
 def state_for(session: Session) -> State:
     return state_of(
-        session.status, session.stop_reason, archived=session.archived_at is not None, started=session.last_seq > 0
+        session.status,
+        session.stop_reason,
+        archived=session.archived_at is not None,
+        started=session.last_seq > 0,
+        outside=0 < session.outside_count == session.pending_count,
     )
 
 
@@ -84,15 +119,17 @@ def _needs(rows: Iterable[Session]) -> list[Need]:
     pending = Thread.objects.filter(session__in=sessions).values_list("session_id", "pending")
     first: dict[str, str] = {}
     for session_id, calls in pending:
-        if calls:
-            first.setdefault(session_id, calls[0]["id"])
+        asking = [call["id"] for call in calls if call["kind"] != "result"]
+        if asking:
+            first.setdefault(session_id, asking[0])
     events = Event.objects.defer("private").in_bulk(list(first.values()))
     return [_need(session, events.get(first.get(session.pk, ""))) for session in sessions]
 
 
 def _need(session: Session, event: Event | None) -> Need:
+    count = session.pending_count - session.outside_count
     if event is None:
-        return Need(session, None, custom=False, since=session.updated_at, count=session.pending_count)
-    view = view_of(str(event.payload.get("name", "")), event.payload.get("input") or {})
+        return Need(session, "", custom=False, since=session.updated_at, count=count)
+    call = headlines.of_call(str(event.payload.get("name", "")), event.payload.get("input") or {})
     custom = event.type == ev.CUSTOM_TOOL_USE
-    return Need(session, view, custom=custom, since=event.created_at, count=session.pending_count)
+    return Need(session, call, custom=custom, since=event.created_at, count=count)

@@ -15,14 +15,17 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from agents.models import Agent
+from contract.roles import Permission, may
 from sessions import caps, figures, inspection, overview, raising, window
 from sessions import events as ev
 from sessions.projections import transcript
 from sessions.projections.columns import Usage
+from sessions.system import state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from zoneinfo import ZoneInfo
 
     from contract.acting import Acting
     from sessions.models import Event, Session
@@ -48,12 +51,16 @@ OUTPUT_TYPES = frozenset({ev.TOOL_RESULT, ev.STATUS_IDLE})
 NO_PREVIEW = frozenset({ev.MODEL_END, ev.STATUS_IDLE, ev.STATUS_TERMINATED})
 
 
-def event_frames(event: Event, session: Session) -> list[dict[str, str]]:
+def event_frames(event: Event, session: Session, view: str = "") -> list[dict[str, str]]:
     """What an entry of the log changes on the session's page: no frame or one, whole in itself.
 
-    ``session`` is read after the event was appended.
+    ``session`` is read after the event was appended. ``view``: ``thread`` for the page of the event's own thread,
+    ``head`` for readings of which only the header is pushed.
     """
-    if not event.on_session:
+    if view == "head":
+        state = _state_partials(session) if event.type in STATE_TYPES else ""
+        return [{**INTO_LOG, "content": str(state)}] if state else []
+    if not event.on_session and view != "thread":
         return []
     content = SafeString("")
     row = transcript.row_of(event)
@@ -91,17 +98,20 @@ def delta_frame(frame: dict[str, Any]) -> dict[str, str] | None:
     return None
 
 
-def inbox_frames(acting: Acting) -> list[dict[str, str]]:
+def inbox_frames(acting: Acting, zone: ZoneInfo) -> list[dict[str, str]]:
     """The overview's live parts of the caller's workspace."""
-    context = overview.context(acting)
-    return [
-        {
-            "target": f"#{name}",
-            "swap": "innerMorph",
-            "content": render_to_string(f"sessions/parts/overview_{name}.html", context),
-        }
-        for name in overview.PARTS
-    ]
+    context = overview.context(acting, zone)
+    return [_fragment(name, f"sessions/parts/overview_{name}.html", context) for name in overview.PARTS]
+
+
+def system_frames(acting: Acting) -> list[dict[str, str]]:
+    """The system page's live parts."""
+    context = {**state.context(acting), "operates": may(acting.role, Permission.OPERATE)}
+    return [_fragment(name, f"system/parts/{name}.html", context) for name in state.PARTS]
+
+
+def _fragment(name: str, template: str, context: dict[str, Any]) -> dict[str, str]:
+    return {"target": f"#{name}", "swap": "innerMorph", "content": render_to_string(template, context)}
 
 
 def agent_frames(agent_ids: Sequence[str], acting: Acting) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from contract.schema import OURS
 from sessions import events as ev
 from sessions.models import Event, Session, Thread, WorkflowRun
 from sessions.projections.tasks import TYPES, Task, TaskList
@@ -86,7 +87,16 @@ def team(session: Session) -> dict[str, Any]:
         pk: name if parent else "coordinator" for pk, name, parent in own.values_list("pk", "agent_name", "parent")
     }
     messages, count = _messages(session, names)
-    return {"tasks": _tasks(session), "messages": messages, "message_count": count, "runs": _runs(session)}
+    idle = own.filter(status="idle", archived_at=None)
+    stops = [(pk, stop or {}) for pk, stop in idle.values_list("pk", "stop_reason")]
+    paused = [(pk, names[pk], stop[OURS]["with"]) for pk, stop in stops if ev.only_talks(stop)]
+    return {
+        "paused": paused,
+        "tasks": _tasks(session),
+        "messages": messages,
+        "message_count": count,
+        "runs": _runs(session),
+    }
 
 
 def _tasks(session: Session) -> list[ListedTask]:

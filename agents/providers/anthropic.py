@@ -314,7 +314,16 @@ def _model_info(model: Any) -> ModelInfo:
         display_name=name or model.id,
         max_input_tokens=getattr(model, "max_input_tokens", None),
         max_output_tokens=getattr(model, "max_tokens", None),
+        media=_media(getattr(model, "capabilities", None)),
     )
+
+
+def _media(capabilities: Any) -> frozenset[str] | None:
+    """What a model takes besides text, where its server says so."""
+    said = {kind: getattr(capabilities, f"{kind}_input", None) for kind in ("image", "pdf")}
+    if not any(hasattr(one, "supported") for one in said.values()):
+        return None
+    return frozenset(kind for kind, one in said.items() if getattr(one, "supported", False))
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:

@@ -107,6 +107,7 @@ class ModelInfo:
     display_name: str
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
+    media: frozenset[str] | None = None  # what it takes besides text: "image", "pdf"
 
 
 class Provider(Protocol):

@@ -22,6 +22,8 @@ DEMO = "demo"
 DEMO_LABEL = "Demo, rule-driven, no AI"
 DEFAULT_MODEL = "claude-opus-5-5"
 
+MEDIA = frozenset({"image", "pdf"})
+
 Factory = Callable[[str | None, str | None], Provider]
 """Makes a provider of a base URL and a key."""
 
@@ -72,6 +74,18 @@ def list_models(*, base_url: str | None, api_key: str | None) -> list[ModelInfo]
         _log.warning("The model server did not list its models: %s", error.message)
         found = []
     return [*(model for model in found if not is_demo(model.id)), demo]
+
+
+def media_of(model_id: str, *, base_url: str | None, api_key: str | None, unsaid: frozenset[str]) -> frozenset[str]:
+    """What a model takes besides text ("image", "pdf"): as its server lists it, else ``unsaid``.
+
+    The demo and Anthropic's own server take all of it where they don't say.
+    """
+    if provider_name(model_id, base_url=base_url, api_key=api_key) == "demo":
+        return MEDIA
+    found = list_models(base_url=base_url, api_key=api_key)
+    listed = next((model.media for model in found if model.id == model_id), None)
+    return (unsaid if base_url else MEDIA) if listed is None else listed
 
 
 def warm_up() -> None:

@@ -35,6 +35,33 @@ def address(name: str) -> str | None:
         return None
 
 
+# Pages that show one object, and the object's place in the admin.
+IN_ADMIN = {
+    "sessions:session": "agent_sessions_session",
+    "sessions:schedule": "agent_sessions_deployment",
+    "sessions:webhook": "agent_sessions_webhookendpoint",
+    "sessions:credential": "credentials_credential",
+    "credentials:vault": "credentials_vault",
+    "credentials:keys": "credentials_apikey",
+    "credentials:audit": "credentials_auditrecord",
+    "agents:agent": "agents_agent",
+    "agents:environment": "agents_environment",
+    "sessions:members": "agents_membership",
+}
+
+
+@register.simple_tag(takes_context=True)
+def admin_address(context: template.Context) -> str:
+    """Where the admin shows what this page shows; its front page for the others."""
+    match = getattr(context.get("request"), "resolver_match", None)
+    model = IN_ADMIN.get(match.view_name) if match else None
+    if match is None or model is None:
+        return reverse("admin:index")
+    if match.kwargs:
+        return reverse(f"admin:{model}_change", args=[next(iter(match.kwargs.values()))])
+    return reverse(f"admin:{model}_changelist")
+
+
 @register.simple_tag(takes_context=True)
 def places(context: template.Context) -> list[tuple[str, list[Link]]]:
     """``{% places as groups %}``: (group, links) of what exists and the reader's role may see."""

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.shortcuts import redirect, render
 
 from agents import actions
+from agents.environments import MANAGERS
 from agents.forms import EnvironmentForm
 from agents.models import Environment
 from agents.views.shared import form_page, listed, refuse
@@ -53,7 +54,7 @@ def environment(request: Request, environment_id: str) -> HttpResponse:
         if request.method == "POST":
             request.acting.require(Permission.BUILD)
             raise PermissionDenied("An archived environment can't be changed.")
-        return render(request, "environments/form.html", {"environment": found})
+        return render(request, "environments/form.html", {"environment": found, "packages": _packages(found)})
     form = EnvironmentForm(request.POST or None, initial=_environment_initial(found))
     if request.method == "POST" and form.is_valid():
         try:
@@ -80,4 +81,13 @@ def _environment_initial(found: Environment) -> dict[str, Any]:
         "description": found.description or "",
         "networking": networking.get("type", "unrestricted"),
         "allowed_hosts": "\n".join(networking.get("allowed_hosts", ())),
+        "allow_package_managers": networking.get("allow_package_managers", False),
+        "allow_mcp_servers": networking.get("allow_mcp_servers", False),
+        "packages": "\n".join(_packages(found)),
     }
+
+
+def _packages(found: Environment) -> list[str]:
+    """The environment's packages, each after its manager."""
+    lists = found.config.get("packages") or {}
+    return [f"{manager} {name}" for manager in MANAGERS for name in lists.get(manager, ())]

@@ -31,6 +31,7 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
+        verbose_name = "API key"
         ordering = ("-created_at",)
 
     def __str__(self) -> str:

@@ -55,8 +55,8 @@ class Card:
             "reason": self.reason,
             "hosts": list(self.facts.hosts),
             "credentials": [lent.shape() for lent in self.facts.credentials],
-            "spent": str(self.approval.session.cost),
-            "left": str(self.facts.left) if self.facts.left is not None else None,
+            "spent": f"{self.approval.session.cost:f}",
+            "left": f"{self.facts.left:f}" if self.facts.left is not None else None,
             "seq": self.approval.session.last_seq,
         }
 

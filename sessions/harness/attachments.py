@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from contract import blobs
 from sessions.models import File
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MAX_INLINE_BYTES = 20 * 1024 * 1024
+UNSEEN = {
+    "image": "[A picture is here that {model} can't be shown: its server does not say that it takes pictures.]",
+    "pdf": "[A PDF is here that {model} can't be shown: its server does not say that it takes PDFs. A program in the "
+    "sandbox, such as pdftotext, may read its text if the file is there.]",
+}
 TEXT_TYPES = ("text/", "application/json", "application/xml", "application/yaml")
 
 
-def resolver(workspace_id: str) -> Any:
-    """A function for ``Prompt.resolve`` that looks files up in one workspace."""
+def resolver(workspace_id: str, media: Callable[[], frozenset[str]], model: str) -> Any:
+    """A function for ``Prompt.resolve`` that looks files up in one workspace.
+
+    ``media`` tells what ``model`` takes besides text; it is asked once, when the first picture or PDF comes. What the
+    model doesn't take becomes a text that says so: a server would refuse the whole conversation for it.
+    """
+    takes = cache(media)
 
     def resolve(block: dict[str, Any]) -> dict[str, Any]:
         source = block.get("source")
-        if not isinstance(source, dict) or source.get("type") != "file":
-            return block
-        return _inline(block, source["file_id"], workspace_id)
+        if isinstance(source, dict) and source.get("type") == "file":
+            block = _inline(block, source["file_id"], workspace_id)
+        kind = _kind(block)
+        return block if not kind or kind in takes() else _note(UNSEEN[kind].format(model=model))
 
     return resolve
+
+
+def _kind(block: dict[str, Any]) -> str:
+    """What a model must take for this block, "image" or "pdf"; "" for what every model takes."""
+    if block.get("type") == "image":
+        return "image"
+    source = block.get("source")
+    textual = isinstance(source, dict) and source.get("type") in ("text", "content")
+    return "pdf" if block.get("type") == "document" and not textual else ""
 
 
 def _inline(block: dict[str, Any], file_id: str, workspace_id: str) -> dict[str, Any]:

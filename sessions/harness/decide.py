@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contract.schema import OURS
 from sessions import events as ev
 from sessions.harness.limits import Limits, Reached, Used, retry_at
+from sessions.projections.faults import of_provider, session_error
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -158,11 +159,6 @@ ONLY_TALKS = (
     "This agent and {} only write to each other, also after they were reminded of it, so it was paused. Let it try "
     "again, or send a message that says what is to be done."
 )
-ERROR_TYPES = {
-    "overloaded": "model_overloaded_error",
-    "rate_limited": "model_rate_limited_error",
-    "billing": "billing_error",
-}
 
 
 def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
@@ -259,7 +255,7 @@ def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action
         return [Retry(failure, retry_at(failure, limits, state.thread_id), limits.model_attempts)]
     if state.fallback < len(limits.fallbacks):
         return [FallBack(failure, limits.fallbacks[state.fallback])]
-    error_type = ERROR_TYPES.get(failure.kind, "model_request_failed_error")
+    error_type = of_provider(failure.kind)
     return [_give_up(state, error_type, failure.message)]
 
 
@@ -274,8 +270,3 @@ def _only_talks(other: str) -> Finish:
     """The pause of an agent that only exchanges messages with another; nothing is dropped, a person lets it go on."""
     error = session_error("tool_use_limit_reached_error", ONLY_TALKS.format(other), "exhausted")
     return Finish({**ev.RETRIES_EXHAUSTED, OURS: {"loop": ev.ONLY_TALK, "with": other}}, error=error)
-
-
-def session_error(error_type: str, message: str, retry_status: str) -> dict[str, Any]:
-    """The ``error`` object of a ``session.error`` event (spec core 13)."""
-    return {"type": error_type, "message": message, "retry_status": {"type": retry_status}}

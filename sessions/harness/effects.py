@@ -31,6 +31,7 @@ from sessions.harness.reply import Ids, Reply, failed_request, request_end
 from sessions.harness.team import TeamWork
 from sessions.intake import interrupted_result
 from sessions.models import Event
+from sessions.projections.faults import of_provider, session_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -256,8 +257,8 @@ class Effects:
 
     def _retry(self, retry: do.Retry) -> list[Event]:
         failure = retry.failure
-        error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
-        error = do.session_error(error_type, failure.message, "retrying")
+        error_type = of_provider(failure.kind)
+        error = session_error(error_type, failure.message, "retrying")
         seconds = round((retry.at - self.lease.now()).total_seconds(), 1)
         about = {"attempt": failure.attempt + 1, "of": retry.of, "seconds": max(0.0, seconds), "kind": failure.kind}
         return self.append(
@@ -270,8 +271,8 @@ class Effects:
 
     def _fall_back(self, fall_back: do.FallBack) -> list[Event]:
         failure = fall_back.failure
-        error_type = do.ERROR_TYPES.get(failure.kind, "model_request_failed_error")
-        error = do.session_error(error_type, failure.message, "retrying")
+        error_type = of_provider(failure.kind)
+        error = session_error(error_type, failure.message, "retrying")
         told = {"from": self.model["id"], "to": fall_back.model, "reason": failure.message}
         return self.append([Draft(ev.SESSION_ERROR, {"error": error}), Draft(ev.OPS_FALLBACK, told)])
 
@@ -302,7 +303,7 @@ class Effects:
             drafts.append(request_end(self.state.open_request, Usage(), self.speed, {}, is_error=True))
         calls = self.state.calls.values()
         drafts += [interrupted_result(call.type, call.id, outside=call.outside) for call in calls]
-        error = do.session_error("unknown_error", message, "exhausted")
+        error = session_error("unknown_error", message, "exhausted")
         about = self._about(stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
         drafts += [Draft(ev.OPS_PARKED, {"reason": message}), Draft(ev.SESSION_ERROR, {"error": error})]
         drafts.append(Draft(ev.THREAD_IDLE, about))

@@ -198,7 +198,7 @@ class Keeper:
         """The keeper's own connection, with the advisory lock on it; opened again if it broke."""
         if self._liveness is not None and not self._liveness.closed:
             return self._liveness
-        link = psycopg.connect(**dsn(), autocommit=True, connect_timeout=5)
+        link = psycopg.connect(**dsn(), autocommit=True, connect_timeout=5, application_name=self.owner)
         link.execute("SET statement_timeout = '5s'")
         link.execute("SELECT pg_advisory_lock(%s, %s)", [LIVENESS_CLASS, self.number])
         self._liveness = link

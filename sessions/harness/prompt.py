@@ -53,6 +53,7 @@ class Prompt:
     _said: list[Block] = field(default_factory=list)  # by the user since the reply before
     _answered: bool = False
     _parts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _meanwhile: list[list[Block]] = field(default_factory=list)  # said while calls were open
     _calls: dict[str, str] = field(default_factory=dict)  # call's event id -> the provider's id
     _results: dict[str, Block] = field(default_factory=dict)
     _edited: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # calls that a person changed
@@ -103,7 +104,10 @@ class Prompt:
                 self._say(_blocks(queued))
 
     def _say(self, blocks: list[Block]) -> None:
-        """Add blocks to the user's side; neighbouring user messages are one message."""
+        """Add blocks to the user's side; neighbouring user messages are one message. Results of calls come first."""
+        if self._calls:
+            self._meanwhile.append(blocks)
+            return
         blocks = [self.resolve(block) for block in blocks]
         if self._answered:
             self._said, self._answered = [], False
@@ -172,6 +176,9 @@ class Prompt:
             results = [self._results[call] for call in self._calls]
             self._calls, self._results = {}, {}
             self.messages.append({"role": "user", "content": results})
+            meanwhile, self._meanwhile = self._meanwhile, []
+            for blocks in meanwhile:
+                self._say(blocks)
 
 
 QUEUING = frozenset({ev.MESSAGE_RECEIVED, ev.OPS_WORKFLOW_REPORT, ev.USER_DEFINE_OUTCOME})

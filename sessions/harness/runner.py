@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
@@ -17,7 +18,7 @@ from sessions.events import Draft
 from sessions.harness import faults, reports, servers, spans
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
-from sessions.harness.decide import Wait, decide, session_error
+from sessions.harness.decide import Wait, decide
 from sessions.harness.effects import Effects
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.lease import Lease, keeper
@@ -25,6 +26,7 @@ from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread, WorkflowRun
+from sessions.projections.faults import session_error
 from sessions.repair import repair
 from sessions.wake import make_room, wake
 
@@ -160,7 +162,8 @@ class Runner:
     def _prepare(self) -> Effects:
         thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
-        self.prompt = Prompt(resolver(spec.workspace_id))
+        model = spec.model["id"]
+        self.prompt = Prompt(resolver(spec.workspace_id, partial(specs.media, model, spec.workspace_id), model))
         if self.lease.previous:
             note = Draft(
                 ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}

@@ -16,7 +16,7 @@ from credentials.outbound import CheckedTransport
 from credentials.servers import Refused
 from sessions import events as ev
 from sessions.events import Draft
-from sessions.harness.decide import session_error
+from sessions.projections.faults import session_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -125,6 +125,12 @@ def provider(model_id: str, workspace_id: str) -> Provider:
     return providers.provider_for(model_id, **connection_for(workspace_id).arguments())
 
 
+def media(model_id: str, workspace_id: str) -> frozenset[str]:
+    """What a model takes besides text. Asks its server, which remembers for a while."""
+    unsaid = frozenset(settings.HOLDFAST_MODEL_MEDIA)
+    return providers.media_of(model_id, unsaid=unsaid, **connection_for(workspace_id).arguments())
+
+
 def limits(session_id: str, thread_id: str) -> Limits:
     """What bounds the turns of a thread, as it is now. Raises ``sessions.log.UnknownThread``."""
     thread = Thread.objects.select_related("session").filter(pk=thread_id, session_id=session_id).first()

@@ -43,7 +43,7 @@ class Approval(models.Model):
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     decided_label = models.CharField(max_length=300, blank=True, default="")
     via = models.CharField(max_length=16, blank=True, default="")  # page, api, events (the SDK's own way), expiry
-    message = SealableJSON(blank=True, default="")  # a text: what whoever denied said
+    message = SealableJSON(blank=True, default=str)  # a text: what whoever denied said
     edited_input = SealableJSON(null=True, blank=True)
     shown = SealableJSON(null=True, blank=True)  # what the page or the API showed whoever decided
     assigned_to = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")

@@ -13,6 +13,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models import F, Func, Value
+from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Lower
 
 from contract import ids
@@ -87,6 +88,18 @@ class Session(models.Model):
             models.Index(fields=["workspace", "-created_at", "-id"], name="session_list"),
             models.Index(fields=["workspace", "status", "-created_at"], name="session_by_status"),
             models.Index(fields=["agent", "-created_at"], name="session_by_agent"),
+            models.Index(
+                F("workspace"),
+                KeyTransform("type", "stop_reason"),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="session_by_reason",
+                condition=models.Q(archived_at=None),
+            ),
+            # Not by updated_at: an index on it would make every append write every index of the row.
+            models.Index(
+                fields=["workspace", "created_at"], name="session_pending", condition=models.Q(pending_count__gt=0)
+            ),
             GinIndex(TITLE_WORDS, name="session_title_words"),
         ]
 

@@ -65,6 +65,7 @@ class WebhookDelivery(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "webhook deliveries"
         ordering = ("-created_at", "-id")
         indexes = [
             models.Index(fields=["endpoint", "-created_at", "-id"], name="webhook_delivery_list"),

@@ -59,6 +59,8 @@ class Work(models.Model):
     stopped_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "work item"
+        verbose_name_plural = "work items"
         ordering = ("-created_at", "-id")
         constraints = [
             models.UniqueConstraint(fields=["session"], condition=~models.Q(state=STOPPED), name="one_live_work_item")
@@ -81,6 +83,8 @@ class WorkerSeen(models.Model):
     polled_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "outside worker"
+        verbose_name_plural = "outside workers"
         constraints = [models.UniqueConstraint(fields=["environment", "worker"], name="one_row_per_worker")]
 
     def __str__(self) -> str:

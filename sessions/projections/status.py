@@ -40,6 +40,14 @@ STATES: dict[str, State] = {
         ),
         State("requires_action", "Needs you", "The agent waits for an answer.", "hand-raised", "needs", "needs"),
         State(
+            "worker",
+            "Waits for a worker",
+            "A call waits for a worker of the session's environment; nobody has to answer.",
+            "computer-desktop",
+            "quiet",
+            "worker",
+        ),
+        State(
             "paused",
             "Paused",
             "An operator paused it between two steps. Resume it to go on.",
@@ -62,6 +70,14 @@ STATES: dict[str, State] = {
             "The turn ended after its last try. Send a message to start a new one.",
             "x-circle",
             "failed",
+            "failed",
+        ),
+        State(
+            "only_talk",
+            "Paused",
+            "Two agents only write to each other. Let them go on under Team, or send a message.",
+            "pause-circle",
+            "needs",
             "failed",
         ),
         State(
@@ -88,6 +104,7 @@ STATES: dict[str, State] = {
 GROUPS: dict[str, str] = {
     "needs": "Needs you",
     "working": "Working",
+    "worker": "Waits for a worker",
     "done": "Done",
     "failed": "Failed",
     "idle": "Ready or stopped",
@@ -95,14 +112,23 @@ GROUPS: dict[str, str] = {
 }
 
 
-def state_of(status: str, stop_reason: Mapping[str, Any] | None, *, archived: bool, started: bool) -> State:
-    """The state of a session from its projected columns; ``started`` is true once its log has an entry."""
+def state_of(
+    status: str, stop_reason: Mapping[str, Any] | None, *, archived: bool, started: bool, outside: bool = False
+) -> State:
+    """The state of a session from its projected columns; ``started`` is true once its log has an entry.
+
+    ``outside``: all calls that wait are for an outside worker to carry out, none for a person or a client.
+    """
     if archived:
         return STATES["archived"]
     if status != "idle":
         return STATES.get(status, STATES["stopped"])
     if ev.is_paused(stop_reason):
         return STATES["paused"]
+    if ev.only_talks(stop_reason):
+        return STATES["only_talk"]
+    if stop_reason and outside and stop_reason.get("type") == "requires_action":
+        return STATES["worker"]
     if stop_reason:
         return STATES.get(str(stop_reason.get("type")), STATES["stopped"])
     return STATES["stopped" if started else "ready"]
@@ -113,4 +139,6 @@ def stop_reasons(group: str) -> list[str]:
     return [key for key, state in STATES.items() if state.group == group and key not in _NOT_STOP_REASONS]
 
 
-_NOT_STOP_REASONS = {"paused", "ready", "stopped", "running", "rescheduling", "terminated", "archived"}
+_NOT_STOP_REASONS = {
+    *("worker", "paused", "only_talk", "ready", "stopped", "running", "rescheduling", "terminated", "archived"),
+}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contract.plain import clean
 from sessions import events as ev
-from sessions.projections import operations
+from sessions.projections import faults, operations
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -121,6 +121,7 @@ class Row:
     icon: str = ""
     call: Call | None = None
     detail: str = ""
+    fault: str = ""  # of an error: its type in ``faults``
 
 
 def rows(entries: Iterable[Entry]) -> list[Row]:
@@ -260,6 +261,7 @@ def _error(entry: Entry) -> Row:
         Text(str(error.get("message", ""))),
         icon="x-circle",
         detail=detail,
+        fault=faults.of(str(error.get("type"))).type,
     )
 
 

@@ -46,7 +46,7 @@ class UploadForm(forms.Form):
     """Files to keep for sessions, and for how long."""
 
     chosen = FilesField(label=gettext_lazy("Files"), help_text=gettext_lazy("At most 500 MB each."))
-    expiry = forms.ChoiceField(label=gettext_lazy("They go"), choices=EXPIRIES, required=False)
+    expiry = forms.ChoiceField(label=gettext_lazy("They expire"), choices=EXPIRIES, required=False)
 
     def clean_chosen(self) -> list[Any]:
         chosen: list[Any] = self.cleaned_data["chosen"]

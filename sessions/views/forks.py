@@ -13,7 +13,7 @@ from agents.models import Agent, AgentVersion, Environment
 from contract.door import explain, page
 from contract.errors import Conflict, InvalidRequest, TooLarge
 from contract.roles import Permission
-from sessions import exports, forks, window
+from sessions import exportpreview, exports, forks, window
 from sessions.forms import MESSAGE_LENGTH
 from sessions.models import Event, Session
 from sessions.projections import compare as steps
@@ -135,6 +135,12 @@ def export(request: Request, session_id: str) -> HttpResponseBase:
     response["Content-Disposition"] = f'attachment; filename="{session.pk}.jsonl"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+@page(Permission.READ)
+def export_preview(request: Request, session_id: str) -> HttpResponse:
+    """What the export would hold and where values are masked in it."""
+    return render(request, "sessions/export.html", {"preview": exportpreview.preview(session_id, request.acting)})
 
 
 class ImportForm(django_forms.Form):

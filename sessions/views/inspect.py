@@ -114,9 +114,13 @@ def thread(request: Request, session_id: str, thread_id: str) -> HttpResponse:
     one = Thread.objects.filter(session=found, pk=thread_id).first()
     if one is None:
         raise NotFound(f"Session {session_id} has no thread {thread_id}.")
-    shown = window.window(found, before=number(request, "before"), thread_id=one.pk)
-    context = {"thread": one, "window": shown, "rows_html": html.rows_html(shown.rows)}
-    return render(request, "sessions/thread.html", context | around(request, found, "thread"))
+    before, wanted = number(request, "before"), chosen(request, found)
+    if wanted is not None and before is None and wanted.seq + window.EVENTS // 2 < one.last_seq:
+        before = wanted.seq + window.EVENTS // 2
+    shown = window.window(found, before=before, thread_id=one.pk)
+    rows = html.rows_html(shown.rows, wanted.pk if wanted else "")
+    context = {"thread": one, "window": shown, "rows_html": rows, "latest": before is None}
+    return render(request, "sessions/thread.html", around(request, found, "thread", wanted) | context)
 
 
 @page(Permission.READ)

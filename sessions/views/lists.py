@@ -1,123 +1,138 @@
-"""The overview and the list of sessions."""
+"""The overview, and the list of sessions with what can be done to many of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
-from django.shortcuts import render
+from django.contrib import messages
+from django.http import HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from agents.models import Agent
+from contract import zones
 from contract.door import page
-from contract.roles import Permission
-from sessions import overview
+from contract.errors import ApiError, Conflict, InvalidRequest
+from contract.roles import Permission, may
+from sessions import bulk, demo, filters, listing, overview, saved, search
 from sessions.models import Session
-from sessions.projections.columns import Usage
-from sessions.projections.status import GROUPS, State, stop_reasons
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.http import HttpResponse
 
     from contract.http import Request
 
-PAGE_SIZE = 50
-LISTED_AGENTS = 200
-FILTERS = ("q", "status", "agent", "deployment")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A row of the list."""
-
-    session: Session
-    state: State
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """A filter in use, and the address without it."""
-
-    text: str
-    without: str
-
 
 @page(Permission.READ)
 def home(request: Request) -> HttpResponse:
-    return render(request, "sessions/overview.html", overview.context(request.acting))
+    return render(request, "sessions/overview.html", overview.context(request.acting, zones.zone_of(request.COOKIES)))
+
+
+@page(Permission.OPERATE, "POST")
+def start_demo(request: Request) -> HttpResponse:
+    return redirect("sessions:session", demo.start_demo(request.acting).pk)
 
 
 @page(Permission.READ)
 def session_list(request: Request) -> HttpResponse:
-    """Filters are the query string: ``?q=&status=&agent=&page=``; a value that means nothing is left out."""
-    mine = Session.objects.filter(workspace_id=request.acting.workspace_id)
-    agents = list(Agent.objects.filter(workspace_id=request.acting.workspace_id).order_by("name")[:LISTED_AGENTS])
-    chosen = _chosen(request, agents)
-    rows = _filtered(mine, chosen).select_related("agent", "created_by").order_by("-created_at", "-pk")
-    shown = Paginator(rows.defer("agent_snapshot"), PAGE_SIZE).get_page(request.GET.get("page"))
+    """Filters are the query string (``sessions.filters``), or a saved view's: ``?view=``. ``?page=`` is a cursor."""
+    now, zone, acting = timezone.now(), zones.zone_of(request.COOKIES), request.acting
+    offered, views = filters.choices(acting), list(saved.mine(acting))
+    view = next((one for one in views if one.pk == request.GET.get("view")), None)
+    wanted = filters.chosen(view.filters if view else request.GET.dict(), offered)
+    cursor = request.GET.get("page") or None
+    listed = listing.page(wanted, cursor, zone, acting)
+    query = urlencode(wanted)
     context: dict[str, Any] = {
-        "page": shown,
-        "lines": [_line(session) for session in shown.object_list],
-        "q": chosen.get("q", ""),
-        "status": chosen.get("status", ""),
-        "agent_id": chosen.get("agent", ""),
-        "groups": GROUPS,
-        "agents": agents,
-        "chips": _chips(chosen, {agent.pk: agent.name for agent in agents}),
+        "listed": listed,
+        "wanted": wanted,
+        "offered": offered,
+        "chips": filters.chips(wanted, offered),
+        "views": views,
+        "view": view,
+        "query": query,
+        "first": cursor is None,
+        "sealed": search.is_sealed(),
+        "socket": "/ws/list/?" + urlencode({**wanted, "at": now.isoformat(), **({"page": cursor} if cursor else {})}),
+        "operates": may(acting.role, Permission.OPERATE),
     }
     return render(request, "sessions/list.html", context)
 
 
-def _chosen(request: Request, agents: list[Agent]) -> dict[str, str]:
-    given = {name: request.GET.get(name, "").strip().replace("\x00", "")[:200] for name in FILTERS}
-    if given["status"] not in GROUPS:
-        given["status"] = ""
-    if given["agent"] not in {agent.pk for agent in agents}:
-        given["agent"] = ""
-    return {name: value for name, value in given.items() if value}
+@page(Permission.READ, "POST")
+def view_save(request: Request) -> HttpResponse:
+    """Keep the filters that the form names under a name."""
+    try:
+        view = saved.save(request.POST.get("name", ""), request.POST.dict(), request.acting)
+    except (InvalidRequest, Conflict) as error:
+        return _back(request, error)
+    messages.success(request, _("The view “{}” is saved.").format(view.name), "done")
+    return _to(f"view={view.pk}")
 
 
-def _filtered(rows: QuerySet[Session], chosen: dict[str, str]) -> QuerySet[Session]:
-    if "agent" in chosen:
-        rows = rows.filter(agent_id=chosen["agent"])
-    if "deployment" in chosen:
-        rows = rows.filter(deployment_id=chosen["deployment"])
-    if "q" in chosen:
-        rows = rows.filter(Q(title__icontains=chosen["q"]) | Q(pk=chosen["q"]))
-    if chosen.get("status") == "archived":
-        return rows.exclude(archived_at=None)
-    return rows.filter(in_group(chosen["status"])) if "status" in chosen else rows
+@page(Permission.READ, "POST")
+def view_change(request: Request, view_id: str) -> HttpResponse:
+    """Rename a view, or with ``delete`` in the form forget it."""
+    try:
+        if "delete" in request.POST:
+            saved.delete(view_id, request.acting)
+            messages.success(request, _("The view is deleted."), "done")
+            return _to("")
+        view = saved.rename(view_id, request.POST.get("name", ""), request.acting)
+    except (InvalidRequest, Conflict) as error:
+        return _back(request, error)
+    messages.success(request, _("The view is now called “{}”.").format(view.name), "done")
+    return _to(f"view={view.pk}")
 
 
-def in_group(group: str) -> Q:
-    """Sessions whose state belongs to a group of ``projections.status``."""
-    alive = Q(archived_at=None)
-    if group == "working":
-        return alive & Q(status__in=("running", "rescheduling"))
-    reasons = Q(status="idle", stop_reason__type__in=stop_reasons(group))
-    if group == "failed":
-        return alive & (reasons | Q(status="terminated"))
-    if group == "idle":
-        return alive & Q(status="idle", stop_reason__isnull=True)
-    return alive & reasons
+@page(Permission.OPERATE, "POST")
+def together(request: Request) -> HttpResponse:
+    """Stop or archive the chosen sessions: asks first, with what is going to happen to which, then does it."""
+    what, ids = request.POST.get("action"), request.POST.getlist("id")[: bulk.MOST + 1]
+    chosen = next((one for one in bulk.ACTIONS if one == what), None)
+    if chosen is None or not ids:
+        messages.error(request, _("Choose sessions first, then what to do with them."), "failed")
+        return _to(request.POST.get("query", ""))
+    if "sure" in request.POST:
+        outcomes = bulk.carry_out(chosen, ids, request.POST.get("reason", "").strip(), request.acting)
+        _tell(request, chosen, outcomes)
+        return _to(request.POST.get("query", ""))
+    rows = Session.objects.filter(workspace_id=request.acting.workspace_id, pk__in=ids)
+    sessions = list(rows.select_related("agent").defer("agent_snapshot").order_by("-created_at", "-pk"))
+    context = {
+        "what": chosen,
+        "lines": [overview.Line(session, overview.state_for(session)) for session in sessions],
+        "query": request.POST.get("query", ""),
+        "longest": bulk.LONGEST_REASON,
+    }
+    return render(request, "sessions/together.html", context)
 
 
-def _line(session: Session) -> Line:
-    used = Usage.load(session.usage or {})
-    written = used.cache_creation_5m + used.cache_creation_1h
-    tokens = used.input_tokens + used.cache_read_input_tokens + written + used.output_tokens
-    return Line(session, overview.state_for(session), tokens)
+def _tell(request: Request, what: bulk.What, outcomes: Sequence[bulk.Outcome]) -> None:
+    failed = [one for one in outcomes if one.error]
+    done = len(outcomes) - len(failed)
+    if what == "stop":
+        text = ngettext("{} session is stopped.", "{} sessions are stopped.", done)
+    else:
+        text = ngettext("{} session is archived.", "{} sessions are archived.", done)
+    if done:
+        messages.success(request, text.format(done), "done")
+    for one in failed[:10]:
+        messages.error(request, f"{one.session_id}: {one.error.message if one.error else ''}", "failed")
+    if len(failed) > 10:
+        messages.error(request, _("{} more could not be changed.").format(len(failed) - 10), "failed")
 
 
-def _chips(chosen: dict[str, str], agents: dict[str, str]) -> list[Chip]:
-    texts = {"q": "“{}”", "status": "Status: {}", "agent": "Agent: {}", "deployment": "Deployment: {}"}
-    names = {"status": GROUPS, "agent": agents}
-    chips = []
-    for name, value in chosen.items():
-        rest = {other: kept for other, kept in chosen.items() if other != name}
-        text = texts[name].format(names.get(name, {}).get(value, value))
-        chips.append(Chip(text, "?" + urlencode(rest)))
-    return chips
+def _back(request: Request, error: ApiError) -> HttpResponse:
+    messages.error(request, error.message, "failed")
+    return _to(urlencode(filters.chosen(request.POST.dict())))
+
+
+def _to(query: str) -> HttpResponse:
+    """The list with a query string, which is no address of another place."""
+    return HttpResponseRedirect(reverse("sessions:list") + (f"?{query}" if query else ""))

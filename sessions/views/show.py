@@ -77,6 +77,8 @@ def events(request: Request, session_id: str) -> HttpResponse:
         earlier = rows.filter(seq__lt=before) if before is not None else rows
         shown = list(reversed(earlier.order_by("-seq")[:EVENTS_PAGE]))
     first, last = (shown[0].seq, shown[-1].seq) if shown else (0, 0)
+    if after is not None and getattr(request, "htmx", False):  # the page's own question for what came since
+        first, last = number(request, "from") or first, last or after
     context = {
         "entries": [Entry(event, ev.wire(event)) for event in shown],
         "first": first,
@@ -85,7 +87,10 @@ def events(request: Request, session_id: str) -> HttpResponse:
         "newer": bool(shown) and rows.filter(seq__gt=last).exists(),
         "type": kind if kind in TYPES else "",
         "types": TYPES,
+        "live": before is None and (after is None or getattr(request, "htmx", False)),
     }
+    if after is not None and getattr(request, "htmx", False):
+        return render(request, "sessions/events_more.html", {**context, "session": found})
     return render(request, "sessions/events.html", context | around(request, found, "events", wanted))
 
 

@@ -75,7 +75,7 @@ class SessionPage {
   refresh() {
     this.late ??= setTimeout(() => {
       this.late = undefined;
-      for (const id of ["minimap", "inspected", "pulse"]) document.getElementById(id)?.dispatchEvent(new Event("refresh"));
+      for (const id of ["minimap", "inspected", "pulse", "reading"]) document.getElementById(id)?.dispatchEvent(new Event("refresh"));
     }, REFRESH);
   }
 

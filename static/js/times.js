@@ -1,4 +1,4 @@
-// Turns times to the reader's zone (or UTC, if chosen) and keeps "3 m ago" and running clocks moving.
+// Times in the reader's zone (or UTC, if chosen); "3 m ago" and running clocks keep moving.
 
 const zone = () => (document.documentElement.dataset.zone === "utc" ? "UTC" : undefined);
 const format = (options) => new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone() });
@@ -40,6 +40,7 @@ function choose() {
   clock = format({ ...hour, second: "2-digit" });
   dated = format({ ...hour, weekday: "short", day: "numeric", month: "short", year: "numeric" });
   full = format({ dateStyle: "medium", timeStyle: "long" });
+  document.cookie = `zone=${zone() ?? Intl.DateTimeFormat().resolvedOptions().timeZone};path=/;samesite=lax`;
   for (const time of document.querySelectorAll("time[data-local]")) delete time.dataset.local;
   localise();
 }

@@ -73,6 +73,7 @@ BY_PERMISSION = {
         "DELETE /skills/{skill_id}/versions/{version}",
     ),
     Permission.ADMINISTER: (
+        "GET /x/audit/export",
         "POST /x/approvals/targets/{target_id}",
         "POST /x/approvals/targets/{target_id}/test",
         "GET /organizations/webhooks",

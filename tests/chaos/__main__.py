@@ -13,10 +13,13 @@ from tests.live import Installation
 def main() -> int:
     kills, sessions = int(os.environ.get("KILLS", "20")), int(os.environ.get("SESSIONS", "6"))
     steps, seed = int(os.environ.get("STEPS", "30")), int(os.environ.get("SEED", str(random.randrange(10**6))))
-    interval = float(os.environ.get("INTERVAL", "0.8"))
-    print(f"{kills} kills while {sessions} sessions take {steps} steps each (SEED={seed})")
+    interval, children = float(os.environ.get("INTERVAL", "0.8")), int(os.environ.get("CHILDREN", "0"))
+    each = f"with {children} children each" if children else "work"
+    print(f"{kills} kills while {sessions} sessions {each} in {steps} steps (SEED={seed})")
     with Installation.started(WORKERS="2", LEASE_SECONDS="3") as installation:
-        report = storm(installation, kills=kills, sessions=sessions, steps=steps, seed=seed, interval=interval)
+        report = storm(
+            installation, kills=kills, sessions=sessions, steps=steps, seed=seed, interval=interval, children=children
+        )
     print(report.table())
     return 1 if report.complaints else 0
 

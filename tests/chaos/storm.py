@@ -19,6 +19,7 @@ import psutil
 import redis
 
 from tests.chaos.client import Job, counting_task, verify
+from tests.chaos.team import TeamJob
 from tests.chaos.timeline import Entry, Strike, Times
 from tests.live import ROOT, Installation, wait_for
 
@@ -66,23 +67,36 @@ class Report:
 
 
 def storm(
-    installation: Installation, *, kills: int, sessions: int, steps: int, seed: int, interval: float = 0.8
+    installation: Installation,
+    *,
+    kills: int,
+    sessions: int,
+    steps: int,
+    seed: int,
+    interval: float = 0.8,
+    children: int = 0,
 ) -> Report:
     """Start ``sessions`` jobs of ``steps`` counting steps, strike ``kills`` times, ``interval`` seconds apart on
-    average, wait, audit.
+    average, wait, audit. With ``children`` each job is a coordinator's, and the steps are those of each child.
     """
+
+    def begin() -> Job:
+        if children:
+            return TeamJob.begin(installation, children, steps, STEP_SECONDS)
+        return Job.start(installation, counting_task(steps, STEP_SECONDS))
+
     dice = random.Random(seed)  # a seed repeats a storm
     report = Report(sessions=sessions)
-    jobs = [Job.start(installation, counting_task(steps, STEP_SECONDS)) for _ in range(sessions)]
+    jobs = [begin() for _ in range(sessions)]
     while sum(report.kills.values()) < kills:
         _strike(installation, dice, report, interval)
         if all(_is_over(job) for job in jobs):
-            jobs += [Job.start(installation, counting_task(steps, STEP_SECONDS)) for _ in range(sessions)]
+            jobs += [begin() for _ in range(sessions)]
             report.sessions += sessions
     for job in jobs:
-        job.wait_until_idle(60 + steps * 2)
+        job.wait_until_idle(60 + steps * 2 * max(1, children))
     for job in jobs:
-        _audit(job, steps, report)
+        _audit(job, steps * max(1, children), report)
     if complaint := verify(installation):
         report.complaints.append(complaint)
     report.complaints += _left_over(installation, report)
@@ -132,6 +146,10 @@ def _audit(job: Job, steps: int, report: Report) -> None:
     report.doubled += len(effects) - done
     report.lost += max(0, steps - done - unknown)
     report.finished += bool(_is_over(job))
+    if isinstance(job, TeamJob):
+        created, heard = job.reported()
+        if created != heard:
+            report.complaints.append(f"{job.id}: {len(created)} children were started, {len(heard)} reports heard")
     if done + unknown < steps:
         report.complaints.append(f"{job.id}: {steps} steps, {done} done, {unknown} unknown")
     last = [event for event in events if event.type == "session.status_idle"][-1]

@@ -141,3 +141,9 @@ def test_an_unusable_data_directory_is_refused_with_the_way_out(tmp_path: Path) 
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(SettingError, match=r"data directory .* set DATA_DIR"):
         read(tmp_path / "file" / "below")
+
+
+def test_media_are_named_one_by_one_and_misnamed_ones_refused(tmp_path: Path) -> None:
+    assert read(tmp_path, MODEL_MEDIA="image,pdf").model_media == ("image", "pdf")
+    with pytest.raises(SettingError, match="MODEL_MEDIA"):
+        read(tmp_path, MODEL_MEDIA="video")

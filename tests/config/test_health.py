@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django.test import Client, RequestFactory
 
 from config import health
+from sessions.system import checks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,19 +31,19 @@ def test_readyz_names_the_part_that_is_missing(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.django_db
 def test_the_test_servers_are_found_ready() -> None:
-    assert health.database() == "ok"
-    assert health.nudges() == "ok"
-    assert health.broker() == "ok"
+    assert checks.database() == "ok"
+    assert checks.nudges() == "ok"
+    assert checks.broker() == "ok"
 
 
 @pytest.mark.django_db
 def test_without_a_worker_that_is_said() -> None:
-    assert health.workers() == "no worker is running"
+    assert checks.workers() == "no worker is running"
 
 
 def test_a_missing_sandbox_host_is_said(settings: object, tmp_path: Path) -> None:
     settings.HOLDFAST_SANDBOX_SOCKET = tmp_path / "none.sock"  # type: ignore[attr-defined]
-    assert "no sandbox host" in health.sandbox_host()
+    assert "no sandbox host" in checks.sandbox_host()
 
 
 def test_a_database_that_is_away_is_an_answer_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,8 +51,8 @@ def test_a_database_that_is_away_is_an_answer_not_an_error(monkeypatch: pytest.M
         def cursor(self) -> None:
             raise OperationalError("gone")
 
-    monkeypatch.setattr(health, "connection", Away())
-    assert "OperationalError" in health.database()
+    monkeypatch.setattr(checks, "connection", Away())
+    assert "OperationalError" in checks.database()
 
 
 @pytest.mark.django_db

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from agents.models import Membership, Workspace
 from contract.acting import Acting
 from contract.errors import NotFound
 from contract.roles import Role
+from credentials import audit_views
 from credentials.actions import create_api_key, revoke_api_key
 from credentials.models import AuditRecord
 
@@ -49,8 +51,8 @@ READING = {
     ("sessions/webhooks/endpoints.py", "find"),
     ("sessions/webhooks/endpoints.py", "redeliver"),
     ("sessions/approvals/actions.py", "decide_many"),
-    ("credentials/signin.py", "start"),  # only talks to the server
-    ("credentials/signin.py", "finish"),  # by vaults.create_credential
+    ("credentials/mcp_signin.py", "start"),  # only talks to the server
+    ("credentials/mcp_signin.py", "finish"),  # by vaults.create_credential
     ("sessions/actions.py", "create_session"),  # by a call in its second half
 }
 
@@ -224,3 +226,24 @@ def test_the_page_and_the_download_show_the_workspace_s_own_records(alice: Actin
     lines = b"".join(client.get("/audit/export/")).decode().splitlines()
     assert lines[0].startswith("at,actor,user_id")
     assert len(lines) == 2
+
+
+def test_a_download_is_json_too_keeps_the_filters_and_says_when_it_is_not_all(
+    alice: Acting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("One", "Two"):
+        create_agent({"name": name, "model": "demo"}, alice)
+    key, plain = create_api_key(alice, name="robot", role=Role.ADMIN)
+    client = sign_in()
+    assert "export/?action=agent.created&amp;format=json" in client.get("/audit/?action=agent.created").content.decode()
+    answer = client.get("/audit/export/?format=json&action=agent.created")
+    assert (answer["content-type"], answer["Holdfast-Complete"]) == ("application/json", "yes")
+    assert [row["after"]["name"] for row in json.loads(b"".join(answer))] == ["Two", "One"]
+    assert json.loads(b"".join(client.get("/audit/export/?format=json&action=none"))) == []
+    monkeypatch.setattr(audit_views, "MOST", 2)
+    answer = Client().get("/v1/x/audit/export", headers={"x-api-key": plain})
+    assert answer["Holdfast-Complete"] == "no"
+    assert json.loads(b"".join(answer))[0]["object_id"] == key.pk
+    lines = b"".join(Client().get("/v1/x/audit/export?format=csv", headers={"x-api-key": plain})).decode().splitlines()
+    assert len(lines) == 3
+    assert Client().get("/v1/x/audit/export?format=xml", headers={"x-api-key": plain}).status_code == 400

@@ -12,7 +12,7 @@ import pytest
 from tests.credentials.egress.rig import OTHERS, Server
 from tests.live import Installation
 from tests.network import wheels
-from tests.network.upstream import WORLD
+from tests.network.upstream import METRICS_TOKEN, WORLD
 from tests.sdk.talk import client_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def online(index: Server) -> Iterator[Installation]:
         settings: dict[str, Any] = {
             "EGRESS_ALLOW_NETWORKS": f"{WORLD}/32",
             "PIP_INDEX_URL": f"http://{WORLD}:{index.port}/simple",
+            "ALLOW_NETWORKS": "127.0.0.1/32",  # MCP servers and token endpoints
+            "METRICS_TOKEN": METRICS_TOKEN,
             "GOOGLE_API_KEY": "only for tests",  # of no concern to the egress proxy
             "GIT_HOSTS": f"github.com {WORLD}",
             "SSL_CERT_FILE": str(trusted),

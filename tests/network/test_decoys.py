@@ -6,9 +6,12 @@ Found must be nothing, anywhere but in the servers that were meant to get them.
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -18,15 +21,17 @@ import zstandard
 from psycopg import sql
 
 from config import places
+from tests.agents.mcp import peer as peers
+from tests.credentials import servers as scripted
 from tests.credentials.egress.rig import Server
 from tests.live import wait_for
 from tests.network.gitserver import GitHost
 from tests.network.test_secrets import FETCH, SECRET, variable, vault
-from tests.network.upstream import LIMITED, WORLD, begin, operator_events, run
+from tests.network.upstream import LIMITED, METRICS_TOKEN, WORLD, environment, operator_events, run
+from tests.sdk.talk import TOOLSET, Talk, only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import anthropic
 
@@ -36,8 +41,10 @@ DECOYS = {
     "variable": SECRET,
     "bearer": "decoy-bearer-9a7c5e3b1d2f4a6c8e0b",
     "access": "decoy-access-9a7c5e3b1d2f4a6c8e0b",
+    "stale": "decoy-stale-9a7c5e3b1d2f4a6c8e0b",
     "refresh": "decoy-refresh-9a7c5e3b1d2f4a6c8e0b",
     "client": "decoy-client-9a7c5e3b1d2f4a6c8e0b",
+    "metrics": METRICS_TOKEN,
     "repository": "ghp_decoy9a7c5e3b1d2f4a6c8e0b9a7c5e3b",
 }
 # Run inside. The word searched for is coded, so that the search does not find itself.
@@ -60,21 +67,22 @@ END"""
 MARK = "decoy"
 
 
-def plant(client: anthropic.Anthropic) -> tuple[str, Any]:
-    """A vault with a credential of every kind."""
+def plant(client: anthropic.Anthropic, one_url: str, two_url: str, token_endpoint: str) -> tuple[str, Any]:
+    """A vault with a credential of every kind; the grant's access token is over, so that it is renewed first."""
     one = vault(client)
     row = variable(client, one)
-    bearer: Any = {"type": "static_bearer", "mcp_server_url": "https://one.example/", "token": DECOYS["bearer"]}
+    bearer: Any = {"type": "static_bearer", "mcp_server_url": one_url, "token": DECOYS["bearer"]}
     refresh = {
         "client_id": "holdfast",
         "refresh_token": DECOYS["refresh"],
-        "token_endpoint": "https://auth.example/token",
+        "token_endpoint": token_endpoint,
         "token_endpoint_auth": {"type": "client_secret_basic", "client_secret": DECOYS["client"]},
     }
     oauth: Any = {
         "type": "mcp_oauth",
-        "mcp_server_url": "https://two.example/",
-        "access_token": DECOYS["access"],
+        "mcp_server_url": two_url,
+        "access_token": DECOYS["stale"],
+        "expires_at": (datetime.now(UTC) + timedelta(seconds=20)).isoformat(),  # less than a token must live to be used
         "refresh": refresh,
     }
     client.beta.vaults.credentials.create(one, auth=bearer)
@@ -90,20 +98,21 @@ def test_no_secret_is_kept_or_shown_anywhere_and_each_arrived(
     host.tokens = {DECOYS["repository"]}
     code = Server(WORLD, address=WORLD)
     code.respond = host.answer
-    one, row = plant(client)
     repository: Any = {
         "type": "github_repository",
         "url": f"https://{WORLD}:{code.port}/octo/demo",
         "authorization_token": DECOYS["repository"],
     }
     try:
-        talk = begin(client, networking=LIMITED, vault_ids=[one], resources=[repository])
+        talk, row = _begun(client, repository)
         # The server says back what it got, and the agent keeps that: in a file, an output, its conversation.
         fetch = FETCH.format(host=WORLD, port=secure.port)
         run(talk, f"{fetch} | tee kept.txt /mnt/session/outputs/kept.txt; git -C demo fetch -v 2>&1; env")
         inside = run(talk, COUNT.format(marker=MARK.encode().hex()))
+        database = run(talk, COUNT.format(marker=places.runtime_dir(online.data_dir).as_posix().encode().hex()))
     finally:
         code.stop()
+    assert "found 0" in database
     assert SECRET in secure.seen[0].headers["authorization"]
     assert SECRET.encode() in secure.seen[0].body
     assert DECOYS["repository"] in host.used
@@ -117,6 +126,33 @@ def test_no_secret_is_kept_or_shown_anywhere_and_each_arrived(
     wanted = [*DECOYS.values(), *own]
     found = [(place, word[:12]) for place, data in everything.items() for word in wanted if _holds(data, word)]
     assert found == []
+
+
+def _begun(client: anthropic.Anthropic, repository: Any) -> tuple[Talk, Any]:
+    """A session that has used the credentials of two MCP servers, which let in nobody without the true tokens."""
+    bearer, access = DECOYS["bearer"], DECOYS["access"]
+    with (
+        contextlib.contextmanager(scripted.running)() as endpoint,
+        peers.running(TOKEN=bearer) as one,
+        peers.running(TOKEN=access) as two,
+    ):
+        endpoint.script.grant = (200, {"access_token": access, "expires_in": 3600})
+        vault_id, row = plant(client, one.url, two.url, endpoint.token_url)
+        servers: Any = [{"type": "url", "name": name, "url": at.url} for name, at in (("one", one), ("two", two))]
+        free = {"permission_policy": {"type": "always_allow"}}
+        tools: Any = [{"type": "mcp_toolset", "mcp_server_name": of["name"], "default_config": free} for of in servers]
+        tools.append({"type": TOOLSET})
+        agent = client.beta.agents.create(name="Bearer", model="demo", mcp_servers=servers, tools=tools)
+        where = environment(client, networking={**LIMITED, "allow_mcp_servers": True})
+        made = client.beta.sessions.create(
+            agent=agent.id, environment_id=where, vault_ids=[vault_id], resources=[repository]
+        )
+        talk = Talk(client, made.id)
+        for name in ("one", "two"):
+            events = talk.says(f'use mcp__{name}__echo with `{{"text": "{name}"}}`')
+            assert only(events, "agent.mcp_tool_result").content[0].text == f"echo: {name}"
+        assert endpoint.grants()[0].form["refresh_token"] == DECOYS["refresh"]
+    return talk, row
 
 
 def _holds(data: bytes, word: str) -> bool:
@@ -151,6 +187,9 @@ def everything_kept(online: Installation) -> Iterator[tuple[str, bytes]]:
         yield f"blob {blob.name}", _unpacked(blob)
     for file in (path for path in (online.data_dir / "sandboxes").rglob("*") if path.is_file()):
         yield f"sandbox {file.name}", file.read_bytes()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield f"command line {process.name}", (process / "cmdline").read_bytes()
     yield "what the supervisor printed", online.output().replace(online.api_key, "").encode()
 
 

@@ -9,7 +9,7 @@ import anthropic
 import pytest
 from anthropic import beta_async_tool
 
-from tests.sdk.talk import TOOLSET, all_of, last_words, only, said, text, types, until_idle
+from tests.sdk.talk import TOOLSET, all_of, last_words, only, said, text, types
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +106,17 @@ def test_a_call_that_is_allowed_runs(begin: Callable[..., Talk]) -> None:
     assert rest[-1].stop_reason.type == "end_turn"
 
 
+def test_a_message_may_follow_the_last_answer_and_waits_for_that_turn(begin: Callable[..., Talk]) -> None:
+    talk = begin(tools=[ASKING])
+    use = only(talk.says("run `echo permitted`"), "agent.tool_use")
+    with pytest.raises(anthropic.BadRequestError, match=f"waits for answers to {use.id}"):
+        talk.send(text("say `next`"))
+    rest = talk.turn(verdict(use.id, "allow"), text("say `next`"))
+    assert not all_of(rest, "session.error")
+    assert last_words(rest) == "next"
+    assert rest[-1].stop_reason.type == "end_turn"
+
+
 @pytest.mark.proves("send user.tool_confirmation")
 def test_a_call_that_is_denied_never_runs_and_the_model_hears_why(begin: Callable[..., Talk]) -> None:
     talk = begin(tools=[ASKING])
@@ -167,19 +178,3 @@ def test_answers_that_fit_no_waiting_call_are_refused_and_nothing_is_written(beg
     talk.turn(verdict(use.id, "allow"))
     with pytest.raises(anthropic.BadRequestError, match="already"):
         talk.send(verdict(use.id, "allow"))
-
-
-def test_a_message_sent_while_a_call_waits_is_queued_until_it_is_answered(begin: Callable[..., Talk]) -> None:
-    talk = begin(tools=[ASKING])
-    use = only(talk.says("run `echo answered`"), "agent.tool_use")
-    (queued,) = talk.send(text("hello again"))
-    assert queued.processed_at is None
-    with talk.watching() as stream:
-        talk.send(verdict(use.id, "allow"))
-        until_idle(stream)
-        if any(event.processed_at is None for event in talk.log(types=["user.message"])):
-            until_idle(stream)
-    messages = talk.log(types=["user.message"])
-    assert [event.id for event in messages][-1] == queued.id
-    assert all(event.processed_at is not None for event in messages)
-    assert talk.log()[-1].stop_reason.type == "end_turn"

@@ -157,9 +157,10 @@ def test_a_session_that_waits_for_answers_takes_no_message_but_behind_them() -> 
         with pytest.raises(InvalidRequest, match=f"events.*waits for answers to .*{second}.*user.interrupt"):
             send(session, *events)
     assert types(session) == before
-    send(session, confirm(first), answer(second), message("and then"))
+    *_, queued = send(session, confirm(first), answer(second), message("and then"))
     session.refresh_from_db()
     assert session.status == "running"
+    assert queued.processed_at is None, "the turn that waited goes on first"
 
 
 def test_messages_queued_behind_calls_start_the_next_turn_after_an_interrupt() -> None:

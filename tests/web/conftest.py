@@ -23,12 +23,12 @@ from contract.roles import Role
 from credentials import vaults
 from credentials.actions import issue_api_key
 from sessions import events as ev
-from sessions import files, log
+from sessions import files, log, saved
 from sessions.actions import create_session
 from sessions.approvals import targets
 from sessions.dreams import actions as dreams
 from sessions.events import Draft
-from sessions.models import Deployment, Dream, Event, File, NoticeTarget, Session, Thread, WebhookEndpoint
+from sessions.models import Deployment, Dream, Event, File, NoticeTarget, SavedView, Session, Thread, WebhookEndpoint
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -116,6 +116,11 @@ class World:
         """A call of the session that waits for a person, made at the first look."""
         (event,) = self.append(bash("make install", ask=True))
         return event
+
+    @cached_property
+    def view(self) -> SavedView:
+        """A view that Alice saved."""
+        return saved.save("Mine", {"status": "needs"}, self.acting)
 
     @cached_property
     def dream(self) -> Dream:

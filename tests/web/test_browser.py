@@ -132,7 +132,18 @@ def test_no_page_scrolls_sideways(page: Page, width: int) -> None:
     start(page, "Run `echo " + "a-long-line-without-end-" * 12 + "`.")
     settled(page)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    for path in ("/", "/sessions/", "/sessions/new/", "/agents/", "/agents/new/", "/environments/", "/keys/"):
+    for path in (
+        "/",
+        "/sessions/",
+        "/usage/",
+        "/system/",
+        "/system/errors/",
+        "/sessions/new/",
+        "/agents/",
+        "/agents/new/",
+        "/environments/",
+        "/keys/",
+    ):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
 

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from agents.memory import memories
-from agents.models import Memory, MemoryStore, MemoryVersion, Skill
+from agents.models import Environment, Memory, MemoryStore, MemoryVersion, Skill
 from contract.errors import NotFound
 from sessions import files
 from sessions.models import File
@@ -172,3 +172,26 @@ def test_files_are_uploaded_found_and_deleted_with_their_expiry(world: World) ->
         files.find_file(made.pk, world.acting)
     assert world.alice.post("/files/upload/", {}).status_code == 422
     whole.close()
+
+
+@pytest.mark.parametrize("bad", ["<script>alert(1)</script>", "\x1b[31mred\x1b[0m", "a\u202eb", "\u0645" * 200])
+def test_what_agents_write_stays_text_on_the_pages_of_memory(world: World, bad: str) -> None:
+    memories.update_memory(world.store.pk, world.memory.pk, {"content": f"start {bad} end"}, world.acting)
+    page = body(world.alice.get(f"/memory/{world.store.pk}/memories/{world.memory.pk}/"))
+    assert "<script>alert" not in page
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    assert " end" in page
+
+
+def test_the_packages_of_an_environment_are_edited_and_shown(world: World) -> None:
+    form = {"name": "Tools", "networking": "limited", "allow_package_managers": "on", "packages": "pip six==1.16\n"}
+    world.alice.post("/environments/new/", form)
+    made = Environment.objects.get(name="Tools")
+    assert made.config["packages"]["pip"] == ["six==1.16"]
+    assert made.config["networking"]["allow_package_managers"] is True
+    assert world.alice.get(f"/environments/{made.pk}/").context["form"]["packages"].value() == "pip six==1.16"
+    assert "pip six==1.16" in body(world.bob.get(f"/environments/{made.pk}/"))
+    for wrong in ("brew jq", "pip", "pip --help"):
+        answer = world.alice.post("/environments/new/", {**form, "name": "Other", "packages": wrong})
+        assert answer.status_code == 422, wrong

@@ -18,10 +18,14 @@ AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(enc
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PATHS = (
     *("/", "/sessions/", "/sessions/new/", "/agents/", "/agents/new/"),
+    *("/usage/", "/usage/?by=user", "/system/", "/system/errors/", "/sessions/?q=words&since=7d"),
+    *("/approvals/", "/audit/", "/members/", "/members/new/", "/account/", "/account/password/"),
     *("/environments/", "/keys/", "/help/shortcuts/", "/replay/", "/sessions/import/"),
+    *("/memory/", "/memory/new/", "/skills/", "/skills/new/", "/files/"),
 )
 
 READINGS = ("events/", "files/", "trace/", "events/6/", "changes/", "inspect/session/", "inspect/tools/", "fork/")
+MORE = ("inspect/resources/", "inspect/access/", "export/preview/")
 
 
 def violations(page: Page) -> list[str]:
@@ -42,8 +46,15 @@ def test_axe_finds_nothing_on_any_page(page: Page, scheme: Any) -> None:
     settled(page)
     session = page.url
     found = violations(page)
-    for path in (*PATHS, *(session + name for name in READINGS), f"{session}compare/{session.split('/')[-2]}/"):
+    compared = f"{session}compare/{session.split('/')[-2]}/"
+    for path in (*PATHS, *(session + name for name in (*READINGS, *MORE)), compared):
         page.goto(path)
+        found += violations(page)
+    page.goto("/agents/")
+    page.get_by_role("link", name="Demo", exact=True).click()
+    agent = page.url
+    for path in ("", "versions/1/", "edit/", "try/"):
+        page.goto(agent + path)
         found += violations(page)
     assert found == []
 

@@ -31,7 +31,16 @@ def counts(world: World) -> dict[str, int]:
     session = f"/sessions/{world.session.pk}/"
     paths = {
         "overview": "/",
+        "approvals": "/approvals/",
+        "audit": "/audit/",
+        "members": "/members/",
+        "account": "/account/",
         "sessions": "/sessions/",
+        "sessions searched": "/sessions/?q=ls&since=7d",
+        "usage": "/usage/",
+        "usage by person": "/usage/?by=user",
+        "system": "/system/",
+        "errors": "/system/errors/",
         "new session": "/sessions/new/",
         "session": session,
         "session events": f"{session}events/",

@@ -34,6 +34,7 @@ def payload_of(world: World, event_type: str, call: Event) -> dict[str, Any]:
         "input": {"city": "Berlin"},
         "error": {"type": "unknown_error", "message": "Broken", "retry_status": {"type": "exhausted"}},
         "message": "told",
+        "by": "ada",
         "text": "told",
         "event_ids": [],
         "result": "allow",
@@ -166,8 +167,8 @@ def test_the_inspector_counts_tools_money_files_and_threads(world: World) -> Non
     files = world.alice.get(f"{base}inspect/resources/").content.decode()
     assert "2 changes" in files
     diff = world.alice.get(f"{base}changes/", {"path": "a.py"}).content.decode()
-    assert '<span class="gd">- two</span>' in diff
-    assert '<span class="gi">+ three</span>' in diff
+    assert '<span class="gd">- two\n</span>' in diff
+    assert '<span class="gi">+ three\n</span>' in diff
     assert "Coder" in world.alice.get(f"{base}inspect/threads/").content.decode()
     assert world.alice.get(f"{base}inspect/access/").status_code == 200
     assert world.alice.get(f"{base}inspect/other/").status_code == 404

@@ -29,7 +29,7 @@ def test_a_file_others_wrote_is_the_one_that_was_recorded(name: str, digest: str
 
 
 def test_every_file_others_wrote_is_recorded() -> None:
-    ours = {"vendor/LICENSES.md", "favicon.svg"}
+    ours = {"vendor/LICENSES.md", "favicon.svg", "favicon-needs.svg"}
     shipped = {str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file()}
     others = {name for name in shipped if not name.startswith(("css/", "js/"))} - ours
     assert others == {name for name, _ in VENDORED}
@@ -55,9 +55,22 @@ def weight(names: set[str]) -> int:
     return sum((STATIC / name).stat().st_size for name in names)
 
 
+OURS = ("/usage/", "/system/", "/system/errors/")
+
+
 def pages_of(world: World) -> list[str]:
     session = f"/sessions/{world.session.pk}/"
-    return ["/", "/sessions/", "/sessions/new/", session, f"{session}events/", f"{session}files/", "/agents/", "/keys/"]
+    return [
+        "/",
+        "/sessions/",
+        "/sessions/new/",
+        session,
+        f"{session}events/",
+        f"{session}files/",
+        "/agents/",
+        "/keys/",
+        *OURS,
+    ]
 
 
 def test_a_page_loads_our_styles_and_scripts_within_their_budget(world: World) -> None:

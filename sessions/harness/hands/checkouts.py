@@ -9,8 +9,8 @@ from credentials.egress.client import Grant
 from sessions import events as ev
 from sessions import repositories as repos
 from sessions.events import Draft
-from sessions.harness.decide import session_error
 from sessions.models import Resource
+from sessions.projections.faults import session_error
 from sessions.repositories import Repository
 from sessions.resources import REPOSITORY, token_of
 

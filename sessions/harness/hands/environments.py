@@ -13,7 +13,7 @@ from credentials.egress.client import EgressUnavailable
 from credentials.egress.rules import Networking
 from sessions import events as ev
 from sessions.events import Draft
-from sessions.harness.decide import session_error
+from sessions.projections.faults import session_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

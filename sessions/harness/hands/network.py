@@ -24,9 +24,9 @@ from credentials.egress.rules import Networking, Place
 from credentials.lending import Borrower, Use, Variable
 from sessions import events as ev
 from sessions.events import Draft
-from sessions.harness.decide import session_error
 from sessions.harness.hands import checkouts
 from sessions.models import Event, Session
+from sessions.projections.faults import session_error
 from sessions.repositories import git_variables
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from agents.mcp.pool import Pool
 from agents.models import Workspace
 from contract.acting import Acting
 from contract.roles import Role
-from credentials import servers, signin, vaults
+from credentials import mcp_signin, servers, vaults
 from credentials.lending import Borrower
 from tests.agents.mcp import node
 from tests.agents.mcp.test_pool import SECONDS, call, reach
@@ -57,10 +57,10 @@ def test_the_example_behind_a_sign_in_opens_with_a_credential_of_a_vault(db: Non
     with node.signing_in() as url:
         with pytest.raises(NotAuthorised):
             pool.tools(reach(url)).result(SECONDS)
-        begun = signin.start(vault, {"url": url}, BACK, acting)
+        begun = mcp_signin.start(vault, {"url": url}, BACK, acting)
         answer = httpx2.get(begun.address, follow_redirects=False)
         brought = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
-        signin.finish(begun.state, begun.sealed, brought, acting)
+        mcp_signin.finish(begun.state, begun.sealed, brought, acting)
         key = servers.key_for(Borrower(acting.workspace_id, [vault], "agent_1", "sesn_1"), url)
         assert key is not None
         listing = pool.tools(reach(url, key.token.reveal(), "sesn_2")).result(SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -95,3 +95,16 @@ def test_the_sdk_is_imported_by_the_first_turn_or_by_warming_up_and_not_before()
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_what_a_model_takes_besides_text_is_what_its_server_says_or_what_the_settings_say() -> None:
+    supported: dict[str, Any] = {"image_input": {"supported": True}, "pdf_input": {"supported": False}}
+    says = {"type": "model", "id": "says", "display_name": "S", "capabilities": supported}
+    silent = {"type": "model", "id": "silent", "display_name": "M"}
+    page = {"data": [says, silent], "has_more": False}
+    with Peer(peer.answer(200, page)) as server:
+        there = {"base_url": server.url, "api_key": "other-key"}
+        assert registry.media_of("says", unsaid=registry.MEDIA, **there) == {"image"}
+        assert registry.media_of("silent", unsaid=frozenset({"pdf"}), **there) == {"pdf"}
+        assert registry.media_of("unheard-of", unsaid=frozenset(), **there) == frozenset()
+    assert registry.media_of("demo", unsaid=frozenset(), **there) == registry.MEDIA

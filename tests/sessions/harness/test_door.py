@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from django.db import connection
 
@@ -16,6 +17,7 @@ from sessions.harness import spec as specs
 from sessions.harness.hands import door, registry, sandbox
 from sessions.harness.hands.base import Turn
 from sessions.harness.hands.sandbox import SandboxHand
+from sessions.harness.lease import dsn
 from sessions.harness.state import ThreadState
 from sessions.models import Resource, Session, Thread
 from tests.live import wait_for
@@ -85,15 +87,15 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 def test_a_second_thread_waits_for_the_checkout_and_for_the_mark_of_the_first(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken, turned_away = door._taken, threading.Event()
+    turned_away = threading.Event()
+    enter = door._enter
 
-    def seen(*about: Any) -> bool:
-        got = taken(*about)
-        if not got:
+    def seen(session_id: str, give_up: Any) -> bool:
+        if session_id in door._held:
             turned_away.set()
-        return got
+        return enter(session_id, give_up)
 
-    monkeypatch.setattr(door, "_taken", seen)
+    monkeypatch.setattr(door, "_enter", seen)
     session, primary = team_session(member("alpha"))
     say(session, "Ask alpha to say `ready`.")
     settle(session)
@@ -132,3 +134,19 @@ def test_a_second_thread_waits_for_the_checkout_and_for_the_mark_of_the_first(
     assert "alpha commits" in host.said[3:]
     assert [spec.first for spec in host.specs] == [True, False], "only one takes it for a sandbox without calls"
     assert len(entries(session, ev.OPS_SANDBOX_OPENED)) == 2
+
+
+def test_a_door_that_another_process_holds_is_waited_for_until_the_turn_is_to_end() -> None:
+    waited: list[bool] = []
+
+    def give_up() -> bool:
+        waited.append(True)
+        return len(waited) > 3
+
+    with psycopg.connect(**dsn(), autocommit=True) as elsewhere:
+        assert door._taken(elsewhere, "sesn_x")
+        with door.door("sesn_x", give_up):
+            assert len(waited) == 4
+    with door.door("sesn_x", give_up):
+        assert door._held == {"sesn_x"}
+    assert door._held == set()

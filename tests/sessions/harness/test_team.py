@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from contract.errors import InvalidRequest
+from contract.roles import Role
 from sessions import events as ev
 from sessions import threads
 from sessions.actions import retry_session
 from sessions.models import Thread
 from tests.sessions.rows import CUSTOM, acting
 from tests.sessions.teams import entries, member, say, send, settle, team_session, texts
+from tests.web.conftest import person
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
@@ -144,13 +146,18 @@ def test_agents_that_pass_messages_round_in_a_circle_are_paused_and_a_person_let
     assert len(entries(session, ev.OPS_ONLY_TALK)) == 1
     (error,) = entries(session, ev.SESSION_ERROR)
     assert "only write to each other" in error.payload["error"]["message"]
+    _, operator = person("operator", session.workspace, Role.OPERATOR)
+    page = operator.get(f"/sessions/{session.pk}/inspect/team/").content.decode()
+    assert f"{paused[0].agent_name} is paused" in page
+    assert "Two agents only write to each other" in operator.get(f"/sessions/{session.pk}/").content.decode()
     say(session, use("list_agents"))
     settle(session)
     assert "paused, as it only exchanged messages" in texts(entries(session, ev.OPS_TEAM_RESULT)[-1])
     assert ev.only_talks(session.stop_reason), "what the first thread says to itself ends no other's pause"
-    retry_session(session.pk, acting(session.workspace))
+    assert operator.post(f"/sessions/{session.pk}/retry/").status_code == 302
     settle(session)
     assert session.stop_reason == ev.END_TURN
+    assert "is paused" not in operator.get(f"/sessions/{session.pk}/inspect/team/").content.decode()
     with pytest.raises(InvalidRequest, match="no turn that gave up"):
         retry_session(session.pk, acting(session.workspace))
 

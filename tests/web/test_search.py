@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agents.models import Workspace
+from contract.acting import Acting
 from contract.errors import InvalidRequest
+from contract.roles import Role
 from sessions import events as ev
 from sessions import search
 from sessions.events import Draft
@@ -18,8 +21,6 @@ if TYPE_CHECKING:
 
     from sessions.projections.said import Piece
     from tests.web.conftest import World
-
-pytest_plugins = ("tests.web.conftest",)
 
 
 def words(pieces: Sequence[Piece]) -> str:
@@ -75,15 +76,15 @@ def test_a_title_is_found_in_parts(world: World) -> None:
 
 def test_another_workspace_is_never_found(world: World) -> None:
     world.append(Draft(ev.USER_MESSAGE, {"content": [{"type": "text", "text": "marmalade"}]}))
-    other = world.charlie.get("/sessions/?q=marmalade").wsgi_request.acting
-    assert search.search("marmalade", 10, other).hits == []
-    assert search.in_logs("marmalade", other.workspace_id).events == {}
+    elsewhere = Workspace.objects.get(name="Theirs")
+    assert search.search("marmalade", 10, Acting(elsewhere.pk, Role.ADMIN, "charlie")).hits == []
+    assert search.in_logs("marmalade", elsewhere.pk).events == {}
 
 
 def test_an_entry_without_text_has_no_words_and_no_reader_loads_any(world: World) -> None:
     world.append(Draft(ev.MODEL_START, {"model": "demo"}), Draft(ev.AGENT_MESSAGE, {"content": []}))
     assert Event.objects.filter(session=world.session, words__isnull=False).count() == 0
-    assert "words" in Event.objects.filter(session=world.session).first().get_deferred_fields()
+    assert all("words" in event.get_deferred_fields() for event in Event.objects.filter(session=world.session))
 
 
 def test_what_fits_too_much_is_cut_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

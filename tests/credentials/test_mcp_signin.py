@@ -15,7 +15,7 @@ from agents.models import Workspace
 from contract.acting import Acting
 from contract.errors import InvalidRequest, PermissionDenied
 from contract.roles import Role
-from credentials import servers, signin, vaults
+from credentials import mcp_signin, servers, vaults
 from credentials.lending import Borrower
 from credentials.models import Credential
 from credentials.outbound import CheckedTransport
@@ -25,7 +25,7 @@ from tests.credentials import servers as scripted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from credentials.signin import Start
+    from credentials.mcp_signin import Start
     from tests.agents.mcp.peer import Peer
     from tests.credentials.servers import Server
 
@@ -69,11 +69,11 @@ def come_back(begun: Start) -> dict[str, str]:
 def test_a_person_signs_in_and_the_credential_opens_the_server_and_renews_itself(
     acting: Acting, vault_id: str, peer: Peer
 ) -> None:
-    begun = signin.start(vault_id, {"url": peer.url, "name": "Mine"}, BACK, acting)
+    begun = mcp_signin.start(vault_id, {"url": peer.url, "name": "Mine"}, BACK, acting)
     asked = {name: value[0] for name, value in parse_qs(urlsplit(begun.address).query).items()}
     assert (asked["code_challenge_method"], asked["resource"]) == ("S256", peer.url)
     assert begun.host == f"127.0.0.1:{peer.port}"
-    credential = signin.finish(begun.state, begun.sealed, come_back(begun), acting)
+    credential = mcp_signin.finish(begun.state, begun.sealed, come_back(begun), acting)
     assert (credential.display_name, credential.auth["mcp_server_url"]) == ("Mine", peer.url)
     assert credential.auth["refresh"]["resource"] == peer.url
     assert "access-" not in str(credential.auth) + begun.sealed + begun.address
@@ -94,22 +94,22 @@ def test_a_person_signs_in_and_the_credential_opens_the_server_and_renews_itself
 def test_signing_in_again_replaces_the_credential(acting: Acting, vault_id: str, peer: Peer) -> None:
     made = []
     for _ in range(2):
-        begun = signin.start(vault_id, {"url": peer.url}, BACK, acting)
-        made.append(signin.finish(begun.state, begun.sealed, come_back(begun), acting).pk)
+        begun = mcp_signin.start(vault_id, {"url": peer.url}, BACK, acting)
+        made.append(mcp_signin.finish(begun.state, begun.sealed, come_back(begun), acting).pk)
     active = Credential.objects.filter(vault_id=vault_id, archived_at=None)
     assert [one.pk for one in active] == made[1:]
 
 
 def test_an_answer_that_was_not_asked_for_counts_for_nothing(acting: Acting, vault_id: str, peer: Peer) -> None:
-    begun = signin.start(vault_id, {"url": peer.url}, BACK, acting)
+    begun = mcp_signin.start(vault_id, {"url": peer.url}, BACK, acting)
     answer = come_back(begun)
 
     def refused(state: str = begun.state, sealed: str = begun.sealed, by: Acting = acting, **changed: str) -> str:
         with pytest.raises(InvalidRequest) as error:
-            signin.finish(state, sealed, {**answer, **changed}, by)
+            mcp_signin.finish(state, sealed, {**answer, **changed}, by)
         return error.value.message
 
-    other = signin.start(vault_id, {"url": peer.url}, BACK, acting)
+    other = mcp_signin.start(vault_id, {"url": peer.url}, BACK, acting)
     assert "not started here" in refused(state=other.state)
     assert "not started here" in refused(sealed="AAAA")
     assert "somebody else" in refused(by=Acting(acting.workspace_id, Role.ADMIN, "bob", user_id=7))
@@ -123,17 +123,17 @@ def test_an_answer_that_was_not_asked_for_counts_for_nothing(acting: Acting, vau
 def test_a_sign_in_that_took_too_long_is_over(
     acting: Acting, vault_id: str, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signin, "PATIENCE", -signin.PATIENCE)
-    begun = signin.start(vault_id, {"url": peer.url}, BACK, acting)
+    monkeypatch.setattr(mcp_signin, "PATIENCE", -mcp_signin.PATIENCE)
+    begun = mcp_signin.start(vault_id, {"url": peer.url}, BACK, acting)
     with pytest.raises(InvalidRequest, match="took too long"):
-        signin.finish(begun.state, begun.sealed, come_back(begun), acting)
+        mcp_signin.finish(begun.state, begun.sealed, come_back(begun), acting)
 
 
 def test_a_server_without_registration_takes_a_client_that_is_given(acting: Acting, vault_id: str) -> None:
     with peers.running(OAUTH="closed") as closed:
         with pytest.raises(InvalidRequest, match="client_id"):
-            signin.start(vault_id, {"url": closed.url}, BACK, acting)
-        begun = signin.start(vault_id, {"url": closed.url, "client_id": "ours"}, BACK, acting)
+            mcp_signin.start(vault_id, {"url": closed.url}, BACK, acting)
+        begun = mcp_signin.start(vault_id, {"url": closed.url, "client_id": "ours"}, BACK, acting)
     assert parse_qs(urlsplit(begun.address).query)["client_id"] == ["ours"]
 
 
@@ -142,7 +142,7 @@ def test_servers_that_need_no_sign_in_or_say_nothing_of_one_are_told_apart(
 ) -> None:
     def refused(url: str) -> str:
         with pytest.raises(InvalidRequest) as error:
-            signin.start(vault_id, {"url": url}, BACK, acting)
+            mcp_signin.start(vault_id, {"url": url}, BACK, acting)
         return error.value.message
 
     assert "doesn't say where to sign in" in refused(server.url)
@@ -155,10 +155,10 @@ def test_servers_that_need_no_sign_in_or_say_nothing_of_one_are_told_apart(
 def test_addresses_inside_are_not_asked(acting: Acting, vault_id: str, peer: Peer, settings: Any) -> None:
     settings.HOLDFAST_ALLOWED_NETWORKS = ()
     with pytest.raises(InvalidRequest, match="ALLOW_NETWORKS"):
-        signin.start(vault_id, {"url": peer.url}, BACK, acting)
+        mcp_signin.start(vault_id, {"url": peer.url}, BACK, acting)
 
 
 def test_only_administrators_sign_in(acting: Acting, vault_id: str, peer: Peer) -> None:
     developer = Acting(acting.workspace_id, Role.DEVELOPER, "dev")
     with pytest.raises(PermissionDenied):
-        signin.start(vault_id, {"url": peer.url}, BACK, developer)
+        mcp_signin.start(vault_id, {"url": peer.url}, BACK, developer)

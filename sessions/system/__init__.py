@@ -1,0 +1,1 @@
+"""What the installation is made of, and how it does: checks, workers, queue, versions."""

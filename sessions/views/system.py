@@ -1,0 +1,43 @@
+"""The system page, and the catalogue of everything a session can report as an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from contract.door import page
+from contract.errors import InvalidRequest
+from contract.roles import Permission, may
+from sessions import actions
+from sessions.projections import faults
+from sessions.system import state
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from contract.http import Request
+
+
+@page(Permission.READ)
+def system(request: Request) -> HttpResponse:
+    context = {**state.context(request.acting), "operates": may(request.acting.role, Permission.OPERATE)}
+    return render(request, "system/system.html", context)
+
+
+@page(Permission.READ)
+def errors(request: Request) -> HttpResponse:
+    return render(request, "system/errors.html", {"faults": faults.CATALOGUE.values()})
+
+
+@page(Permission.OPERATE, "POST")
+def retry(request: Request, session_id: str) -> HttpResponse:
+    """Ask again where a turn gave up; the form's ``next`` is "system" where one comes from that page."""
+    try:
+        actions.retry_session(session_id, request.acting)
+        messages.success(request, _("The turn is tried again."), "done")
+    except InvalidRequest as error:
+        messages.error(request, error.message, "failed")
+    return redirect("sessions:system") if "system" in request.POST else redirect("sessions:session", session_id)
