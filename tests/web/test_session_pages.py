@@ -38,7 +38,6 @@ def payload_of(world: World, event_type: str, call: Event) -> dict[str, Any]:
         "text": "told",
         "event_ids": [],
         "result": "allow",
-        "by": "Ada",
         "is_error": False,
         "digest": "0" * 64,
         "host": "example.com",
