@@ -128,6 +128,10 @@ def environment_key_id() -> str:
     return new_id("ekey")
 
 
+def transfer_id() -> str:
+    return new_id("xfer")
+
+
 def workflow_run_id() -> str:
     return new_id("wrun")
 

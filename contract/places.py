@@ -42,6 +42,7 @@ GROUPS: dict[str, tuple[Place, ...]] = {
         Place("sessions:usage", "Usage", "chart-bar", "u"),
         Place("sessions:system", "System", "server-stack", "y"),
         Place("credentials:audit", "Audit", "shield-check", "l"),
+        Place("sessions:archives", "Archives", "archive-box", "z", Permission.ADMINISTER),
         Place("sessions:members", "Members", "users", "b", Permission.ADMINISTER),
         Place("credentials:keys", "API keys", "key", "i", Permission.ADMINISTER),
     ),

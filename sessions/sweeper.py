@@ -19,11 +19,12 @@ from sessions import events as ev
 from sessions.approvals import deadlines, notices
 from sessions.dreams import engine as dreams
 from sessions.events import Draft
+from sessions.exchange import transfers
 from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans, workers_alive
 from sessions.log import UnknownThread, append
 from sessions.models import Session
 from sessions.schedules import runs
-from sessions.wake import drive_dream, drive_workflow, wake
+from sessions.wake import drive_dream, drive_transfer, drive_workflow, wake
 from sessions.webhooks import delivery
 from sessions.webhooks.wake import wake as wake_webhooks
 from sessions.work import queue as work
@@ -155,6 +156,8 @@ class Sweeper:
         files.collect_garbage()
         answers.sweep()
         delivery.forget()
+        for transfer_id in transfers.sweep():
+            drive_transfer(transfer_id)
         work.mend()
         alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
         workspaces.sweep(list(alive))

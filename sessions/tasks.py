@@ -53,6 +53,14 @@ def deliver_webhooks(endpoint_id: str) -> None:
     delivery.deliver(endpoint_id)
 
 
+@shared_task(name="sessions.transfer")
+def transfer(transfer_id: str) -> None:
+    """Make an archive, check one, or bring one in."""
+    from sessions.exchange import transfers
+
+    transfers.carry_out(transfer_id)
+
+
 @shared_task(name="sessions.drive_workflow")
 def drive_workflow(run_id: str) -> None:
     """Take a workflow run's next steps."""

@@ -156,10 +156,10 @@ def _runs(session: Session) -> list[RunSeen]:
         .values_list("workflow_run_id", "workflow_key", "pk", "status")
     )
     returned = Event.objects.filter(session=session, type=ev.OPS_WORKFLOW_RESULT, thread__workflow_run_id__in=ids)
-    ended = {pk: bool(payload["failed"]) for pk, payload in returned.values_list("thread_id", "payload")}
+    ended = dict(returned.values_list("thread_id", "payload__failed"))
     errors = {
-        payload["workflow_run_id"]: payload["error"]["message"]
-        for payload in Event.objects.filter(session=session, type=ev.RUN_ERROR).values_list("payload", flat=True)
+        event.payload["workflow_run_id"]: event.payload["error"]["message"]
+        for event in Event.objects.filter(session=session, type=ev.RUN_ERROR).defer("private")
     }
     return [_run(run, [one[1:] for one in threads if one[0] == run.pk], ended, errors.get(run.pk, "")) for run in runs]
 
@@ -180,6 +180,8 @@ def _run(run: WorkflowRun, threads: Iterable[tuple[str, str, str]], ended: dict[
     for index, phase in enumerate(phases):
         phase.started, phase.returned = counts[index, "started"], counts[index, "returned"]
         phase.failed = counts[index, "failed"]
+        if run.status == "ended" and phase.started:
+            phase.state = "ended"  # also the one in which the run failed or was stopped
     return RunSeen(run, run.call["name"], phases, error)
 
 

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 RUN_THREAD = "sessions.run_thread"
 DRIVE_WORKFLOW = "sessions.drive_workflow"
 DRIVE_DREAM = "sessions.drive_dream"
+TRANSFER = "sessions.transfer"
 CALLED_AT_ONCE = 20
 
 
@@ -32,6 +33,11 @@ def drive_workflow(run_id: str) -> None:
 def drive_dream(dream_id: str) -> None:
     """Queue the beginning of a dream now."""
     _send(DRIVE_DREAM, dream_id)
+
+
+def drive_transfer(transfer_id: str) -> None:
+    """Queue work on an archive now."""
+    _send(TRANSFER, transfer_id)
 
 
 def _send(task: str, object_id: str) -> None:

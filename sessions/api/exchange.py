@@ -38,7 +38,14 @@ def export(request: Request, body: Body[ExportBody]) -> FileResponse:
 
 
 @router.post("/import", response=dict[str, Any], operation_id="x.workspace.import")
-def restore(request: Request, archive_file: File[UploadedFile], passphrase: Form[str]) -> dict[str, Any]:
-    """Bring an archive into the caller's workspace; how many rows of each kind."""
+def restore(
+    request: Request, archive_file: File[UploadedFile], passphrase: Form[str], dry_run: Form[bool] = False
+) -> dict[str, Any]:
+    """Bring an archive into the caller's workspace; how many rows of each kind. With ``dry_run`` nothing is brought in:
+    ``found`` tells what is in the archive, and how many rows of each kind are here already.
+    """
     source: Any = archive_file
+    if dry_run:
+        request.acting.require(Permission.ADMINISTER)
+        return {"found": archive.check(source.file, Secret(passphrase))}
     return {"imported": archive.restore(source.file, Secret(passphrase), request.acting)}

@@ -210,8 +210,8 @@ def _interrupted(session: Session) -> bool:
 
 def _last_error(session: Session) -> str:
     rows = Event.objects.filter(session=session, type=ev.SESSION_ERROR).order_by("-seq")
-    payload = rows.values_list("payload", flat=True).first()
-    return str(payload["error"]["message"]) if payload else "The dream's session ended with an error."
+    last = rows.first()
+    return str(last.payload["error"]["message"]) if last else "The dream's session ended with an error."
 
 
 def _lost_input(dream: Dream) -> dict[str, str] | None:
@@ -260,12 +260,14 @@ def _stop(dream: Dream) -> bool:
 
 
 def _close(dream: Dream) -> None:
-    """Archive the session of a dream that has ended, once it rests."""
+    """Archive the session of a dream that has ended, once it rests, and let the transcripts go."""
     if not _stop(dream):
         return
     session = dream.session
     if session is not None:
         dream.usage = session.usage
+        papers = Resource.objects.filter(session=session, mount_path__startswith=f"{kit.TRANSCRIPTS}/")
+        File.objects.filter(pk__in=list(papers.values_list("file_id", flat=True))).delete()
         if session.archived_at is None:
             archive_session(session.pk, acting_for(dream))
     dream.stopped = True

@@ -11,6 +11,9 @@ import hmac
 import json
 import os
 import zipfile
+import zlib
+from collections.abc import Callable
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connection, transaction
@@ -45,19 +48,30 @@ BATCH = 500
 SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
 BROKEN = "The archive is broken or no archive of a workspace"
 
+Say = Callable[[str, int], object]  # hears of what is being done, and how much of it so far
+
+
+def _nothing(what: str, count: int) -> None:
+    """For callers that need not hear of it."""
+
+
+# What reading something that is no zip, or a damaged one, may raise.
+READING = (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError, zlib.error)
+
 
 def _key(passphrase: Secret, salt: bytes) -> bytes:
     return hashlib.scrypt(passphrase.reveal().encode(), salt=salt, **SCRYPT)
 
 
-def _check_passphrase(passphrase: Secret) -> None:
+def check_passphrase(passphrase: Secret) -> None:
+    """Raise ``InvalidRequest`` for one too short to sign with."""
     if len(passphrase.reveal()) < MIN_PASSPHRASE:
         raise InvalidRequest(f"passphrase: must be at least {MIN_PASSPHRASE} characters long; it signs the archive")
 
 
-def export(workspace: Workspace, target: IO[bytes], passphrase: Secret) -> dict[str, int]:
+def export(workspace: Workspace, target: IO[bytes], passphrase: Secret, say: Say = _nothing) -> dict[str, int]:
     """Write a workspace into ``target``; how many rows of each kind. One moment of the database, whatever goes on."""
-    _check_passphrase(passphrase)
+    check_passphrase(passphrase)
     counts: dict[str, int] = {}
     entries: dict[str, dict[str, Any]] = {}
     digests: set[str] = set()
@@ -68,8 +82,9 @@ def export(workspace: Workspace, target: IO[bytes], passphrase: Secret) -> dict[
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for part in rows.PARTS:
             name = f"rows/{part.name}.jsonl"
-            counts[part.name], entries[name] = _write_rows(archive, name, part, workspace, digests)
-        for digest in sorted(digests):
+            counts[part.name], entries[name] = _write_rows(archive, name, part, workspace, digests, say)
+        for number, digest in enumerate(sorted(digests)):
+            say("files", number)
             if blobs.exists(digest):
                 entries[f"blobs/{digest}"] = _write_blob(archive, digest, snapshot=digest in kept)
         _sign(archive, workspace, entries, passphrase)
@@ -77,11 +92,13 @@ def export(workspace: Workspace, target: IO[bytes], passphrase: Secret) -> dict[
 
 
 def _write_rows(
-    archive: zipfile.ZipFile, name: str, part: rows.Part, workspace: Workspace, digests: set[str]
+    archive: zipfile.ZipFile, name: str, part: rows.Part, workspace: Workspace, digests: set[str], say: Say
 ) -> tuple[int, dict[str, Any]]:
     hasher, size, count = hashlib.sha256(), 0, 0
     with archive.open(name, "w", force_zip64=True) as entry:
         for row in rows.read(part, workspace):
+            if count % BATCH == 0:
+                say(part.name, count)
             line = json.dumps(rows.dump(part, row), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
             entry.write(line)
             hasher.update(line)
@@ -120,7 +137,58 @@ def _sign(
     archive.writestr(SIGNATURE, hmac.new(_key(passphrase, salt), manifest, hashlib.sha256).hexdigest())
 
 
-def restore(source: IO[bytes], passphrase: Secret, acting: Acting) -> dict[str, int]:
+def check(source: IO[bytes], passphrase: Secret, say: Say = _nothing) -> dict[str, Any]:
+    """Read an archive through without bringing anything in: ``from``, ``made_at``, and ``rows``, for each kind how many
+    there are and how many of them are here already. Raises ``InvalidRequest`` with what is wrong with the archive.
+    """
+    try:
+        with zipfile.ZipFile(source) as archive:
+            entries = _checked(archive, passphrase)
+            for number, (name, expected) in enumerate(entries.items()):
+                if name.startswith("blobs/"):
+                    say("files", number)
+                    _check_blob(archive, name, expected)
+            found = {part.name: _counted(archive, entries, part, say) for part in rows.PARTS}
+            manifest = json.loads(archive.read(MANIFEST))
+    except READING as error:
+        raise InvalidRequest(f"{BROKEN} ({type(error).__name__}).") from None
+    return {"from": manifest["workspace"], "made_at": manifest["created_at"], "rows": found}
+
+
+def _check_blob(archive: zipfile.ZipFile, name: str, expected: dict[str, Any]) -> None:
+    hasher = hashlib.sha256()
+    with archive.open(name) as entry:
+        for _ in _pieces(entry, hasher):
+            continue
+    if hasher.hexdigest() != expected["sha256"]:
+        raise InvalidRequest(f"{BROKEN} (a file of it isn't what was signed).")
+
+
+def _counted(
+    archive: zipfile.ZipFile, entries: dict[str, dict[str, Any]], part: rows.Part, say: Say
+) -> tuple[int, int]:
+    """How many rows of a kind there are, and how many of them are in the database already."""
+    name, count, here, key = f"rows/{part.name}.jsonl", 0, 0, part.model._meta.pk
+    if name not in entries:
+        raise InvalidRequest(f"{BROKEN} ({name} is missing).")
+    for batch in _batches(_lines(archive, name, entries[name])):
+        try:
+            found = [json.loads(line) for line in batch]
+            keys = [row[key.attname] for row in found] if key in rows.columns(part.model) else []
+        except (ValueError, KeyError, TypeError):
+            raise InvalidRequest(f"{BROKEN} (a row of {name} can't be read).") from None
+        count += len(found)
+        here += part.model._base_manager.filter(pk__in=keys).count()
+        say(part.name, count)
+    return count, here
+
+
+def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    while batch := list(islice(lines, BATCH)):
+        yield batch
+
+
+def restore(source: IO[bytes], passphrase: Secret, acting: Acting, say: Say = _nothing) -> dict[str, int]:
     """Bring an archive's rows and blobs into the caller's workspace; all or nothing, and only after it was checked.
 
     Raises ``InvalidRequest`` with what is wrong with the archive, ``Conflict`` if something of it is here already.
@@ -130,13 +198,15 @@ def restore(source: IO[bytes], passphrase: Secret, acting: Acting) -> dict[str, 
     try:
         with zipfile.ZipFile(source) as archive:
             entries = _checked(archive, passphrase)
-            names = _store_blobs(archive, entries)
+            names = _store_blobs(archive, entries, say)
             with transaction.atomic():
-                counts = {part.name: _restore_rows(archive, entries, part, workspace, names) for part in rows.PARTS}
+                counts = {
+                    part.name: _restore_rows(archive, entries, part, workspace, names, say) for part in rows.PARTS
+                }
                 connection.check_constraints()
                 audit.record(acting, "workspace.restored", "agents.Workspace", workspace.pk, after=counts)
             return counts
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+    except READING as error:
         raise InvalidRequest(f"{BROKEN} ({type(error).__name__}).") from None
     except IntegrityError:
         raise Conflict(
@@ -184,12 +254,13 @@ def _lines(archive: zipfile.ZipFile, name: str, expected: dict[str, Any]) -> Ite
         raise InvalidRequest(f"{BROKEN} ({name} isn't what was signed).")
 
 
-def _store_blobs(archive: zipfile.ZipFile, entries: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _store_blobs(archive: zipfile.ZipFile, entries: dict[str, dict[str, Any]], say: Say) -> dict[str, str]:
     """Store every blob by what it holds; the names of kept workspaces there, and what they are called here."""
     renamed: dict[str, str] = {}
-    for name, expected in entries.items():
+    for number, (name, expected) in enumerate(entries.items()):
         if not name.startswith("blobs/"):
             continue
+        say("files", number)
         hasher = hashlib.sha256()
         with archive.open(name) as entry:
             if expected.get("snapshot") is True:
@@ -215,6 +286,7 @@ def _restore_rows(
     part: rows.Part,
     workspace: Workspace,
     names: dict[str, str],
+    say: Say,
 ) -> int:
     name = f"rows/{part.name}.jsonl"
     if name not in entries:
@@ -229,6 +301,7 @@ def _restore_rows(
         made.append(_renamed(rows.load(part, found, workspace), names))
         if len(made) == BATCH:
             count += _insert(part, made, workspace)
+            say(part.name, count)
             made = []
     return count + (_insert(part, made, workspace) if made else 0)
 

@@ -351,6 +351,27 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='approvals', to='agent_sessions.thread'),
         ),
         migrations.CreateModel(
+            name='Transfer',
+            fields=[
+                ('id', models.CharField(default=contract.ids.transfer_id, editable=False, max_length=40, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('export', 'Export'), ('import', 'Import')], max_length=8)),
+                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('checked', 'Checked'), ('completed', 'Completed'), ('failed', 'Failed')], default='waiting', max_length=12)),
+                ('confirmed', models.BooleanField(default=False)),
+                ('filename', models.CharField(blank=True, default='', max_length=255)),
+                ('size', models.BigIntegerField(default=0)),
+                ('sealed_passphrase', models.BinaryField(default=b'')),
+                ('report', models.JSONField(blank=True, default=dict)),
+                ('message', models.TextField(blank=True, default='')),
+                ('created_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='transfers', to='agents.workspace')),
+            ],
+            options={
+                'ordering': ('-created_at', '-id'),
+            },
+        ),
+        migrations.CreateModel(
             name='UsageSlice',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -592,6 +613,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='approval',
             index=models.Index(condition=models.Q(('state', 'waiting')), fields=['expires_at'], name='approval_due'),
+        ),
+        migrations.AddIndex(
+            model_name='transfer',
+            index=models.Index(fields=['workspace', '-created_at', '-id'], name='transfer_list'),
         ),
         migrations.AddIndex(
             model_name='usageslice',

@@ -4,6 +4,7 @@ from sessions.models.approvals import Approval, Notice, NoticeTarget
 from sessions.models.core import STATUSES, Event, File, Machine, Resource, Session, Thread
 from sessions.models.deployments import Deployment, DeploymentRun
 from sessions.models.dreams import Dream, DreamKit
+from sessions.models.transfers import Transfer
 from sessions.models.usage import UsageSlice
 from sessions.models.views import SavedView
 from sessions.models.webhooks import WebhookDelivery, WebhookEndpoint
@@ -27,6 +28,7 @@ __all__ = [
     "SavedView",
     "Session",
     "Thread",
+    "Transfer",
     "UsageSlice",
     "WebhookDelivery",
     "WebhookEndpoint",

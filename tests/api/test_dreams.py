@@ -155,6 +155,23 @@ def test_two_drivers_begin_a_dream_once_and_a_second_look_ends_it_once(
     assert alice.get(f"/dreams/{dream.pk}") == ended
     assert ended["status"] == "completed"
     assert alice.get(f"/sessions/{dream.session_id}")["archived_at"] is not None
+    kinds = Resource.objects.filter(session=dream.session).values_list("kind", flat=True)
+    assert list(kinds) == ["memory_store"], "the transcripts are gone with the work"
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_dream_whose_model_gives_up_fails_with_what_its_session_said(
+    alice: Caller, store: str, past: str, blob_dir: Any, settings: Any, sealed: bool
+) -> None:
+    settings.HOLDFAST_SEAL_EVENTS = sealed
+    dream = begun(alice, store, past)
+    assert dream.session is not None
+    thread = Thread.objects.get(session=dream.session)
+    error = {"type": "billing_error", "message": "No credit.", "retry_status": {"type": "exhausted"}}
+    log.append(dream.session.pk, thread.pk, [Draft(ev.SESSION_ERROR, {"error": error})])
+    rest(dream.session, ev.RETRIES_EXHAUSTED)
+    engine.settle()
+    assert alice.get(f"/dreams/{dream.pk}")["error"] == {"type": "internal_error", "message": "No credit."}
 
 
 def test_a_session_that_waits_for_a_person_is_waited_for_until_the_time_is_up(

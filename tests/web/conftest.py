@@ -20,6 +20,7 @@ from agents.skills.bundle import Part
 from contract import blobs
 from contract.acting import Acting
 from contract.roles import Role
+from contract.secret import Secret
 from credentials import vaults
 from credentials.actions import issue_api_key
 from sessions import events as ev
@@ -28,7 +29,19 @@ from sessions.actions import create_session
 from sessions.approvals import targets
 from sessions.dreams import actions as dreams
 from sessions.events import Draft
-from sessions.models import Deployment, Dream, Event, File, NoticeTarget, SavedView, Session, Thread, WebhookEndpoint
+from sessions.exchange import transfers
+from sessions.models import (
+    Deployment,
+    Dream,
+    Event,
+    File,
+    NoticeTarget,
+    SavedView,
+    Session,
+    Thread,
+    Transfer,
+    WebhookEndpoint,
+)
 from sessions.schedules import actions as schedules
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
@@ -132,6 +145,11 @@ class World:
         ]
         return dreams.create({"inputs": inputs, "model": "demo", "instructions": "Be brief."}, self.acting)
 
+    @cached_property
+    def archive(self) -> Transfer:
+        """An archive of the workspace that nobody has begun to make yet."""
+        return transfers.export(Secret("a phrase for tests"), self.acting)
+
     def fresh(self) -> Session:
         """The session as it is now."""
         return Session.objects.select_related("agent", "environment").get(pk=self.session.pk)
@@ -171,6 +189,7 @@ def person(name: str, workspace: Workspace, role: Role) -> tuple[Any, Client]:
 @pytest.fixture(autouse=True)
 def own_blobs(settings: Any, tmp_path: Path) -> None:
     settings.HOLDFAST_BLOB_DIR = tmp_path / "blobs"
+    settings.HOLDFAST_DATA_DIR = tmp_path
 
 
 @pytest.fixture
@@ -183,7 +202,7 @@ def shared(lasting: None) -> World:
     """One world for a whole module, whose tests change it inside savepoints of their own."""
     made = make_world()
     made.append(Draft(ev.AGENT_MESSAGE, {"content": text("hello")}))
-    assert all((made.approval, made.memory, made.skill, made.dream)), "made now, outside every savepoint"
+    assert all((made.approval, made.memory, made.skill, made.dream, made.archive)), "made now, outside every savepoint"
     return made
 
 

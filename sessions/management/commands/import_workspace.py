@@ -26,11 +26,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="the archive")
-        parser.add_argument("workspace", help="name of the workspace to bring it into")
+        parser.add_argument("--check", action="store_true", help="only say what is in it, and what is here already")
+        parser.add_argument("workspace", nargs="?", default="", help="name of the workspace to bring it into")
 
     def handle(self, *args: Any, **options: Any) -> None:
         passphrase = Secret(os.environ.get("ARCHIVE_PASSPHRASE", ""))
+        if not options["check"] and not options["workspace"]:
+            raise CommandError("Name the workspace to bring it into, or give --check.")
         try:
+            if options["check"]:
+                self._tell(options["file"], passphrase)
+                return
             with options["file"].open("rb") as source, transaction.atomic():
                 workspace, _ = Workspace.objects.get_or_create(name=options["workspace"])
                 counts = archive.restore(source, passphrase, Acting(workspace.pk, Role.ADMIN, "import_workspace"))
@@ -40,3 +46,11 @@ class Command(BaseCommand):
             raise CommandError(error.message) from None
         told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         sys.stdout.write(f"{workspace.name}: {told or 'nothing'}.\n")
+
+    def _tell(self, file: Path, passphrase: Secret) -> None:
+        with file.open("rb") as source:
+            found = archive.check(source, passphrase)
+        sys.stdout.write(f"Workspace {found['from']}, exported at {found['made_at']}.\n")
+        for name, (count, here) in found["rows"].items():
+            if count:
+                sys.stdout.write(f"{count:>8} {name}{f', {here} of them here already' if here else ''}\n")

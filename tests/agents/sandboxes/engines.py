@@ -32,7 +32,8 @@ class Podman:
         self.directory.chmod(0o755)
         socket = self.directory / "p.sock"
         self.address = f"unix://{socket}"
-        command = podman("system", "service", "--time=0", self.address)
+        # Should this process be killed, the service goes with it.
+        command = ["setpriv", "--pdeathsig", "KILL", *podman("system", "service", "--time=0", self.address)]
         with (self.directory / "log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + SECONDS
@@ -57,7 +58,7 @@ def unusable() -> str | None:
     """Why no container can be run here; makes the image at the first time."""
     if os.geteuid() != 0:
         return "only root can run a container engine beside the system's"
-    for program in ("podman", "runc", "dpkg-query"):
+    for program in ("podman", "runc", "setpriv", "dpkg-query"):
         if shutil.which(program) is None:
             return f"there is no {program}"
     STORAGE.mkdir(mode=0o711, exist_ok=True)

@@ -38,7 +38,11 @@ class RunningHost:
         self.options = options
         self.secret = secret
         self.socket.parent.mkdir()
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def start(self) -> None:
         self.process = subprocess.Popen(

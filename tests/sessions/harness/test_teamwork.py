@@ -62,17 +62,20 @@ def test_tasks_are_shown_with_owner_state_and_what_they_wait_for() -> None:
     assert [one.task.state for one in teamwork.team(session)["tasks"]] == ["open", "finished"]
 
 
-def test_runs_are_shown_with_their_phases_and_agents() -> None:
+@pytest.mark.parametrize("sealed", [False, True])
+def test_runs_are_shown_with_their_phases_and_agents(settings: Any, sealed: bool) -> None:
+    settings.HOLDFAST_SEAL_EVENTS = sealed
     session, _ = team_session(member("alpha"))
     phases = [
         {"name": "find", "prompt": "say `{{item}}`", "items": ["a", "b"]},
-        {"name": "judge", "prompt": "[[{{item}}", "items": ["demo: fail=400xall]]"]},
+        {"name": "judge", "prompt": "[[{{item}}", "items": ["demo: fail=400xall]]"], "stop_on_error": True},
     ]
     say(session, use("run_workflow", name="Survey", phases=phases))
     settle(session)
     (run,) = teamwork.team(session)["runs"]
     seen = [(phase.name, phase.state, phase.started, phase.returned, phase.failed) for phase in run.phases]
     assert seen == [("find", "ended", 2, 2, 0), ("judge", "ended", 1, 1, 1)]
+    assert run.error == "An agent failed in a phase of the plan that stops on errors."
     assert [state for _, state in run.phases[1].agents] == ["failed"]
     _, client = person("viewer", session.workspace, Role.VIEWER)
     page = client.get(f"/sessions/{session.pk}/inspect/team/").content.decode()

@@ -1,0 +1,213 @@
+"""Archives made and brought in from the page, by a worker: begun here, carried out by a task, looked at meanwhile.
+
+How far one is stands in a file beside it, not in the database: an import is one transaction that nobody sees into, and
+a file that has not been touched for long tells that the worker is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import timedelta
+from typing import IO, TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from agents.models import Workspace
+from contract import audit
+from contract.acting import Acting
+from contract.errors import ApiError, Conflict, InvalidRequest, NotFound
+from contract.roles import Permission, Role
+from credentials import crypto
+from sessions.exchange import archive
+from sessions.models import Transfer
+from sessions.models.transfers import CHECKED, COMPLETED, EXPORT, FAILED, IMPORT, RUNNING, WAITING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from contract.secret import Secret
+
+log = logging.getLogger(__name__)
+
+KEPT = timedelta(days=1)
+SILENT_SECONDS = 600.0
+TOLD_SECONDS = 0.5
+MAX_OPEN = 2
+GONE = "The worker that did this is gone. Nothing was imported; start again."
+
+
+def export(passphrase: Secret, acting: Acting) -> Transfer:
+    """Begin an export of the caller's workspace."""
+    acting.require(Permission.ADMINISTER)
+    archive.check_passphrase(passphrase)
+    workspace = Workspace.objects.get(pk=acting.workspace_id)
+    return _begin(EXPORT, f"{workspace.name}-{timezone.now():%Y-%m-%d}.zip", passphrase, acting)
+
+
+def take_in(upload: Any, passphrase: Secret, acting: Acting) -> Transfer:
+    """Keep an uploaded archive, and begin to check it. Nothing is brought in before ``confirm``."""
+    acting.require(Permission.ADMINISTER)
+    archive.check_passphrase(passphrase)
+    transfer = _begin(IMPORT, upload.name or "archive.zip", passphrase, acting, size=upload.size)
+    with place(transfer).open("wb") as kept:
+        for piece in upload.chunks():
+            kept.write(piece)
+    return transfer
+
+
+def confirm(transfer_id: str, acting: Acting) -> Transfer:
+    """Bring a checked archive in."""
+    transfer = find(transfer_id, acting)
+    begun = Transfer.objects.filter(pk=transfer.pk, kind=IMPORT, state=CHECKED).update(state=WAITING, confirmed=True)
+    if not begun:
+        raise Conflict("Only an archive that was checked, and was not imported yet, can be imported.")
+    return find(transfer_id, acting)
+
+
+def discard(transfer_id: str, acting: Acting) -> None:
+    """Forget an archive and its file."""
+    transfer = find(transfer_id, acting)
+    if transfer.state == RUNNING:
+        raise Conflict("It is being worked on; wait for its end.")
+    _forget(transfer)
+    transfer.delete()
+
+
+def open_export(transfer_id: str, acting: Acting) -> tuple[Transfer, IO[bytes]]:
+    """A finished export to be read; on record, for it holds everything that was ever said."""
+    transfer = find(transfer_id, acting)
+    if transfer.kind != EXPORT or transfer.state != COMPLETED:
+        raise NotFound(f"The archive {transfer_id} is not ready.")
+    try:
+        source = place(transfer).open("rb")
+    except OSError:
+        raise NotFound(f"The archive {transfer_id} is no longer kept; export again.") from None
+    audit.record(acting, "workspace.archive_downloaded", "agent_sessions.Transfer", transfer.pk)
+    return transfer, source
+
+
+def find(transfer_id: str, acting: Acting) -> Transfer:
+    acting.require(Permission.ADMINISTER)
+    transfer = Transfer.objects.filter(pk=transfer_id, workspace_id=acting.workspace_id).first()
+    if transfer is None:
+        raise NotFound(f"There is no archive {transfer_id} in this workspace.")
+    return transfer
+
+
+def carry_out(transfer_id: str) -> None:
+    """What the task does. A second one finds nothing to do."""
+    if not Transfer.objects.filter(pk=transfer_id, state=WAITING).update(state=RUNNING):
+        return
+    transfer = Transfer.objects.get(pk=transfer_id)
+    try:
+        done = _carry_out(transfer)
+    except ApiError as error:
+        done = {"state": FAILED, "message": error.message}
+    except Exception:
+        log.exception("The archive %s failed", transfer_id)
+        done = {"state": FAILED, "message": "Something failed inside the server; its log has the details."}
+    if done["state"] != CHECKED:
+        done["ended_at"] = timezone.now()
+        _forget(transfer, file=done["state"] == FAILED or transfer.kind == IMPORT)
+        done["sealed_passphrase"] = b""
+    Transfer.objects.filter(pk=transfer_id, state=RUNNING).update(**done)
+
+
+def progress(transfer: Transfer) -> tuple[str, int] | None:
+    """What a running one is at, and how much of it it has done; None before its first word."""
+    try:
+        found = json.loads(_progress(transfer).read_text())
+    except (OSError, ValueError):
+        return None
+    return str(found[0]), int(found[1])
+
+
+def sweep() -> list[str]:
+    """End what a killed worker left, and forget archives after a day; the ids of those to be carried out once more."""
+    for transfer in Transfer.objects.filter(state=RUNNING):
+        if time.time() - _touched(transfer) > SILENT_SECONDS:
+            _forget(transfer)
+            gone = {"state": FAILED, "message": GONE, "ended_at": timezone.now(), "sealed_passphrase": b""}
+            Transfer.objects.filter(pk=transfer.pk, state=RUNNING).update(**gone)
+    for transfer in Transfer.objects.filter(created_at__lt=timezone.now() - KEPT).exclude(state=RUNNING):
+        _forget(transfer)
+        transfer.delete()
+    return list(Transfer.objects.filter(state=WAITING).values_list("pk", flat=True))
+
+
+def place(transfer: Transfer) -> Path:
+    """Where its file is."""
+    directory: Path = settings.HOLDFAST_DATA_DIR / "transfers"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory / f"{transfer.pk}.zip"
+
+
+def _begin(kind: str, filename: str, passphrase: Secret, acting: Acting, size: int = 0) -> Transfer:
+    going = Transfer.objects.filter(workspace_id=acting.workspace_id, state__in=(WAITING, RUNNING))
+    if going.count() >= MAX_OPEN:
+        raise InvalidRequest(f"{MAX_OPEN} archives of this workspace are being worked on; wait for one to end.")
+    transfer = Transfer(
+        workspace_id=acting.workspace_id,
+        kind=kind,
+        filename=filename[:255],
+        size=size,
+        created_by_id=acting.user_id,
+        created_at=timezone.now(),
+    )
+    transfer.sealed_passphrase = crypto.seal(passphrase, transfer.pk)
+    transfer.save()
+    after = {"filename": transfer.filename, "size": size}
+    audit.record(acting, f"workspace.{kind}_begun", "agent_sessions.Transfer", transfer.pk, after=after)
+    return transfer
+
+
+def _carry_out(transfer: Transfer) -> dict[str, Any]:
+    passphrase = crypto.unseal(bytes(transfer.sealed_passphrase), transfer.pk)
+    say = _Teller(transfer)
+    say("the beginning", 0)
+    if transfer.kind == EXPORT:
+        with place(transfer).open("wb") as target:
+            counts = archive.export(transfer.workspace, target, passphrase, say)
+        return {"state": COMPLETED, "report": _report(counts), "size": place(transfer).stat().st_size}
+    with place(transfer).open("rb") as source:
+        if not transfer.confirmed:
+            return {"state": CHECKED, "report": archive.check(source, passphrase, say)}
+        acting = Acting(transfer.workspace_id, Role.ADMIN, str(transfer.created_by or "import"), transfer.created_by_id)
+        counts = archive.restore(source, passphrase, acting, say)
+    return {"state": COMPLETED, "report": {**transfer.report, **_report(counts)}}
+
+
+def _report(counts: dict[str, int]) -> dict[str, Any]:
+    return {"rows": {name: [count, 0] for name, count in counts.items()}}
+
+
+class _Teller:
+    """Writes down how far it is, now and then."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._path, self._next = _progress(transfer), 0.0
+
+    def __call__(self, what: str, count: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + TOLD_SECONDS
+            self._path.write_text(json.dumps([what, count]))
+
+
+def _progress(transfer: Transfer) -> Path:
+    return place(transfer).with_suffix(".progress")
+
+
+def _touched(transfer: Transfer) -> float:
+    try:
+        return _progress(transfer).stat().st_mtime
+    except OSError:
+        return transfer.created_at.timestamp()
+
+
+def _forget(transfer: Transfer, *, file: bool = True) -> None:
+    _progress(transfer).unlink(missing_ok=True)
+    if file:
+        place(transfer).unlink(missing_ok=True)
