@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from tests.bench.measures import MODEL, TOOLS, Figure
+from tests.bench.measures import TOOLS, Figure
+from tests.bench.model import MODEL
 
 if TYPE_CHECKING:
     from tests.bench.measures import Bench
@@ -50,7 +51,7 @@ def _until_all_rest(bench: Bench, ids: set[str]) -> int:
     while True:
         time.sleep(LOOK_SECONDS)
         pids = bench.installation.pids("worker")
-        most = max(most, sum(psutil.Process(pid).memory_full_info().pss for pid in pids))
+        most = max(most, sum(int(psutil.Process(pid).memory_full_info().pss) for pid in pids))
         busy = bench.client.beta.sessions.list(limit=1, statuses=["running", "rescheduling"]).data
         if not [session for session in busy if session.id in ids]:
             return most

@@ -109,7 +109,7 @@ def _cached(bench: Bench, session_id: str) -> float:
     """The share of a session's prompts that the model's server had in its cache, as the demo counts it by hashes."""
     used: Any = bench.client.beta.sessions.retrieve(session_id).usage
     written = used.cache_creation.ephemeral_5m_input_tokens + used.cache_creation.ephemeral_1h_input_tokens
-    return 100 * used.cache_read_input_tokens / (used.cache_read_input_tokens + written + used.input_tokens)
+    return 100.0 * int(used.cache_read_input_tokens) / int(used.cache_read_input_tokens + written + used.input_tokens)
 
 
 def _growth(gaps: list[float]) -> float:

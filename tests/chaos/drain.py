@@ -1,4 +1,4 @@
-"""Workers told to end (SIGTERM) while many sessions run: nothing is lost and no finished model request is asked again."""
+"""Workers told to end (SIGTERM) while many sessions run: nothing is lost, no finished request is asked again."""
 
 from __future__ import annotations
 
