@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from agents.admin import ReadOnly, acting_for
+from contract import audit
 from sessions.models import (
     Deployment,
     DeploymentRun,
@@ -184,6 +185,25 @@ class WorkflowRunAdmin(ReadOnly):
 
 @admin.register(Machine)
 class MachineAdmin(ReadOnly):
-    """Machines that run workers, and when each was last heard of."""
+    """Machines that run workers. Before one is switched off, it is drained and its sessions come to rest."""
 
-    list_display = ("name", "seen_at")
+    list_display = ("name", "seen_at", "draining", "sessions_there")
+    actions = ("drain", "take_again")
+
+    @admin.display(description="Running there")
+    def sessions_there(self, machine: Machine) -> int:
+        return Session.objects.filter(machine=machine.name, status="running").count()
+
+    @admin.action(description="Drain the chosen machines: they take no other sessions")
+    def drain(self, request: HttpRequest, queryset: QuerySet[Machine]) -> None:
+        self._set(request, queryset, draining=True)
+
+    @admin.action(description="Let the chosen machines take sessions again")
+    def take_again(self, request: HttpRequest, queryset: QuerySet[Machine]) -> None:
+        self._set(request, queryset, draining=False)
+
+    def _set(self, request: HttpRequest, queryset: QuerySet[Machine], *, draining: bool) -> None:
+        for machine in queryset.exclude(draining=draining):
+            Machine.objects.filter(pk=machine.pk).update(draining=draining)
+            action = "machine.drained" if draining else "machine.taken_back"
+            audit.record(acting_for(request, ""), action, "agent_sessions.Machine", machine.pk)

@@ -80,7 +80,7 @@ def signed_in(browser: Browser, installation: Installation, scheme: Literal["lig
     page.goto("/login")
     page.get_by_label("Username").fill(installation.username)
     page.get_by_label("Password").fill(installation.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/")
     return page
 
@@ -107,7 +107,7 @@ def main() -> None:
         shoot(page, "agent", f"/agents/{filler.careful}/")
         shoot(page, "usage", "/usage/?since=7d", ".u-over")
         shoot(page, "trace", f"/sessions/{shown}/trace/")
-        shoot(signed_in(browser, installation, "dark"), "session-dark", f"/sessions/{asked}/", "#answer, .ask, #log")
+        shoot(signed_in(browser, installation, "dark"), "session-dark", f"/sessions/{asked}/", "#log .ask, #log li")
         browser.close()
 
 

@@ -130,6 +130,13 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def working(row: Any) -> float:
+    """Seconds that a session or a thread has worked up to now."""
+    since = row.running_since
+    return float(row.active_seconds) + (max(0.0, (now() - since).total_seconds()) if since else 0.0)
+
+
+@register.filter
 def size(count: int) -> str:
     """Bytes as people read them: 512 B, 1.4 kB, 20 MB."""
     amount = float(count)

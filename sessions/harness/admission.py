@@ -19,9 +19,10 @@ QUEUE_LOCK_CLASS = 0x4851  # "HQ": one admission at a time in a workspace that h
 ABOUT = """
 SELECT s.id, s.workspace_id, coalesce(s.created_by_id::text, s.created_by_key), w.limits, s.machine,
   EXISTS (SELECT 1 FROM agent_sessions_machine m
-          WHERE m.name = s.machine AND m.seen_at > clock_timestamp() - %s * interval '1 second')
+          WHERE m.name = s.machine AND m.seen_at > clock_timestamp() - %(grace)s * interval '1 second'),
+  EXISTS (SELECT 1 FROM agent_sessions_machine m WHERE m.name = %(here)s AND m.draining)
 FROM agent_sessions_thread t JOIN agent_sessions_session s ON s.id = t.session_id
-JOIN agents_workspace w ON w.id = s.workspace_id WHERE t.id = %s
+JOIN agents_workspace w ON w.id = s.workspace_id WHERE t.id = %(thread)s
 """
 RUNNING = """
 SELECT count(DISTINCT s.id), count(DISTINCT s.id) FILTER (
@@ -49,12 +50,13 @@ ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at
 
 def admitted(cursor: Any, thread_id: str) -> bool:
     """True if this worker may claim the thread. Inside of the claim's transaction."""
-    cursor.execute(ABOUT, [MACHINE_GRACE_SECONDS, thread_id])
+    here = settings.HOLDFAST_MACHINE
+    cursor.execute(ABOUT, {"grace": MACHINE_GRACE_SECONDS, "here": here, "thread": thread_id})
     row = cursor.fetchone()
     if row is None:
         return False
-    session, workspace, person, limits, machine, machine_lives = row
-    if machine not in ("", settings.HOLDFAST_MACHINE) and machine_lives:
+    session, workspace, person, limits, machine, machine_lives, draining = row
+    if machine != here and (draining or (machine and machine_lives)):
         return False
     most, most_each = limits_of(limits)
     if most is None and most_each is None:

@@ -166,10 +166,14 @@ class Thread(models.Model):
 
 
 class Machine(models.Model):
-    """A machine that runs workers: sessions whose sandboxes it has are left to it while it is seen."""
+    """A machine that runs workers: sessions whose sandboxes it has are left to it while it is seen.
+
+    One that is ``draining`` goes on with those, and takes no others.
+    """
 
     name = models.CharField(primary_key=True, max_length=64)
     seen_at = models.DateTimeField()
+    draining = models.BooleanField(default=False, db_default=False)
 
     def __str__(self) -> str:
         return self.name

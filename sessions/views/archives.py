@@ -59,7 +59,7 @@ class ImportForm(forms.Form):
 
     archive = forms.FileField(
         label=gettext_lazy("Archive"),
-        help_text=gettext_lazy("At most 500 MB here; larger ones by `manage.py import_workspace`."),
+        help_text=gettext_lazy("At most 500 MB here; larger ones by manage.py import_workspace."),
     )
     passphrase = forms.CharField(
         label=gettext_lazy("Its passphrase"), strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "off"})

@@ -40,7 +40,7 @@ function choose() {
   clock = format({ ...hour, second: "2-digit" });
   dated = format({ ...hour, weekday: "short", day: "numeric", month: "short", year: "numeric" });
   full = format({ dateStyle: "medium", timeStyle: "long" });
-  document.cookie = `zone=${zone() ?? Intl.DateTimeFormat().resolvedOptions().timeZone};path=/;samesite=lax`;
+  document.cookie = `zone=${format({}).resolvedOptions().timeZone};path=/;samesite=lax`;
   for (const time of document.querySelectorAll("time[data-local]")) delete time.dataset.local;
   localise();
 }

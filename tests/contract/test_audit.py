@@ -51,6 +51,8 @@ READING = {
     ("sessions/webhooks/endpoints.py", "find"),
     ("sessions/webhooks/endpoints.py", "redeliver"),
     ("sessions/approvals/actions.py", "decide_many"),
+    ("sessions/bulk.py", "carry_out"),  # one by one, with the reason
+    ("sessions/demo.py", "start_demo"),  # by the actions that it calls
     ("credentials/mcp_signin.py", "start"),  # only talks to the server
     ("credentials/mcp_signin.py", "finish"),  # by vaults.create_credential
     ("sessions/actions.py", "create_session"),  # by a call in its second half

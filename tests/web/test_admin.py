@@ -11,6 +11,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
 from agents.models import Membership
 from contract.roles import Role
@@ -19,6 +20,7 @@ from credentials.connections import connection_for
 from credentials.models import AuditRecord, ModelConnection
 from sessions import events as ev
 from sessions.events import Draft
+from sessions.models import Machine
 from tests.web.conftest import World, text
 
 # Shown inside what they belong to, or of no use to a person; everything else has a place in the admin.
@@ -174,3 +176,12 @@ def test_the_front_page_speaks_proper_english(root: Client) -> None:
 
 def test_a_password_is_changed_on_the_account_page_alone(root: Client) -> None:
     assert root.get("/admin/password_change/")["Location"] == "/account/password/"
+
+
+def test_a_machine_is_drained_and_taken_back_on_record(root: Client) -> None:
+    Machine.objects.create(name="rack-7", seen_at=timezone.now())
+    for action, draining in (("drain", True), ("take_again", False)):
+        root.post("/admin/agent_sessions/machine/", {"action": action, "_selected_action": ["rack-7"]})
+        assert Machine.objects.get(name="rack-7").draining is draining
+    done = AuditRecord.objects.filter(object_id="rack-7").order_by("id").values_list("action", "actor")
+    assert list(done) == [("machine.drained", "root"), ("machine.taken_back", "root")]

@@ -295,3 +295,10 @@ def test_where_what_is_said_is_sealed_the_list_still_tells_the_last_step(world: 
     shown = page(world.alice, "/sessions/?q=tidy")
     assert "A sealed word" in shown
     assert "only titles are searched" in shown
+
+
+def test_a_running_session_tells_its_time_without_scripts(world: World) -> None:
+    world.append(world.running())
+    Session.objects.update(active_seconds=60, running_since=timezone.now() - timedelta(seconds=65))
+    assert "2 m 0" in page(world.alice, "/sessions/")
+    assert "2 m 0" in page(world.alice, "/")

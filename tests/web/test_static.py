@@ -21,6 +21,7 @@ VENDORED = re.findall(
     re.MULTILINE,
 )
 CSS_BUDGET, JS_BUDGET, PAGE_BUDGET = 30 * 1024, 20 * 1024, 60_000
+CHART_BUDGET = 23_000  # the one page with a chart loads what draws it
 
 
 @pytest.mark.parametrize(("name", "digest"), VENDORED, ids=[name for name, _ in VENDORED])
@@ -87,10 +88,12 @@ def test_a_page_with_all_it_loads_besides_fonts_stays_below_60_kb_compressed(wor
     for path in pages_of(world):
         page = world.alice.get(path).content.decode()
         loaded = [(STATIC / name).read_bytes() for name in stylesheets(page) | scripts(page)]
-        loaded += [(STATIC / name).read_bytes() for name in ("vendor/htmx.bundle.js", "icons.svg", "favicon.svg")]
+        vendored = set(re.findall(r'"/static/(vendor/[\w./-]+)"', page))
+        loaded += [(STATIC / name).read_bytes() for name in {*vendored, "icons.svg", "favicon.svg"}]
+        budget = PAGE_BUDGET + (CHART_BUDGET if path == "/usage/" else 0)
         size = sum(len(gzip.compress(one)) for one in [page.encode(), *loaded])
-        print(f"{path}: {size} of {PAGE_BUDGET} bytes")
-        assert size < PAGE_BUDGET, path
+        print(f"{path}: {size} of {budget} bytes")
+        assert size < budget, path
 
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: str(path.name))

@@ -82,3 +82,18 @@ def test_a_session_stays_with_its_machine_until_that_is_gone(keeper: Keeper, set
     assert keeper.claim(thread.pk) is None
     Machine.objects.update(seen_at=timezone.now() - timedelta(minutes=1))
     assert keeper.claim(thread.pk) is not None
+
+
+def test_a_machine_that_is_drained_goes_on_with_its_sessions_and_takes_no_others(
+    keeper: Keeper,  # noqa: F811
+    settings: Any,
+) -> None:
+    mine, new = started(["ann", "ben"], {})
+    Session.objects.filter(pk=mine.session_id).update(machine=settings.HOLDFAST_MACHINE)
+    Machine.objects.update_or_create(
+        name=settings.HOLDFAST_MACHINE, defaults={"seen_at": timezone.now(), "draining": True}
+    )
+    assert keeper.claim(new.pk) is None
+    assert keeper.claim(mine.pk) is not None
+    Machine.objects.update(draining=False)
+    assert keeper.claim(new.pk) is not None

@@ -14,7 +14,7 @@ from django.test import Client
 from agents.models import Membership, Workspace
 from config.asgi import application
 from contract import ids
-from sessions import consumers, hub, nudges, presence, render, streams
+from sessions import consumers, hub, nudges, overview, presence, render, streams
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.presence import Presence
@@ -340,7 +340,7 @@ def test_the_inbox_shows_the_workspace_and_again_what_changed(
         communicator = socket("/ws/inbox/", alice)
         await opened(communicator)
         first = {}
-        for _ in range(4):
+        for _ in overview.PARTS:
             frame = await next_frame(communicator)
             first[frame["target"]] = frame["content"]
         await eventually(hub.current().connected.is_set)
@@ -361,7 +361,7 @@ def test_the_inbox_does_not_stir_for_other_workspaces(
     other = make_world(Workspace.objects.create(name="other"))
     drawn: list[str] = []
 
-    def draw(acting: Acting) -> list[dict[str, str]]:
+    def draw(acting: Acting, zone: object) -> list[dict[str, str]]:
         drawn.append(acting.workspace_id)
         return []
 
