@@ -1,5 +1,5 @@
-"""`make chaos`: a storm of the size that the environment asks for; with `DRAIN=50`, workers that are told to end while so
-many sessions run. Exits 1 if the audit complains.
+"""`make chaos`: a storm of the size that the environment asks for; with `DRAIN=50`, workers that are told to
+end while so many sessions run. Exits 1 if the audit complains.
 """
 
 from __future__ import annotations
