@@ -70,7 +70,10 @@ def _count(label: Any, text: Any = "") -> forms.IntegerField:
 
 
 class AgentForm(forms.Form):
-    """A new agent that starts from what ``like`` says, or a change of ``spec``, the version that is edited."""
+    """A new agent that starts from what ``like`` says, or a change of ``spec``, the version that is edited.
+
+    Once a newer version was looked at (``over``), what was changed in ``spec`` is laid over that one.
+    """
 
     name = forms.CharField(label=_("Name"), max_length=256)
     description = forms.CharField(
@@ -175,6 +178,7 @@ class AgentForm(forms.Form):
     )
     metadata = JsonField(dict, label=_("Metadata"), rows=2, help_text=_('A JSON object of texts: {"team": "billing"}.'))
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    over = forms.IntegerField(required=False, widget=forms.HiddenInput)  # the newer version that was looked at
 
     def __init__(
         self,
@@ -230,7 +234,8 @@ class AgentForm(forms.Form):
         if self.spec is None:
             return whole
         sent = written.changes(whole, self.spec)
-        return ({"version": self.cleaned_data["version"]} if self.cleaned_data["version"] else {}) | sent
+        version = self.cleaned_data["over"] or self.cleaned_data["version"]
+        return ({"version": version} if version else {}) | sent
 
     def checked_body(self) -> dict[str, Any] | None:
         """``body`` if it has the API's shape; otherwise None, with the complaint on the form."""

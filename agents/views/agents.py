@@ -145,8 +145,9 @@ def _checked(
         if base is None:
             spec = actions.new_spec(body, request.acting)
         else:
-            spec = actions.changed_spec(base, body, request.acting)
-            context["diff"] = spec_diff(base.spec, spec)
+            onto = actions.find_agent(base.agent_id, request.acting) if form.cleaned_data["over"] else base
+            spec = actions.changed_spec(onto, body, request.acting)
+            context["diff"] = spec_diff(onto.spec, spec)
     except Conflict as error:
         form.add_error(None, error.message.partition(": ")[2] + ".")
         return context
@@ -162,10 +163,10 @@ def _checked(
 def _conflict(
     form: AgentForm, base: AgentVersion, latest: AgentVersion, body: Mapping[str, Any], request: Request
 ) -> dict[str, Any]:
-    """Someone saved meanwhile: what they changed, what this text changes, and a form that lays it over theirs."""
+    """Someone saved meanwhile: what they changed, what this text changes, and a form that lays it over."""
     newest = actions.find_agent(latest.agent_id, request.acting)
     form.data = {name: form.data[name] for name in form.data if name != "skills"} | {
-        "version": str(newest.version),
+        "over": str(newest.version),
         "skills": form.cleaned_data["skills"],
     }
     unversioned = {key: value for key, value in body.items() if key != "version"}

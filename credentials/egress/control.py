@@ -81,8 +81,10 @@ class Control:
         session.attached += 1
         return Attached(session, server)
 
-    def register(self, told: dict[str, Any]) -> dict[str, Any]:
+    async def register(self, told: dict[str, Any]) -> dict[str, Any]:
         session = self._sessions.register(_session_id(told), told)
+        if session.networking is not None and session.networking.reaches_packages:
+            await self._packages.settled()
         return {
             "trust": session.authority.certificate,
             "placeholders": {held.name: held.placeholder.decode() for held in session.credentials},

@@ -7,6 +7,7 @@ its sandboxes may. A mirror that the operator configured is thereby the one sand
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("holdfast.egress")
 
 ASK_SECONDS = 20.0
+PATIENCE_SECONDS = 8.0  # less than whoever asks the proxy waits for its answer
 ANSWER_BYTES = 64 * 1024
 URL = re.compile(r"https?://[^\s'\",|<>\]]+")
 PIP_OWN = (
@@ -57,9 +59,23 @@ class Packages:
         self._environment = dict(os.environ if environment is None else environment)
         self.hosts = frozenset(rules.normalised(host) for host in extra)
         self.variables: dict[str, str] = {}
+        self._answered: asyncio.Event | None = None
+
+    async def settled(self) -> None:
+        """Wait while the managers are being asked, but not for ever: after a start that takes a moment."""
+        if self._answered is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._answered.wait(), PATIENCE_SECONDS)
 
     async def ask(self) -> None:
         """Ask every manager there is."""
+        self._answered = asyncio.Event()
+        try:
+            await self._ask()
+        finally:
+            self._answered.set()
+
+    async def _ask(self) -> None:
         asked = await asyncio.gather(*(self._urls(name) for name in QUESTIONS), self._cargo())
         found = [url for urls in asked for url in urls]
         self.hosts |= frozenset(host for url in found if (host := _host(url)))

@@ -38,6 +38,10 @@ class Networking:
     package_managers: bool = False
     places: tuple[Place, ...] = ()
 
+    @property
+    def reaches_packages(self) -> bool:
+        return self.package_managers or self.kind == "unrestricted"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

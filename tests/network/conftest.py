@@ -11,7 +11,7 @@ import pytest
 
 from tests.credentials.egress.rig import OTHERS, Server
 from tests.live import Installation
-from tests.network import wheels
+from tests.network import tarballs, wheels
 from tests.network.upstream import METRICS_TOKEN, WORLD
 from tests.sdk.talk import client_of
 
@@ -48,6 +48,7 @@ def online(index: Server) -> Iterator[Installation]:
             "PIP_INDEX_URL": f"http://{WORLD}:{index.port}/simple",
             "ALLOW_NETWORKS": "127.0.0.1/32",  # MCP servers and token endpoints
             "METRICS_TOKEN": METRICS_TOKEN,
+            "NPM_CONFIG_REGISTRY": f"http://{WORLD}:{index.port}{tarballs.BASE}/",
             "GOOGLE_API_KEY": "only for tests",  # of no concern to the egress proxy
             "GIT_HOSTS": f"github.com {WORLD}",
             "SSL_CERT_FILE": str(trusted),

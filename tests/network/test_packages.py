@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.network import tarballs
 from tests.network.upstream import begin, environment, operator_events, run
 from tests.sdk.talk import all_of
 
@@ -52,3 +56,15 @@ def test_an_agents_own_pip_uses_the_machines_index(
     talk = begin(client, networking=NETWORKING)
     run(talk, "python3 -m pip install -q --target lib answering")
     assert run(talk, f"PYTHONPATH=lib {USE}") == "42"
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_packages_of_npm_come_from_the_registry_that_the_machine_is_configured_with(
+    online: Installation, client: anthropic.Anthropic, index: Server
+) -> None:
+    where = environment(client, networking=NETWORKING, packages={"type": "packages", "npm": ["answering@1.0.0"]})
+    talk = begin(client, environment_id=where)
+    assert run(talk, "node -e \"console.log(require('answering'))\"") == "42"
+    (told,) = operator_events(talk, "ops.packages_installed")
+    assert (told["manager"], told["packages"], told["kept"]) == ("npm", ["answering@1.0.0"], False)
+    assert tarballs.FILE in [request.path for request in index.seen]

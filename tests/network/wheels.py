@@ -6,6 +6,8 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
+from tests.network import tarballs
+
 if TYPE_CHECKING:
     from tests.credentials.egress.rig import Request
 
@@ -29,7 +31,10 @@ def wheel() -> bytes:
 
 
 def answer(request: Request) -> None:
-    """The page of a package, or its file."""
+    """The page of a package, or its file; npm's are beside them."""
+    if request.path.startswith(f"{tarballs.BASE}/"):
+        tarballs.answer(request)
+        return
     if request.path == "/simple/answering/":
         request.send(f'<a href="/files/{NAME}">{NAME}</a>'.encode(), Content_Type="text/html")
     elif request.path == f"/files/{NAME}":

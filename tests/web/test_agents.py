@@ -137,7 +137,8 @@ def test_text_typed_over_an_older_version_is_shown_beside_the_newer_one(world: W
     again = typed_again(answer)
     assert again["description"] == "Mine"
     assert world.alice.post(address, again).status_code == 302
-    assert find_agent(whole.agent_id, world.acting).spec["description"] == "Mine"
+    saved = find_agent(whole.agent_id, world.acting).spec
+    assert (saved["description"], saved["system"]) == ("Mine", "Theirs")
 
 
 def typed_again(answer: Any) -> dict[str, Any]:

@@ -91,8 +91,9 @@ def test_a_session_is_forked_compared_exported_and_replayed(
     page.get_by_role("link", name="Compare with its origin").click()
     page.wait_for_selector(".compare >> text=from-the-fork")
     page.go_back()
+    page.get_by_role("link", name="Export").click()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Export").click()
+        page.get_by_role("link", name="Download").click()
     file = download.value.path()
     assert json.loads(file.read_text().splitlines()[-1])["type"] == "end"
     page.goto("/replay/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import ssl
@@ -239,6 +240,28 @@ def test_hosts_of_package_managers_come_from_the_machine(rig: Rig, api: Server) 
     assert connection.getresponse().status == 200
     connection.close()
     other.stop()
+
+
+async def _asked_slowly(packages: Packages) -> list[str]:
+    order: list[str] = []
+
+    async def answer() -> None:
+        await asyncio.sleep(0)
+        order.append("known")
+
+    packages._ask = answer  # type: ignore[method-assign]
+    task = asyncio.create_task(packages.ask())
+    await asyncio.sleep(0)
+    await packages.settled()
+    order.append("told")
+    await task
+    return order
+
+
+def test_a_session_that_begins_while_the_managers_are_asked_waits_for_their_answers() -> None:
+    """It would never learn of them later: its sandbox is furnished once."""
+    assert asyncio.run(_asked_slowly(Packages([], environment={}))) == ["known", "told"]
+    asyncio.run(Packages([], environment={}).settled())
 
 
 def test_a_great_number_of_requests_is_told_by_the_newest_and_a_count(
