@@ -31,6 +31,7 @@ ICONS = {
     ev.OPS_LIMITS_CHANGED: "check-circle",
     ev.OPS_REMINDER: "exclamation-triangle",
     ev.OPS_ONLY_TALK: "pause-circle",
+    ev.OPS_REPOSITORY_READY: lambda payload: str(payload.get("note", "")),
     ev.OPS_FORKED: "arrow-turn-down-right",
     ev.OPS_IMPORTED: "inbox",
     ev.OPS_CLEARED: "queue-list",
