@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MARK = "holdfast-repository:"
+LFS = "lfs"
+NOT_FETCHED = "Large files of this repository are kept by Git LFS; here lie their pointers, not what they hold."
 SKILL_MARK = "holdfast-skill:"
 SKILLS_AT = ".claude/skills"
 MAX_SKILLS, HEAD_BYTES = 32, 2_048  # what a tool's output holds, coded
@@ -87,9 +89,13 @@ def clone_command(repository: Repository) -> str:
         f"git clone --quiet --no-checkout -- {shlex.quote(repository.url)} {part} || {{ echo {MARK} clone; exit 1; }}",
         f"{_checkout(repository, part)} || {{ echo {MARK} checkout; rm -rf {part}; exit 1; }}",
         f"mv -T {part} {path} || {{ echo {MARK} clone; exit 1; }}",
-        f"echo {MARK} commit $(git -C {path} rev-parse HEAD 2>/dev/null)",
+        f"echo {MARK} commit $(git -C {path} rev-parse HEAD 2>/dev/null) $({_lfs(path)})",
     ]
     return "( " + "\n".join(steps) + " ) 2>&1"
+
+
+def _lfs(path: str) -> str:
+    return f"git -C {path} grep -q filter=lfs HEAD -- '*.gitattributes' 2>/dev/null && echo {LFS}"
 
 
 def _checkout(repository: Repository, part: str) -> str:
@@ -106,7 +112,9 @@ def _checkout(repository: Repository, part: str) -> str:
 
 
 def outcome(said: str) -> tuple[str, str]:
-    """How far the command came, and what was said before: ``there``, ``commit <sha>``, ``clone`` or ``checkout``."""
+    """How far the command came, and what was said before: ``there``, ``clone``, ``checkout``, or
+    ``commit <sha>``, with ``lfs`` behind it if large files of the repository lie elsewhere.
+    """
     before, found, after = said.rpartition(MARK)
     return (after.strip(), before.strip()) if found else ("clone", said.strip())
 

@@ -57,6 +57,16 @@ def test_a_clone_stands_on_the_default_branch_and_names_its_commit(tmp_path: Pat
     assert git(tmp_path / "clone", "rev-parse", "--abbrev-ref", "HEAD") == "main"
 
 
+def test_a_clone_with_files_of_lfs_says_so(tmp_path: Path, source: Path) -> None:
+    (source / "deep").mkdir()
+    (source / "deep/.gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    git(source, "add", "-A")
+    git(source, "commit", "-qm", "three")
+    done, said = run(repos.clone_command(repository(tmp_path, source)))
+    assert done, said
+    assert repos.outcome(said)[0].split() == ["commit", git(source, "rev-parse", "main"), repos.LFS]
+
+
 def test_a_branch_and_a_commit_are_checked_out(tmp_path: Path, source: Path) -> None:
     first = git(source, "rev-parse", "side")
     for place, checkout in enumerate(

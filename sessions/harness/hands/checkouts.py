@@ -73,8 +73,10 @@ def _check_out(repository: Repository, row: Resource, bash: Bash) -> Draft:
     if not row.state:
         found = repos.discovered(_text(bash(f"{attempt}-skills", repos.skills_command(repository), 60).content))
         shown = [{"name": one.name, "description": one.description, "path": one.path} for one in found]
-        commit = stage.removeprefix("commit").strip() if stage.startswith("commit") else ""
-        row.state = {"commit": commit, "skills": shown}
+        words = stage.split() if stage.startswith("commit") else []
+        row.state = {"commit": "".join(words[1:2]), "skills": shown}
+        if repos.LFS in words:
+            row.state["note"] = repos.NOT_FETCHED
         row.save(update_fields=["state"])
     about = {"resource_id": repository.id, "url": repository.url, "path": repository.path}
     return Draft(ev.OPS_REPOSITORY_READY, {**about, **row.state})
