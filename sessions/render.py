@@ -65,7 +65,7 @@ def event_frames(event: Event, session: Session, view: str = "") -> list[dict[st
     content = SafeString("")
     row = transcript.row_of(event)
     if row is not None:
-        content += row_html(row)
+        content += rows_html([row] if view == "thread" else window.named([row]))
     elif event.type in transcript.ANSWER_TYPES:
         content += _answered(event)
     if event.type in NO_PREVIEW:

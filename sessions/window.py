@@ -56,7 +56,19 @@ def window(session: Session, *, before: int | None = None, thread_id: str | None
         return Window([], 1, 0, session.last_seq)
     rows = transcript.rows(sorted([*entries, *_besides(session, entries)], key=lambda entry: entry.seq))
     first = 1 if len(entries) < EVENTS else entries[0].seq
-    return Window(rows, first, entries[-1].seq, session.last_seq)
+    return Window(rows if thread_id else named(rows), first, entries[-1].seq, session.last_seq)
+
+
+def named(rows: list[Row]) -> list[Row]:
+    """The rows with the name of the agent at each call of a child thread; no query where there is none."""
+    wanted = {row.call.thread for row in rows if row.call and row.call.thread}
+    if not wanted:
+        return rows
+    names = dict(Thread.objects.filter(pk__in=wanted).values_list("pk", "agent_name"))
+    return [
+        replace(row, call=replace(row.call, by=names.get(row.call.thread, ""))) if row.call and row.call.thread else row
+        for row in rows
+    ]
 
 
 def around(session: Session, event: Event) -> Window:
@@ -94,7 +106,7 @@ def whole_row(event: Event) -> Row | None:
         return transcript.row_of(event)
     wanted = Q(pk=call_id) | _answers_of([call_id])
     entries = Event.objects.filter(wanted, session_id=event.session_id).defer("private").order_by("seq")
-    return next(iter(transcript.rows(entries)), None)
+    return next(iter(named(transcript.rows(entries))), None)
 
 
 def current_action(session: Session) -> Action | None:

@@ -105,7 +105,7 @@ def _object_fault(schema: Schema, value: Mapping[str, Any], where: str) -> str |
             if fault := _fault(properties[name], item, prefix + name):
                 return fault
         elif schema.get("additionalProperties") is False:
-            return f"{prefix}{name} is not a field of this tool."
+            return f"{prefix}{name} is not a field of this tool; there are: {', '.join(properties) or 'none'}."
     return None
 
 

@@ -90,7 +90,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call. ``gated``: it needed a person; ``custom``: the client (or a person) answers it."""
+    """A tool call. ``gated``: it needed a person; ``custom``: the client (or a person) answers it.
+
+    ``thread``: the id of the child thread it is of, if it isn't the primary's; ``by``: the name of that thread's agent.
+    """
 
     name: str
     input: Mapping[str, Any]
@@ -98,6 +101,8 @@ class Call:
     custom: bool
     decision: Decision | None = None
     result: Result | None = None
+    thread: str = ""
+    by: str = ""
 
     @property
     def waiting(self) -> bool:
@@ -242,6 +247,7 @@ def _call(entry: Entry) -> Call:
         input=payload.get("input") or {},
         gated=payload.get("evaluated_permission") == "ask",
         custom=entry.type == ev.CUSTOM_TOOL_USE,
+        thread=str(payload.get("session_thread_id") or ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from credentials import vaults
 from sessions import events as ev
 from sessions import render
 from sessions.events import Draft
-from sessions.models import Session
+from sessions.models import Session, Thread
 from tests.web.conftest import VARIABLE, World, bash, result, text
 
 if TYPE_CHECKING:
@@ -67,6 +68,20 @@ def test_a_thread_s_page_gets_the_rows_that_it_shows(world: World, view: str) ->
     assert row is not None
     squeeze = re.compile(r"\s+")
     assert squeeze.sub(" ", row.group(0)) in squeeze.sub(" ", shown)
+
+
+def test_a_child_s_call_on_the_session_s_page_says_whose_it_is_when_loaded_and_when_pushed(world: World) -> None:
+    child = Thread.objects.create(
+        session=world.session, agent_name="Painter <b>", parent=world.thread
+    )
+    tagged = f'<span class="tag" title="{child.pk}">Painter &lt;b&gt;</span>'
+    call = bash("make", ask=True)
+    (mine, hers) = world.append(call, replace(call, payload={**call.payload, "session_thread_id": child.pk}))
+    assert tagged in rows(hers, world, "")
+    assert tagged not in rows(mine, world, "")
+    assert tagged not in rows(hers, world, "thread"), "a thread's own page need not say it"
+    page = world.alice.get(f"/sessions/{world.session.pk}/").content.decode()
+    assert page.count(tagged) == 1
 
 
 def test_readings_that_fetch_get_the_header_and_nothing_else(world: World) -> None:

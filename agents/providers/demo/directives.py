@@ -173,7 +173,9 @@ def rubric(now: Situation) -> Answer:
     before = int(evaluation[1]) - 1 if evaluation else now.graded
     if times.isdecimal() and before >= int(times):
         verdict = "satisfied"
-    explanation = f"{LABEL}: verdict {before + 1}, given by a directive."
+    asked = "rubric" in now.turn.options
+    why = "given by a directive" if asked else "given without looking, as no directive asks for another"
+    explanation = f"{LABEL}: verdict {before + 1}, {why}."
     if tool is None:
         return says(json.dumps({"result": verdict, "explanation": explanation}))
     return calls(f"{LABEL}: grading.", ToolUse(tool, {"result": verdict, "explanation": explanation}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_STEPS = 200
 
@@ -79,18 +80,25 @@ def plan(task: str) -> list[Step]:
     return [step for step in steps if step is not None][:MAX_STEPS]
 
 
-def _match(clause: str, spans: list[str]) -> Step | None:
+def _match(clause: str, spans: list[_Span]) -> Step | None:
     for kind, pattern in _COMPILED:
         found = pattern.fullmatch(clause)
         if found:
-            args = {k: _unmask(v, spans) for k, v in found.groupdict().items() if v is not None}
+            args = {k: _unmask(k, v, spans) for k, v in found.groupdict().items() if v is not None}
             return Step(kind, args)
     return None
 
 
-def _mask(text: str) -> tuple[str, list[str]]:
-    """``text`` with every span replaced by a numbered mark, and the spans' values."""
-    spans: list[str] = []
+class _Span(NamedTuple):
+    """What a mark stands for: what it means, and as it was written, with its quotes."""
+
+    value: str
+    written: str
+
+
+def _mask(text: str) -> tuple[str, list[_Span]]:
+    """``text`` with every span replaced by a numbered mark, and the spans."""
+    spans: list[_Span] = []
     out: list[str] = []
     position = 0
     text = text.replace("\x00", " ")
@@ -100,7 +108,7 @@ def _mask(text: str) -> tuple[str, list[str]]:
             out.append(text[position])
             position += 1
         else:
-            spans.append(value)
+            spans.append(_Span(value, text[position:end]))
             out.append(f"\x00{len(spans) - 1}\x00")
             position = end
     return "".join(out), spans
@@ -123,5 +131,7 @@ def _span(text: str, position: int) -> tuple[str, int]:
     return next(group for group in found.groups() if group is not None), found.end()
 
 
-def _unmask(text: str, spans: list[str]) -> str:
-    return re.sub(r"\x00(\d+)\x00", lambda mark: spans[int(mark[1])], text)
+def _unmask(name: str, text: str, spans: list[_Span]) -> str:
+    """A message for another agent keeps its quotes: whoever reads it must see where they begin and end."""
+    quoted = name == "message" and re.fullmatch(_MARK, text) is None
+    return re.sub(r"\x00(\d+)\x00", lambda mark: spans[int(mark[1])][quoted], text)

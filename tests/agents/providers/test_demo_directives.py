@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,6 +161,8 @@ def test_mcp_custom_and_ask_call_the_tool_of_their_kind(demo: AnthropicProvider)
 def test_help_names_every_directive(demo: AnthropicProvider) -> None:
     (reply,) = Talk(demo).say("[[demo: help]]").turn()
     assert all(name in text(reply) for name in GUIDE)
+    written = (Path(__file__).parents[3] / "docs" / "demo.md").read_text()
+    assert [name for name in GUIDE if name not in written] == []
 
 
 @pytest.mark.parametrize(

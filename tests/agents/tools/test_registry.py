@@ -40,7 +40,7 @@ def test_schemas_follow_the_sdks_types() -> None:
         ("bash", {"command": None, "restart": True}, None),
         ("bash", {"command": 3}, "bash: command must be a string."),
         ("bash", {"timeout_ms": True}, "bash: timeout_ms must be a whole number."),
-        ("bash", {"cmd": "x"}, "bash: cmd is not a field of this tool."),
+        ("bash", {"cmd": "x"}, "bash: cmd is not a field of this tool; there are: command, restart, timeout_ms."),
         ("read", {}, "read: file_path is required."),
         ("read", {"file_path": None}, "read: file_path must be a string."),
         ("read", {"file_path": "a", "view_range": [1, "b"]}, "read: view_range.1 must be a whole number."),

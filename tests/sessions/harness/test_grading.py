@@ -43,6 +43,16 @@ def outcome(rubric: dict[str, str]) -> dict[str, object]:
     return {"type": ev.USER_DEFINE_OUTCOME, "description": "say `hello`", "rubric": rubric}
 
 
+def test_the_demo_says_that_it_graded_without_looking_unless_a_directive_gave_the_verdict() -> None:
+    for rubric, why in (("It is polite.", "without looking"), ("[[demo: rubric=satisfied]]", "by a directive")):
+        session, _ = make_session(tools=[])
+        send(session, outcome({"type": "text", "content": rubric}))
+        settle(session)
+        (end,) = entries(session, ev.OUTCOME_END)
+        assert end.payload["result"] == "satisfied"
+        assert why in end.payload["explanation"]
+
+
 def test_a_grader_that_answers_nonsense_fails_the_outcome_in_a_clear_sentence() -> None:
     session, _ = make_session(tools=[])
     send(session, outcome({"type": "text", "content": "[[demo: rubric=purple]]"}))
