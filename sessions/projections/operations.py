@@ -73,7 +73,7 @@ def _restored(payload: Payload) -> str:
 SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_CALL_EDITED: lambda payload: f"{payload['by']} changed the call of {payload['name']} before approving it",
     ev.OPS_PERMISSIONS: lambda payload: f"{payload['by']} changed this session's permission rules",
-    ev.OPS_REPOSITORY_READY: lambda payload: _checked_out(payload),
+    ev.OPS_REPOSITORY_READY: _checked_out,
     ev.OPS_ASSIGNED: lambda payload: f"{payload['by']} passed the decision to {payload['to'] or 'everybody'}",
     ev.OPS_WORKER_LOST: lambda payload: "The worker of this session was lost",
     ev.OPS_OUTSIDE_STARTED: lambda payload: (
