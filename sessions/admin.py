@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from agents.admin import ReadOnly, acting_for
-from contract import audit
+from sessions import machines
 from sessions.models import (
     Deployment,
     DeploymentRun,
@@ -203,7 +203,5 @@ class MachineAdmin(ReadOnly):
         self._set(request, queryset, draining=False)
 
     def _set(self, request: HttpRequest, queryset: QuerySet[Machine], *, draining: bool) -> None:
-        for machine in queryset.exclude(draining=draining):
-            Machine.objects.filter(pk=machine.pk).update(draining=draining)
-            action = "machine.drained" if draining else "machine.taken_back"
-            audit.record(acting_for(request, ""), action, "agent_sessions.Machine", machine.pk)
+        for machine in queryset:
+            machines.set_draining(machine.name, acting_for(request, ""), draining=draining)

@@ -30,7 +30,7 @@ ICONS = {
     ev.OPS_LIMITS_CHANGED: "check-circle",
     ev.OPS_REMINDER: "exclamation-triangle",
     ev.OPS_ONLY_TALK: "pause-circle",
-    ev.OPS_REPOSITORY_READY: lambda payload: str(payload.get("note", "")),
+    ev.OPS_REPOSITORY_READY: "arrow-down-tray",
     ev.OPS_FORKED: "arrow-turn-down-right",
     ev.OPS_IMPORTED: "inbox",
     ev.OPS_CLEARED: "queue-list",
@@ -63,6 +63,11 @@ def _restored(payload: Payload) -> str:
     return "The sandbox was lost and starts empty"
 
 
+def _repository(payload: Payload) -> str:
+    note = payload.get("note")
+    return f"{payload['url']} is in the sandbox at {payload['path']}" + (f". {note}" if note else "")
+
+
 SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_CALL_EDITED: lambda payload: f"{payload['by']} changed the call of {payload['name']} before approving it",
     ev.OPS_PERMISSIONS: lambda payload: f"{payload['by']} changed this session's permission rules",
@@ -87,6 +92,7 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_ONLY_TALK: lambda payload: (
         f"Paused: it and {payload['with']} exchanged {payload['messages']} messages in a row and did nothing else"
     ),
+    ev.OPS_REPOSITORY_READY: _repository,
     ev.OPS_FORKED: lambda payload: f"Forked: {payload['message']}",
     ev.OPS_IMPORTED: lambda payload: f"Imported: {payload['message']}",
 }
