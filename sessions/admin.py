@@ -23,6 +23,7 @@ from sessions.models import (
 )
 from sessions.models.approvals import Approval, NoticeTarget
 from sessions.models.core import Machine
+from sessions.models.transfers import Transfer
 from sessions.models.work import EnvironmentKey, Work, WorkerSeen
 from sessions.models.workflows import WorkflowRun
 from sessions.work import keys
@@ -181,6 +182,14 @@ class WorkflowRunAdmin(ReadOnly):
     list_display = ("id", "session_id", "status", "phase", "created_at", "deadline")
     list_filter = ("status",)
     search_fields = ("=id", "=session__id")
+
+
+@admin.register(Transfer)
+class TransferAdmin(ReadOnly):
+    list_display = ("id", "workspace", "kind", "state", "size", "created_by", "created_at", "ended_at")
+    list_filter = ("kind", "state")
+    list_select_related = ("workspace", "created_by")
+    search_fields = ("=id",)
 
 
 @admin.register(Machine)

@@ -107,7 +107,9 @@ def attempt(target: NoticeTarget, told: Message) -> str:
     """Send a message to a target; what went wrong, "" if nothing."""
     try:
         return _mail(target, told) if target.kind == "mail" else _post(target, told)
-    except (SMTPException, OSError, Unreachable, AddressRefused, crypto.CannotOpen) as error:
+    except AddressRefused as error:
+        return f"Its host stands for {error}, which is not public; ALLOW_NETWORKS can permit it."
+    except (SMTPException, OSError, Unreachable, crypto.CannotOpen) as error:
         logger.warning("A notice to target %s failed: %s", target.pk, type(error).__name__)
         return f"{type(error).__name__}: {error}"
 

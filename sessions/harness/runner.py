@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import Error as DatabaseFailure
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from credentials.crypto import CannotOpen
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import reports, servers, spans
+from sessions.harness import faults, reports, servers, spans
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import Wait, decide
@@ -94,7 +94,32 @@ class Runner:
             return True
         except IntegrityError:
             return self._repaired()
+        except (OperationalError, InterfaceError):
+            raise  # the database is away, which says nothing about this session
+        except Exception as error:
+            logger.exception("A turn of thread %s failed.", self.lease.thread_id)
+            with contextlib.suppress(log.LeaseLost, log.UnknownThread):
+                return self._failed(error)
+            return False
         return self._agrees()
+
+    def _failed(self, error: Exception) -> bool:
+        """A fault of our own. The turn is taken up again, until it has failed the same way three times: then it rests
+        with the reason, until a person asks for another try.
+        """
+        fault = faults.where(error)
+        times = faults.times(self.lease.thread_id, fault) + 1
+        note = Draft(ev.OPS_FAILED, {"fault": fault, "times": times})
+        log.append(self.lease.session_id, self.lease.thread_id, [note], lease=self.lease)
+        if times < faults.MOST:
+            return False  # not a clean end: the next worker takes a call that was under way for a second attempt
+        told = f"The server met the same internal error {times} times ({fault}). Its log has the details."
+        if self.effects is None:
+            self._park(told)
+        else:
+            self._catch_up()
+            self.effects.give_up(told)
+        return True
 
     def _repaired(self) -> bool:
         """An append that the log refused: the rows were changed by hand. They are made to agree with the log again."""
@@ -115,17 +140,14 @@ class Runner:
         """What the turn needs; None if the session can't be run and was parked with the reason."""
         try:
             return self._prepare()
-        except (log.LeaseLost, log.UnknownThread, DatabaseFailure):
-            raise
-        except Exception as error:
+        except CannotOpen as error:
             logger.exception("Thread %s can't be run.", self.lease.thread_id)
-            self._park(error)
+            self._park(f"This session can't be run at the moment. {error}")
             return None
 
-    def _park(self, error: Exception) -> None:
-        """Rest with the reason instead of failing for ever; the next message tries again."""
-        reason = str(error) if isinstance(error, CannotOpen) else "The server's log has the details."
-        told = session_error("unknown_error", f"This session can't be run at the moment. {reason}", "exhausted")
+    def _park(self, reason: str) -> None:
+        """Rest with the reason instead of failing for ever; the next message, or a person, tries again."""
+        told = session_error("unknown_error", reason, "exhausted")
         thread = Thread.objects.get(pk=self.lease.thread_id)
         stop = {"stop_reason": ev.RETRIES_EXHAUSTED, "stop_details": None}
         idle = {"session_thread_id": thread.id, "agent_name": thread.agent_name, **stop}
@@ -199,12 +221,6 @@ class Runner:
                 self._advance(effects.perform(actions))
             except log.Stale:
                 self._catch_up()
-            except (log.LeaseLost, log.UnknownThread, DatabaseFailure):
-                raise
-            except Exception:
-                logger.exception("A step of thread %s failed.", self.lease.thread_id)
-                self._catch_up()
-                self._advance(effects.give_up("The server met an internal error. Its log has the details."))
 
     def _look_around(self) -> None:
         """Whether others work in this session: no outcome is evaluated meanwhile (spec advanced 10.4)."""

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 
     from django.http import HttpResponse, QueryDict
 
+    from contract.acting import Acting
     from contract.http import Request
+
+
+HOLDS: Mapping[str, Callable[[str, Acting], object]] = {
+    "pause": pausing.pause,
+    "resume": pausing.resume,
+    "retry": actions.retry_session,
+}
 
 
 @page(Permission.OPERATE, "GET", "HEAD", "POST")
@@ -107,11 +115,13 @@ def interrupt(request: Request, session_id: str) -> HttpResponse:
 
 @page(Permission.OPERATE, "POST")
 def hold(request: Request, session_id: str, how: str) -> HttpResponse:
-    """Pause the session between two steps, or let it go on: ``how`` is ``pause`` or ``resume``."""
+    """Pause the session between two steps, let it go on, or try again where it gave up: ``pause``, ``resume``,
+    ``retry``.
+    """
     found = find(request, session_id)
-    if how not in ("pause", "resume"):
-        raise NotFound(f"A session can be paused and resumed, not {how}.")
-    change = pausing.pause if how == "pause" else pausing.resume
+    change = HOLDS.get(how)
+    if change is None:
+        raise NotFound(f"A session can be paused, resumed and tried again, not {how}.")
     return _done(request, found, lambda: change(session_id, request.acting))
 
 

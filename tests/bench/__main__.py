@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.bench import measures, model, teams
+from tests.bench import crowds, measures, model, teams
 from tests.live import Installation
 from tests.sdk.talk import client_of
 
@@ -23,7 +23,7 @@ def main() -> int:
     options = _options()
     chosen = _measures(options)
     with model.served() as server, Installation.started(
-        WORKERS="2", MODEL_BASE_URL=server.url, MODEL_API_KEY="bench"
+        WORKERS="2", WORKER_THREADS="250", MODEL_BASE_URL=server.url, MODEL_API_KEY="bench"
     ) as installation:  # fmt: skip
         client = client_of(installation)
         environment = client.beta.environments.create(name="Bench", config={"type": "cloud"})
@@ -34,11 +34,12 @@ def main() -> int:
 
 
 def _measures(options: argparse.Namespace) -> dict[str, Callable[[Bench], list[Figure]]]:
-    steps, sessions, events = (120, 500, 5_000) if options.quick else (500, 10_000, 50_000)
+    steps, sessions, events, crowd = (120, 500, 5_000, 50) if options.quick else (500, 10_000, 50_000, 500)
     return {
         "creates": measures.creates,
         "fanout": measures.fan_out,
         "crowd": measures.crowd,
+        "many": partial(crowds.many, sessions=crowd),
         "team": teams.team,
         "steps": partial(measures.steps, count=steps),
         "pages": partial(measures.pages, sessions=sessions, events=events),
@@ -47,9 +48,9 @@ def _measures(options: argparse.Namespace) -> dict[str, Callable[[Bench], list[F
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    names = ["creates", "fanout", "crowd", "team", "steps", "pages"]
+    names = ["creates", "fanout", "crowd", "many", "team", "steps", "pages"]
     parser.add_argument("only", nargs="*", help=f"measures out of {', '.join(names)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="120 steps and a smaller database")
+    parser.add_argument("--quick", action="store_true", help="120 steps, 50 sessions at once and a smaller database")
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     options = parser.parse_args()
     unknown = set(options.only) - set(names)

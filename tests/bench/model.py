@@ -23,6 +23,7 @@ class TimedModel(DemoServer):
         self.gaps: list[float] = []
         self._inner = self.app
         self._ended: float | None = None
+        self.thinking = 0.0  # seconds before each reply
         self.app = self._timed  # type: ignore[assignment]  # a WSGI app like the one it wraps
 
     def forget(self) -> None:
@@ -36,6 +37,8 @@ class TimedModel(DemoServer):
             return
         if self._ended is not None:
             self.gaps.append((arrived - self._ended) * 1000)
+        if self.thinking:
+            time.sleep(self.thinking)
         yield from self._inner(environ, start)
         self._ended = time.perf_counter()
 

@@ -1,4 +1,6 @@
-"""`make chaos`: a storm of the size that the environment asks for. Exits 1 if the audit complains."""
+"""`make chaos`: a storm of the size that the environment asks for; with `DRAIN=50`, workers that are told to
+end while so many sessions run. Exits 1 if the audit complains.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,14 @@ import os
 import random
 import sys
 
+from tests.chaos import drain
 from tests.chaos.storm import storm
 from tests.live import Installation
 
 
 def main() -> int:
+    if os.environ.get("DRAIN"):
+        return drain.main(int(os.environ["DRAIN"]))
     kills, sessions = int(os.environ.get("KILLS", "20")), int(os.environ.get("SESSIONS", "6"))
     steps, seed = int(os.environ.get("STEPS", "30")), int(os.environ.get("SEED", str(random.randrange(10**6))))
     interval, children = float(os.environ.get("INTERVAL", "0.8")), int(os.environ.get("CHILDREN", "0"))

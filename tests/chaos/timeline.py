@@ -57,7 +57,8 @@ class Times:
 
     def _takeover(self, strike: Strike, marks: Sequence[Entry], worked: Sequence[datetime]) -> None:
         """The parts of a takeover, if this session was at work in the very worker that died."""
-        moments: Mapping[str, datetime] = {mark.type: mark.at for mark in reversed(marks) if mark.pid == strike.pid}
+        of_it = [mark for mark in marks if mark.pid == strike.pid and mark.at >= strike.at]  # not from before its death
+        moments: Mapping[str, datetime] = {mark.type: mark.at for mark in reversed(of_it)}
         taken = moments.get("ops.taken_over")
         if taken is None:
             return

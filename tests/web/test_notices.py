@@ -40,6 +40,8 @@ def test_a_mail_target_is_tried_and_removed(world: World, settings: Any) -> None
 def test_a_trial_that_fails_says_why_and_the_list_keeps_it(world: World) -> None:
     shown = world.alice.post(f"/approvals/notices/{world.notice.pk}/test/", follow=True).content.decode()
     assert "The trial failed." in shown
+    world.notice.refresh_from_db()
+    assert "not public" in world.notice.last_error
     assert "not public" in world.alice.get("/approvals/notices/").content.decode()
 
 

@@ -217,6 +217,9 @@ def test_an_error_of_our_own_is_told_and_leaves_nothing_open(monkeypatch: pytest
 
     monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: Gossip(fail))
     ask(session, thread, "hello")
+    for _ in range(2):  # it is taken up again before it is given up
+        runner.run(thread.id)
+    session.refresh_from_db()
     assert session.stop_reason == ev.RETRIES_EXHAUSTED
     errors = [event.payload["error"] for event in log.read(session.id) if event.type == ev.SESSION_ERROR]
     assert [error["type"] for error in errors] == ["unknown_error"]

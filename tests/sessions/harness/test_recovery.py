@@ -204,3 +204,27 @@ def test_a_clock_of_the_database_that_steps_back_leaves_the_log_in_order() -> No
     moments = [event.created_at for event in log.read(session.pk)]
     assert moments == sorted(moments)
     assert moments[0] >= ahead
+
+
+def test_a_turn_that_fails_the_same_way_three_times_rests_until_a_person_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session, thread = make_session()
+    models = Models({})
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: models)
+    monkeypatch.setattr(models, "stream", lambda *_: 1 / 0)
+    say(session, "hello")
+    for attempt in range(3):
+        assert Thread.objects.get(pk=thread.id).status == "running", attempt
+        runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.stop_reason == ev.RETRIES_EXHAUSTED
+    assert [note["times"] for note in noted(session, ev.OPS_FAILED)] == [1, 2, 3]
+    (parked,) = noted(session, ev.OPS_PARKED)
+    assert "ZeroDivisionError" in parked["reason"]
+    monkeypatch.undo()
+    actions.retry_session(session.pk, Acting(session.workspace_id, Role.ADMIN, "Ada"))
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.stop_reason == ev.END_TURN
+    assert verify(session) == []
