@@ -297,7 +297,7 @@ def test_an_administrator_of_the_installation_drains_a_machine_after_a_question(
         ("take", False, "rack-7 takes sessions again"),
     ):
         answer = world.alice.post("/system/machines/rack-7/", {"action": action}, follow=True)
-        assert f"rack-7 {said}" in answer.content.decode()
+        assert said in answer.content.decode()
         assert Machine.objects.get().draining is draining
     done = AuditRecord.objects.filter(object_id="rack-7").order_by("id").values_list("action", "actor")
     assert list(done) == [("machine.drained", "alice"), ("machine.taken_back", "alice")]
