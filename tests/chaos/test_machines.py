@@ -50,7 +50,7 @@ def say(job: Job, text: str) -> None:
 def test_a_session_goes_on_elsewhere_with_its_workspace_when_its_machine_is_gone_for_good(
     staying: Installation,
 ) -> None:
-    with Installation.started(beside=staying, MACHINE="leaving", LEASE_SECONDS="1") as leaving:
+    with Installation.started(False, staying, MACHINE="leaving", LEASE_SECONDS="1") as leaving:
         drain(staying, "staying", True)
         job = Job.start(staying, f"Run `echo precious > {KEPT}; echo written`.")
         wait_for(lambda: told(job, "ops.sandbox_snapshot"), 30, "the machine of the sandbox kept no snapshot")
