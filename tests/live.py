@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90.0
+NEW = True  # for `Installation.started`: begin with an empty data directory
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "ANTHROPIC_BASE_URL")
 
 
@@ -50,7 +51,7 @@ class Installation:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, *, new: bool = not prepared.AVAILABLE, **settings: str) -> Iterator[Installation]:
+    def started(cls, new: bool = not prepared.AVAILABLE, /, **settings: str) -> Iterator[Installation]:
         """An installation that ends with the block. `settings` are environment variables (`WORKERS="1"`).
 
         Its data directory is a copy of one that was prepared once a run, or an empty one (`new`).

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Payload = Mapping[str, Any]
 
-ICONS = {
+ICONS: dict[str, str] = {
     ev.OPS_CALL_EDITED: "pencil-square",
     ev.OPS_PERMISSIONS: "shield-check",
     ev.OPS_ASSIGNED: "user",
@@ -31,7 +31,7 @@ ICONS = {
     ev.OPS_LIMITS_CHANGED: "check-circle",
     ev.OPS_REMINDER: "exclamation-triangle",
     ev.OPS_ONLY_TALK: "pause-circle",
-    ev.OPS_REPOSITORY_READY: lambda payload: str(payload.get("note", "")),
+    ev.OPS_REPOSITORY_READY: "code-bracket",
     ev.OPS_FORKED: "arrow-turn-down-right",
     ev.OPS_IMPORTED: "inbox",
     ev.OPS_CLEARED: "queue-list",
@@ -45,6 +45,12 @@ def sentence(event_type: str, payload: Payload) -> str:
         return tell(payload) if tell else ""
     except (KeyError, TypeError, ValueError):
         return event_type
+
+
+def _checked_out(payload: Payload) -> str:
+    commit = str(payload.get("commit") or "")[:12]
+    told = f"{payload['url']} is in the sandbox" + (f" at {commit}" if commit else "")
+    return f"{told}. {payload['note']}" if payload.get("note") else told
 
 
 def _taken_over(payload: Payload) -> str:
@@ -67,6 +73,7 @@ def _restored(payload: Payload) -> str:
 SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_CALL_EDITED: lambda payload: f"{payload['by']} changed the call of {payload['name']} before approving it",
     ev.OPS_PERMISSIONS: lambda payload: f"{payload['by']} changed this session's permission rules",
+    ev.OPS_REPOSITORY_READY: _checked_out,
     ev.OPS_ASSIGNED: lambda payload: f"{payload['by']} passed the decision to {payload['to'] or 'everybody'}",
     ev.OPS_WORKER_LOST: lambda payload: "The worker of this session was lost",
     ev.OPS_OUTSIDE_STARTED: lambda payload: (

@@ -25,7 +25,7 @@ ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, *ev.RESULTS})
 SHOWN_CHARACTERS = 20_000
 MESSAGE_CHARACTERS = 200_000
 
-MARKS = {
+MARKS: dict[str, tuple[str, str]] = {
     ev.USER_INTERRUPT: ("stop-circle", _("Interrupted")),
     ev.STATUS_RESCHEDULED: ("arrow-path", _("Waiting before the next try")),
     ev.STATUS_TERMINATED: ("x-circle", _("Session ended")),
