@@ -63,11 +63,25 @@ def _retry(payload: Payload) -> str:
 
 
 def _restored(payload: Payload) -> str:
+    if payload.get("from"):
+        return f"The session moved from {payload['from']} to {payload['to']}, where {_begun(payload)}"
     if payload.get("damaged_snapshot"):
         return "The sandbox was lost and its snapshot is damaged; it starts empty"
     if payload["origin"] == "restored":
         return "Sandbox restored from its last snapshot"
     return "The sandbox was lost and starts empty"
+
+
+def _begun(payload: Payload) -> str:
+    """How a sandbox began on another machine than the one that had it."""
+    if payload.get("damaged_snapshot"):
+        return (
+            "its last snapshot is missing or damaged, so that its sandbox starts empty; "
+            "do both machines share DATA_DIR/blobs?"
+        )
+    if payload["origin"] == "restored":
+        return "its sandbox was restored from its last snapshot"
+    return "its sandbox starts empty: there was no snapshot yet"
 
 
 SENTENCES: dict[str, Callable[[Payload], str]] = {
@@ -96,6 +110,7 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_ONLY_TALK: lambda payload: (
         f"Paused: it and {payload['with']} exchanged {payload['messages']} messages in a row and did nothing else"
     ),
+    ev.OPS_REPOSITORY_READY: lambda payload: str(payload.get("note", "")),
     ev.OPS_FORKED: lambda payload: f"Forked: {payload['message']}",
     ev.OPS_IMPORTED: lambda payload: f"Imported: {payload['message']}",
 }

@@ -67,6 +67,7 @@ DOORS = [
     Door("sessions:usage"),
     Door("sessions:system"),
     Door("sessions:errors"),
+    Door("sessions:machine", ("machine",), owner=404, needs=ADMINISTER),
     Door("sessions:session", ("session",)),
     Door("sessions:events", ("session",)),
     Door("sessions:files", ("session",)),
@@ -172,7 +173,7 @@ DOORS = [
     Door("credentials:key_revoke", ("key",), "POST", owner=302, needs=ADMINISTER),
 ]
 IDS = [door.name for door in DOORS]
-LITERALS = {"one": 1, "tools": "tools", "latest": "latest", "pause": "pause"}
+LITERALS = {"machine": "rack-7", "one": 1, "tools": "tools", "latest": "latest", "pause": "pause"}
 # Pages of one's own account: everybody who is signed in, whatever their role.
 OWN = {
     "account:account", "account:password", "account:end_sign_ins", "account:app", "account:app_remove",
