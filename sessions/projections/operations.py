@@ -110,7 +110,6 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_ONLY_TALK: lambda payload: (
         f"Paused: it and {payload['with']} exchanged {payload['messages']} messages in a row and did nothing else"
     ),
-    ev.OPS_REPOSITORY_READY: lambda payload: str(payload.get("note", "")),
     ev.OPS_FORKED: lambda payload: f"Forked: {payload['message']}",
     ev.OPS_IMPORTED: lambda payload: f"Imported: {payload['message']}",
 }
