@@ -62,6 +62,10 @@ class Job:
     def events(self) -> list[Any]:
         return list(self.api.beta.sessions.events.list(self.id, limit=1000))
 
+    def say(self, text: str) -> None:
+        event: Any = {"type": "user.message", "content": [{"type": "text", "text": text}]}
+        self.api.beta.sessions.events.send(self.id, events=[event])
+
     def operations(self, event_type: str) -> list[dict[str, Any]]:
         """The operator's events of one type, which the SDK's own types don't know."""
         path = f"/v1/sessions/{self.id}/events?types[]={event_type}"

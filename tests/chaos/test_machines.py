@@ -33,12 +33,6 @@ def drain(installation: Installation, name: str, draining: bool) -> None:
         link.execute("UPDATE agent_sessions_machine SET draining = %s WHERE name = %s", [draining, name])
 
 
-def say(job: Job, text: str) -> None:
-    job.api.beta.sessions.events.send(
-        job.id, events=[{"type": "user.message", "content": [{"type": "text", "text": text}]}]
-    )
-
-
 def test_a_session_goes_on_elsewhere_with_its_workspace_when_its_machine_is_gone_for_good(
     staying: Installation,
 ) -> None:
@@ -47,7 +41,7 @@ def test_a_session_goes_on_elsewhere_with_its_workspace_when_its_machine_is_gone
         job = Job.start(staying, f"Run `echo precious > {KEPT}; echo written`.")
         wait_for(lambda: job.operations("ops.sandbox_snapshot"), 30, "the machine of the sandbox kept no snapshot")
         drain(staying, "staying", False)
-        say(job, f"Run `echo second; sleep 600`. Run `cat {KEPT}; echo read`.")
+        job.say(f"Run `echo second; sleep 600`. Run `cat {KEPT}; echo read`.")
         job.wait_for("agent.tool_use", 2)
         leaving.die()
         job.wait_for_text("agent.tool_result", "precious")
