@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+from django.conf import settings
+
 from agents.sandboxes.base import SandboxLost, SandboxUnavailable
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
@@ -23,8 +25,12 @@ def keep(session_id: str) -> str | None:
     A session that runs again meanwhile is left alone: its next rest takes the snapshot.
     """
     asked_at = time.time()
-    session = Session.objects.filter(pk=session_id).only("status", "snapshot").first()
+    session = Session.objects.filter(pk=session_id).only("status", "snapshot", "machine").first()
     if session is None or session.status != "idle":
+        return None
+    if session.machine != settings.HOLDFAST_MACHINE:
+        if session.machine:
+            logger.warning("The sandbox of session %s is on %s, not here.", session_id, session.machine)
         return None
     thread = Thread.objects.only("id", "agent_name").get(session_id=session_id, parent=None)
     _tell_of_requests(session_id, thread, asked_at)
@@ -69,9 +75,10 @@ def discard(session_id: str) -> None:
         logger.warning("The sandbox of session %s will be swept later: %s", session_id, error)
 
 
-def sweep(alive: list[str]) -> list[str]:
-    """Remove every sandbox of this machine whose session isn't named; returns their ids."""
+def sweep_here() -> list[str]:
+    """Remove every sandbox of this machine whose session has ended, is gone or has moved; returns their ids."""
+    here = Session.objects.filter(machine=settings.HOLDFAST_MACHINE).exclude(status="terminated")
     try:
-        return backend().sweep(alive)
+        return backend().sweep(list(here.values_list("pk", flat=True)))
     except SandboxUnavailable:
         return []

@@ -28,7 +28,7 @@ from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread, WorkflowRun
 from sessions.projections.faults import session_error
 from sessions.repair import repair
-from sessions.wake import make_room, wake
+from sessions.wake import make_room, pass_on, wake
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +52,7 @@ def run(thread_id: str) -> bool:
     while again and not keeper().draining:
         lease = keeper().claim(thread_id)
         if lease is None:
+            pass_on(thread_id)
             break
         runner = Runner(lease)
         clean = False

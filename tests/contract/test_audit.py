@@ -55,6 +55,9 @@ READING = {
     ("sessions/demo.py", "start_demo"),  # by the actions that it calls
     ("credentials/mcp_signin.py", "start"),  # only talks to the server
     ("credentials/mcp_signin.py", "finish"),  # by vaults.create_credential
+    ("sessions/exchange/transfers.py", "export"),  # where it begins
+    ("sessions/exchange/transfers.py", "take_in"),  # the same
+    ("sessions/exchange/transfers.py", "find"),
     ("sessions/actions.py", "create_session"),  # by a call in its second half
 }
 
