@@ -60,7 +60,7 @@ class Choices:
 
     agent: dict[str, str]
     by: dict[str, str]
-    status: dict[str, str] = field(default_factory=lambda: dict(GROUPS))
+    status: dict[str, str] = field(default_factory=lambda: {key: _(label) for key, label in GROUPS.items()})
     since: dict[str, str] = field(
         default_factory=lambda: {
             "1h": _("In the last hour"),
