@@ -26,6 +26,7 @@ ICONS: dict[str, str] = {
     ev.OPS_FALLBACK: "arrow-path",
     ev.OPS_SANDBOX_RESTORED: "cube",
     ev.OPS_REPAIRED: "exclamation-triangle",
+    ev.OPS_NO_ROOM: "exclamation-triangle",
     ev.OPS_FAILED: "exclamation-triangle",
     ev.OPS_LIMIT_REACHED: "exclamation-triangle",
     ev.OPS_LIMITS_CHANGED: "check-circle",
@@ -63,11 +64,25 @@ def _retry(payload: Payload) -> str:
 
 
 def _restored(payload: Payload) -> str:
+    if payload.get("from"):
+        return f"The session moved from {payload['from']} to {payload['to']}, where {_begun(payload)}"
     if payload.get("damaged_snapshot"):
         return "The sandbox was lost and its snapshot is damaged; it starts empty"
     if payload["origin"] == "restored":
         return "Sandbox restored from its last snapshot"
     return "The sandbox was lost and starts empty"
+
+
+def _begun(payload: Payload) -> str:
+    """How a sandbox began on another machine than the one that had it."""
+    if payload.get("damaged_snapshot"):
+        return (
+            "its last snapshot is missing or damaged, so that its sandbox starts empty; "
+            "do both machines share DATA_DIR/blobs?"
+        )
+    if payload["origin"] == "restored":
+        return "its sandbox was restored from its last snapshot"
+    return "its sandbox starts empty: there was no snapshot yet"
 
 
 SENTENCES: dict[str, Callable[[Payload], str]] = {
@@ -87,6 +102,7 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_RESUMED: lambda payload: f"{payload['by']} let the session go on",
     ev.OPS_FALLBACK: lambda payload: f"{payload['from']} failed for good; {payload['to']} is asked instead",
     ev.OPS_SANDBOX_RESTORED: _restored,
+    ev.OPS_NO_ROOM: lambda payload: f"{payload['message']} It goes on by itself",
     ev.OPS_FAILED: lambda payload: f"Attempt {payload['times']} of 3 met an internal error: {payload['fault']}",
     ev.OPS_REPAIRED: lambda payload: "The session's rows did not agree with its log and were repaired",
     ev.OPS_LIMIT_REACHED: lambda payload: str(payload["message"]),
