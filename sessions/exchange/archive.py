@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import zipfile
 import zlib
 from collections.abc import Callable
-from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from agents.models import Workspace
+from agents.models import Environment, Workspace
 from contract import audit, blobs
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
@@ -184,7 +184,7 @@ def _counted(
 
 
 def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while batch := list(islice(lines, BATCH)):
+    while batch := list(itertools.islice(lines, BATCH)):
         yield batch
 
 
@@ -318,6 +318,25 @@ def _renamed(row: Any, names: dict[str, str]) -> Any:
 def _insert(part: rows.Part, made: list[Any], workspace: Workspace) -> int:
     if part.model is Event:
         log.restore(made, workspace.pk)
-    else:
-        part.model._base_manager.bulk_create(made)
+        return len(made)
+    if part.model is Environment:
+        _give_way(made, workspace)
+    part.model._base_manager.bulk_create(made)
     return len(made)
+
+
+def _give_way(made: list[Environment], workspace: Workspace) -> None:
+    """Rename environments whose names are taken here: every fresh workspace has its own "Default"."""
+    here = set(Environment.objects.filter(workspace=workspace).values_list("name", flat=True))
+    taken = here | {one.name for one in made}
+    for one in made:
+        if one.name in here:
+            one.name = next(name for name in _other_names(one.name) if name not in taken)
+            taken.add(one.name)
+
+
+def _other_names(name: str) -> Iterator[str]:
+    longest = Environment._meta.get_field("name").max_length or 0
+    for number in itertools.count(1):
+        ending = f" (imported {number})" if number > 1 else " (imported)"
+        yield name[: longest - len(ending)] + ending

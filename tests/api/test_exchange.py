@@ -118,6 +118,20 @@ def test_a_copy_starts_nothing_by_itself_and_knows_no_secret(alice: Caller, full
     assert [one["archived_at"] is None for one in shown] == [False]
 
 
+def test_names_that_a_fresh_installation_has_already_give_way(alice: Caller, full: dict[str, Any]) -> None:
+    for name in ("Default", "Default (imported 2)"):
+        alice.post("/environments", {"name": name})
+    content = exported(alice)
+    before = {one["id"]: one["name"] for one in alice.get("/environments")["data"]}
+    wipe()
+    there = elsewhere()
+    mine = [there.post("/environments", {"name": name})["id"] for name in ("Default", "Default (imported)")]
+    archive.restore(io.BytesIO(content), PASSPHRASE, there.acting)
+    after = {one["id"]: one["name"] for one in there.get("/environments")["data"] if one["id"] not in mine}
+    assert after == {pk: "Default (imported 3)" if name == "Default" else name for pk, name in before.items()}
+    assert there.get(f"/environments/{mine[0]}")["name"] == "Default"
+
+
 def test_what_is_here_already_is_not_imported_twice(alice: Caller, full: dict[str, Any]) -> None:
     with pytest.raises(Conflict, match="here already"):
         archive.restore(io.BytesIO(exported(alice)), PASSPHRASE, elsewhere().acting)
