@@ -158,6 +158,7 @@ class Sweeper:
             return
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         files.collect_garbage()
+        caps.resume_all()  # a workspace's caps may have been raised in the admin
         answers.sweep()
         delivery.forget()
         for transfer_id in transfers.sweep():

@@ -8,6 +8,8 @@ from celery import shared_task
 
 log = logging.getLogger(__name__)
 
+NO_ROOM_SECONDS = 15.0  # until a snapshot that found the disk full is tried again
+
 
 @shared_task(name="sessions.run_thread")
 def run_thread(thread_id: str) -> None:
@@ -24,10 +26,14 @@ def run_thread(thread_id: str) -> None:
 
 @shared_task(name="sessions.keep_workspace")
 def keep_workspace(session_id: str) -> None:
-    """Store a snapshot of an idle session's sandbox, so that it can be opened elsewhere."""
-    from sessions import workspaces
+    """Store a snapshot of an idle session's sandbox, so that it can be opened elsewhere; later if the disk is full."""
+    from contract.errors import NoRoom
+    from sessions import wake, workspaces
 
-    workspaces.keep(session_id)
+    try:
+        workspaces.keep(session_id)
+    except NoRoom:
+        wake.keep_workspace(session_id, later=NO_ROOM_SECONDS)
 
 
 @shared_task(name="sessions.send_notice")

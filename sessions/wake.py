@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from celery import current_app
 from django.conf import settings
@@ -50,9 +51,9 @@ def pass_on(thread_id: str) -> None:
         _send(RUN_THREAD, thread_id, machine)
 
 
-def keep_workspace(session_id: str) -> None:
-    """Queue a snapshot of a sandbox of this machine."""
-    _send(KEEP_WORKSPACE, session_id, settings.HOLDFAST_MACHINE)
+def keep_workspace(session_id: str, later: float = 0.0) -> None:
+    """Queue a snapshot of a sandbox of this machine, so many seconds from now."""
+    _send(KEEP_WORKSPACE, session_id, settings.HOLDFAST_MACHINE, later)
 
 
 def discard_everywhere(session_id: str) -> None:
@@ -67,10 +68,12 @@ def sweep_everywhere() -> None:
         _send(SWEEP_HERE, None, machine)
 
 
-def _send(task: str, object_id: str | None, machine: str = "") -> None:
-    queue = {"queue": settings.HOLDFAST_AT_MACHINE + machine} if machine else {}
+def _send(task: str, object_id: str | None, machine: str = "", later: float = 0.0) -> None:
+    options: dict[str, Any] = {"queue": settings.HOLDFAST_AT_MACHINE + machine} if machine else {}
+    if later:
+        options["countdown"] = later
     try:
-        current_app.send_task(task, [] if object_id is None else [object_id], ignore_result=True, **queue)
+        current_app.send_task(task, [] if object_id is None else [object_id], ignore_result=True, **options)
     except (OperationalError, OSError) as error:
         log.warning("The broker took no %s (%s); the sweeper will find the work.", task, type(error).__name__)
 

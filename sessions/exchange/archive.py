@@ -316,6 +316,7 @@ def _renamed(row: Any, names: dict[str, str]) -> Any:
 
 
 def _insert(part: rows.Part, made: list[Any], workspace: Workspace) -> int:
+    rows.check_own(part, made, workspace)
     if part.model is Event:
         log.restore(made, workspace.pk)
         return len(made)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
+from contract.errors import NoRoom
 from credentials.crypto import CannotOpen
 from sessions import events as ev
 from sessions import log, threads
@@ -95,6 +96,9 @@ class Runner:
             return True
         except IntegrityError:
             return self._repaired()
+        except NoRoom:
+            logger.warning("The turn of thread %s waits for room on the disk.", self.lease.thread_id)
+            return False
         except (OperationalError, InterfaceError):
             raise  # the database is away, which says nothing about this session
         except Exception as error:

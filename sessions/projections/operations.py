@@ -26,6 +26,7 @@ ICONS: dict[str, str] = {
     ev.OPS_FALLBACK: "arrow-path",
     ev.OPS_SANDBOX_RESTORED: "cube",
     ev.OPS_REPAIRED: "exclamation-triangle",
+    ev.OPS_NO_ROOM: "exclamation-triangle",
     ev.OPS_FAILED: "exclamation-triangle",
     ev.OPS_LIMIT_REACHED: "exclamation-triangle",
     ev.OPS_LIMITS_CHANGED: "check-circle",
@@ -101,6 +102,7 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_RESUMED: lambda payload: f"{payload['by']} let the session go on",
     ev.OPS_FALLBACK: lambda payload: f"{payload['from']} failed for good; {payload['to']} is asked instead",
     ev.OPS_SANDBOX_RESTORED: _restored,
+    ev.OPS_NO_ROOM: lambda payload: f"{payload['message']} It goes on by itself",
     ev.OPS_FAILED: lambda payload: f"Attempt {payload['times']} of 3 met an internal error: {payload['fault']}",
     ev.OPS_REPAIRED: lambda payload: "The session's rows did not agree with its log and were repaired",
     ev.OPS_LIMIT_REACHED: lambda payload: str(payload["message"]),
@@ -110,7 +112,6 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_ONLY_TALK: lambda payload: (
         f"Paused: it and {payload['with']} exchanged {payload['messages']} messages in a row and did nothing else"
     ),
-    ev.OPS_REPOSITORY_READY: lambda payload: str(payload.get("note", "")),
     ev.OPS_FORKED: lambda payload: f"Forked: {payload['message']}",
     ev.OPS_IMPORTED: lambda payload: f"Imported: {payload['message']}",
 }

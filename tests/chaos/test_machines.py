@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
 
-BETA = "managed-agents-2026-04-01"
 KEPT = "/workspace/kept.txt"
 
 
@@ -27,24 +26,11 @@ def staying() -> Iterator[Installation]:
         yield running
 
 
-def told(job: Job, event_type: str) -> list[dict[str, Any]]:
-    """The operator's events of one type, which the SDK's own types don't know."""
-    path = f"/v1/sessions/{job.id}/events?types[]={event_type}"
-    page: Any = job.api.get(path, cast_to=object, options={"headers": {"anthropic-beta": BETA}})
-    return list(page["data"])
-
-
 def drain(installation: Installation, name: str, draining: bool) -> None:
     with psycopg.connect(
         dbname="holdfast", user="holdfast", host=str(places.runtime_dir(installation.data_dir))
     ) as link:
         link.execute("UPDATE agent_sessions_machine SET draining = %s WHERE name = %s", [draining, name])
-
-
-def say(job: Job, text: str) -> None:
-    job.api.beta.sessions.events.send(
-        job.id, events=[{"type": "user.message", "content": [{"type": "text", "text": text}]}]
-    )
 
 
 def test_a_session_goes_on_elsewhere_with_its_workspace_when_its_machine_is_gone_for_good(
@@ -53,15 +39,15 @@ def test_a_session_goes_on_elsewhere_with_its_workspace_when_its_machine_is_gone
     with Installation.started(False, staying, MACHINE="leaving", LEASE_SECONDS="1") as leaving:
         drain(staying, "staying", True)
         job = Job.start(staying, f"Run `echo precious > {KEPT}; echo written`.")
-        wait_for(lambda: told(job, "ops.sandbox_snapshot"), 30, "the machine of the sandbox kept no snapshot")
+        wait_for(lambda: job.operations("ops.sandbox_snapshot"), 30, "the machine of the sandbox kept no snapshot")
         drain(staying, "staying", False)
-        say(job, f"Run `echo second; sleep 600`. Run `cat {KEPT}; echo read`.")
+        job.say(f"Run `echo second; sleep 600`. Run `cat {KEPT}; echo read`.")
         job.wait_for("agent.tool_use", 2)
         leaving.die()
         job.wait_for_text("agent.tool_result", "precious")
     job.wait_until_idle()
     assert job.audit() == []
-    (moved,) = told(job, "ops.sandbox_restored")
+    (moved,) = job.operations("ops.sandbox_restored")
     assert (moved["from"], moved["to"], moved["origin"]) == ("leaving", "staying", "restored")
     results = [event.to_json() for event in job.events() if event.type == "agent.tool_result"]
     assert sum("unknown" in result for result in results) == 1, "what ran on the lost machine is told as unknown"
