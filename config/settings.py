@@ -164,7 +164,7 @@ CACHES = {
 LANGUAGE_CODE = "en"
 TIME_ZONE = HOLDFAST.time_zone
 USE_I18N = True
-LANGUAGES = [("en", "English")]  # a second one needs django.middleware.locale.LocaleMiddleware too
+LANGUAGES = [("en", "English")]  # docs/pages.md: how to add one
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 

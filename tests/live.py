@@ -109,7 +109,8 @@ class Installation:
             )
         self.wait_ready()
         found = json.loads((self.data_dir / "dev.json").read_text(encoding="utf-8"))
-        self.url, self.username = found["url"], found["username"]
+        # The copied file still has another installation's address; `up` mends it, but after it is ready.
+        self.url, self.username = f"http://127.0.0.1:{self.port}", found["username"]
         self.password, self.api_key = found["password"], found["api_key"]
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:

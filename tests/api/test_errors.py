@@ -70,6 +70,20 @@ def test_the_root_of_the_api_is_a_json_404_by_every_method(path: str, method: st
     assert told["request_id"] == response["request-id"]
 
 
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        ("/tunnels/x", "hosted service"),
+        ("/organizations/users", "hosted service"),
+        ("/messages", "Messages API"),
+        ("/messages/batches", "Messages API"),
+    ],
+)
+def test_what_is_not_here_on_purpose_says_whose_it_is(alice: Caller, path: str, whose: str) -> None:
+    for method in ("GET", "POST"):
+        assert whose in alice.refused(method, path).message
+
+
 def test_a_wrong_method_is_a_json_405(alice: Caller) -> None:
     response = alice.send("PUT", "/agents")
     assert refusal(response).status == 405
