@@ -298,12 +298,21 @@ def _restore_rows(
             found = json.loads(line)
         except ValueError:
             raise InvalidRequest(f"{BROKEN} (a row of {name} can't be read).") from None
-        made.append(_renamed(rows.load(part, found, workspace), names))
+        row = rows.load(part, found, workspace)
+        _check_files(part, row, entries)
+        made.append(_renamed(row, names))
         if len(made) == BATCH:
             count += _insert(part, made, workspace)
             say(part.name, count)
             made = []
     return count + (_insert(part, made, workspace) if made else 0)
+
+
+def _check_files(part: rows.Part, row: Any, entries: dict[str, dict[str, Any]]) -> None:
+    """A digest alone must not open what others have stored here: the archive has to hold the file itself."""
+    for digest in filter(None, (getattr(row, column) for column in part.blobs)):
+        if f"blobs/{digest}" not in entries and blobs.exists(digest):
+            raise InvalidRequest(f"The archive has a {part.name} whose file isn't in it.")
 
 
 def _renamed(row: Any, names: dict[str, str]) -> Any:

@@ -15,6 +15,7 @@ from django.db import connection
 from django.test import Client
 
 from agents.models import Workspace
+from contract import blobs
 from contract.errors import Conflict, InvalidRequest
 from contract.secret import Secret
 from credentials.actions import issue_api_key
@@ -197,6 +198,15 @@ def test_a_signed_archive_reaches_nothing_of_another_workspace(
     with pytest.raises(InvalidRequest, match=f"a {kind} whose .* belongs to another workspace"):
         archive.restore(forged, PASSPHRASE, elsewhere().acting)
     assert Session.objects.count() == 0
+
+
+def test_a_digest_opens_no_file_that_others_have_here(alice: Caller, full: dict[str, Any]) -> None:
+    content = exported(alice)
+    wipe()
+    digest, _ = blobs.put(io.BytesIO(b"somebody else's"), 100)
+    forged = repacked(content, lambda entries: rewritten(entries, "File", "digest", digest))
+    with pytest.raises(InvalidRequest, match="a File whose file isn't in it"):
+        archive.restore(forged, PASSPHRASE, elsewhere().acting)
 
 
 def unsigned(entries: dict[str, bytes]) -> None:

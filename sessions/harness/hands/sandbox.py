@@ -119,7 +119,7 @@ class SandboxHand:
             installed = self._furnish(session, first=first)
             opened = self._open()
             self._memories.bring_in()
-            problems = self._network.problems(session) if self._network and first else []
+            problems = self._network.problems(session, first=first) if self._network else []
             problems += self._check_out(session, anew=opened.origin == "fresh")
         except (SandboxError, EgressUnavailable, CannotOpen) as error:
             raise CannotCarryOut(str(error)) from None
