@@ -14,15 +14,16 @@ from agents.environments import MANAGERS
 class EnvironmentForm(forms.Form):
     """A cloud environment."""
 
-    name = forms.CharField(max_length=256)
-    description = forms.CharField(required=False, max_length=2048)
+    name = forms.CharField(label=_("Name"), max_length=256)
+    description = forms.CharField(label=_("Description"), required=False, max_length=2048)
     networking = forms.ChoiceField(
-        label="Network", choices=[("limited", "Limited to the hosts below"), ("unrestricted", "Unrestricted")]
+        label=_("Network"), choices=[("limited", _("Limited to the hosts below")), ("unrestricted", _("Unrestricted"))]
     )
     allowed_hosts = forms.CharField(
+        label=_("Allowed hosts"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "class": "source", "spellcheck": "false"}),
-        help_text="One a line: example.com or *.example.com. None means no host.",
+        help_text=_("One a line: example.com or *.example.com. None means no host."),
     )
 
     allow_package_managers = forms.BooleanField(

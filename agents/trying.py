@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from agents import judges, policies
 from agents.mcp.tools import toolsets
@@ -66,15 +67,18 @@ def tried(form: CallForm, spec: Mapping[str, Any]) -> dict[str, Any]:
 class CallForm(forms.Form):
     """A call to try. The argument is what the tool is mainly about, or its whole input as JSON."""
 
-    tool = forms.CharField(max_length=256, widget=forms.TextInput(attrs={"list": "tools", "autocomplete": "off"}))
+    tool = forms.CharField(
+        label=_("Tool"), max_length=256, widget=forms.TextInput(attrs={"list": "tools", "autocomplete": "off"})
+    )
     mcp_server = forms.CharField(
-        label="MCP server", max_length=256, required=False, help_text="Empty for built-in tools."
+        label=_("MCP server"), max_length=256, required=False, help_text=_("Empty for built-in tools.")
     )
     argument = forms.CharField(
+        label=_("Argument"),
         required=False,
         max_length=100_000,
         widget=forms.Textarea(attrs={"rows": 3, "class": "source", "spellcheck": "false"}),
-        help_text="A command, a path or an address; or the whole input as a JSON object.",
+        help_text=_("A command, a path or an address; or the whole input as a JSON object."),
     )
 
     tools = tuple(MAIN_ARGUMENT)

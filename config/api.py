@@ -129,7 +129,10 @@ anything_else = Router()
 @anything_else.api_operation(METHODS, "/{path:rest}", auth=None, include_in_schema=False)
 def unknown(request: HttpRequest, rest: str) -> None:
     """Everything else under ``/v1``."""
-    if rest.partition("/")[0] in OUT_OF_SCOPE:
+    first = rest.partition("/")[0]
+    if first == "messages":
+        raise NotFound(f"/v1/{rest} belongs to the Messages API of models' own servers and does not exist here.")
+    if first in OUT_OF_SCOPE:
         raise NotFound(f"/v1/{rest} belongs to the hosted service's administration and does not exist here.")
     raise NotFound(f"There is no /v1/{rest} here.")
 

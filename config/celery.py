@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import celeryd_after_setup, worker_ready, worker_shutting_down
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -18,6 +18,12 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # A worker without -Q takes both kinds of work; with it, only the queues it names.
 app.conf.task_queues = {name: {} for name in (app.conf.task_default_queue, settings.HOLDFAST_CHORES)}
+
+
+@celeryd_after_setup.connect
+def take_what_is_for_this_machine(instance: Any, **details: Any) -> None:
+    """Every worker takes what only its machine can do, whatever -Q names: the sandboxes are there."""
+    instance.app.amqp.queues.select_add(settings.HOLDFAST_AT_MACHINE + settings.HOLDFAST_MACHINE)
 
 
 @worker_ready.connect

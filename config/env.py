@@ -179,7 +179,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         snapshot_days=reader.integer("SNAPSHOT_DAYS", 90, low=0, high=36_500),
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
         limits=_limits(reader),
-        machine=reader.text("MACHINE", socket.gethostname())[:64],
+        machine=(reader.text("MACHINE") or places.generated(data / "machine", socket.gethostname))[:64],
         running_hour_price=_price(reader, "RUNNING_HOUR_PRICE"),
         sandbox_socket=Path(reader.text("SANDBOX_SOCKET", str(run / "sandbox.sock"))),
         allowed_networks=_networks(reader, "ALLOW_NETWORKS"),

@@ -102,7 +102,9 @@ def as_api_error(error: BaseException) -> ApiError:
         return PermissionDenied("This is not allowed.")
     if isinstance(error, django.RequestDataTooBig):
         return TooLarge(BODY_TOO_LARGE)
-    if isinstance(error, MultiPartParserError | django.BadRequest | django.SuspiciousOperation):
+    if isinstance(error, MultiPartParserError):
+        return InvalidRequest("The multipart/form-data body could not be read: its boundary or a part is malformed.")
+    if isinstance(error, django.BadRequest | django.SuspiciousOperation):
         return InvalidRequest("The request could not be read.")
     log.error("An API request failed: %s", type(error).__name__, exc_info=error)
     return ApiError(INTERNAL)

@@ -14,7 +14,7 @@ from agents.models import Membership
 from config import bodies
 from config.errors import by_status, request_id, respond
 from contract.acting import Acting
-from contract.errors import ApiError, InvalidRequest
+from contract.errors import ApiError, InvalidRequest, NotFound
 from contract.roles import Role
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ApiAnswers:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path.startswith(API):
+        if not f"{request.path}/".startswith(API):
             return self.get_response(request)
         refused = _refusal(request)
         response = self.get_response(request) if refused is None else respond(request, refused)
@@ -61,6 +61,8 @@ class ApiAnswers:
 def _refusal(request: HttpRequest) -> ApiError | None:
     if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
         return InvalidRequest("The address holds a null character.")
+    if request.path == API:
+        return NotFound("There is no /v1/ here; its resources, such as /v1/agents, are.")
     return bodies.refusal(request)
 
 

@@ -164,7 +164,7 @@ CACHES = {
 LANGUAGE_CODE = "en"
 TIME_ZONE = HOLDFAST.time_zone
 USE_I18N = True
-LANGUAGES = [("en", "English")]  # a second one needs django.middleware.locale.LocaleMiddleware too
+LANGUAGES = [("en", "English")]  # docs/pages.md: how to add one
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 
@@ -211,7 +211,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 5
 CELERY_BROKER_POOL_LIMIT = 10
 CELERY_TASK_DEFAULT_QUEUE = HOLDFAST.instance
-HOLDFAST_CHORES = f"{HOLDFAST.instance}.chores"  # snapshots, clean-up, deliveries: never in a turn's way
+HOLDFAST_CHORES = f"{HOLDFAST.instance}.chores"  # clean-up, deliveries: never in a turn's way
+HOLDFAST_AT_MACHINE = f"{HOLDFAST.instance}.at."  # and a machine's name: what only that machine can do
 CELERY_TASK_CREATE_MISSING_QUEUES = True
 CELERY_TASK_ROUTES = {
     "sessions.run_thread": {"queue": HOLDFAST.instance},

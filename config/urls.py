@@ -24,7 +24,6 @@ urlpatterns = [
     path("login/<slug:provider_id>", oidc.leave, name="openid_connect_login"),
     path("login/<slug:provider_id>/callback", oidc.come_back, name="openid_connect_callback"),
     path("join/<str:uidb64>/<str:token>", Join.as_view(), name="join"),
-    path("admin/login/", RedirectView.as_view(pattern_name="account_login", query_string=True)),
     path("logout", auth.LogoutView.as_view(), name="logout"),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account:password")),  # it signs out elsewhere
     path("admin/", admin.site.urls),

@@ -24,6 +24,11 @@ class Acting:
     session_id: str | None = None
     token_digest: str = ""
 
+    @property
+    def is_worker(self) -> bool:
+        """Whether it is an outside worker, by its environment's key or an item's token."""
+        return self.environment_key_id is not None or self.work_id is not None
+
     def require(self, permission: Permission) -> None:
         """Raise ``PermissionDenied`` unless the role includes ``permission``."""
         if not may(self.role, permission):

@@ -6,17 +6,18 @@ no row names and that nobody has stored again for a while.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
 
 from django.conf import settings
 
-from contract.errors import TooLarge
+from contract.errors import NoRoom, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,8 +37,25 @@ def put(stream: Readable, limit: int, name_of: Callable[[], str] | None = None) 
     """Store what ``stream`` holds and return (SHA-256 in hex, size in bytes).
 
     ``name_of``, asked once all is read, names what is identified by something else: 64 digits in hex, too.
-    Raises ``TooLarge`` beyond ``limit`` bytes; then nothing is kept. The blob is on disk when this returns.
+    Raises ``TooLarge`` beyond ``limit`` bytes, ``NoRoom`` if the disk is full; then nothing is kept. The blob is on
+    disk when this returns.
     """
+    with _room():
+        return _put(stream, limit, name_of)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Tell a full disk from every other failure."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoRoom("The disk that holds DATA_DIR/blobs is full; make room, then try again.") from error
+
+
+def _put(stream: Readable, limit: int, name_of: Callable[[], str] | None) -> tuple[str, int]:
     incoming = _root() / INCOMING
     incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, name = tempfile.mkstemp(dir=incoming)

@@ -68,6 +68,12 @@ class TooLarge(ApiError):
     type = "request_too_large"
 
 
+class NoRoom(ApiError):
+    """507: the disk is full. What was to be stored may be sent again once there is room."""
+
+    status = 507
+
+
 class RateLimited(ApiError):
     """429, with ``retry-after`` in whole seconds."""
 

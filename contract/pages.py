@@ -107,7 +107,7 @@ def paginate(
     """
     cursor = Cursor.decode(page, kind=kind, order=order, size=len(fields)) if page is not None else None
     if cursor:
-        _check_types(cursor, rows.model, fields)
+        _check_types(cursor, rows, fields)
         _check_bounds(cursor, bounds or {})
     back = cursor is not None and cursor.back
     ascending = (order == "asc") != back
@@ -130,10 +130,11 @@ def _cursor(kind: str, order: Order, row: Model, fields: Sequence[str], *, back:
     return Cursor(kind, order, tuple(getattr(row, field) for field in fields), back).encode()
 
 
-def _check_types(cursor: Cursor, model: type[Model], fields: Sequence[str]) -> None:
+def _check_types(cursor: Cursor, rows: QuerySet[Any], fields: Sequence[str]) -> None:
     """Somebody may have written a cursor themselves: a number where this list has a time is none of ours."""
+    computed = rows.query.annotations
     for name, value in zip(fields, cursor.position, strict=True):
-        field = model._meta.get_field(name)
+        field = computed[name].output_field if name in computed else rows.model._meta.get_field(name)
         kind = datetime if isinstance(field, DateTimeField) else int if isinstance(field, IntegerField) else str
         if value is not None and not isinstance(value, kind):
             raise InvalidRequest(BAD)

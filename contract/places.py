@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contract.phrases import marked as _
 from contract.roles import Permission
 
 
@@ -22,29 +23,29 @@ class Place:
 
 
 GROUPS: dict[str, tuple[Place, ...]] = {
-    "Work": (
-        Place("sessions:overview", "Overview", "home", "o"),
-        Place("sessions:approvals", "Approvals", "hand-raised", "p"),
-        Place("sessions:list", "Sessions", "queue-list", "s"),
+    _("Work"): (
+        Place("sessions:overview", _("Overview"), "home", "o"),
+        Place("sessions:approvals", _("Approvals"), "hand-raised", "p"),
+        Place("sessions:list", _("Sessions"), "queue-list", "s"),
     ),
-    "Set up": (
-        Place("agents:list", "Agents", "cpu-chip", "a"),
-        Place("agents:environments", "Environments", "cube", "e"),
-        Place("credentials:list", "Credentials", "lock-closed", "c", Permission.BUILD),
-        Place("agents:memory", "Memory", "circle-stack", "m"),
-        Place("sessions:dreams", "Dreams", "moon", "r"),
-        Place("agents:skills", "Skills", "academic-cap", "k"),
-        Place("sessions:all_files", "Files", "folder", "f"),
-        Place("sessions:schedules", "Schedules", "calendar-days", "d"),
-        Place("sessions:webhooks", "Webhooks", "signal", "w", Permission.ADMINISTER),
+    _("Set up"): (
+        Place("agents:list", _("Agents"), "cpu-chip", "a"),
+        Place("agents:environments", _("Environments"), "cube", "e"),
+        Place("credentials:list", _("Credentials"), "lock-closed", "c", Permission.BUILD),
+        Place("agents:memory", _("Memory"), "circle-stack", "m"),
+        Place("sessions:dreams", _("Dreams"), "moon", "r"),
+        Place("agents:skills", _("Skills"), "academic-cap", "k"),
+        Place("sessions:all_files", _("Files"), "folder", "f"),
+        Place("sessions:schedules", _("Schedules"), "calendar-days", "d"),
+        Place("sessions:webhooks", _("Webhooks"), "signal", "w", Permission.ADMINISTER),
     ),
-    "Installation": (
-        Place("sessions:usage", "Usage", "chart-bar", "u"),
-        Place("sessions:system", "System", "server-stack", "y"),
-        Place("credentials:audit", "Audit", "shield-check", "l"),
-        Place("sessions:archives", "Archives", "archive-box", "z", Permission.ADMINISTER),
-        Place("sessions:members", "Members", "users", "b", Permission.ADMINISTER),
-        Place("credentials:keys", "API keys", "key", "i", Permission.ADMINISTER),
+    _("Installation"): (
+        Place("sessions:usage", _("Usage"), "chart-bar", "u"),
+        Place("sessions:system", _("System"), "server-stack", "y"),
+        Place("credentials:audit", _("Audit"), "shield-check", "l"),
+        Place("sessions:archives", _("Archives"), "archive-box", "z", Permission.ADMINISTER),
+        Place("sessions:members", _("Members"), "users", "b", Permission.ADMINISTER),
+        Place("credentials:keys", _("API keys"), "key", "i", Permission.ADMINISTER),
     ),
 }
 

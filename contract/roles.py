@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from contract.phrases import marked as _
+
 
 class Permission(StrEnum):
     """A thing one may do to the objects of a workspace."""
@@ -22,6 +24,13 @@ class Role(StrEnum):
     DEVELOPER = "developer"
     ADMIN = "admin"
 
+
+LABELS: dict[Role, str] = {
+    Role.VIEWER: _("Viewer"),
+    Role.OPERATOR: _("Operator"),
+    Role.DEVELOPER: _("Developer"),
+    Role.ADMIN: _("Admin"),
+}
 
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: frozenset({Permission.READ}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contract.phrases import marked as _
 from contract.places import PLACES
 
 
@@ -20,35 +21,35 @@ class Shortcut:
 
 
 SECTIONS: dict[str, tuple[Shortcut, ...]] = {
-    "Everywhere": (
-        Shortcut("?", "Show this list"),
-        Shortcut("Ctrl+K", "Find a page, a session or an action (⌘K on a Mac)"),
-        Shortcut("j", "Next row"),
-        Shortcut("k", "Previous row"),
-        Shortcut("Enter", "Open the row"),
-        Shortcut("f", "Go to the filter or search field"),
-        Shortcut("n", "Start or create something new"),
-        Shortcut("Ctrl+Enter", "Send the form one is typing in (⌘⏎ on a Mac)"),
-        Shortcut("Escape", "Close what is open"),
+    _("Everywhere"): (
+        Shortcut("?", _("Show this list")),
+        Shortcut("Ctrl+K", _("Find a page, a session or an action (⌘K on a Mac)")),
+        Shortcut("j", _("Next row")),
+        Shortcut("k", _("Previous row")),
+        Shortcut("Enter", _("Open the row")),
+        Shortcut("f", _("Go to the filter or search field")),
+        Shortcut("n", _("Start or create something new")),
+        Shortcut("Ctrl+Enter", _("Send the form one is typing in (⌘⏎ on a Mac)")),
+        Shortcut("Escape", _("Close what is open")),
     ),
-    "Go to": tuple(Shortcut(f"g {place.key}", place.label) for place in PLACES),
-    "A session": (
-        Shortcut("t", "Transcript"),
-        Shortcut("w", "Trace with its waterfall"),
-        Shortcut("r", "Raw events"),
-        Shortcut("m", "Write a message"),
-        Shortcut("i", "Open or close the inspector"),
-        Shortcut(".", "Interrupt the agent"),
-        Shortcut("P", "Pause between two steps, or resume"),
-        Shortcut("End", "Follow the newest event"),
-        Shortcut("←", "On the timeline: one event back"),
-        Shortcut("→", "On the timeline: one event on"),
+    _("Go to"): tuple(Shortcut(f"g {place.key}", place.label) for place in PLACES),
+    _("A session"): (
+        Shortcut("t", _("Transcript")),
+        Shortcut("w", _("Trace with its waterfall")),
+        Shortcut("r", _("Raw events")),
+        Shortcut("m", _("Write a message")),
+        Shortcut("i", _("Open or close the inspector")),
+        Shortcut(".", _("Interrupt the agent")),
+        Shortcut("P", _("Pause between two steps, or resume")),
+        Shortcut("End", _("Follow the newest event")),
+        Shortcut("←", _("On the timeline: one event back")),
+        Shortcut("→", _("On the timeline: one event on")),
     ),
-    "A decision": (
-        Shortcut("a", "Approve"),
-        Shortcut("e", "Approve with changes"),
-        Shortcut("x", "Reject with a reason"),
-        Shortcut("s", "Stop the session"),
-        Shortcut("p", "Pass it to someone"),
+    _("A decision"): (
+        Shortcut("a", _("Approve")),
+        Shortcut("e", _("Approve with changes")),
+        Shortcut("x", _("Reject with a reason")),
+        Shortcut("s", _("Stop the session")),
+        Shortcut("p", _("Pass it to someone")),
     ),
 }

@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from credentials.scopes import FIELDS
 
 if TYPE_CHECKING:
     from credentials.models import Credential
 
-KINDS = [("environment_variable", "A variable of the sandbox"), ("static_bearer", "A bearer token of an MCP server")]
+KINDS = [
+    ("environment_variable", _("A variable of the sandbox")),
+    ("static_bearer", _("A bearer token of an MCP server")),
+]
 UNSEEN = {"autocomplete": "off", "spellcheck": "false"}
+LABELS = {"agents": _("Agents"), "tools": _("Tools"), "hosts": _("Hosts"), "methods": _("Methods")}
 HINTS = {
-    "agents": "Ids of agents. Empty means any.",
-    "tools": "Such as bash, or tools of an MCP server. Empty means any.",
-    "hosts": "Such as api.example.com or *.example.com. Empty means any that credential and environment permit.",
-    "methods": "Such as GET, POST. Empty means any.",
+    "agents": _("Ids of agents. Empty means any."),
+    "tools": _("Such as bash, or tools of an MCP server. Empty means any."),
+    "hosts": _("Such as api.example.com or *.example.com. Empty means any that credential and environment permit."),
+    "methods": _("Such as GET, POST. Empty means any."),
 }
 
 
@@ -28,9 +33,9 @@ def _words(value: str) -> list[str]:
 class ScopeForm(forms.Form):
     """What every credential has: a name and a scope."""
 
-    display_name = forms.CharField(label="Name", max_length=255, required=False)
+    display_name = forms.CharField(label=_("Name"), max_length=255, required=False)
     agents, tools, hosts, methods = (
-        forms.CharField(label=field.capitalize(), required=False, help_text=HINTS[field]) for field in FIELDS
+        forms.CharField(label=LABELS[field], required=False, help_text=HINTS[field]) for field in FIELDS
     )
 
     def ours(self) -> dict[str, Any]:
@@ -41,19 +46,20 @@ class ScopeForm(forms.Form):
 class CredentialForm(ScopeForm):
     """A new credential."""
 
-    kind = forms.ChoiceField(choices=KINDS, initial=KINDS[0][0], label="Kind")
-    place = forms.CharField(label="Variable or address", help_text="GITHUB_TOKEN, or https://mcp.example.com/mcp")
+    kind = forms.ChoiceField(choices=KINDS, initial=KINDS[0][0], label=_("Kind"))
+    place = forms.CharField(label=_("Variable or address"), help_text=_("GITHUB_TOKEN, or https://mcp.example.com/mcp"))
     secret = forms.CharField(
+        label=_("Secret"),
         widget=forms.PasswordInput(attrs=UNSEEN),
         strip=True,
-        help_text="Sealed when it is stored, and never shown again. The sandbox gets a placeholder.",
+        help_text=_("Sealed when it is stored, and never shown again. The sandbox gets a placeholder."),
     )
     allowed_hosts = forms.CharField(
-        label="Hosts that may get it",
+        label=_("Hosts that may get it"),
         required=False,
-        help_text="For variables: such as api.github.com *.example.com. Empty means every host of the environment.",
+        help_text=_("For variables: such as api.github.com *.example.com. Empty means every host of the environment."),
     )
-    in_body = forms.BooleanField(label="Also in bodies, not only in headers", required=False)
+    in_body = forms.BooleanField(label=_("Also in bodies, not only in headers"), required=False)
 
     def body(self) -> dict[str, Any]:
         """The request of the API."""
@@ -76,10 +82,10 @@ class CredentialChangeForm(ScopeForm):
     """Another name, another secret, another scope."""
 
     secret = forms.CharField(
-        label="New secret",
+        label=_("New secret"),
         required=False,
         widget=forms.PasswordInput(attrs=UNSEEN),
-        help_text="Empty keeps the stored one. A new one reaches running sessions within a minute.",
+        help_text=_("Empty keeps the stored one. A new one reaches running sessions within a minute."),
     )
 
     def __init__(self, data: Any, credential: Credential) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from contract.secret import Secret
 
@@ -20,11 +20,22 @@ def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
     return counted(text, secrets)[0]
 
 
+def masker(secrets: Iterable[Secret]) -> Callable[[str], str]:
+    """What scrubs many texts of the same secrets."""
+    forms = _longest_first(secrets)
+
+    def mask(text: str) -> str:
+        for form in forms:
+            text = text.replace(form, MASK)
+        return text
+
+    return mask
+
+
 def counted(text: str, secrets: Iterable[Secret]) -> tuple[str, int]:
     """``text`` scrubbed, and how many values were taken out."""
-    forms = {form for secret in secrets for form in _forms(secret.reveal())}
     count = 0
-    for form in sorted(forms, key=len, reverse=True):
+    for form in _longest_first(secrets):
         count += text.count(form)
         text = text.replace(form, MASK)
     return text, count
@@ -47,6 +58,10 @@ def _beginning(text: str, form: str) -> int:
     """How many characters at the end of ``text`` are the beginning of ``form``."""
     sizes = range(min(len(form) - 1, len(text)), 0, -1)
     return next((size for size in sizes if text.endswith(form[:size])), 0)
+
+
+def _longest_first(secrets: Iterable[Secret]) -> list[str]:
+    return sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True)
 
 
 def _forms(secret: str) -> set[str]:

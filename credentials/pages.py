@@ -12,6 +12,7 @@ from django.core.paginator import Paginator
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from contract.door import explain, page
 from contract.errors import ApiError, InvalidRequest
@@ -32,24 +33,27 @@ MOST_JOURNEYS = 5
 class VaultForm(forms.Form):
     """A new vault."""
 
-    display_name = forms.CharField(label="Name", max_length=255, help_text="Normally whose credentials it holds.")
+    display_name = forms.CharField(label=_("Name"), max_length=255, help_text=_("Normally whose credentials it holds."))
 
 
 class SignInForm(forms.Form):
     """Where to sign in, and as which client if the server registers none by itself."""
 
     url = forms.CharField(
-        label="MCP server",
+        label=_("MCP server"),
         max_length=2047,
         widget=forms.URLInput(attrs={"placeholder": "https://mcp.example.com/mcp"}),
-        help_text="Exactly as agents name it in mcp_servers.",
+        help_text=_("Exactly as agents name it in mcp_servers."),
     )
-    name = forms.CharField(max_length=255, required=False, help_text="For lists; may stay empty.")
+    name = forms.CharField(label=_("Name"), max_length=255, required=False, help_text=_("For lists; may stay empty."))
     client_id = forms.CharField(
-        label="Client id", max_length=1024, required=False, help_text="Only if the server registers no clients."
+        label=_("Client id"), max_length=1024, required=False, help_text=_("Only if the server registers no clients.")
     )
     client_secret = forms.CharField(
-        max_length=512, required=False, widget=forms.PasswordInput(attrs={"autocomplete": "off"})
+        label=_("Client secret"),
+        max_length=512,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
 
 
@@ -83,7 +87,7 @@ def vault(request: Request, vault_id: str) -> HttpResponse:
 @page(Permission.ADMINISTER, "POST")
 def credential_archive(request: Request, vault_id: str, credential_id: str) -> HttpResponse:
     vaults.archive_credential(vault_id, credential_id, request.acting)
-    messages.success(request, "The credential is archived and its secrets are forgotten.", "done")
+    messages.success(request, _("The credential is archived and its secrets are forgotten."), "done")
     return redirect("credentials:vault", vault_id)
 
 
@@ -120,7 +124,7 @@ def signed_in(request: Request) -> HttpResponse:
         raise InvalidRequest("This sign-in was not started in this browser, or it is over; start again.")
     request.session[JOURNEYS] = journeys  # an answer counts once, whatever becomes of it
     credential = mcp_signin.finish(state, sealed, request.GET.dict(), request.acting)
-    messages.success(request, "You are signed in; the credential is in the vault.", "done")
+    messages.success(request, _("You are signed in; the credential is in the vault."), "done")
     return redirect("credentials:vault", credential.vault_id)
 
 

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from contract.door import explain, page
 from contract.errors import ApiError
@@ -30,24 +31,26 @@ PAGE_SIZE = 50
 class KeyForm(forms.Form):
     """A new key."""
 
-    name = forms.CharField(max_length=256, help_text="What or who will use it.")
+    name = forms.CharField(label=_("Name"), max_length=256, help_text=_("What or who will use it."))
     role = forms.ChoiceField(
-        choices=ROLE_CHOICES,
+        label=_("Role"),
+        choices=[(value, _(label)) for value, label in ROLE_CHOICES],
         initial=Role.DEVELOPER.value,
-        help_text="Viewer reads; operator runs sessions; developer changes agents; admin does everything.",
+        help_text=_("Viewer reads; operator runs sessions; developer changes agents; admin does everything."),
     )
     expires = forms.DateField(
-        label="Expires at the end of",
+        label=_("Expires at the end of"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}),
-        help_text="In UTC. Empty means it never expires.",
+        help_text=_("In UTC. Empty means it never expires."),
     )
 
     scopes = forms.MultipleChoiceField(
+        label=_("Scopes"),
         required=False,
         choices=[(name, name) for family in FAMILIES for name in (family, family + READ)],
         widget=forms.SelectMultiple(attrs={"size": 6}),
-        help_text="Limits the key to these parts of the API, within its role. None chosen means all.",
+        help_text=_("Limits the key to these parts of the API, within its role. None chosen means all."),
     )
 
     def expires_at(self) -> datetime | None:
@@ -58,7 +61,7 @@ class KeyForm(forms.Form):
     def clean_expires(self) -> Any:
         day = self.cleaned_data["expires"]
         if day and day < timezone.now().date():
-            raise forms.ValidationError("This day is over. Choose a later one, or none.")
+            raise forms.ValidationError(_("This day is over. Choose a later one, or none."))
         return day
 
 
@@ -92,5 +95,5 @@ def key_new(request: Request) -> HttpResponse:
 @page(Permission.ADMINISTER, "POST")
 def key_revoke(request: Request, key_id: str) -> HttpResponse:
     key = actions.revoke_api_key(key_id, acting=request.acting)
-    messages.success(request, f"{key.name} is revoked.", "done")
+    messages.success(request, _("%(name)s is revoked.") % {"name": key.name}, "done")
     return redirect("credentials:keys")

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from agents.admin import ReadOnly, acting_for
-from contract import audit
+from sessions import machines
 from sessions.models import (
     Deployment,
     DeploymentRun,
@@ -23,6 +23,7 @@ from sessions.models import (
 )
 from sessions.models.approvals import Approval, NoticeTarget
 from sessions.models.core import Machine
+from sessions.models.transfers import Transfer
 from sessions.models.work import EnvironmentKey, Work, WorkerSeen
 from sessions.models.workflows import WorkflowRun
 from sessions.work import keys
@@ -183,6 +184,14 @@ class WorkflowRunAdmin(ReadOnly):
     search_fields = ("=id", "=session__id")
 
 
+@admin.register(Transfer)
+class TransferAdmin(ReadOnly):
+    list_display = ("id", "workspace", "kind", "state", "size", "created_by", "created_at", "ended_at")
+    list_filter = ("kind", "state")
+    list_select_related = ("workspace", "created_by")
+    search_fields = ("=id",)
+
+
 @admin.register(Machine)
 class MachineAdmin(ReadOnly):
     """Machines that run workers. Before one is switched off, it is drained and its sessions come to rest."""
@@ -203,7 +212,5 @@ class MachineAdmin(ReadOnly):
         self._set(request, queryset, draining=False)
 
     def _set(self, request: HttpRequest, queryset: QuerySet[Machine], *, draining: bool) -> None:
-        for machine in queryset.exclude(draining=draining):
-            Machine.objects.filter(pk=machine.pk).update(draining=draining)
-            action = "machine.drained" if draining else "machine.taken_back"
-            audit.record(acting_for(request, ""), action, "agent_sessions.Machine", machine.pk)
+        for machine in queryset:
+            machines.set_draining(machine.name, acting_for(request, ""), draining=draining)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import F, Q
+from django.db.models import BooleanField, F, Func, Q, TextField, Value
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -36,6 +37,15 @@ KEYS = "*keys"  # sessions that API keys started; no user name may begin so
 SCHEDULES = "*schedules"
 
 
+class _Among(Func):
+    """``= ANY`` of an array. ``IN`` would be a parameter a session, and a log's search finds thousands."""
+
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY("
+    arity = 2
+    output_field = BooleanField()
+
+
 @dataclass(frozen=True, slots=True)
 class Chip:
     """A filter in use, and the address without it."""
@@ -50,7 +60,7 @@ class Choices:
 
     agent: dict[str, str]
     by: dict[str, str]
-    status: dict[str, str] = field(default_factory=lambda: dict(GROUPS))
+    status: dict[str, str] = field(default_factory=lambda: {key: _(label) for key, label in GROUPS.items()})
     since: dict[str, str] = field(
         default_factory=lambda: {
             "1h": _("In the last hour"),
@@ -148,7 +158,9 @@ def chips(wanted: Mapping[str, str], offered: Choices) -> list[Chip]:
 
 
 def _answering(rows: QuerySet[Session], asked: str, found: search.Found | None) -> QuerySet[Session]:
-    match = Q(pk=asked) | Q(pk__in=list(found.events) if found else [])
+    match = Q(pk=asked)
+    if found and found.events:
+        match |= Q(_Among(F("pk"), Value(list(found.events), output_field=ArrayField(TextField()))))
     question = said.question(asked)
     if question:
         rows = rows.alias(title_words=TITLE_WORDS)

@@ -46,10 +46,10 @@ class FilesField(forms.FileField):
     def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[Any]]:
         chosen = [one for one in (data if isinstance(data, list | tuple) else [data]) if one]
         if len(chosen) > MAX_FILES:
-            raise forms.ValidationError(f"Attach at most {MAX_FILES} files at once.")
+            raise forms.ValidationError(gettext("Attach at most %(count)s files at once.") % {"count": MAX_FILES})
         for one in chosen:
             if (one.size or 0) > files.MAX_UPLOAD:
-                raise forms.ValidationError(f"{one.name} is over the limit of 500 MB.")
+                raise forms.ValidationError(gettext("%(name)s is over the limit of 500 MB.") % {"name": one.name})
         return chosen
 
 
@@ -138,7 +138,7 @@ class NewSessionForm(forms.Form):
 class MessageForm(forms.Form):
     """The composer."""
 
-    text = forms.CharField(max_length=MESSAGE_LENGTH, error_messages={"required": "Write a message first."})
+    text = forms.CharField(max_length=MESSAGE_LENGTH, error_messages={"required": _("Write a message first.")})
     attachments = FilesField()
 
 

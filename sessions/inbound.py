@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from contract.errors import InvalidRequest
 from sessions import events as ev
@@ -57,20 +58,31 @@ def _check_event(where: str, event: Mapping[str, Any]) -> None:
     for place, block in enumerate(content):
         if block["type"] == "redacted":
             raise InvalidRequest(f"{where}.content.{place}: redacted blocks can't be sent")
-        _check_base64(f"{where}.content.{place}.source.data", block.get("source"))
+        _check_source(f"{where}.content.{place}.source", block.get("source"))
     if event["type"] == ev.USER_TOOL_CONFIRMATION:
         _check_deny_message(f"{where}.deny_message", event)
     if event["type"] == ev.USER_DEFINE_OUTCOME:
         _check_outcome(where, event)
 
 
-def _check_base64(where: str, source: Any) -> None:
-    if not isinstance(source, Mapping) or source.get("type") != "base64":
-        return
+def _check_source(where: str, source: Any) -> None:
+    """A picture's or a document's bytes, or the address that the model's server fetches it from."""
+    kind = source.get("type") if isinstance(source, Mapping) else None
+    if kind == "base64":
+        try:
+            base64.b64decode(source["data"], validate=True)
+        except ValueError:
+            raise InvalidRequest(f"{where}.data: is not base64") from None
+    if kind == "url" and not _is_web_address(source["url"]):
+        raise InvalidRequest(f"{where}.url: must be a URL that starts with https:// or http:// and names a host")
+
+
+def _is_web_address(url: str) -> bool:
     try:
-        base64.b64decode(source["data"], validate=True)
-    except ValueError:
-        raise InvalidRequest(f"{where}: is not base64") from None
+        parts = urlsplit(url)
+        return parts.scheme in ("https", "http") and bool(parts.hostname) and url.isprintable() and " " not in url
+    except ValueError:  # brackets that hold no address
+        return False
 
 
 def _check_deny_message(where: str, event: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from contract.errors import Conflict, InvalidRequest, NotFound
+from contract.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from contract.roles import Permission
 from sessions import bounds, budgets, inbound, log, nudges, threads
 from sessions import events as ev
@@ -31,6 +31,7 @@ ANSWERED_FIELD = {
     ev.USER_TOOL_RESULT: "tool_use_id",
     ev.USER_CUSTOM_TOOL_RESULT: "custom_tool_use_id",
 }
+RESULTS = (ev.USER_TOOL_RESULT, ev.USER_CUSTOM_TOOL_RESULT)
 
 
 def send(
@@ -46,9 +47,10 @@ def send(
     ``asides``: what comes with confirmations besides the wire's fields, by the id of the call they answer.
 
     Raises ``InvalidRequest`` naming the event's place in the list, ``Conflict`` for a session that
-    has ended, ``PermissionDenied`` for a role that may only read.
+    has ended, ``PermissionDenied`` for a role that may only read and for what an outside worker may not say.
     """
     acting.require(Permission.OPERATE)
+    _check_worker(events, acting, where)
     inbound.check(session, events, where)
     with transaction.atomic():
         desk = _Desk(_hold(session), acting, asides or {})
@@ -56,6 +58,18 @@ def send(
             desk.take(f"{where}.{index}", event)
         stored = {event.id: event for event in desk.append()}
     return [stored[event_id] for event_id in desk.echo]
+
+
+def _check_worker(events: Sequence[Mapping[str, Any]], acting: Acting, where: str) -> None:
+    """An outside worker hands in results; it neither speaks for people nor decides what waits for one."""
+    if not acting.is_worker:
+        return
+    for index, event in enumerate(events):
+        if event["type"] not in RESULTS:
+            allowed = " and ".join(RESULTS)
+            raise PermissionDenied(
+                f"{where}.{index}.type: a worker may send {allowed}, not {event['type']}; use an API key."
+            )
 
 
 def _hold(session: Session) -> Held:

@@ -108,13 +108,14 @@ class Listed:
 def page(wanted: Mapping[str, str], cursor: str | None, zone: ZoneInfo, acting: Acting) -> Listed:
     """The lines of one page, the newest sessions first; of the first page for a cursor that is none of this list."""
     found = search.in_logs(wanted["q"], acting.workspace_id) if "q" in wanted else None
-    rows = filters.narrowed(_rows(acting), wanted, found, zone)
-    shown = _paged(rows, cursor)
+    shown = _paged(filters.narrowed(_mine(acting), wanted, found, zone), cursor)
+    sessions = _whole(shown.rows, acting)
     hits: dict[str, Hit] = {}
     if found is not None:
-        here = [found.events[row.pk] for row in shown.rows if row.pk in found.events]
-        hits = {hit.session.pk: hit for hit in search.hits(here, wanted["q"])} if here else {}
-    return Listed(lines(shown.rows, hits), shown.prev_page, shown.next_page, cut=found is not None and found.cut)
+        here = [found.events[row.pk] for row in sessions if row.pk in found.events]
+        hits = {hit.session.pk: hit for hit in search.hits(here, wanted["q"], sessions)} if here else {}
+    cut = found is not None and found.cut
+    return Listed(lines(sessions, hits), shown.prev_page, shown.next_page, cut)
 
 
 def _paged(rows: QuerySet[Session], cursor: str | None) -> Page[Session]:
@@ -124,7 +125,18 @@ def _paged(rows: QuerySet[Session], cursor: str | None) -> Page[Session]:
         return _paged(rows, None)
 
 
-def _rows(acting: Acting) -> Any:
+def _mine(acting: Acting) -> QuerySet[Session]:
+    """Only what a page is cut by: whatever the planner makes of the filters, it sorts narrow rows."""
+    return Session.objects.filter(workspace_id=acting.workspace_id).only("id", "created_at")
+
+
+def _whole(shown: Sequence[Session], acting: Acting) -> list[Session]:
+    """The rows of a page in its order, with what their lines show."""
+    rows = {row.pk: row for row in _rows(acting).filter(pk__in=[one.pk for one in shown])} if shown else {}
+    return [rows[one.pk] for one in shown if one.pk in rows]
+
+
+def _rows(acting: Acting) -> QuerySet[Session]:
     rows = Session.objects.filter(workspace_id=acting.workspace_id).select_related("agent", "created_by")
     return rows.defer(
         "agent_snapshot", "metadata", "permission_rules", "remembered_rules", "sandbox_config", "outcomes"
@@ -233,19 +245,28 @@ class Live:
 
     def _begin(self, acting: Acting) -> None:
         found = search.in_logs(self.wanted["q"], acting.workspace_id) if "q" in self.wanted else None
-        rows = filters.narrowed(_rows(acting), self.wanted, found, self.zone).filter(created_at__lte=self.at)
+        rows = filters.narrowed(_mine(acting), self.wanted, found, self.zone).filter(created_at__lte=self.at)
         shown = _paged(rows, self.cursor)
         self.ids, self.since = [row.pk for row in shown.rows], self.at
 
     def _newer(self, acting: Acting) -> list[dict[str, str]]:
-        """Only on the first page, and not for a search: whether a log answers is asked when the page is loaded."""
-        if self.cursor or "q" in self.wanted:
+        """Only on the first page. A search is asked of the logs of those that came alone."""
+        if self.cursor:
             return []
-        rows = filters.narrowed(_rows(acting), self.wanted, None, self.zone).filter(created_at__gt=self.at)
-        count = rows.order_by()[: MOST_NEW + 1].count()
+        count = self._count(acting)
         if count == self.new:
             return []
         self.new = count
         context = {"count": count, "most": MOST_NEW, "query": urlencode(self.wanted)}
         html = render_to_string("sessions/parts/list_newer.html", context).strip()
         return [{"target": "#newer", "swap": "innerHTML", "content": html}]
+
+    def _count(self, acting: Acting) -> int:
+        others = {name: value for name, value in self.wanted.items() if name != "q"}
+        rows = filters.narrowed(_mine(acting), others, None, self.zone).filter(created_at__gt=self.at).order_by()
+        came = list(rows.values_list("pk", flat=True)[: MOST_NEW + 1])
+        if "q" not in self.wanted or not came:
+            return len(came)
+        found = search.in_logs(self.wanted["q"], acting.workspace_id, among=came)
+        fresh = _mine(acting).filter(pk__in=came).order_by()
+        return len(filters.narrowed(fresh, {"q": self.wanted["q"]}, found, self.zone))

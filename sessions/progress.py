@@ -35,7 +35,7 @@ def progress(session: Session) -> dict[str, Any]:
         "type": "session_progress",
         "session_id": session.pk,
         "status": session.status,
-        "queue_place": _queue_place(session),
+        "queue_place": queue_place(session),
         "turns": [_turn(turn) for turn in folded.turns],
         "current": folded.current(),
         "files": [_file(touched) for touched in reversed(folded.files.values())],
@@ -66,10 +66,9 @@ def follow(session_id: str) -> Progress:
     return kept
 
 
-def _queue_place(session: Session) -> int | None:
+def queue_place(session: Session) -> int | None:
     """Its place among those that wait because only so many of the workspace or person run at once; else None."""
-    limited = admission.limits_of(session.workspace.limits) != (None, None)
-    if session.status != "running" or not limited:
+    if session.status != "running" or admission.limits_of(session.workspace.limits) == (None, None):
         return None
     return admission.place(session.workspace_id, session.pk)
 

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from agents.models import Agent
 from contract.roles import Permission, may
-from sessions import caps, figures, inspection, overview, raising, window
+from sessions import caps, figures, inspection, overview, progress, raising, window
 from sessions import events as ev
 from sessions.projections import transcript
 from sessions.projections.columns import Usage
@@ -146,6 +146,7 @@ def state_html(session: Session) -> SafeString:
     """The inside of ``#state-now``: pill, sentence, current action, interrupt."""
     context = {"session": session, "state": overview.state_for(session), "action": window.current_action(session)}
     context["raise"] = raising.offer(session)
+    context["place"] = None if context["action"] else progress.queue_place(session)
     return _template("sessions/parts/state.html", context)
 
 

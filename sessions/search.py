@@ -20,7 +20,7 @@ from sessions.models.core import TITLE_WORDS
 from sessions.projections import said
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -39,6 +39,7 @@ WITH found AS MATERIALIZED (
   WHERE words @@ (to_tsquery('simple', %(asked)s) && %(workspace)s::tsquery) LIMIT %(most)s)
 SELECT DISTINCT ON (session_id) session_id, id, (SELECT count(*) FROM found) FROM found ORDER BY session_id, seq DESC
 """
+FOUND_AMONG = FOUND.replace(" LIMIT", " AND session_id = ANY(%(sessions)s) LIMIT")
 LATEST = """
 WITH found AS MATERIALIZED (
   SELECT id, created_at FROM agent_sessions_event
@@ -91,19 +92,22 @@ def is_sealed() -> bool:
     return bool(settings.HOLDFAST_SEAL_EVENTS)
 
 
-def in_logs(asked: str, workspace_id: str) -> Found:
-    """Sessions of the workspace whose logs answer."""
+def in_logs(asked: str, workspace_id: str, *, among: Sequence[str] | None = None) -> Found:
+    """Sessions of the workspace whose logs answer; ``among``: only these are looked at."""
     question = said.question(asked)
-    rows = _rows(FOUND, question, workspace_id) if question else []
+    narrowed = {"sessions": list(among)} if among is not None else {}
+    rows = _rows(FOUND_AMONG if narrowed else FOUND, question, workspace_id, **narrowed) if question else []
     return Found({row[0]: row[1] for row in rows}, cut=bool(rows) and rows[0][2] >= MOST)
 
 
-def hits(event_ids: Collection[str], asked: str) -> list[Hit]:
-    """The entries with their snippets, newest first. Two queries."""
-    entries = Event.objects.filter(pk__in=event_ids).defer("words", "private").order_by("-created_at", "-id")
-    found = list(entries)
-    sessions = Session.objects.defer("agent_snapshot").in_bulk({entry.session_id for entry in found})
-    return [_hit(entry, sessions[entry.session_id], asked) for entry in found]
+def hits(event_ids: Collection[str], asked: str, known: Iterable[Session] = ()) -> list[Hit]:
+    """The entries with their snippets, newest first. One query, and one for those of their sessions not ``known``."""
+    entries = list(Event.objects.filter(pk__in=event_ids).defer("words", "private").order_by("-created_at", "-id"))
+    sessions = {session.pk: session for session in known}
+    missing = {entry.session_id for entry in entries} - sessions.keys()
+    if missing:
+        sessions |= Session.objects.defer("agent_snapshot").in_bulk(missing)
+    return [_hit(entry, sessions[entry.session_id], asked) for entry in entries]
 
 
 def search(asked: str, limit: int, acting: Acting) -> Answer:

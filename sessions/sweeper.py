@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from credentials import answers
-from sessions import caps, files, workspaces
+from sessions import caps, files
 from sessions import events as ev
 from sessions.approvals import deadlines, notices
 from sessions.dreams import engine as dreams
 from sessions.events import Draft
 from sessions.exchange import transfers
+from sessions.harness import admission
 from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans, workers_alive
 from sessions.log import UnknownThread, append
-from sessions.models import Session
 from sessions.schedules import runs
-from sessions.wake import drive_dream, drive_transfer, drive_workflow, wake
+from sessions.wake import drive_dream, drive_transfer, drive_workflow, sweep_everywhere, wake
 from sessions.webhooks import delivery
 from sessions.webhooks.wake import wake as wake_webhooks
 from sessions.work import queue as work
@@ -84,6 +84,7 @@ class Sweeper:
         self._stop = stop
         self._patience = Patience()
         self._workers: frozenset[int] = frozenset()
+        self._machines: frozenset[str] = frozenset()
         self._endpoints = Patience()
         self._dreams = Patience()
         self._errands_at = 0.0
@@ -136,6 +137,9 @@ class Sweeper:
         if time.monotonic() < self._errands_at:
             return
         self._errands_at = time.monotonic() + ERRANDS_SECONDS
+        if (machines := admission.machines_alive()) != self._machines:
+            self._machines = machines
+            self._patience.forget()  # the sessions of a machine that is gone may be taken elsewhere from now on
         for run_id in workflow_runs.due():
             drive_workflow(run_id)
         runs.fire_due()
@@ -154,13 +158,13 @@ class Sweeper:
             return
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         files.collect_garbage()
+        caps.resume_all()  # a workspace's caps may have been raised in the admin
         answers.sweep()
         delivery.forget()
         for transfer_id in transfers.sweep():
             drive_transfer(transfer_id)
         work.mend()
-        alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
-        workspaces.sweep(list(alive))
+        sweep_everywhere()
 
 
 def _lead() -> bool:

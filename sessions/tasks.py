@@ -8,25 +8,32 @@ from celery import shared_task
 
 log = logging.getLogger(__name__)
 
+NO_ROOM_SECONDS = 15.0  # until a snapshot that found the disk full is tried again
+
 
 @shared_task(name="sessions.run_thread")
 def run_thread(thread_id: str) -> None:
     """Run a thread until it rests. The lease makes a second copy of the message do nothing."""
     from sessions.harness import runner
     from sessions.models import Thread
+    from sessions.wake import keep_workspace
 
     if runner.run(thread_id):
         session_id = Thread.objects.values_list("session_id", flat=True).filter(pk=thread_id).first()
         if session_id:
-            keep_workspace.delay(session_id)
+            keep_workspace(session_id)
 
 
 @shared_task(name="sessions.keep_workspace")
 def keep_workspace(session_id: str) -> None:
-    """Store a snapshot of an idle session's sandbox, so that it can be opened elsewhere."""
-    from sessions import workspaces
+    """Store a snapshot of an idle session's sandbox, so that it can be opened elsewhere; later if the disk is full."""
+    from contract.errors import NoRoom
+    from sessions import wake, workspaces
 
-    workspaces.keep(session_id)
+    try:
+        workspaces.keep(session_id)
+    except NoRoom:
+        wake.keep_workspace(session_id, later=NO_ROOM_SECONDS)
 
 
 @shared_task(name="sessions.send_notice")
@@ -39,10 +46,26 @@ def send_notice(notice_id: int) -> None:
 
 @shared_task(name="sessions.discard_sandbox")
 def discard_sandbox(session_id: str) -> None:
-    """Remove the sandbox of a session that was deleted or archived."""
+    """Remove the sandbox of a session that was deleted or archived, wherever it is."""
+    from sessions import wake
+
+    wake.discard_everywhere(session_id)
+
+
+@shared_task(name="sessions.discard_here")
+def discard_here(session_id: str) -> None:
+    """Remove what this machine has of a session's sandbox."""
     from sessions import workspaces
 
     workspaces.discard(session_id)
+
+
+@shared_task(name="sessions.sweep_here")
+def sweep_here() -> None:
+    """Remove the sandboxes of this machine that no session needs."""
+    from sessions import workspaces
+
+    workspaces.sweep_here()
 
 
 @shared_task(name="sessions.deliver_webhooks")

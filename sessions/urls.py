@@ -47,6 +47,7 @@ urlpatterns = [
     path("usage/", usage.usage_page, name="usage"),
     path("system/", system.system, name="system"),
     path("system/errors/", system.errors, name="errors"),
+    path("system/machines/<str:name>/", system.machine, name="machine"),
     path("sessions/<str:session_id>/retry/", system.retry, name="retry"),
     path("sessions/import/", forks.take_in, name="import"),
     path("replay/", forks.replay, name="replay"),

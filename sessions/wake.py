@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -17,6 +19,9 @@ RUN_THREAD = "sessions.run_thread"
 DRIVE_WORKFLOW = "sessions.drive_workflow"
 DRIVE_DREAM = "sessions.drive_dream"
 TRANSFER = "sessions.transfer"
+KEEP_WORKSPACE = "sessions.keep_workspace"
+DISCARD_HERE = "sessions.discard_here"
+SWEEP_HERE = "sessions.sweep_here"
 CALLED_AT_ONCE = 20
 
 
@@ -40,9 +45,35 @@ def drive_transfer(transfer_id: str) -> None:
     _send(TRANSFER, transfer_id)
 
 
-def _send(task: str, object_id: str) -> None:
+def pass_on(thread_id: str) -> None:
+    """A wake-up that this machine may not take goes to the machine that has the thread's sandbox."""
+    if machine := admission.elsewhere(thread_id):
+        _send(RUN_THREAD, thread_id, machine)
+
+
+def keep_workspace(session_id: str, later: float = 0.0) -> None:
+    """Queue a snapshot of a sandbox of this machine, so many seconds from now."""
+    _send(KEEP_WORKSPACE, session_id, settings.HOLDFAST_MACHINE, later)
+
+
+def discard_everywhere(session_id: str) -> None:
+    """Queue the removal of what any machine has of a session's sandbox."""
+    for machine in admission.machines_alive():
+        _send(DISCARD_HERE, session_id, machine)
+
+
+def sweep_everywhere() -> None:
+    """Have every machine remove the sandboxes that no session there needs."""
+    for machine in admission.machines_alive():
+        _send(SWEEP_HERE, None, machine)
+
+
+def _send(task: str, object_id: str | None, machine: str = "", later: float = 0.0) -> None:
+    options: dict[str, Any] = {"queue": settings.HOLDFAST_AT_MACHINE + machine} if machine else {}
+    if later:
+        options["countdown"] = later
     try:
-        current_app.send_task(task, [object_id], ignore_result=True)
+        current_app.send_task(task, [] if object_id is None else [object_id], ignore_result=True, **options)
     except (OperationalError, OSError) as error:
         log.warning("The broker took no %s (%s); the sweeper will find the work.", task, type(error).__name__)
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import time
 
+from django.conf import settings
+
 from agents.sandboxes.base import SandboxLost, SandboxUnavailable
+from contract.errors import NoRoom
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
 from sessions import log, snapshots
 from sessions.events import Draft
 from sessions.harness.hands.network import Network
 from sessions.harness.hands.sandbox import backend
-from sessions.models import Session, Thread
+from sessions.models import Event, Session, Thread
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +23,15 @@ logger = logging.getLogger(__name__)
 def keep(session_id: str) -> str | None:
     """Snapshot an idle session's sandbox; returns the blob's digest, None if there was nothing to keep.
 
-    A session that runs again meanwhile is left alone: its next rest takes the snapshot.
+    A session that runs again meanwhile is left alone: its next rest takes the snapshot. Raises ``NoRoom``.
     """
     asked_at = time.time()
-    session = Session.objects.filter(pk=session_id).only("status", "snapshot").first()
+    session = Session.objects.filter(pk=session_id).only("status", "snapshot", "machine").first()
     if session is None or session.status != "idle":
+        return None
+    if session.machine != settings.HOLDFAST_MACHINE:
+        if session.machine:
+            logger.warning("The sandbox of session %s is on %s, not here.", session_id, session.machine)
         return None
     thread = Thread.objects.only("id", "agent_name").get(session_id=session_id, parent=None)
     _tell_of_requests(session_id, thread, asked_at)
@@ -33,6 +40,9 @@ def keep(session_id: str) -> str | None:
     except (SandboxLost, SandboxUnavailable) as error:
         logger.warning("The workspace of session %s was not kept: %s", session_id, error)
         return None
+    except NoRoom as error:
+        _tell_once(session_id, thread.id, Draft(ev.OPS_NO_ROOM, {"message": error.message}))
+        raise
     if digest == session.snapshot:
         return digest
     try:
@@ -40,6 +50,13 @@ def keep(session_id: str) -> str | None:
     except log.UnknownThread:  # the session was deleted meanwhile
         return None
     return digest
+
+
+def _tell_once(session_id: str, thread_id: str, draft: Draft) -> None:
+    """Put a note on the log unless it is the last entry there."""
+    last = Event.objects.filter(session_id=session_id).order_by("-seq").values_list("type", flat=True).first()
+    if last != draft.type:
+        log.append(session_id, thread_id, [draft])
 
 
 def _tell_of_requests(session_id: str, thread: Thread, before: float) -> None:
@@ -69,9 +86,10 @@ def discard(session_id: str) -> None:
         logger.warning("The sandbox of session %s will be swept later: %s", session_id, error)
 
 
-def sweep(alive: list[str]) -> list[str]:
-    """Remove every sandbox of this machine whose session isn't named; returns their ids."""
+def sweep_here() -> list[str]:
+    """Remove every sandbox of this machine whose session has ended, is gone or has moved; returns their ids."""
+    here = Session.objects.filter(machine=settings.HOLDFAST_MACHINE).exclude(status="terminated")
     try:
-        return backend().sweep(alive)
+        return backend().sweep(list(here.values_list("pk", flat=True)))
     except SandboxUnavailable:
         return []

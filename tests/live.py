@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90.0
+NEW = True  # for `Installation.started`: begin with an empty data directory
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "ANTHROPIC_BASE_URL")
 
 
@@ -50,10 +51,13 @@ class Installation:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, *, new: bool = not prepared.AVAILABLE, **settings: str) -> Iterator[Installation]:
+    def started(
+        cls, new: bool = not prepared.AVAILABLE, beside: Installation | None = None, /, **settings: str
+    ) -> Iterator[Installation]:
         """An installation that ends with the block. `settings` are environment variables (`WORKERS="1"`).
 
-        Its data directory is a copy of one that was prepared once a run, or an empty one (`new`).
+        Its data directory is a copy of one that was prepared once a run, or an empty one (`new`). `beside` another
+        one it is a second machine of that: with its database, broker, keys and blobs, and its own processes.
         """
         directory = Path(tempfile.mkdtemp(prefix="hf-live-", dir="/tmp"))
         # The sandboxes' own user ids must be able to pass through.
@@ -64,13 +68,29 @@ class Installation:
         environment = {**kept, "WORKERS": "1", "DATA_DIR": str(data), "PORT": str(port), **settings}
         installation = cls(data, port, environment)
         try:
-            if not new:
+            if beside is not None:
+                installation.join(beside)
+            elif not new:
                 prepared.copy_installation(data, kept)
             installation.start()
             yield installation
         finally:
             installation.stop()
             shutil.rmtree(directory, ignore_errors=True)
+
+    def join(self, first: Installation) -> None:
+        """Become a second machine of `first`."""
+        servers = places.runtime_dir(first.data_dir)
+        self.data_dir.mkdir()
+        (first.data_dir / "blobs").mkdir(mode=0o700, exist_ok=True)
+        (self.data_dir / "blobs").symlink_to(first.data_dir / "blobs")
+        shutil.copy(first.data_dir / "dev.json", self.data_dir)
+        self.environment |= {
+            "DATABASE_URL": f"postgresql://holdfast@/holdfast?host={servers}",
+            "REDIS_URL": f"unix://{servers}/valkey.sock?db=0",
+            "SECRET_KEY_FILE": str(first.data_dir / "secret_key"),
+            "HOLDFAST_KEYS_FILE": str(first.data_dir / "keys"),
+        }
 
     def start(self) -> None:
         """Run `manage.py up` until it is ready."""
@@ -89,7 +109,8 @@ class Installation:
             )
         self.wait_ready()
         found = json.loads((self.data_dir / "dev.json").read_text(encoding="utf-8"))
-        self.url, self.username = found["url"], found["username"]
+        # The copied file still has another installation's address; `up` mends it, but after it is ready.
+        self.url, self.username = f"http://127.0.0.1:{self.port}", found["username"]
         self.password, self.api_key = found["password"], found["api_key"]
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
@@ -133,6 +154,15 @@ class Installation:
                 os.kill(pid, number)
         return pids
 
+    def die(self) -> None:
+        """kill -9 of the supervisor, which takes everything with it."""
+        pids = list(self.all_pids().values())
+        self.kill("up")
+        assert self.process is not None
+        self.process.wait(10)
+        wait_for(lambda: not any(_alive(pid) for pid in pids), 20, "a child outlived the supervisor")
+        self.process = None
+
     def stop(self) -> None:
         """Ctrl-C, and SIGKILL when that takes too long."""
         if self.process is None:
@@ -144,6 +174,14 @@ class Installation:
             self.process.kill()
             self.process.wait(10)
         self.process = None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def free_port() -> int:

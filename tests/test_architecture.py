@@ -19,6 +19,7 @@ ALLOWED = {
 }
 # Modules that decide and must be the same on every run: no framework, no client, no clock, no input or output.
 PURE = (
+    "contract/phrases.py",
     "contract/places.py",
     "contract/plain.py",
     "contract/shortcuts.py",

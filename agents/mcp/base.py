@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,13 +23,16 @@ MOST_PAGES = 200
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How one session reaches one server. ``transport`` makes the way out, which checks what it dials."""
+    """How one session reaches one server. ``transport`` makes the way out, which checks what it dials; ``mask`` takes
+    the token out of what the server says, for a server may say back what it got.
+    """
 
     session_id: str
     server: str
     url: str
     token: Secret | None
     transport: Callable[[], httpx2.AsyncBaseTransport]
+    mask: Callable[[str], str]
 
     @property
     def listing_key(self) -> str:
@@ -53,6 +56,15 @@ class Listing:
     tools: tuple[McpTool, ...]
     size: int
     dropped: int = 0
+
+
+def masked(value: Any, mask: Callable[[str], str]) -> Any:
+    """A JSON value with ``mask`` over all its texts, keys too."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {mask(key): masked(one, mask) for key, one in value.items()}
+    return [masked(one, mask) for one in value] if isinstance(value, list) else value
 
 
 class ServerFailed(Exception):

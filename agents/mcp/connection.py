@@ -36,6 +36,7 @@ from agents.mcp.base import (
     ServerFailed,
     SessionOver,
     ToolRefused,
+    masked,
 )
 from agents.mcp.watching import Seen, Watching, of_this_call
 
@@ -104,12 +105,12 @@ class Connection:
             except Exception as error:
                 if self._client is not None or self._seen.status not in NOT_STREAMABLE:
                     raise
-                logger.debug("No streamable HTTP at %s (%s); trying SSE.", self._access.server, _why(error))
+                logger.debug("No streamable HTTP at %s (%s); trying SSE.", self._access.server, self._why(error))
                 self._seen = Seen()
                 await self._speak(sse=True)
         except Exception as error:  # boundary: the library raises whatever happened inside of it
             if self._ready.done():
-                logger.info("The connection to the MCP server %s ended: %s", self._access.server, _why(error))
+                logger.info("The connection to the MCP server %s ended: %s", self._access.server, self._why(error))
             else:
                 self._ready.set_exception(self._failure(error))
                 self._ready.exception()  # nobody may be waiting any more
@@ -165,7 +166,7 @@ class Connection:
     async def tools(self) -> Listing:
         """The server's tools. Raises ``ServerFailed``."""
         client = self._connected()
-        return await self._watched(listing.read(client, self._access.server), LIST_SECONDS)
+        return await self._watched(listing.read(client, self._access.server, self._access.mask), LIST_SECONDS)
 
     async def call(self, name: str, arguments: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Call a tool; its result in wire form. Raises ``ServerFailed``."""
@@ -182,7 +183,10 @@ class Connection:
         answer = await self._watched(sending, seconds)
         if isinstance(answer, InputRequiredResult):
             return {"content": [{"type": "text", "text": WANTS_INPUT}], "isError": True}
-        return answer.model_dump(mode="json", by_alias=True, exclude_none=True)
+        said: dict[str, Any] = masked(
+            answer.model_dump(mode="json", by_alias=True, exclude_none=True), self._access.mask
+        )
+        return said
 
     def _connected(self) -> Client:
         if self._client is None or not self.is_alive:
@@ -214,6 +218,7 @@ class Connection:
             doing.cancel()
 
     def _explained(self, error: MCPError, seen: Seen) -> Exception:
+        said = self._access.mask(error.message)
         if seen.status in (401, 403):
             self.close()
             return _not_authorised(seen.status)
@@ -221,14 +226,14 @@ class Connection:
             self.close()
             return SessionOver("it has ended this connection")
         if error.code == HEADER_MISMATCH:
-            return _Mismatch(error.message)
+            return _Mismatch(said)
         if error.code == REQUEST_TIMEOUT:
             return ServerFailed("it did not answer in time", sent=True)
         if seen.status >= 500 or seen.trouble or error.code == CONNECTION_CLOSED:
             return ServerFailed(seen.words, sent=True)
         if error.code == PARSE_ERROR:
-            return ServerFailed(f"its answer can't be used: {error.message[:500]}", sent=True)
-        return ToolRefused(error.message[:10_000])
+            return ServerFailed(f"its answer can't be used: {said[:500]}", sent=True)
+        return ToolRefused(said[:10_000])
 
     def _failure(self, error: Exception) -> ServerFailed:
         """Why there is no connection."""
@@ -236,7 +241,16 @@ class Connection:
             return _not_authorised(self._seen.status)
         if self._seen.status or self._seen.trouble:
             return ServerFailed(self._seen.words)
-        return ServerFailed(_why(error))
+        return ServerFailed(self._why(error))
+
+    def _why(self, error: BaseException) -> str:
+        """The innermost reason of a library's error, cut short."""
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, ValidationError):
+            return "its answer is not what the protocol says"
+        text = str(error) if isinstance(error, (MCPError, httpx2.HTTPError)) else ""
+        return self._access.mask(text)[:500] or type(error).__name__
 
 
 def _take_note(doing: asyncio.Future[Any]) -> None:
@@ -251,13 +265,3 @@ class _Mismatch(ServerFailed):
 
 def _not_authorised(status: int) -> NotAuthorised:
     return NotAuthorised(f"it answered with HTTP {status}: it wants a credential, or another one")
-
-
-def _why(error: BaseException) -> str:
-    """The innermost reason of a library's error, cut short."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, ValidationError):
-        return "its answer is not what the protocol says"
-    text = str(error) if isinstance(error, (MCPError, httpx2.HTTPError)) else ""
-    return text[:500] or type(error).__name__

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_types import PaginatedRequestParams
 
-from agents.mcp.base import MOST_LISTED, MOST_PAGES, Listing
+from agents.mcp.base import MOST_LISTED, MOST_PAGES, Listing, masked
 from agents.mcp.tools import LONGEST_NAME, McpTool
 from agents.sandboxes.results import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mcp.client import Client
     from mcp_types import Tool
@@ -21,7 +21,7 @@ LARGEST_TOOL = 100_000  # characters of one tool
 LARGEST_LISTING = 8_000_000  # characters of all tools of a server
 
 
-async def read(client: Client, server: str) -> Listing:
+async def read(client: Client, server: str, mask: Callable[[str], str]) -> Listing:
     """All tools of a server, up to ``MOST_LISTED``. Raises what the client raises."""
     if client.server_capabilities.tools is None:
         return Listing((), 0)
@@ -33,15 +33,15 @@ async def read(client: Client, server: str) -> Listing:
         cursor = page.next_cursor
         if not cursor or len(found) >= MOST_LISTED:
             break
-    return fit(server, found)
+    return fit(server, found, mask)
 
 
-def fit(server: str, found: Iterable[Tool]) -> Listing:
-    """The tools that a model can be given, each name once."""
+def fit(server: str, found: Iterable[Tool], mask: Callable[[str], str] = str) -> Listing:
+    """The tools that a model can be given, each name once; ``mask`` goes over what the server says of them."""
     tools: dict[str, McpTool] = {}
     size = dropped = 0
     for listed in found:
-        tool = _tool(server, listed)
+        tool = _tool(server, listed, mask)
         taken = 0 if tool is None else len(tool.description) + len(json.dumps(tool.input_schema))
         if (
             tool is None
@@ -57,10 +57,11 @@ def fit(server: str, found: Iterable[Tool]) -> Listing:
     return Listing(tuple(tools.values()), size, dropped)
 
 
-def _tool(server: str, listed: Tool) -> McpTool | None:
-    schema: dict[str, Any] = listed.input_schema
+def _tool(server: str, listed: Tool, mask: Callable[[str], str]) -> McpTool | None:
+    schema: dict[str, Any] = masked(listed.input_schema, mask)
     if not 1 <= len(listed.name) <= LONGEST_NAME or schema.get("type") != "object":
         return None
     hints = listed.annotations
     read_only = hints is not None and hints.read_only_hint is True
-    return McpTool(server, clean(listed.name), clean(listed.description or listed.title or ""), schema, read_only)
+    about = clean(mask(listed.description or listed.title or ""))
+    return McpTool(server, clean(mask(listed.name)), about, schema, read_only)

@@ -6,9 +6,9 @@ from django.conf import settings
 from django.db import models
 
 from contract import ids
-from contract.roles import Role
+from contract.roles import LABELS, Role
 
-ROLE_CHOICES = [(role.value, role.value.capitalize()) for role in Role]
+ROLE_CHOICES = [(role.value, LABELS[role]) for role in Role]
 
 
 class Workspace(models.Model):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_noop as _
 
 from agents.models.core import Workspace
 from contract import ids
 
 OPERATIONS = ("created", "modified", "deleted")
-OPERATION_CHOICES = [(operation, operation.capitalize()) for operation in OPERATIONS]
+OPERATION_CHOICES = list(zip(OPERATIONS, (_("Created"), _("Modified"), _("Deleted")), strict=True))
 ACTORS = ("api", "session", "user", "service_account")
 ACTOR_CHOICES = [(actor, actor.replace("_", " ").capitalize()) for actor in ACTORS]
 

@@ -13,6 +13,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import now
+from django.utils.translation import gettext
 from markdown_it import MarkdownIt
 from pygments import highlight as colour
 from pygments.formatters import HtmlFormatter
@@ -203,6 +204,12 @@ def plain(text: str) -> str:
 def spaced(name: str) -> str:
     """``list_cost`` as words."""
     return name.replace("_", " ")
+
+
+@register.filter
+def translated(phrase: str) -> str:
+    """A phrase that was marked without Django (``contract.phrases``) in the page's language; other text as it is."""
+    return gettext(str(phrase))
 
 
 @register.filter

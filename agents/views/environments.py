@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.contrib import messages
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents import actions
 from agents.environments import MANAGERS
@@ -40,7 +42,7 @@ def environment_new(request: Request) -> HttpResponse:
         except ApiError as error:
             refuse(form, error)
         else:
-            messages.success(request, f"{made.name} is ready.", "done")
+            messages.success(request, _("%(name)s is ready.") % {"name": made.name}, "done")
             return redirect("agents:environments")
     return form_page(request, "environments/form.html", {"form": form})
 
@@ -53,7 +55,7 @@ def environment(request: Request, environment_id: str) -> HttpResponse:
     if not may_change:
         if request.method == "POST":
             request.acting.require(Permission.BUILD)
-            raise PermissionDenied("An archived environment can't be changed.")
+            raise PermissionDenied(gettext("An archived environment can't be changed."))
         return render(request, "environments/form.html", {"environment": found, "packages": _packages(found)})
     form = EnvironmentForm(request.POST or None, initial=_environment_initial(found))
     if request.method == "POST" and form.is_valid():
@@ -62,7 +64,7 @@ def environment(request: Request, environment_id: str) -> HttpResponse:
         except ApiError as error:
             refuse(form, error)
         else:
-            messages.success(request, "Saved.", "done")
+            messages.success(request, _("Saved."), "done")
             return redirect("agents:environment", environment_id)
     return form_page(request, "environments/form.html", {"form": form, "environment": found})
 
@@ -70,7 +72,8 @@ def environment(request: Request, environment_id: str) -> HttpResponse:
 @page(Permission.BUILD, "POST")
 def environment_archive(request: Request, environment_id: str) -> HttpResponse:
     archived = actions.archive_environment(environment_id, request.acting)
-    messages.success(request, f"{archived.name} is archived. No new session can use it.", "done")
+    said = _("%(name)s is archived. No new session can use it.") % {"name": archived.name}
+    messages.success(request, said, "done")
     return redirect("agents:environment", environment_id)
 
 

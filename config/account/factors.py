@@ -16,6 +16,7 @@ from allauth.mfa.webauthn.internal import flows as passkeys
 from django.conf import settings
 from django.contrib import messages
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext_lazy as _
 
 from config.account.door import own
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-LAST = "Everyone here needs a second factor, and this is your last one. Add another first."
+LAST = _("Everyone here needs a second factor, and this is your last one. Add another first.")
 LONGEST_NAME = 100
 MOST_PASSKEYS = 20
 
@@ -48,8 +49,8 @@ def app(request: HttpRequest) -> HttpResponse:
         return redirect("account:account")
     form = ActivateTOTPForm(request.POST or None, user=user)
     if request.method == "POST" and form.is_valid():
-        _, codes = totp.activate_totp(request, form)
-        messages.success(request, "From now on signing in asks for a code of your app.", "done")
+        _made, codes = totp.activate_totp(request, form)
+        messages.success(request, _("From now on signing in asks for a code of your app."), "done")
         return _shown(request, codes)
     drawing = get_adapter().build_totp_svg(get_adapter().build_totp_url(user, form.secret))
     picture = base64.b64encode(drawing.encode()).decode()
@@ -65,7 +66,7 @@ def app_remove(request: HttpRequest) -> HttpResponse:
         messages.error(request, LAST, "failed")
     elif found is not None:
         totp.deactivate_totp(request, found)
-        messages.success(request, "The authenticator app is removed.", "done")
+        messages.success(request, _("The authenticator app is removed."), "done")
     return redirect("account:account")
 
 
@@ -73,7 +74,7 @@ def app_remove(request: HttpRequest) -> HttpResponse:
 def recovery(request: HttpRequest) -> HttpResponse:
     """New recovery codes; the old ones stop working."""
     if not Authenticator.objects.filter(user=request.user).exists():
-        messages.error(request, "Add a passkey or an authenticator app first.", "failed")
+        messages.error(request, _("Add a passkey or an authenticator app first."), "failed")
         return redirect("account:account")
     return _shown(request, generate_recovery_codes(request))
 
@@ -83,13 +84,14 @@ def passkey_new(request: HttpRequest) -> HttpResponse:
     """Add a passkey: good for signing in by itself, and as the second factor."""
     user: Any = request.user
     if Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN).count() >= MOST_PASSKEYS:
-        messages.error(request, f"You have {MOST_PASSKEYS} passkeys already. Remove one first.", "failed")
+        said = _("You have %(count)s passkeys already. Remove one first.") % {"count": MOST_PASSKEYS}
+        messages.error(request, said, "failed")
         return redirect("account:account")
     form = AddWebAuthnForm(request.POST or None, user=user)
     if request.method == "POST" and form.is_valid():
         name = str(form.cleaned_data["name"])[:LONGEST_NAME]
-        _, codes = passkeys.add_authenticator(request, name=name, credential=form.cleaned_data["credential"])
-        messages.success(request, f"The passkey {name} is added.", "done")
+        _made, codes = passkeys.add_authenticator(request, name=name, credential=form.cleaned_data["credential"])
+        messages.success(request, _("The passkey %(name)s is added.") % {"name": name}, "done")
         return _shown(request, codes) if codes else redirect("account:account")
     context = {"form": form, "options": webauthn.begin_registration(user, passwordless=True)}
     return render(request, "account/passkey.html", context, status=422 if request.method == "POST" else 200)
@@ -103,7 +105,7 @@ def passkey_remove(request: HttpRequest, number: int) -> HttpResponse:
         messages.error(request, LAST, "failed")
     else:
         passkeys.remove_authenticator(request, found)
-        messages.success(request, "The passkey is removed.", "done")
+        messages.success(request, _("The passkey is removed."), "done")
     return redirect("account:account")
 
 

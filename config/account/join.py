@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.contrib.auth.views import PasswordResetConfirmView
 from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
 
 from agents import people
 from contract import audit
@@ -16,7 +17,7 @@ from contract.roles import Role
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
-READY = "Your password is set. Sign in with it."
+READY = _("Your password is set. Sign in with it.")
 
 
 class Join(PasswordResetConfirmView):

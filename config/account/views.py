@@ -18,6 +18,7 @@ from django.contrib.auth.forms import PasswordChangeForm
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
 
 from agents import people
 from agents.models import Membership
@@ -33,14 +34,16 @@ from contract.roles import Role
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-NO_HOST = "Passkeys need a host name. Open this installation by one, such as localhost, to add a passkey."
+NO_HOST = _("Passkeys need a host name. Open this installation by one, such as localhost, to add a passkey.")
 
 
 class PasswordForm(forms.Form):
     """The password once more."""
 
     password = forms.CharField(
-        strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True})
+        label=_("Password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
     )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
@@ -50,7 +53,7 @@ class PasswordForm(forms.Form):
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
         if not self.user.check_password(password):
-            raise forms.ValidationError("This is not your password.")
+            raise forms.ValidationError(_("This is not your password."))
         return password
 
 
@@ -79,7 +82,7 @@ def password(request: HttpRequest) -> HttpResponse:
     """A new password. The other sign-ins end."""
     user: Any = request.user
     if not user.has_usable_password():
-        messages.error(request, "You sign in at the provider of single sign-on and have no password here.", "failed")
+        messages.error(request, _("You sign in at the provider of single sign-on and have no password here."), "failed")
         return redirect("account:account")
     form = PasswordChangeForm(user, request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -88,7 +91,7 @@ def password(request: HttpRequest) -> HttpResponse:
         people.sign_out(user.pk, keep=request.session.session_key)
         acting = Acting("", Role.VIEWER, user.get_username(), user_id=user.pk)
         audit.record(acting, "person.password_changed", "auth.User", str(user.pk))
-        messages.success(request, "Your password is changed. Everywhere else you are signed out.", "done")
+        messages.success(request, _("Your password is changed. Everywhere else you are signed out."), "done")
         return redirect("account:account")
     return render(request, "account/password.html", {"form": form}, status=422 if request.method == "POST" else 200)
 
@@ -98,8 +101,8 @@ def end_sign_ins(request: HttpRequest) -> HttpResponse:
     """End the sign-in that ``ref`` names, or without it all but this one."""
     ref = request.POST.get("ref", "")
     ended = people.sign_out(request.user.pk or 0, keep=request.session.session_key, ref=ref)
-    said = "This sign-in has ended." if ref and ended else "Everywhere else you are signed out."
-    messages.success(request, said if ended else "There was nothing to end.", "done")
+    said = _("This sign-in has ended.") if ref and ended else _("Everywhere else you are signed out.")
+    messages.success(request, said if ended else _("There was nothing to end."), "done")
     return redirect("account:account")
 
 

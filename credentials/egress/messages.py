@@ -42,8 +42,12 @@ class Undecodable(Exception):
 
 
 def passed_on(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Without what concerns only one connection."""
+    """Without what concerns only one connection, and with one length of the body: of two that contradict each other,
+    a server could believe the other one, and take the body for requests that nobody judged (RFC 9112, 6.3).
+    """
     known = list(headers)
+    if header(known, b"transfer-encoding") is not None:
+        known = [(name, value) for name, value in known if name != b"content-length"]
     named = {token.strip().lower() for name, value in known if name == b"connection" for token in value.split(b",")}
     return [(name, value) for name, value in known if name not in OF_ONE_CONNECTION and name not in named]
 

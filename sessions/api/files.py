@@ -116,7 +116,9 @@ def _expiry(sent: str | None) -> int | None:
     if sent is None:
         return None
     if not (sent.isascii() and sent.isdigit() and len(sent) < MAX_DIGITS):
-        raise InvalidRequest("expires_in_seconds: must be a whole number of seconds")
+        raise InvalidRequest(
+            f"expires_in_seconds: must be a whole number of seconds from {files.MIN_EXPIRY} to {files.MAX_EXPIRY}"
+        )
     return int(sent)
 
 

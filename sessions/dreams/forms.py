@@ -32,7 +32,7 @@ class DreamForm(forms.Form):
         help_text=_("Up to 100 whose transcripts are read. Hold Ctrl to choose several; the newest come first."),
     )
     behavior = forms.ChoiceField(label=_("Result"), choices=BEHAVIORS)
-    model = forms.CharField(max_length=256)
+    model = forms.CharField(label=_("Model"), max_length=256)
     instructions = forms.CharField(
         label=_("Instructions"),
         max_length=MAX_INSTRUCTIONS,

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import zipfile
 import zlib
 from collections.abc import Callable
-from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from agents.models import Workspace
+from agents.models import Environment, Workspace
 from contract import audit, blobs
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
@@ -184,7 +184,7 @@ def _counted(
 
 
 def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while batch := list(islice(lines, BATCH)):
+    while batch := list(itertools.islice(lines, BATCH)):
         yield batch
 
 
@@ -298,12 +298,21 @@ def _restore_rows(
             found = json.loads(line)
         except ValueError:
             raise InvalidRequest(f"{BROKEN} (a row of {name} can't be read).") from None
-        made.append(_renamed(rows.load(part, found, workspace), names))
+        row = rows.load(part, found, workspace)
+        _check_files(part, row, entries)
+        made.append(_renamed(row, names))
         if len(made) == BATCH:
             count += _insert(part, made, workspace)
             say(part.name, count)
             made = []
     return count + (_insert(part, made, workspace) if made else 0)
+
+
+def _check_files(part: rows.Part, row: Any, entries: dict[str, dict[str, Any]]) -> None:
+    """A digest alone must not open what others have stored here: the archive has to hold the file itself."""
+    for digest in filter(None, (getattr(row, column) for column in part.blobs)):
+        if f"blobs/{digest}" not in entries and blobs.exists(digest):
+            raise InvalidRequest(f"The archive has a {part.name} whose file isn't in it.")
 
 
 def _renamed(row: Any, names: dict[str, str]) -> Any:
@@ -316,8 +325,28 @@ def _renamed(row: Any, names: dict[str, str]) -> Any:
 
 
 def _insert(part: rows.Part, made: list[Any], workspace: Workspace) -> int:
+    rows.check_own(part, made, workspace)
     if part.model is Event:
         log.restore(made, workspace.pk)
-    else:
-        part.model._base_manager.bulk_create(made)
+        return len(made)
+    if part.model is Environment:
+        _give_way(made, workspace)
+    part.model._base_manager.bulk_create(made)
     return len(made)
+
+
+def _give_way(made: list[Environment], workspace: Workspace) -> None:
+    """Rename environments whose names are taken here: every fresh workspace has its own "Default"."""
+    here = set(Environment.objects.filter(workspace=workspace).values_list("name", flat=True))
+    taken = here | {one.name for one in made}
+    for one in made:
+        if one.name in here:
+            one.name = next(name for name in _other_names(one.name) if name not in taken)
+            taken.add(one.name)
+
+
+def _other_names(name: str) -> Iterator[str]:
+    longest = Environment._meta.get_field("name").max_length or 0
+    for number in itertools.count(1):
+        ending = f" (imported {number})" if number > 1 else " (imported)"
+        yield name[: longest - len(ending)] + ending

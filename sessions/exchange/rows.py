@@ -45,7 +45,7 @@ from sessions.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 SEALED = ("sealed", "sealed_tokens", "sealed_key", "sealed_secret")
 
@@ -92,6 +92,14 @@ PARTS = (
     Part(Dream, "workspace"),
 )
 BY_NAME = {part.name: part for part in PARTS}
+OF = {part.model: part.of for part in PARTS}
+# Columns that name rows without a foreign key.
+NAMED: dict[str, type[models.Model]] = {
+    "environment_id": Environment,
+    "output_store_id": MemoryStore,
+    "store_id": MemoryStore,
+    "vault_ids": Vault,
+}
 
 
 def columns(model: type[models.Model]) -> list[models.Field[Any, Any]]:
@@ -150,6 +158,23 @@ def load(part: Part, found: Any, workspace: Workspace) -> models.Model:
         row.status, row.stopped = (row.status if row.ended_at else "canceled"), True  # nothing of it runs here
         row.ended_at = row.ended_at or timezone.now()
     return row
+
+
+def check_own(part: Part, made: Sequence[models.Model], workspace: Workspace) -> None:
+    """Raise ``InvalidRequest`` if one of these rows hangs on something that belongs to another workspace here.
+
+    Whoever knows the passphrase can sign whatever they like; ids of others must give them nothing.
+    """
+    for column in columns(part.model):
+        target = _to(column) or NAMED.get(column.name)
+        if target not in OF:
+            continue
+        values = [getattr(row, column.attname) for row in made]
+        named = {
+            one for value in values for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)
+        }
+        if target._base_manager.filter(pk__in=named).exclude(**{OF[target]: workspace}).exists():
+            raise InvalidRequest(f"The archive has a {part.name} whose {column.name} belongs to another workspace.")
 
 
 def _in(part: Part, column: models.Field[Any, Any], value: Any) -> Any:

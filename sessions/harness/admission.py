@@ -13,7 +13,7 @@ from django.db import connection
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MACHINE_GRACE_SECONDS = 30.0  # a machine whose workers are silent for so long is taken for gone
+MACHINE_GRACE_LEASES = 5  # a machine whose workers are silent for so many lease times is taken for gone
 QUEUE_LOCK_CLASS = 0x4851  # "HQ": one admission at a time in a workspace that has a limit
 
 ABOUT = """
@@ -42,6 +42,15 @@ SELECT thread, id FROM (
     + (SELECT count(*) FROM live r WHERE r.runs AND r.person = w.person) AS turn
   FROM live w WHERE NOT w.runs) ranked ORDER BY turn, since, id
 """
+ALIVE = """
+SELECT name FROM agent_sessions_machine WHERE seen_at > clock_timestamp() - %s * interval '1 second'
+"""
+ELSEWHERE = """
+SELECT m.name FROM agent_sessions_thread t JOIN agent_sessions_session s ON s.id = t.session_id
+JOIN agent_sessions_machine m ON m.name = s.machine
+WHERE t.id = %(thread)s AND m.name <> %(here)s AND m.seen_at > clock_timestamp() - %(grace)s * interval '1 second'
+  AND t.status IN ('running', 'rescheduling') AND (t.lease_expires IS NULL OR t.lease_expires < clock_timestamp())
+"""
 SEEN = """
 INSERT INTO agent_sessions_machine (name, seen_at) VALUES (%s, clock_timestamp())
 ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at
@@ -51,7 +60,7 @@ ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at
 def admitted(cursor: Any, thread_id: str) -> bool:
     """True if this worker may claim the thread. Inside of the claim's transaction."""
     here = settings.HOLDFAST_MACHINE
-    cursor.execute(ABOUT, {"grace": MACHINE_GRACE_SECONDS, "here": here, "thread": thread_id})
+    cursor.execute(ABOUT, {"grace": grace(), "here": here, "thread": thread_id})
     row = cursor.fetchone()
     if row is None:
         return False
@@ -65,6 +74,26 @@ def admitted(cursor: Any, thread_id: str) -> bool:
     cursor.execute(RUNNING, {"workspace": workspace, "person": person, "session": session})
     running, of_person = cursor.fetchone()
     return (most is None or running < most) and (most_each is None or of_person < most_each)
+
+
+def grace() -> float:
+    """Seconds of silence after which a machine is taken for gone. Heartbeats come three times a lease time."""
+    return MACHINE_GRACE_LEASES * float(settings.HOLDFAST_LEASE_SECONDS)
+
+
+def machines_alive() -> frozenset[str]:
+    """The machines whose workers have been seen lately."""
+    with connection.cursor() as cursor:
+        cursor.execute(ALIVE, [grace()])
+        return frozenset(row[0] for row in cursor.fetchall())
+
+
+def elsewhere(thread_id: str) -> str:
+    """The other machine that has a waiting thread's sandbox and lives; empty if there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(ELSEWHERE, {"thread": thread_id, "here": settings.HOLDFAST_MACHINE, "grace": grace()})
+        row = cursor.fetchone()
+        return str(row[0]) if row else ""
 
 
 def limits_of(stored: Mapping[str, Any] | str) -> tuple[int | None, int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnI
 from agents.tools import coordination
 from agents.tools import registry as tools
 from contract import ids
+from contract.errors import NoRoom
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
@@ -25,6 +26,7 @@ from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands, opened
 from sessions.harness.keeping import bounded
+from sessions.harness.lease import keeper
 from sessions.harness.permissions import Permissions
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end
@@ -34,7 +36,7 @@ from sessions.models import Event
 from sessions.projections.faults import of_provider, session_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agents.providers.base import Provider
     from agents.sandboxes.base import CallResult
@@ -47,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 COUNTED = {"web_search": "web_search_requests", "web_fetch": "web_fetch_requests"}  # in a session's usage
 POLL_SECONDS = 0.1
+ROOM_SECONDS = 2.0  # between two looks at a full disk
 LOOK_SECONDS = 1.0  # how often a wait looks into the log for an interrupt whose nudge got lost
 
 
@@ -230,11 +233,28 @@ class Effects:
         private: dict[str, Any] = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
         if counter := COUNTED.get(call.name) if call.type == ev.TOOL_USE else None:
             private |= {"usage": {counter: 1}, "cost": "0"}
-        drafts = self.hands.of(call).finished(call, result)
         stored: list[Event] = []
+        drafts = self._once_there_is_room(partial(self.hands.of(call).finished, call, result), stored)
         content = bounded(result.content, call, self.spec, self.hands, lambda news: stored.extend(self._told(news)))
         told = ev.result_draft(call.type, call.id, content, is_error=result.is_error, private=private)
         return [*stored, *self.append([*drafts, told])]
+
+    def _once_there_is_room(self, keep: Callable[[], list[Draft]], stored: list[Event]) -> list[Draft]:
+        """What ``keep`` answers, asked again while the disk is full; the timeline says so once.
+
+        Raises ``NoRoom`` when the turn must end meanwhile: the sandbox's journal has the result for whoever comes.
+        """
+        told = False
+        while True:
+            try:
+                return keep()
+            except NoRoom as error:
+                if self.should_stop() or keeper().draining:
+                    raise
+                stored += [] if told else self.append([Draft(ev.OPS_NO_ROOM, {"message": error.message})])
+                told = True
+                connection.close()
+                self.lease.changed.wait(ROOM_SECONDS)
 
     def _told(self, drafts: list[Draft]) -> list[Event]:
         return self.append(drafts) if drafts else []

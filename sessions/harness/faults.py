@@ -27,8 +27,8 @@ def times(thread_id: str, fault: str) -> int:
     kinds = {ev.OPS_FAILED, *PROGRESS}
     rows = Event.objects.filter(thread_id=thread_id, type__in=kinds).order_by("-seq")
     count = 0
-    for kind, payload in rows.values_list("type", "payload")[: MOST * 2]:
-        if kind != ev.OPS_FAILED or payload["fault"] != fault:
+    for event in rows[: MOST * 2]:  # whole entries: single columns may be sealed
+        if event.type != ev.OPS_FAILED or event.payload["fault"] != fault:
             break
         count += 1
     return count

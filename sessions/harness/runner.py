@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
+from contract.errors import NoRoom
 from credentials.crypto import CannotOpen
 from sessions import events as ev
 from sessions import log, threads
@@ -28,7 +29,7 @@ from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread, WorkflowRun
 from sessions.projections.faults import session_error
 from sessions.repair import repair
-from sessions.wake import make_room, wake
+from sessions.wake import make_room, pass_on, wake
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +53,7 @@ def run(thread_id: str) -> bool:
     while again and not keeper().draining:
         lease = keeper().claim(thread_id)
         if lease is None:
+            pass_on(thread_id)
             break
         runner = Runner(lease)
         clean = False
@@ -94,6 +96,9 @@ class Runner:
             return True
         except IntegrityError:
             return self._repaired()
+        except NoRoom:
+            logger.warning("The turn of thread %s waits for room on the disk.", self.lease.thread_id)
+            return False
         except (OperationalError, InterfaceError):
             raise  # the database is away, which says nothing about this session
         except Exception as error:

@@ -12,6 +12,7 @@ from agents.mcp import tools as mcp_tools
 from agents.mcp.base import Access, NotAuthorised, ServerFailed
 from agents.mcp.pool import pool
 from credentials import servers as credentials
+from credentials.masking import masker
 from credentials.outbound import CheckedTransport
 from credentials.servers import Refused
 from sessions import events as ev
@@ -45,7 +46,8 @@ def ask(spec: TurnSpec, server: str, tool: str | None, request: Callable[[Access
         key = credentials.key_for(spec.borrower, url, tool)
         connection.close()
         while True:
-            access = Access(spec.session_id, server, url, key.token if key else None, CheckedTransport)
+            token = key.token if key else None
+            access = Access(spec.session_id, server, url, token, CheckedTransport, masker([token] if token else []))
             try:
                 return request(access).result()
             except NotAuthorised:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_noop as _
 
 from contract import ids
 from credentials.at_rest import SealableJSON
 
 WAITING, ALLOWED, DENIED, EXPIRED, CLOSED = "waiting", "allowed", "denied", "expired", "closed"
 STATES = {
-    WAITING: "Waiting",
-    ALLOWED: "Approved",
-    DENIED: "Rejected",
-    EXPIRED: "Expired",
-    CLOSED: "Closed",  # the turn or the session ended before anybody answered
+    WAITING: _("Waiting"),
+    ALLOWED: _("Approved"),
+    DENIED: _("Rejected"),
+    EXPIRED: _("Expired"),
+    CLOSED: _("Closed"),  # the turn or the session ended before anybody answered
 }
 
 
@@ -68,7 +69,7 @@ class NoticeTarget(models.Model):
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.notice_target_id, editable=False)
     workspace = models.ForeignKey("agents.Workspace", models.CASCADE, related_name="notice_targets")
-    kind = models.CharField(max_length=16, choices=[("mail", "Mail"), ("webhook", "Webhook")])
+    kind = models.CharField(max_length=16, choices=[("mail", _("Mail")), ("webhook", _("Webhook"))])
     address = models.CharField(max_length=2048)
     sealed_key = models.BinaryField(default=b"", editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

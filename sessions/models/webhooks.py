@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_noop as _
 
 from contract import ids
 
 ENABLED, DISABLED = "enabled", "disabled"
 PENDING, DELIVERED, FAILED, DROPPED = "pending", "delivered", "failed", "dropped"
 STATES = [(state, state.capitalize()) for state in (ENABLED, DISABLED)]
-OUTCOMES = [(state, state.capitalize()) for state in (PENDING, DELIVERED, FAILED, DROPPED)]
+OUTCOMES = [(PENDING, _("Pending")), (DELIVERED, _("Delivered")), (FAILED, _("Failed")), (DROPPED, _("Dropped"))]
 
 
 class WebhookEndpoint(models.Model):

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_noop as _
 
 from contract import ids
 
 QUEUED, STARTING, ACTIVE, STOPPING, STOPPED = "queued", "starting", "active", "stopping", "stopped"
-STATES = [(state, state.capitalize()) for state in (QUEUED, STARTING, ACTIVE, STOPPING, STOPPED)]
+STATES = [
+    (QUEUED, _("Queued")),
+    (STARTING, _("Starting")),
+    (ACTIVE, _("Active")),
+    (STOPPING, _("Stopping")),
+    (STOPPED, _("Stopped")),
+]
 
 
 class EnvironmentKey(models.Model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contract.phrases import marked as _
 from sessions import events as ev
 
 
@@ -16,12 +17,12 @@ class Kind:
 
 
 KINDS = (
-    Kind("model", "Model"),
-    Kind("tool", "Tool"),
-    Kind("person", "Person"),
-    Kind("memory", "Memory"),
-    Kind("system", "System"),
-    Kind("failed", "Error"),
+    Kind("model", _("Model")),
+    Kind("tool", _("Tool")),
+    Kind("person", _("Person")),
+    Kind("memory", _("Memory")),
+    Kind("system", _("System")),
+    Kind("failed", _("Error")),
 )
 
 
@@ -35,12 +36,12 @@ class Phase:
 
 
 PHASES = (
-    Phase("queue", "Queued", "A message waits until the agent reads it"),
-    Phase("provision", "Sandbox", "The sandbox is being made ready"),
-    Phase("first", "First token", "The model has the request and has not begun to answer"),
-    Phase("model", "Model", "The model writes its answer"),
-    Phase("tool", "Tool", "A tool runs"),
-    Phase("wait", "Waiting for a person", "A call waits for an answer"),
+    Phase("queue", _("Queued"), _("A message waits until the agent reads it")),
+    Phase("provision", _("Sandbox"), _("The sandbox is being made ready")),
+    Phase("first", _("First token"), _("The model has the request and has not begun to answer")),
+    Phase("model", _("Model"), _("The model writes its answer")),
+    Phase("tool", _("Tool"), _("A tool runs")),
+    Phase("wait", _("Waiting for a person"), _("A call waits for an answer")),
 )
 
 _KIND_OF = {

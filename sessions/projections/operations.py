@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Payload = Mapping[str, Any]
 
-ICONS = {
+ICONS: dict[str, str] = {
     ev.OPS_CALL_EDITED: "pencil-square",
     ev.OPS_PERMISSIONS: "shield-check",
     ev.OPS_ASSIGNED: "user",
@@ -26,12 +26,13 @@ ICONS = {
     ev.OPS_FALLBACK: "arrow-path",
     ev.OPS_SANDBOX_RESTORED: "cube",
     ev.OPS_REPAIRED: "exclamation-triangle",
+    ev.OPS_NO_ROOM: "exclamation-triangle",
     ev.OPS_FAILED: "exclamation-triangle",
     ev.OPS_LIMIT_REACHED: "exclamation-triangle",
     ev.OPS_LIMITS_CHANGED: "check-circle",
     ev.OPS_REMINDER: "exclamation-triangle",
     ev.OPS_ONLY_TALK: "pause-circle",
-    ev.OPS_REPOSITORY_READY: lambda payload: str(payload.get("note", "")),
+    ev.OPS_REPOSITORY_READY: "code-bracket",
     ev.OPS_FORKED: "arrow-turn-down-right",
     ev.OPS_IMPORTED: "inbox",
     ev.OPS_CLEARED: "queue-list",
@@ -47,6 +48,12 @@ def sentence(event_type: str, payload: Payload) -> str:
         return event_type
 
 
+def _checked_out(payload: Payload) -> str:
+    commit = str(payload.get("commit") or "")[:12]
+    told = f"{payload['url']} is in the sandbox" + (f" at {commit}" if commit else "")
+    return f"{told}. {payload['note']}" if payload.get("note") else told
+
+
 def _taken_over(payload: Payload) -> str:
     seconds = payload.get("seconds")
     return "Another worker took over" + (f" after {seconds:.1f} s" if seconds is not None else "")
@@ -57,6 +64,8 @@ def _retry(payload: Payload) -> str:
 
 
 def _restored(payload: Payload) -> str:
+    if payload.get("from"):
+        return f"The session moved from {payload['from']} to {payload['to']}, where {_begun(payload)}"
     if payload.get("damaged_snapshot"):
         return "The sandbox was lost and its snapshot is damaged; it starts empty"
     if payload["origin"] == "restored":
@@ -64,9 +73,22 @@ def _restored(payload: Payload) -> str:
     return "The sandbox was lost and starts empty"
 
 
+def _begun(payload: Payload) -> str:
+    """How a sandbox began on another machine than the one that had it."""
+    if payload.get("damaged_snapshot"):
+        return (
+            "its last snapshot is missing or damaged, so that its sandbox starts empty; "
+            "do both machines share DATA_DIR/blobs?"
+        )
+    if payload["origin"] == "restored":
+        return "its sandbox was restored from its last snapshot"
+    return "its sandbox starts empty: there was no snapshot yet"
+
+
 SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_CALL_EDITED: lambda payload: f"{payload['by']} changed the call of {payload['name']} before approving it",
     ev.OPS_PERMISSIONS: lambda payload: f"{payload['by']} changed this session's permission rules",
+    ev.OPS_REPOSITORY_READY: _checked_out,
     ev.OPS_ASSIGNED: lambda payload: f"{payload['by']} passed the decision to {payload['to'] or 'everybody'}",
     ev.OPS_WORKER_LOST: lambda payload: "The worker of this session was lost",
     ev.OPS_OUTSIDE_STARTED: lambda payload: (
@@ -80,6 +102,7 @@ SENTENCES: dict[str, Callable[[Payload], str]] = {
     ev.OPS_RESUMED: lambda payload: f"{payload['by']} let the session go on",
     ev.OPS_FALLBACK: lambda payload: f"{payload['from']} failed for good; {payload['to']} is asked instead",
     ev.OPS_SANDBOX_RESTORED: _restored,
+    ev.OPS_NO_ROOM: lambda payload: f"{payload['message']} It goes on by itself",
     ev.OPS_FAILED: lambda payload: f"Attempt {payload['times']} of 3 met an internal error: {payload['fault']}",
     ev.OPS_REPAIRED: lambda payload: "The session's rows did not agree with its log and were repaired",
     ev.OPS_LIMIT_REACHED: lambda payload: str(payload["message"]),

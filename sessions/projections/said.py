@@ -98,7 +98,7 @@ def question(asked: str) -> str:
 def snippet(text: str, asked: str) -> list[Piece]:
     """The surroundings of the first word found, with every word found marked; the beginning if none is."""
     terms = [word for minus, *given in ASKED.findall(asked) if not minus for word in plain("".join(given)).split()]
-    flat = " ".join(text.split())
+    flat = " ".join(text.replace("```", " ").split())  # what fences code is not what it says
     if not terms:
         return [Piece(flat[:AFTER])]
     wanted = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, terms))})[^\W_]*", re.IGNORECASE)

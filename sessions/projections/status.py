@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from contract.phrases import marked as _
 from sessions import events as ev
 
 if TYPE_CHECKING:
@@ -28,87 +29,89 @@ class State:
 STATES: dict[str, State] = {
     state.key: state
     for state in (
-        State("ready", "Ready", "Nothing has run yet. Send a message to start.", "pause-circle", "quiet", "idle"),
-        State("running", "Working", "The agent is working.", "bolt", "working", "working"),
+        State("ready", _("Ready"), _("Nothing has run yet. Send a message to start."), "pause-circle", "quiet", "idle"),
+        State("running", _("Working"), _("The agent is working."), "bolt", "working", "working"),
         State(
             "rescheduling",
-            "Trying again",
-            "A model request failed and is tried again by itself.",
+            _("Trying again"),
+            _("A model request failed and is tried again by itself."),
             "arrow-path",
             "working",
             "working",
         ),
-        State("requires_action", "Needs you", "The agent waits for an answer.", "hand-raised", "needs", "needs"),
+        State("requires_action", _("Needs you"), _("The agent waits for an answer."), "hand-raised", "needs", "needs"),
         State(
             "worker",
-            "Waits for a worker",
-            "A call waits for a worker of the session's environment; nobody has to answer.",
+            _("Waits for a worker"),
+            _("A call waits for a worker of the session's environment; nobody has to answer."),
             "computer-desktop",
             "quiet",
             "worker",
         ),
         State(
             "paused",
-            "Paused",
-            "An operator paused it between two steps. Resume it to go on.",
+            _("Paused"),
+            _("An operator paused it between two steps. Resume it to go on."),
             "pause-circle",
             "quiet",
             "needs",
         ),
-        State("end_turn", "Done", "The turn is finished. Send a message to go on.", "check-circle", "done", "done"),
+        State(
+            "end_turn", _("Done"), _("The turn is finished. Send a message to go on."), "check-circle", "done", "done"
+        ),
         State(
             "budget_reached",
-            "Limit reached",
-            "The session stopped at its limit. Raise the limit to go on.",
+            _("Limit reached"),
+            _("The session stopped at its limit. Raise the limit to go on."),
             "exclamation-triangle",
             "needs",
             "needs",
         ),
         State(
             "retries_exhausted",
-            "Failed",
-            "The turn ended after its last try. Send a message to start a new one.",
+            _("Failed"),
+            _("The turn ended after its last try. Send a message to start a new one."),
             "x-circle",
             "failed",
             "failed",
         ),
         State(
             "only_talk",
-            "Paused",
-            "Two agents only write to each other. Let them go on under Team, or send a message.",
+            _("Paused"),
+            _("Two agents only write to each other. Let them go on under Team, or send a message."),
             "pause-circle",
             "needs",
             "failed",
         ),
         State(
             "refusal",
-            "Refused",
-            "The model declined to answer. Send a different message.",
+            _("Refused"),
+            _("The model declined to answer. Send a different message."),
             "no-symbol",
             "failed",
             "failed",
         ),
-        State("stopped", "Stopped", "The agent waits for a message.", "pause-circle", "quiet", "idle"),
+        State("stopped", _("Stopped"), _("The agent waits for a message."), "pause-circle", "quiet", "idle"),
         State(
             "terminated",
-            "Ended",
-            "An error ended this session. Start a new one.",
+            _("Ended"),
+            _("An error ended this session. Start a new one."),
             "x-circle",
             "failed",
             "failed",
         ),
-        State("archived", "Archived", "This session is read-only.", "archive-box", "quiet", "archived"),
+        State("archived", _("Archived"), _("This session is read-only."), "archive-box", "quiet", "archived"),
     )
 }
 
 GROUPS: dict[str, str] = {
-    "needs": "Needs you",
-    "working": "Working",
-    "worker": "Waits for a worker",
-    "done": "Done",
-    "failed": "Failed",
-    "idle": "Ready or stopped",
-    "archived": "Archived",
+    "needs": _("Needs you"),
+    "working": _("Working"),
+    "worker": _("Waits for a worker"),
+    "done": _("Done"),
+    "failed": _("Failed"),
+    "idle": _("Ready or stopped"),
+    "archived": _("Archived"),
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contract.phrases import marked as _
 from contract.plain import clean
 from sessions import events as ev
 from sessions.projections import faults, operations
@@ -24,28 +25,28 @@ ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, *ev.RESULTS})
 SHOWN_CHARACTERS = 20_000
 MESSAGE_CHARACTERS = 200_000
 
-MARKS = {
-    ev.USER_INTERRUPT: ("stop-circle", "Interrupted"),
-    ev.STATUS_RESCHEDULED: ("arrow-path", "Waiting before the next try"),
-    ev.STATUS_TERMINATED: ("x-circle", "Session ended"),
-    ev.SESSION_UPDATED: ("pencil-square", "Session settings changed"),
-    COMPACTED: ("queue-list", "Earlier conversation condensed for the model"),
-    ev.OPS_PERMISSIONS: ("shield-check", "Permission rules changed"),
-    ev.OPS_ASSIGNED: ("users", "A decision was passed on"),
-    ev.OPS_CALL_EDITED: ("pencil-square", "A person changed a call before it ran"),
-    ev.OPS_TOOLS_LEFT_OUT: ("puzzle-piece", "Some tools of a server were left out"),
-    ev.OPS_NETWORK_OMITTED: ("globe-alt", "Further network requests are not on the log"),
-    ev.OPS_SANDBOX_OPENED: ("cube", "Sandbox opened"),
+MARKS: dict[str, tuple[str, str]] = {
+    ev.USER_INTERRUPT: ("stop-circle", _("Interrupted")),
+    ev.STATUS_RESCHEDULED: ("arrow-path", _("Waiting before the next try")),
+    ev.STATUS_TERMINATED: ("x-circle", _("Session ended")),
+    ev.SESSION_UPDATED: ("pencil-square", _("Session settings changed")),
+    COMPACTED: ("queue-list", _("Earlier conversation condensed for the model")),
+    ev.OPS_PERMISSIONS: ("shield-check", _("Permission rules changed")),
+    ev.OPS_ASSIGNED: ("users", _("A decision was passed on")),
+    ev.OPS_CALL_EDITED: ("pencil-square", _("A person changed a call before it ran")),
+    ev.OPS_TOOLS_LEFT_OUT: ("puzzle-piece", _("Some tools of a server were left out")),
+    ev.OPS_NETWORK_OMITTED: ("globe-alt", _("Further network requests are not on the log")),
+    ev.OPS_SANDBOX_OPENED: ("cube", _("Sandbox opened")),
     **{event_type: (icon, "") for event_type, icon in operations.ICONS.items()},
 }
 KNOWN = frozenset(
     value for name, value in vars(ev).items() if name.isupper() and isinstance(value, str) and "." in value
 )
 ENDINGS = {
-    "end_turn": ("check", "Turn finished"),
-    "retries_exhausted": ("x-circle", "Turn given up"),
-    "budget_reached": ("exclamation-triangle", "Stopped at the limit"),
-    "refusal": ("no-symbol", "The model declined to answer"),
+    "end_turn": ("check", _("Turn finished")),
+    "retries_exhausted": ("x-circle", _("Turn given up")),
+    "budget_reached": ("exclamation-triangle", _("Stopped at the limit")),
+    "refusal": ("no-symbol", _("The model declined to answer")),
 }
 
 
@@ -218,7 +219,7 @@ def current_action(steps: Iterable[Step]) -> Action | None:
     running: dict[str, Step] = {}
     for step in steps:
         if step.type == ev.MODEL_START:
-            model = Action("Asking the model", step.at)
+            model = Action(_("Asking the model"), step.at)
         elif step.type == ev.MODEL_END:
             model = None
         elif step.type in ev.CALLS:
@@ -255,9 +256,9 @@ def _error(entry: Entry) -> Row:
     error = entry.payload.get("error") or {}
     retry = (error.get("retry_status") or {}).get("type")
     detail = {
-        "retrying": "It is tried again by itself.",
-        "exhausted": "No more tries. Send a message to start a new turn.",
-        "terminal": "The session can't go on. Start a new one.",
+        "retrying": _("It is tried again by itself."),
+        "exhausted": _("No more tries. Send a message to start a new turn."),
+        "terminal": _("The session can't go on. Start a new one."),
     }.get(str(retry), "")
     return Row(
         entry.id,

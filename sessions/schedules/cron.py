@@ -46,7 +46,9 @@ def _check_expression(expression: str) -> None:
     fields = expression.split()
     if expression.startswith("@"):
         raise InvalidRequest(f"{where}: shortcuts such as @daily are not supported; {FORMAT}")
-    if len(fields) != len(FIELDS) or len(expression) > MAX_LENGTH:
+    if len(expression) > MAX_LENGTH:
+        raise InvalidRequest(f"{where}: has {len(expression)} characters; at most {MAX_LENGTH} are allowed")
+    if len(fields) != len(FIELDS):
         raise InvalidRequest(f"{where}: has {len(fields)} fields; {FORMAT} (no seconds, no years)")
     if EXTENDED.search(expression):
         raise InvalidRequest(f"{where}: the characters L, W, # and ? are not supported; {FORMAT}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from sessions.forms import MESSAGE_LENGTH, NewSessionForm, message
 
@@ -14,27 +15,30 @@ if TYPE_CHECKING:
     from contract.acting import Acting
     from sessions.models import Deployment
 
-KEPT = "The first message is more than a single text and was set by the API; it is kept."
+KEPT = _("The first message is more than a single text and was set by the API; it is kept.")
 
 
 class DeploymentForm(NewSessionForm):
     """A new deployment, or a change of one that keeps what the form doesn't show."""
 
-    name = forms.CharField(max_length=256)
-    description = forms.CharField(max_length=2048, required=False)
+    name = forms.CharField(label=_("Name"), max_length=256)
+    description = forms.CharField(label=_("Description"), max_length=2048, required=False)
     expression = forms.CharField(
-        label="Schedule",
+        label=_("Schedule"),
         max_length=256,
         required=False,
         widget=forms.TextInput(attrs={"class": "source", "autocomplete": "off", "spellcheck": "false"}),
-        help_text="Five fields: minute, hour, day of the month, month, day of the week. "
-        "“0 9 * * 1-5” is nine o'clock on weekdays. Empty runs by hand only.",
+        help_text=_(
+            "Five fields: minute, hour, day of the month, month, day of the week. "
+            "“0 9 * * 1-5” is nine o'clock on weekdays. Empty runs by hand only."
+        ),
     )
     time_zone = forms.CharField(
+        label=_("Time zone"),
         max_length=64,
         required=False,
         widget=forms.TextInput(attrs={"list": "zones", "autocomplete": "off", "spellcheck": "false"}),
-        help_text="Such as Europe/Berlin; the schedule follows its daylight saving. Empty is UTC.",
+        help_text=_("Such as Europe/Berlin; the schedule follows its daylight saving. Empty is UTC."),
     )
     field_order = ("name", "description", "agent", "environment", "task", "expression", "time_zone")
 
@@ -44,7 +48,7 @@ class DeploymentForm(NewSessionForm):
         super().__init__(*args, acting=acting, **kwargs)
         for name in ("attachments", "title", "vaults", "limit_dollars", "limit_steps", "limit_running_seconds"):
             del self.fields[name]
-        self.fields["task"].help_text = "In plain words. Each run starts a session with it."
+        self.fields["task"].help_text = _("In plain words. Each run starts a session with it.")
         self.fixed_task = deployment is not None and single_text(deployment.initial_events) is None
         if self.fixed_task:
             self.fields["task"].required = False

@@ -19,8 +19,9 @@ from django.utils import timezone
 from agents.sandboxes import registry
 from agents.sandboxes.base import SandboxError
 from sessions import events as ev
+from sessions import machines
 from sessions.harness.lease import LIVENESS_CLASS
-from sessions.models import Event, Machine, Session, Thread
+from sessions.models import Event, Session, Thread
 from sessions.system import checks, strip
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def work(acting: Acting) -> dict[str, Any]:
         "workers": [_worker(*row) for row in rows if row[0] > 0],
         "sweeper": any(row[0] == 0 for row in rows),
         "strip": strip.strip(),
-        "machines": list(Machine.objects.order_by("name")[:LISTED]),
+        "machines": list(machines.listed()[:LISTED]),
+        "drains": machines.may_drain(acting),
         "leases": held[:LISTED],
         "unclaimed": [one for one in free if one.status == "running" and one.updated_at < late][:LISTED],
         "retrying": [thread for thread in threads if thread.status == "rescheduling"][:LISTED],

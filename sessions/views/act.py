@@ -131,9 +131,11 @@ def archive(request: Request, session_id: str) -> HttpResponse:
     try:
         actions.archive_session(session_id, request.acting)
     except InvalidRequest:
-        messages.error(request, "The session is running. Interrupt it, wait until it rests, then archive it.", "failed")
+        messages.error(
+            request, gettext("The session is running. Interrupt it, wait until it rests, then archive it."), "failed"
+        )
     else:
-        messages.success(request, "The session is archived and read-only.", "done")
+        messages.success(request, gettext("The session is archived and read-only."), "done")
     return redirect("sessions:session", session_id)
 
 

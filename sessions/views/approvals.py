@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from contract.door import page
 from contract.errors import ApiError, InvalidRequest, NotFound
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
     from contract.http import Request
 
 PAGE_SIZE = 20
-LABELS = {"session": "Session", "agent": "Agent", "tool": "Tool", "rule": "Rule", "mine": "Passed to me"}
+LABELS = {
+    "session": _("Session"),
+    "agent": _("Agent"),
+    "tool": _("Tool"),
+    "rule": _("Rule"),
+    "mine": _("Passed to me"),
+}
 
 
 @page(Permission.READ)
@@ -78,12 +85,12 @@ def decide_many(request: Request) -> HttpResponse:
     try:
         outcomes = actions.decide_many(request.POST.getlist("ids"), decision, request.acting, via="page")
     except InvalidRequest:
-        messages.error(request, "Choose at least one call, and at most 100.", "failed")
+        messages.error(request, _("Choose at least one call, and at most 100."), "failed")
         return redirect("sessions:approvals")
     done = sum(outcome.error is None for outcome in outcomes)
     if done:
-        verb = "approved" if decision["result"] == "allow" else "rejected"
-        messages.success(request, f"{done} {verb}.", "done")
+        said = _("%(count)s approved.") if decision["result"] == "allow" else _("%(count)s rejected.")
+        messages.success(request, said % {"count": done}, "done")
     for outcome in outcomes:
         if outcome.error is not None:
             messages.error(request, outcome.error.message, "failed")
@@ -143,7 +150,7 @@ def _chips(chosen: dict[str, str], *, history: bool) -> list[dict[str, str]]:
     tab = {"tab": "history"} if history else {}
     return [
         {
-            "text": LABELS[name] if name == "mine" else f"{LABELS[name]}: {value}",
+            "text": str(LABELS[name]) if name == "mine" else f"{LABELS[name]}: {value}",
             "without": "?" + urlencode({**tab, **{other: one for other, one in kept.items() if other != name}}),
         }
         for name, value in kept.items()

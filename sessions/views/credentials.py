@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 
 from contract.door import explain, page
 from contract.errors import ApiError, NotFound, PermissionDenied
@@ -59,7 +60,7 @@ def credential_edit(request: Request, credential_id: str) -> HttpResponse:
         except ApiError as error:
             _show(form, error)
         else:
-            messages.success(request, "Saved.", "done")
+            messages.success(request, _("Saved."), "done")
             return redirect("sessions:credential", row.pk)
     context = {"form": form, "vault": row.vault, "credential": row}
     return render(request, "credentials/form.html", context, status=422 if form.errors else 200)
@@ -70,7 +71,7 @@ def credential_revoke(request: Request, credential_id: str) -> HttpResponse:
     """Archive it: its secret is forgotten."""
     row = impact.find(credential_id, request.acting)
     vaults.archive_credential(row.vault_id, row.pk, request.acting)
-    messages.success(request, "Revoked: its secret is forgotten.", "done")
+    messages.success(request, _("Revoked: its secret is forgotten."), "done")
     return redirect("sessions:credential", row.pk)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms as django_forms
 from django.http import StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, AgentVersion, Environment
 from contract.door import explain, page
@@ -34,17 +35,22 @@ COMPARED = 600
 class ForkForm(django_forms.Form):
     """What a fork changes; all of it is optional."""
 
-    agent = django_forms.ChoiceField(label="Agent version", required=False)
-    model = django_forms.CharField(max_length=256, required=False, help_text="Empty keeps the agent's own.")
+    agent = django_forms.ChoiceField(label=_("Agent version"), required=False)
+    model = django_forms.CharField(
+        label=_("Model"), max_length=256, required=False, help_text=_("Empty keeps the agent's own.")
+    )
     prompt = django_forms.CharField(
+        label=_("Prompt"),
         max_length=MESSAGE_LENGTH,
         required=False,
         widget=django_forms.Textarea(attrs={"rows": 5}),
-        help_text="Sent to the fork at once. Empty sends the message again that nobody had answered, if there is one.",
+        help_text=_(
+            "Sent to the fork at once. Empty sends the message again that nobody had answered, if there is one."
+        ),
     )
     rewind = django_forms.ChoiceField(
-        label="The session that is forked",
-        choices=[("", "Keep it as it is"), ("yes", "Archive it: this is a rewind")],
+        label=_("The session that is forked"),
+        choices=[("", _("Keep it as it is")), ("yes", _("Archive it: this is a rewind"))],
         required=False,
     )
 
@@ -146,9 +152,13 @@ def export_preview(request: Request, session_id: str) -> HttpResponse:
 class ImportForm(django_forms.Form):
     """A file, and what a fork of it would run with."""
 
-    file = django_forms.FileField(help_text="A file that Export made. Its history becomes a session that is archived.")
-    agent = django_forms.ChoiceField(help_text="A fork of the imported session runs with this agent.")
-    environment = django_forms.ChoiceField()
+    file = django_forms.FileField(
+        label=_("File"), help_text=_("A file that Export made. Its history becomes a session that is archived.")
+    )
+    agent = django_forms.ChoiceField(
+        label=_("Agent"), help_text=_("A fork of the imported session runs with this agent.")
+    )
+    environment = django_forms.ChoiceField(label=_("Environment"))
 
     def __init__(self, *args: Any, workspace_id: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

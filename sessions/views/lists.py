@@ -107,6 +107,7 @@ def together(request: Request) -> HttpResponse:
     context = {
         "what": chosen,
         "lines": [overview.Line(session, overview.state_for(session)) for session in sessions],
+        "resting": sum(session.status == "idle" and not session.pending_count for session in sessions),
         "query": request.POST.get("query", ""),
         "longest": bulk.LONGEST_REASON,
     }

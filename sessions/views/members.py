@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents import members
@@ -38,7 +39,7 @@ class InviteForm(forms.Form):
     )
     role = forms.ChoiceField(
         label=_("Role"),
-        choices=ROLE_CHOICES,
+        choices=[(value, _(label)) for value, label in ROLE_CHOICES],
         initial=Role.OPERATOR.value,
         help_text=_("Viewer reads; operator runs sessions; developer changes agents; admin does everything."),
     )
@@ -65,7 +66,7 @@ def member_new(request: Request) -> HttpResponse:
         else:
             if link is not None:
                 return render(request, "members/link.html", {"member": member, "link": link.reveal()})
-            messages.success(request, f"{member.user.get_username()} is a member now.", "done")
+            messages.success(request, _("%(name)s is a member now.") % {"name": member.user.get_username()}, "done")
             return redirect("sessions:members")
     return render(request, "members/new.html", {"form": form}, status=422 if request.method == "POST" else 200)
 
@@ -77,7 +78,8 @@ def member_role(request: Request, member_id: str) -> HttpResponse:
     except Conflict as error:
         messages.error(request, error.message, "failed")
     else:
-        said = f"{changed.user.get_username()} is {changed.get_role_display().lower()} now."
+        role = gettext(changed.get_role_display()).lower()
+        said = _("%(name)s is %(role)s now.") % {"name": changed.user.get_username(), "role": role}
         messages.success(request, said, "done")
     return redirect("sessions:members")
 

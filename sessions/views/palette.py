@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.db.models import Q
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from contract.door import page
@@ -47,11 +48,11 @@ def _found(words: str, workspace_id: str) -> list[Found]:
     sessions = Session.objects.filter(Q(title__icontains=words) | Q(pk=words), workspace_id=workspace_id)
     agents = Agent.objects.filter(workspace_id=workspace_id, archived_at=None, name__icontains=words)
     found = [
-        Found(reverse("sessions:session", args=[pk]), "queue-list", title or "Untitled session", "Session")
+        Found(reverse("sessions:session", args=[pk]), "queue-list", title or _("Untitled session"), _("Session"))
         for pk, title in sessions.order_by("-created_at").values_list("pk", "title")[:FOUND]
     ]
     found += [
-        Found(reverse("agents:agent", args=[pk]), "cpu-chip", name, "Agent")
+        Found(reverse("agents:agent", args=[pk]), "cpu-chip", name, _("Agent"))
         for pk, name in agents.order_by("-created_at").values_list("pk", "name")[:FOUND]
     ]
     return found

@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import OuterRef, Subquery
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from contract.door import explain, page
 from contract.errors import ApiError, NotFound, PermissionDenied
@@ -28,18 +29,18 @@ if TYPE_CHECKING:
 PAGE_SIZE = 50
 SHOWN_RUNS = 20
 REASONS = {
-    "manual": "Paused by a person.",
-    "agent_archived_error": "Paused: an agent it works with is archived.",
-    "environment_archived_error": "Paused: its environment is archived.",
-    "environment_not_found_error": "Paused: its environment was deleted.",
-    "vault_not_found_error": "Paused: a vault was deleted.",
-    "vault_archived_error": "Paused: a vault is archived.",
-    "file_not_found_error": "Paused: a file is gone.",
-    "session_resource_not_found_error": "Paused: something it mounts is gone.",
-    "memory_store_archived_error": "Paused: a memory store is archived.",
-    "skill_not_found_error": "Paused: a skill of its agent is gone.",
-    "self_hosted_resources_unsupported_error": "Paused: its environment's workers can't mount its files.",
-    "mcp_egress_blocked_error": "Paused: its environment's network blocks an MCP server of its agent.",
+    "manual": _("Paused by a person."),
+    "agent_archived_error": _("Paused: an agent it works with is archived."),
+    "environment_archived_error": _("Paused: its environment is archived."),
+    "environment_not_found_error": _("Paused: its environment was deleted."),
+    "vault_not_found_error": _("Paused: a vault was deleted."),
+    "vault_archived_error": _("Paused: a vault is archived."),
+    "file_not_found_error": _("Paused: a file is gone."),
+    "session_resource_not_found_error": _("Paused: something it mounts is gone."),
+    "memory_store_archived_error": _("Paused: a memory store is archived."),
+    "skill_not_found_error": _("Paused: a skill of its agent is gone."),
+    "self_hosted_resources_unsupported_error": _("Paused: its environment's workers can't mount its files."),
+    "mcp_egress_blocked_error": _("Paused: its environment's network blocks an MCP server of its agent."),
 }
 
 
@@ -80,7 +81,7 @@ def schedule_new(request: Request) -> HttpResponse:
         except ApiError as error:
             _show(form, error)
         else:
-            messages.success(request, f"{made.name} is ready.", "done")
+            messages.success(request, _("%(name)s is ready.") % {"name": made.name}, "done")
             return redirect("sessions:schedule", made.pk)
     return _form(request, form)
 
@@ -95,7 +96,7 @@ def schedule_edit(request: Request, deployment_id: str) -> HttpResponse:
         except ApiError as error:
             _show(form, error)
         else:
-            messages.success(request, "Saved. Sessions that run keep what they started with.", "done")
+            messages.success(request, _("Saved. Sessions that run keep what they started with."), "done")
             return redirect("sessions:schedule", deployment_id)
     return _form(request, form, deployment=found)
 
@@ -105,7 +106,8 @@ def schedule_run(request: Request, deployment_id: str) -> HttpResponse:
     run = run_now(deployment_id, request.acting)
     if run.session_id:
         return redirect("sessions:session", run.session_id)
-    messages.error(request, f"No session was started. {(run.error or {}).get('message', '')}", "failed")
+    said = _("No session was started. %(why)s") % {"why": (run.error or {}).get("message", "")}
+    messages.error(request, said, "failed")
     return redirect("sessions:schedule", deployment_id)
 
 
@@ -114,17 +116,17 @@ def schedule_pause(request: Request, deployment_id: str) -> HttpResponse:
     """Pause it, or let it go on: ``resume`` in the form says which."""
     if "resume" in request.POST:
         actions.unpause(deployment_id, request.acting)
-        messages.success(request, "The schedule goes on from now. What it missed is not made up for.", "done")
+        messages.success(request, _("The schedule goes on from now. What it missed is not made up for."), "done")
     else:
         actions.pause_by_hand(deployment_id, request.acting)
-        messages.success(request, "Paused. Sessions that run go on, and it can still be run by hand.", "done")
+        messages.success(request, _("Paused. Sessions that run go on, and it can still be run by hand."), "done")
     return redirect("sessions:schedule", deployment_id)
 
 
 @page(Permission.BUILD, "POST")
 def schedule_archive(request: Request, deployment_id: str) -> HttpResponse:
     actions.archive(deployment_id, request.acting)
-    messages.success(request, "The deployment is archived and starts nothing any more.", "done")
+    messages.success(request, _("The deployment is archived and starts nothing any more."), "done")
     return redirect("sessions:schedule", deployment_id)
 
 
@@ -133,7 +135,7 @@ def _reason(deployment: Deployment) -> str:
     if not reason:
         return ""
     kind = reason["error"]["type"] if reason["type"] == "error" else reason["type"]
-    return REASONS.get(kind, "Paused: a run failed.")
+    return str(REASONS.get(kind, _("Paused: a run failed.")))
 
 
 def _show(form: DeploymentForm, error: ApiError) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from contract.door import page
 from contract.errors import NotFound
@@ -114,7 +115,7 @@ def download(request: Request, session_id: str, file_id: str) -> FileResponse:
     file, stream = files.open_download(file_id, request.acting)
     if file.session_id != found.pk:
         stream.close()
-        raise Http404("No such file in this session.")
+        raise Http404(_("No such file in this session."))
     response = FileResponse(stream, as_attachment=True, filename=file.filename, content_type="application/octet-stream")
     response["Content-Length"] = str(file.size_bytes)
     response["X-Content-Type-Options"] = "nosniff"
@@ -170,8 +171,8 @@ def _tabs(found: Session, tab: str, wanted: Event | None) -> list[dict[str, Any]
     """The readings of a session, each keeping the event that is chosen."""
     suffix = f"?event={wanted.seq}" if wanted is not None else ""
     readings = (
-        *(("transcript", "session", "Transcript", "t"), ("trace", "trace", "Trace", "w")),
-        *(("events", "events", "Events", "r"), ("files", "files", "Files", "")),
+        *(("transcript", "session", _("Transcript"), "t"), ("trace", "trace", _("Trace"), "w")),
+        *(("events", "events", _("Events"), "r"), ("files", "files", _("Files"), "")),
     )
     return [
         {"href": reverse(f"sessions:{name}", args=[found.pk]) + suffix, "label": label, "key": key, "here": tab == its}
@@ -191,17 +192,17 @@ def inspector(found: Session, here: str) -> list[dict[str, Any]]:
         for key, label in INSPECTOR.items()
         if key != "team" or teamwork.has_team(found)
     ]
-    raw = {"href": reverse("sessions:events", args=[found.pk]), "label": "Events", "here": False, "live": False}
+    raw = {"href": reverse("sessions:events", args=[found.pk]), "label": _("Events"), "here": False, "live": False}
     return [tabs[0], raw, *tabs[1:]]
 
 
 INSPECTOR = {
-    "session": "Session",
-    "tools": "Tools",
-    "resources": "Resources",
-    "threads": "Threads",
-    "team": "Team",
-    "access": "Access",
+    "session": _("Session"),
+    "tools": _("Tools"),
+    "resources": _("Resources"),
+    "threads": _("Threads"),
+    "team": _("Team"),
+    "access": _("Access"),
 }
 TYPES = sorted(
     value

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from contract.door import page
 from contract.errors import InvalidRequest
 from contract.roles import Permission, may
-from sessions import actions
+from sessions import actions, machines
 from sessions.projections import faults
 from sessions.system import state
 
@@ -30,6 +30,19 @@ def system(request: Request) -> HttpResponse:
 @page(Permission.READ)
 def errors(request: Request) -> HttpResponse:
     return render(request, "system/errors.html", {"faults": faults.CATALOGUE.values()})
+
+
+@page(Permission.ADMINISTER, "GET", "HEAD", "POST")
+def machine(request: Request, name: str) -> HttpResponse:
+    """Ask before a machine is drained or taken back, then do it: the form's ``action`` says which."""
+    found = machines.get(name, request.acting)
+    if request.method == "POST":
+        draining = request.POST.get("action") == "drain"
+        machines.set_draining(name, request.acting, draining=draining)
+        said = _("{} is draining: it takes no other sessions.") if draining else _("{} takes sessions again.")
+        messages.success(request, said.format(name), "done")
+        return redirect("sessions:system")
+    return render(request, "system/machine.html", {"machine": found})
 
 
 @page(Permission.OPERATE, "POST")

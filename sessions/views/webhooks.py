@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 
 from contract.door import explain, page
 from contract.errors import ApiError, NotFound, PermissionDenied
@@ -63,7 +64,7 @@ def webhook_edit(request: Request, endpoint_id: str) -> HttpResponse:
         except ApiError as error:
             _show(form, error)
         else:
-            messages.success(request, "Saved.", "done")
+            messages.success(request, _("Saved."), "done")
             return redirect("sessions:webhook", endpoint_id)
     status = 422 if form.errors else 200
     return render(request, "webhooks/form.html", {"form": form, "endpoint": endpoint}, status=status)
@@ -74,7 +75,7 @@ def webhook_state(request: Request, endpoint_id: str) -> HttpResponse:
     """Enable or disable it: ``state`` in the form says which."""
     wanted = "enabled" if request.POST.get("state") == "enabled" else "disabled"
     endpoints.update(endpoint_id, {"state": wanted}, request.acting, organization=False)
-    text = "Enabled. What happened meanwhile is not delivered." if wanted == "enabled" else "Disabled."
+    text = _("Enabled. What happened meanwhile is not delivered.") if wanted == "enabled" else _("Disabled.")
     messages.success(request, text, "done")
     return redirect("sessions:webhook", endpoint_id)
 
@@ -89,7 +90,7 @@ def webhook_secret(request: Request, endpoint_id: str) -> HttpResponse:
 @page(Permission.ADMINISTER, "POST")
 def webhook_delete(request: Request, endpoint_id: str) -> HttpResponse:
     endpoints.delete(endpoint_id, request.acting, organization=False)
-    messages.success(request, "The endpoint and its delivery log are deleted.", "done")
+    messages.success(request, _("The endpoint and its delivery log are deleted."), "done")
     return redirect("sessions:webhooks")
 
 
@@ -104,7 +105,7 @@ def webhook_redeliver(request: Request, endpoint_id: str) -> HttpResponse:
     except ApiError as error:
         messages.error(request, error.message, "failed")
     else:
-        messages.success(request, "It is being sent again.", "done")
+        messages.success(request, _("It is being sent again."), "done")
     return redirect("sessions:webhook", endpoint_id)
 
 

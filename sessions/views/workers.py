@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from agents.actions import find_environment
 from contract.door import page
@@ -31,7 +32,7 @@ LISTED = 50
 class KeyForm(forms.Form):
     """A new environment key."""
 
-    name = forms.CharField(max_length=256, help_text="The machine or program that will use it.")
+    name = forms.CharField(label=_("Name"), max_length=256, help_text=_("The machine or program that will use it."))
 
 
 @page(Permission.READ)
@@ -55,7 +56,8 @@ def worker_key_revoke(request: Request, environment_id: str) -> HttpResponse:
     """End a key at once: ``key`` in the form names it."""
     _found(request, environment_id)
     key = keys.revoke(request.POST.get("key", ""), request.acting)
-    messages.success(request, f"{key.name} is revoked. Workers that use it are refused from now on.", "done")
+    said = _("%(name)s is revoked. Workers that use it are refused from now on.") % {"name": key.name}
+    messages.success(request, said, "done")
     return redirect("sessions:workers", environment_id)
 
 

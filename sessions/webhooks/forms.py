@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from sessions.webhooks import kinds
 
@@ -12,25 +13,27 @@ if TYPE_CHECKING:
     from sessions.models import WebhookEndpoint
 
 LABELS = {
-    "agent": "Agents",
-    "deployment": "Deployments",
-    "deployment_run": "Scheduled runs",
-    "environment": "Environments",
-    "external_key": "External keys",
-    "memory_store": "Memory stores",
-    "session": "Sessions",
-    "user_profile": "User profiles",
-    "vault": "Vaults",
-    "vault_credential": "Credentials",
+    "agent": _("Agents"),
+    "deployment": _("Deployments"),
+    "deployment_run": _("Scheduled runs"),
+    "environment": _("Environments"),
+    "external_key": _("External keys"),
+    "memory_store": _("Memory stores"),
+    "session": _("Sessions"),
+    "user_profile": _("User profiles"),
+    "vault": _("Vaults"),
+    "vault_credential": _("Credentials"),
 }
 
 
 class EndpointForm(forms.Form):
     """A new endpoint, or a change of one. One field of check boxes for each kind of object."""
 
-    url = forms.CharField(label="Address", max_length=2048, help_text="An https:// address that answers with 2xx.")
-    name = forms.CharField(max_length=256, required=False)
-    description = forms.CharField(max_length=2048, required=False)
+    url = forms.CharField(
+        label=_("Address"), max_length=2048, help_text=_("An https:// address that answers with 2xx.")
+    )
+    name = forms.CharField(label=_("Name"), max_length=256, required=False)
+    description = forms.CharField(label=_("Description"), max_length=2048, required=False)
 
     def __init__(self, data: Any = None, *, endpoint: WebhookEndpoint | None = None) -> None:
         initial: dict[str, Any] = {}
@@ -55,7 +58,7 @@ class EndpointForm(forms.Form):
         found = super().clean() or {}
         names = [name for field in self.fields if field.startswith("events_") for name in found.get(field) or []]
         if not names:
-            raise forms.ValidationError("Choose at least one kind of event.")
+            raise forms.ValidationError(_("Choose at least one kind of event."))
         found["enabled_events"] = names
         return found
 

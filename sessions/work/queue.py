@@ -32,6 +32,8 @@ TTL_BOUNDS = (5, 3600)
 SEEN_SECONDS = 30
 MAX_PAUSE = 60.0
 BATCH = 100
+QUEUED_AGAIN = "The session is queued again for the next worker."
+BEGUN = " What this one had begun the SDK's worker runs again; manage.py environment_worker tells it as unknown."
 
 ENSURE = """
 INSERT INTO agent_sessions_work (id, environment_id, session_id, state, metadata, attempt, available_at, worker,
@@ -283,5 +285,5 @@ def tell(work: Work, event_type: str, **fields: Any) -> None:
         return
     payload = {"work_id": work.pk, "worker": work.worker, **fields}
     if event_type == ev.OPS_OUTSIDE_LOST:
-        payload["retry"] = "The session is queued again for the next worker."
+        payload["retry"] = QUEUED_AGAIN + (BEGUN if open_calls(work.session_id) else "")
     log.append(work.session_id, primary, [ev.Draft(event_type, payload)])

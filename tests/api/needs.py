@@ -5,6 +5,8 @@ from contract.roles import Permission
 # Keys of environments alone may list work, whatever a person's or program's role.
 NOBODY = frozenset({"GET /environments/{environment_id}/work"})
 BY_PERMISSION = {
+    # Saved views are the caller's own.
+    Permission.READ: ("POST /x/views", "POST /x/views/{view_id}", "DELETE /x/views/{view_id}"),
     Permission.OPERATE: (
         "POST /x/sessions/{session_id}/pause",
         "POST /x/sessions/{session_id}/resume",

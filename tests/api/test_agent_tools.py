@@ -131,7 +131,7 @@ def test_the_settings_of_web_tools_are_kept_and_filled_in(alice: Caller) -> None
         (web("web_fetch", allowed_domains=["a.example", "A.example/"]), "allowed_domains: names a domain more"),
         (web("web_fetch", allowed_domains=["a.example/path"]), "allowed_domains.0: must not have a path"),
         (web("web_search", allowed_domains=["a.example/p?q"]), "allowed_domains.0: holds characters"),
-        (web("web_fetch", max_content_tokens=0), "max_content_tokens: must be a positive"),
+        (web("web_fetch", max_content_tokens=0), "max_content_tokens: must be from 1 to"),
         (web("web_fetch", url_sources=dict.fromkeys(
             ("user_input", "server_tool_results", "client_tool_results"), "none")), "at least one source"),
         (web("web_fetch", url_sources={"server_tool_results": {"type": "only", "tools": [

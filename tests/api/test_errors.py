@@ -60,6 +60,30 @@ def test_unknown_paths_are_json_404s(alice: Caller, path: str) -> None:
     assert (refused.status, refused.type) == (404, "not_found_error")
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/"])
+def test_the_root_of_the_api_is_a_json_404_by_every_method(path: str, method: str) -> None:
+    response = Client(enforce_csrf_checks=True).generic(method, path)
+    told = json.loads(response.content)
+    assert (response.status_code, told["error"]["type"]) == (404, "not_found_error")
+    assert told["request_id"] == response["request-id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        ("/tunnels/x", "hosted service"),
+        ("/organizations/users", "hosted service"),
+        ("/messages", "Messages API"),
+        ("/messages/batches", "Messages API"),
+    ],
+)
+def test_what_is_not_here_on_purpose_says_whose_it_is(alice: Caller, path: str, whose: str) -> None:
+    for method in ("GET", "POST"):
+        assert whose in alice.refused(method, path).message
+
+
 def test_a_wrong_method_is_a_json_405(alice: Caller) -> None:
     response = alice.send("PUT", "/agents")
     assert refusal(response).status == 405
@@ -183,7 +207,7 @@ def test_our_own_endpoints_know_the_parameters_that_they_document(alice: Caller)
     for method, path, name in documented:
         address = re.sub(r"{\w+}", "none", path.removeprefix("/v1"))
         response = alice.send(method.upper(), f"{address}?{name}=1")
-        assert "unknown query parameter" not in response.content.decode(), (path, name)
+        assert "unknown query parameter" not in response.getvalue().decode(), (path, name)
 
 
 def over(scope_path: str, chunks: list[bytes], length: int | None) -> tuple[int, dict[str, Any], bool]:

@@ -15,6 +15,7 @@ from tests.api.conftest import Caller, fits
 EVENT = "sessions.beta_managed_agents_session_event.BetaManagedAgentsSessionEvent"
 SENT = "sessions.beta_managed_agents_send_session_events.BetaManagedAgentsSendSessionEvents"
 HELLO = {"type": "user.message", "content": [{"type": "text", "text": "hello"}]}
+NO_ADDRESS = {"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}}
 NO_PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "zz!"}}
 
 
@@ -65,6 +66,7 @@ def test_a_message_is_echoed_listed_and_starts_the_session(alice: Caller, sessio
         ([{"type": "user.message", "content": []}], "events.0.content"),
         ([{"type": "user.message", "content": [{"type": "redacted"}]}], "events.0.content.0"),
         ([{"type": "user.message", "content": [NO_PICTURE]}], "events.0.content.0.source.data"),
+        ([{"type": "user.message", "content": [NO_ADDRESS]}], "events.0.content.0.source.url"),
         ([{"type": "user.message", "content": [{"type": "text", "text": "a", "x": 1}]}], "events.0.content.0.x"),
         ([{**HELLO, "id": "sevt_1"}], "events.0.id"),
         ([{"type": "user.tool_confirmation", "tool_use_id": "sevt_no", "result": "allow"}], "events.0.tool_use_id"),

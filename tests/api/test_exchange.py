@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import io
 import json
 import zipfile
@@ -13,6 +15,7 @@ from django.db import connection
 from django.test import Client
 
 from agents.models import Workspace
+from contract import blobs
 from contract.errors import Conflict, InvalidRequest
 from contract.secret import Secret
 from credentials.actions import issue_api_key
@@ -118,6 +121,20 @@ def test_a_copy_starts_nothing_by_itself_and_knows_no_secret(alice: Caller, full
     assert [one["archived_at"] is None for one in shown] == [False]
 
 
+def test_names_that_a_fresh_installation_has_already_give_way(alice: Caller, full: dict[str, Any]) -> None:
+    for name in ("Default", "Default (imported 2)"):
+        alice.post("/environments", {"name": name})
+    content = exported(alice)
+    before = {one["id"]: one["name"] for one in alice.get("/environments")["data"]}
+    wipe()
+    there = elsewhere()
+    mine = [there.post("/environments", {"name": name})["id"] for name in ("Default", "Default (imported)")]
+    archive.restore(io.BytesIO(content), PASSPHRASE, there.acting)
+    after = {one["id"]: one["name"] for one in there.get("/environments")["data"] if one["id"] not in mine}
+    assert after == {pk: "Default (imported 3)" if name == "Default" else name for pk, name in before.items()}
+    assert there.get(f"/environments/{mine[0]}")["name"] == "Default"
+
+
 def test_what_is_here_already_is_not_imported_twice(alice: Caller, full: dict[str, Any]) -> None:
     with pytest.raises(Conflict, match="here already"):
         archive.restore(io.BytesIO(exported(alice)), PASSPHRASE, elsewhere().acting)
@@ -148,6 +165,48 @@ def resigned(entries: dict[str, bytes]) -> None:
     manifest = json.loads(entries["manifest.json"])
     manifest["workspace"] = "Forged"
     entries["manifest.json"] = json.dumps(manifest).encode()
+
+
+def rewritten(entries: dict[str, bytes], kind: str, column: str, value: Any) -> None:
+    """As somebody does who knows the passphrase."""
+    lines = [json.loads(line) for line in entries[f"rows/{kind}.jsonl"].splitlines()]
+    entries[f"rows/{kind}.jsonl"] = b"".join(json.dumps({**line, column: value}).encode() + b"\n" for line in lines)
+    manifest = json.loads(entries["manifest.json"])
+    for name, about in manifest["entries"].items():
+        about["sha256"] = hashlib.sha256(entries[name]).hexdigest()
+    raw = entries["manifest.json"] = json.dumps(manifest).encode()
+    key = archive._key(PASSPHRASE, bytes.fromhex(manifest["salt"]))
+    entries["signature"] = hmac.new(key, raw, hashlib.sha256).hexdigest().encode()
+
+
+THEIRS: list[tuple[str, str, Callable[[Caller], Any]]] = [
+    ("AgentVersion", "agent_id", lambda them: them.post("/agents", {"name": "Theirs", "model": "demo"})["id"]),
+    ("Memory", "store_id", lambda them: them.post("/memory_stores", {"name": "Theirs"})["id"]),
+    ("Session", "vault_ids", lambda them: [them.post("/vaults", {"display_name": "Theirs"})["id"]]),
+    ("Deployment", "environment_id", lambda them: them.post("/environments", {"name": "Theirs"})["id"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "column", "make"), THEIRS)
+def test_a_signed_archive_reaches_nothing_of_another_workspace(
+    alice: Caller, full: dict[str, Any], kind: str, column: str, make: Callable[[Caller], Any]
+) -> None:
+    content = exported(alice)
+    wipe()
+    value = make(elsewhere("victim"))
+    forged = repacked(content, lambda entries: rewritten(entries, kind, column, value))
+    with pytest.raises(InvalidRequest, match=f"a {kind} whose .* belongs to another workspace"):
+        archive.restore(forged, PASSPHRASE, elsewhere().acting)
+    assert Session.objects.count() == 0
+
+
+def test_a_digest_opens_no_file_that_others_have_here(alice: Caller, full: dict[str, Any]) -> None:
+    content = exported(alice)
+    wipe()
+    digest, _ = blobs.put(io.BytesIO(b"somebody else's"), 100)
+    forged = repacked(content, lambda entries: rewritten(entries, "File", "digest", digest))
+    with pytest.raises(InvalidRequest, match="a File whose file isn't in it"):
+        archive.restore(forged, PASSPHRASE, elsewhere().acting)
 
 
 def unsigned(entries: dict[str, bytes]) -> None:

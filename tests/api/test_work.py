@@ -147,6 +147,7 @@ def test_a_worker_that_falls_silent_is_replaced_and_the_timeline_says_why(
     lost = Event.objects.get(session_id=waiting, type=ev.OPS_OUTSIDE_LOST)
     assert "no heartbeat for 60 seconds" in lost.payload["cause"]
     assert "queued again" in lost.payload["retry"]
+    assert "runs again" in lost.payload["retry"]
     assert lost.payload["worker"] == "w1"
     assert beat(held, outside, item["id"], "NO_HEARTBEAT").status_code == 401
     assert held.refused("POST", f"/sessions/{waiting}/events", {"events": [result(call)]}).status == 401
@@ -236,6 +237,24 @@ def test_a_worker_may_call_what_it_needs_and_nothing_else(
         assert caller.send(method, path.format(**named)).status_code == 200, path
     for method, path in REFUSED:
         assert caller.refused(method, path.format(**named), {}).status == 403, path
+
+
+@pytest.mark.parametrize("who", ["key", "token"])
+def test_a_worker_hands_in_results_but_neither_speaks_for_people_nor_approves(
+    alice: Caller, worker: Caller, outside: str, waiting: str, who: str
+) -> None:
+    _, held = claim(worker, outside)
+    caller, path = (worker if who == "key" else held), f"/sessions/{waiting}/events"
+    call = call_of(waiting, ask=True)
+    allow = {"type": "user.tool_confirmation", "tool_use_id": call, "result": "allow"}
+    for events in ([allow], [{"type": "user.interrupt"}], [{"type": "user.interrupt"}, HELLO], [allow, result(call)]):
+        told = caller.refused("POST", path, {"events": events})
+        assert told.status == 403
+        assert "events.0.type" in told.message
+    assert Thread.objects.get(session_id=waiting).pending[0]["id"] == call
+    alice.post(path, {"events": [allow]})
+    caller.post(path, {"events": [result(call)]})
+    assert alice.get(f"/sessions/{waiting}")["status"] == "running"
 
 
 def test_workers_of_one_environment_see_nothing_of_another(

@@ -16,6 +16,7 @@ from tests.live import ROOT, Installation, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+BETA = "managed-agents-2026-04-01"
 COUNT = "count.txt"
 ENDED = {"end_turn", "retries_exhausted", "refusal"}
 
@@ -60,6 +61,16 @@ class Job:
 
     def events(self) -> list[Any]:
         return list(self.api.beta.sessions.events.list(self.id, limit=1000))
+
+    def say(self, text: str) -> None:
+        event: Any = {"type": "user.message", "content": [{"type": "text", "text": text}]}
+        self.api.beta.sessions.events.send(self.id, events=[event])
+
+    def operations(self, event_type: str) -> list[dict[str, Any]]:
+        """The operator's events of one type, which the SDK's own types don't know."""
+        path = f"/v1/sessions/{self.id}/events?types[]={event_type}"
+        page: Any = self.api.get(path, cast_to=object, options={"headers": {"anthropic-beta": BETA}})
+        return list(page["data"])
 
     def count(self, event_type: str) -> int:
         return sum(event.type == event_type for event in self.events())

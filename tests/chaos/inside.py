@@ -12,11 +12,10 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from sessions import workspaces
-    from sessions.models import Session, Thread
+    from sessions.models import Thread
 
     held = Thread.objects.filter(lease_expires__isnull=False).exclude(status__in=("running", "rescheduling"))
-    alive = Session.objects.exclude(status="terminated").values_list("pk", flat=True)
-    print(json.dumps({"leases": held.count(), "sandboxes": len(workspaces.sweep(list(alive)))}))
+    print(json.dumps({"leases": held.count(), "sandboxes": len(workspaces.sweep_here())}))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -115,19 +118,49 @@ def test_the_database_killed_while_a_session_works(victim: Installation) -> None
     finish(job, 4)
 
 
-def restart(victim: Installation) -> None:
-    """kill -9 of the supervisor takes everything with it; then it is started again, as a person would."""
-    pids = list(victim.all_pids().values())
-    victim.kill("up")
-    assert victim.process is not None
-    victim.process.wait(10)
-    wait_for(lambda: not any(_alive(pid) for pid in pids), 20, "a child outlived the supervisor")
-    victim.start()
+def test_a_snapshot_that_fails_its_hash_is_not_restored_and_the_timeline_says_so(victim: Installation) -> None:
+    job = Job.start(victim, "Run `echo precious > kept.txt; echo written`.")
+    wait_for(lambda: job.operations("ops.sandbox_snapshot"), 60, job.trace)
+    (kept,) = job.operations("ops.sandbox_snapshot")
+    blob = victim.data_dir / "blobs" / kept["digest"][:2] / kept["digest"]
+    blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+    victim.kill("sandbox")
+    for box in (victim.data_dir / "sandboxes").rglob(job.id):
+        shutil.rmtree(box)
+    job.say("Run `cat kept.txt; echo looked`.")
+    job.wait_for_text("agent.tool_result", "looked")
+    job.wait_until_idle()
+    (told,) = job.operations("ops.sandbox_restored")
+    assert (told["origin"], told["damaged_snapshot"]) == ("fresh", kept["digest"])
+    assert job.audit() == []
 
 
-def _alive(pid: int) -> bool:
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk can only be mounted by root")
+def test_a_full_disk_is_told_of_and_the_session_goes_on_once_there_is_room(victim: Installation) -> None:
+    blobs = victim.data_dir / "blobs"
+    blobs.mkdir(exist_ok=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "small", str(blobs)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small disk here: {mounted.stderr.decode()}")
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        filler = blobs / "filler"
+        with contextlib.suppress(OSError):
+            filler.write_bytes(b"x" * 300_000)
+        job = Job.start(victim, counting_task(2, 0.1))
+        wait_for(lambda: job.operations("ops.no_room"), 60, job.trace)
+        assert job.count("agent.tool_result") == 0, "a result is committed with what it left behind"
+        filler.unlink()
+        finish(job, 2)
+        (told,) = job.operations("ops.no_room")
+        assert "full" in told["message"]
+        wait_for(lambda: job.operations("ops.sandbox_snapshot"), 60, job.trace)
+    finally:
+        subprocess.run(["umount", "-l", str(blobs)], check=True)
+
+
+def restart(victim: Installation) -> None:
+    """kill -9 of the whole tree; then it is started again, as a person would."""
+    victim.die()
+    victim.start()

@@ -96,4 +96,12 @@ def test_without_redis_people_can_still_sign_in(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_admin_has_no_sign_in_of_its_own(memory: Memory) -> None:
     response = Client().get("/admin/login/?next=/admin/")
-    assert (response.status_code, response["Location"]) == (302, "/login?next=/admin/")
+    assert (response.status_code, response["Location"]) == (302, "/login?next=%2Fadmin%2F")
+
+
+def test_who_may_not_open_the_admin_is_told_so_and_not_sent_round(memory: Memory) -> None:
+    member = Client()
+    member.force_login(get_user_model().objects.create_user("bob"))
+    refused = member.get("/admin/", follow=True)
+    assert refused.status_code == 403
+    assert "looks after this installation" in refused.content.decode()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.config.test_supervisor import alive
-from tests.live import ROOT, Installation, free_port, wait_for
+from tests.live import NEW, ROOT, Installation, free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.live, pytest.mark.xdist_group("up")]
 @pytest.fixture(scope="module")
 def running() -> Iterator[Installation]:
     """Its own installation: these tests kill parts of it."""
-    with Installation.started(new=True) as started:
+    with Installation.started(NEW) as started:
         yield started
 
 

@@ -83,7 +83,7 @@ def test_a_person_signs_in_and_the_credential_opens_the_server_and_renews_itself
     assert key is not None
     pool = Pool(loop.shared())
     for held in (key, servers.renewed(borrower, key)):
-        access = Access("sesn_1", "peer", peer.url, held.token, CheckedTransport)
+        access = Access("sesn_1", "peer", peer.url, held.token, CheckedTransport, str)
         if held.was_renewed:
             assert "echo" in {tool.name for tool in pool.tools(access).result(60).tools}
     pool.close()

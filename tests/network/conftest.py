@@ -12,7 +12,7 @@ import pytest
 from tests.credentials.egress.rig import OTHERS, Server
 from tests.live import Installation
 from tests.network import tarballs, wheels
-from tests.network.upstream import METRICS_TOKEN, WORLD
+from tests.network.upstream import METRICS_TOKEN, MODEL_KEY, WORLD
 from tests.sdk.talk import client_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,15 @@ def index() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def online(index: Server) -> Iterator[Installation]:
+def model_server() -> Iterator[Server]:
+    """A Messages API server that knows no models. It is asked for them, with the installation's key."""
+    server = Server(None, lambda request: request.send(b'{"data": [], "has_more": false}'))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def online(index: Server, model_server: Server) -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="hf-trust-", dir="/tmp") as directory:
         trusted = Path(directory) / "trusted.pem"
         system = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
@@ -48,6 +56,8 @@ def online(index: Server) -> Iterator[Installation]:
             "PIP_INDEX_URL": f"http://{WORLD}:{index.port}/simple",
             "ALLOW_NETWORKS": "127.0.0.1/32",  # MCP servers and token endpoints
             "METRICS_TOKEN": METRICS_TOKEN,
+            "MODEL_BASE_URL": f"http://127.0.0.1:{model_server.port}",
+            "MODEL_API_KEY": MODEL_KEY,
             "NPM_CONFIG_REGISTRY": f"http://{WORLD}:{index.port}{tarballs.BASE}/",
             "GOOGLE_API_KEY": "only for tests",  # of no concern to the egress proxy
             "GIT_HOSTS": f"github.com {WORLD}",

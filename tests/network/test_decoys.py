@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import psycopg
 import redis
@@ -27,8 +27,8 @@ from tests.credentials.egress.rig import Server
 from tests.live import wait_for
 from tests.network.gitserver import GitHost
 from tests.network.test_secrets import FETCH, SECRET, variable, vault
-from tests.network.upstream import LIMITED, METRICS_TOKEN, WORLD, environment, operator_events, run
-from tests.sdk.talk import TOOLSET, Talk, only
+from tests.network.upstream import LIMITED, METRICS_TOKEN, MODEL_KEY, WORLD, environment, operator_events, run
+from tests.sdk.talk import TOOLSET, Talk, only, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,7 @@ DECOYS = {
     "refresh": "decoy-refresh-9a7c5e3b1d2f4a6c8e0b",
     "client": "decoy-client-9a7c5e3b1d2f4a6c8e0b",
     "metrics": METRICS_TOKEN,
+    "model": MODEL_KEY,
     "repository": "ghp_decoy9a7c5e3b1d2f4a6c8e0b9a7c5e3b",
 }
 # Run inside. The word searched for is coded, so that the search does not find itself.
@@ -91,7 +92,7 @@ def plant(client: anthropic.Anthropic, one_url: str, two_url: str, token_endpoin
 
 
 def test_no_secret_is_kept_or_shown_anywhere_and_each_arrived(
-    online: Installation, client: anthropic.Anthropic, secure: Server, tmp_path: Path
+    online: Installation, client: anthropic.Anthropic, secure: Server, model_server: Server, tmp_path: Path
 ) -> None:
     host = GitHost(tmp_path)
     host.make("octo/demo")
@@ -113,6 +114,8 @@ def test_no_secret_is_kept_or_shown_anywhere_and_each_arrived(
     finally:
         code.stop()
     assert "found 0" in database
+    assert [one.id for one in client.models.list()] == ["demo"]
+    assert {one.headers["authorization"] for one in model_server.seen} == {f"Bearer {DECOYS['model']}"}
     assert SECRET in secure.seen[0].headers["authorization"]
     assert SECRET.encode() in secure.seen[0].body
     assert DECOYS["repository"] in host.used
@@ -151,6 +154,9 @@ def _begun(client: anthropic.Anthropic, repository: Any) -> tuple[Talk, Any]:
         for name in ("one", "two"):
             events = talk.says(f'use mcp__{name}__echo with `{{"text": "{name}"}}`')
             assert only(events, "agent.mcp_tool_result").content[0].text == f"echo: {name}"
+            # The server says back the token, which nobody else may hear.
+            back = said(only(talk.says(f"use mcp__{name}__sent with `{{}}`"), "agent.mcp_tool_result"))
+            assert "Bearer [secret]" in back
         assert endpoint.grants()[0].form["refresh_token"] == DECOYS["refresh"]
     return talk, row
 
@@ -165,9 +171,10 @@ def _wait_for_snapshot(talk: Any) -> None:
 
 
 def _installations_own(online: Installation) -> list[str]:
-    """The secrets that the installation made for itself."""
+    """The secrets that the installation made for itself, and the address of its database."""
     ring = (online.data_dir / "keys").read_text().strip().partition(":")[2]
-    return [ring, (online.data_dir / "secret_key").read_text().strip()]
+    database = f"postgresql://holdfast@/holdfast?host={quote(str(places.runtime_dir(online.data_dir)))}"
+    return [database, ring, (online.data_dir / "secret_key").read_text().strip()]
 
 
 def everything_kept(online: Installation) -> Iterator[tuple[str, bytes]]:

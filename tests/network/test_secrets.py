@@ -6,6 +6,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
+from config import places
 from tests.live import wait_for
 from tests.network.upstream import LIMITED, WORLD, begin, requests, run
 from tests.sdk.talk import all_of
@@ -112,6 +115,25 @@ def test_a_host_that_the_environment_does_not_permit_is_told_once_and_the_sessio
     assert (told.error.credential_id, told.error.vault_id) == (credential.id, one)
     assert events[-1].stop_reason.type == "end_turn"
     assert not all_of(talk.says("Run `echo again`."), "session.error")
+
+
+def test_a_secret_that_can_no_longer_be_read_is_told_of_in_every_turn(
+    online: Installation, client: anthropic.Anthropic
+) -> None:
+    one = vault(client)
+    credential = variable(client, one)
+    talk = begin(client, networking=LIMITED, vault_ids=[one])
+    assert not all_of(talk.says("Run `echo on`."), "session.error")
+    run_dir = places.runtime_dir(online.data_dir)
+    with psycopg.connect(f"postgresql://holdfast@/holdfast?host={run_dir}") as connection:
+        # It seems to be sealed with the key x1 now, which is on no ring.
+        lost = "UPDATE credentials_credential SET sealed = set_byte(sealed, 2, ascii('x')) WHERE id = %s"
+        assert connection.execute(lost, (credential.id,)).rowcount == 1
+    for _ in range(2):
+        events = talk.says("Run `echo again`.")
+        (told,) = all_of(events, "session.error")
+        assert "The key 'x1' is not in HOLDFAST_KEYS" in told.error.message
+        assert events[-1].stop_reason.type == "end_turn"
 
 
 def test_uses_are_on_record_with_session_tool_host_and_rule(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Not 127.0.0.1, which programs never ask a proxy for.
 METRICS_TOKEN = "decoy-metrics-9a7c5e3b1d2f4a6c8e0b"
+MODEL_KEY = "decoy-model-9a7c5e3b1d2f4a6c8e0b"
 WORLD = "127.0.0.2"
 LIMITED: dict[str, Any] = {"type": "limited", "allowed_hosts": [WORLD]}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 
-from tests.live import Installation, wait_for
+from tests.live import NEW, Installation, wait_for
 from tests.sdk.talk import Talk, client_of, last_words
 
 PASSPHRASE = "correct horse battery"
@@ -33,7 +33,7 @@ def test_a_session_reads_the_same_and_goes_on_after_everything_was_wiped() -> No
         wait_for(lambda: kept(talk), PATIENCE, "the session's files were not kept")
         archive = post(before, "export", json={"passphrase": PASSPHRASE}).content
         log = [event.model_dump(mode="json") for event in talk.log()]
-    with Installation.started(new=True) as after:  # another data directory, and none of the ids of the first
+    with Installation.started(NEW) as after:  # another data directory, and none of the ids of the first
         files = {"archive_file": ("workspace.zip", archive)}
         found = post(after, "import", data={"passphrase": PASSPHRASE, "dry_run": "true"}, files=files).json()["found"]
         assert found["rows"]["Session"] == [1, 0]

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import anthropic
 import httpx2
 import pytest
 
@@ -19,6 +20,13 @@ BROKEN_UPLOADS = [
     ("multipart/form-data", b"abc"),
     ("multipart/form-data; boundary=\xc3", b"\xff\xfe"),
     ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc'),
+]
+BROKEN_HEADS = [
+    ({"x-long": "a" * 20_000}, 431),
+    ({f"x-{number}": "a" for number in range(600)}, 431),
+    ({"content-length": "two"}, 400),
+    ({"transfer-encoding": "chunked"}, 400),  # beside a content-length
+    ({"x-odd": "a\x0bb"}, 400),
 ]
 
 
@@ -66,3 +74,22 @@ def test_a_body_over_the_limit_is_refused(installation: Installation) -> None:
     for path in (b"/v1/agents", b"/v1/files"):
         status, error = ask(installation, b"POST " + path, {"content-length": str(16 * size)})
         assert (status, error["type"]) == (413, "request_too_large"), "and nobody waits for it"
+
+
+@pytest.mark.parametrize(("headers", "status"), BROKEN_HEADS)
+def test_a_head_that_is_too_large_or_malformed_gets_the_envelope(
+    installation: Installation, headers: dict[str, str], status: int
+) -> None:
+    told, error = ask(installation, b"GET /v1/agents", headers)
+    assert (told, error["type"]) == (status, "invalid_request_error")
+
+
+def test_an_address_that_is_too_long_gets_the_envelope(installation: Installation) -> None:
+    status, error = ask(installation, b"GET /v1/agents?" + b"a" * 20_000, {})
+    assert (status, error["type"]) == (414, "invalid_request_error")
+
+
+def test_the_sdk_names_headers_that_are_too_large(installation: Installation) -> None:
+    client = anthropic.Anthropic(base_url=installation.url, api_key=installation.api_key, max_retries=0)
+    with pytest.raises(anthropic.RequestHeaderFieldsTooLargeError):
+        client.beta.agents.list(extra_headers={"x-long": "a" * 20_000})

@@ -67,6 +67,7 @@ DOORS = [
     Door("sessions:usage"),
     Door("sessions:system"),
     Door("sessions:errors"),
+    Door("sessions:machine", ("machine",), owner=404, needs=ADMINISTER),
     Door("sessions:session", ("session",)),
     Door("sessions:events", ("session",)),
     Door("sessions:files", ("session",)),
@@ -172,7 +173,7 @@ DOORS = [
     Door("credentials:key_revoke", ("key",), "POST", owner=302, needs=ADMINISTER),
 ]
 IDS = [door.name for door in DOORS]
-LITERALS = {"one": 1, "tools": "tools", "latest": "latest", "pause": "pause"}
+LITERALS = {"machine": "rack-7", "one": 1, "tools": "tools", "latest": "latest", "pause": "pause"}
 # Pages of one's own account: everybody who is signed in, whatever their role.
 OWN = {
     "account:account", "account:password", "account:end_sign_ins", "account:app", "account:app_remove",
@@ -198,14 +199,14 @@ def path_of(shared: World, door: Door) -> str:
 def opened(client: Client, shared: World, door: Door, method: str = "") -> HttpResponse:
     """Try a door, and put everything back as it was."""
     with transaction.atomic():
-        response: HttpResponse = client.generic(method or door.method, path_of(shared, door))
+        response: Any = client.generic(method or door.method, path_of(shared, door))
         shown = b"".join(response) if response.streaming else response.content
         request_finished.disconnect(close_old_connections)  # it would take the savepoint's connection away
         response.close()  # a download holds its file open
         request_finished.connect(close_old_connections)
         transaction.set_rollback(True)
-    response.shown = shown.decode(errors="replace")  # type: ignore[attr-defined]
-    return response
+    response.shown = shown.decode(errors="replace")
+    return response  # type: ignore[no-any-return]
 
 
 def names(patterns: Any, prefix: str = "") -> set[str]:

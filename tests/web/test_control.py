@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 from anthropic.types.beta.sessions import beta_managed_agents_session_error_event as sdk_errors
+from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
@@ -20,7 +21,7 @@ from sessions import events as ev
 from sessions import slices
 from sessions.actions import create_session
 from sessions.events import Draft
-from sessions.models import SavedView, Session, UsageSlice
+from sessions.models import Machine, SavedView, Session, UsageSlice
 from sessions.projections import faults
 from sessions.verify import verify
 from tests.web.conftest import World, bash, result, text
@@ -279,6 +280,27 @@ def test_the_system_page_says_what_is_missing_and_lets_a_turn_be_tried_again(wor
     world.alice.post(f"/sessions/{world.session.pk}/retry/", {"system": "yes"})
     assert world.fresh().status == "running"
     assert "No credit is left." not in page(world.alice, "/system/")
+
+
+def test_an_administrator_of_the_installation_drains_a_machine_after_a_question(world: World) -> None:
+    Machine.objects.create(name="rack-7", seen_at=timezone.now())
+    assert "rack-7" in page(world.alice, "/system/")
+    assert "Drain…" not in page(world.alice, "/system/")
+    assert world.alice.post("/system/machines/rack-7/", {"action": "drain"}).status_code == 403
+    get_user_model().objects.filter(username="alice").update(is_superuser=True)
+    assert "Drain…" in page(world.alice, "/system/")
+    Session.objects.filter(pk=world.session.pk).update(machine="rack-7", status="running")
+    assert "1 session runs there now." in page(world.alice, "/system/machines/rack-7/")
+    assert not Machine.objects.get().draining
+    for action, draining, said in (
+        ("drain", True, "rack-7 is draining"),
+        ("take", False, "rack-7 takes sessions again"),
+    ):
+        answer = world.alice.post("/system/machines/rack-7/", {"action": action}, follow=True)
+        assert said in answer.content.decode()
+        assert Machine.objects.get().draining is draining
+    done = AuditRecord.objects.filter(object_id="rack-7").order_by("id").values_list("action", "actor")
+    assert list(done) == [("machine.drained", "alice"), ("machine.taken_back", "alice")]
 
 
 def test_a_failed_call_is_shown_in_a_line(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents.actions import update_agent
+from agents.models import Workspace
 from sessions import render, verify
 from sessions.actions import update_session
 from sessions.models import Session
@@ -33,6 +34,13 @@ def test_a_session_is_paused_and_resumed_from_its_page(world: World) -> None:
     assert (world.fresh().paused, world.fresh().status) == ("", "running")
     assert verify.verify(world.fresh()) == []
     assert world.alice.post(f"{address}hold/stop/").status_code == 404
+
+
+def test_a_session_that_waits_for_a_turn_shows_its_place_in_the_queue(world: World) -> None:
+    world.append(world.running())
+    assert "wait for a turn" not in render.state_html(world.fresh())
+    Workspace.objects.filter(pk=world.session.workspace_id).update(limits={"concurrent_sessions": 1})
+    assert "Number 1 of those that wait for a turn" in render.state_html(world.fresh())
 
 
 def test_what_stands_against_a_pause_is_said_where_it_was_asked(world: World) -> None:

@@ -127,6 +127,7 @@ def test_a_narrow_page_keeps_the_inspector_in_a_drawer(page: Page) -> None:
     assert not page.is_visible("#inspector")
     page.get_by_role("button", name="Inspector").click()
     page.wait_for_selector("#inspector:visible >> text=Money")
+    assert page.evaluate("document.querySelector('#inspector').getBoundingClientRect().top") == 0, "over the page"
     page.keyboard.press("Escape")
     page.wait_for_selector("#inspector", state="hidden")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

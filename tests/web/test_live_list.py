@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 
 from sessions import events as ev
+from sessions import log
 from sessions.actions import create_session
 from sessions.events import Draft
 from sessions.listing import Live
+from sessions.models import Thread
 from tests.web.conftest import text
 
 if TYPE_CHECKING:
@@ -74,3 +76,18 @@ def test_a_filtered_list_counts_only_what_it_would_show(world: World) -> None:
     looked = live(world, status="failed")
     another(world)
     assert looked.frames(world.acting) == []
+
+
+def test_a_searched_list_counts_the_new_ones_whose_titles_or_logs_answer(world: World) -> None:
+    looked = live(world, q="lighthouse")
+    told = another(world)
+    assert looked.frames(world.acting) == []
+    thread = Thread.objects.get(session=told)
+    log.append(told.pk, thread.pk, [Draft(ev.AGENT_MESSAGE, {"content": text("The lighthouse keeper writes")})])
+    (frame,) = looked.frames(world.acting)
+    assert "+1 new" in frame["content"]
+    assert "q=lighthouse" in frame["content"]
+    body = {"agent": world.agent.pk, "environment_id": world.environment.pk, "title": "Another lighthouse"}
+    create_session(body, world.acting)
+    (frame,) = looked.frames(world.acting)
+    assert "+2 new" in frame["content"]

@@ -108,11 +108,14 @@ class Network:
         assert path is not None
         return path
 
-    def problems(self, session: Session) -> list[Draft]:
-        """``session.error`` events for credentials that can't serve this session; the session goes on."""
+    def problems(self, session: Session, *, first: bool) -> list[Draft]:
+        """``session.error`` events for credentials that can't serve this session; the session goes on.
+
+        Secrets that can't be read are told of each time, hosts that the environment shuts out only the ``first``.
+        """
         drafts = [_error("unknown_error", problem) for problem in self._known.problems]
         rules = networking(session)
-        if rules.kind == "unrestricted":
+        if rules.kind == "unrestricted" or not first:
             return drafts
         open_hosts = (*rules.allowed_hosts, *rules.mcp_hosts, *self._package_hosts(rules))
         for variable in self._known.variables.values():

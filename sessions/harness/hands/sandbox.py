@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from django.conf import settings
 from django.db import connection
@@ -35,7 +35,7 @@ from sessions.events import Draft
 from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.hands.door import door
-from sessions.harness.hands.network import Connection, Network, denials
+from sessions.harness.hands.network import Network, denials
 from sessions.models import Event, Resource, Session
 from sessions.mounts import in_sandbox
 from sessions.teams import Team
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from sessions.harness.state import Call
 
 logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 REOPENINGS = 3
 WAIT_FOR_HOST_SECONDS = 20.0
@@ -76,6 +77,7 @@ class SandboxHand:
         self._running_lock = threading.Lock()
         self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
         self._damaged = ""
+        self._moved_from = ""  # the machine that had the sandbox until now
         self._reopened: list[Draft] = []  # by calls, in the pool; committed with their results
         self.is_open = False
 
@@ -101,8 +103,7 @@ class SandboxHand:
             session.sandbox_config = session.environment.config
             session.save(update_fields=["sandbox_config"])
         if session.machine != settings.HOLDFAST_MACHINE:
-            session.machine = settings.HOLDFAST_MACHINE
-            session.save(update_fields=["machine"])
+            self._move(session)
         mounted = memory.mounts(session.id)
         shelf = memory.Shelf(session.workspace_id, session.id)
         self._memories = Memories(mounted, partial(self._backend.exchange, session.id), shelf)
@@ -118,7 +119,7 @@ class SandboxHand:
             installed = self._furnish(session, first=first)
             opened = self._open()
             self._memories.bring_in()
-            problems = self._network.problems(session) if self._network and first else []
+            problems = self._network.problems(session, first=first) if self._network else []
             problems += self._check_out(session, anew=opened.origin == "fresh")
         except (SandboxError, EgressUnavailable, CannotOpen) as error:
             raise CannotCarryOut(str(error)) from None
@@ -126,7 +127,21 @@ class SandboxHand:
         if seen:
             return [*self._told(opened), *problems]
         mark = {"origin": opened.origin, "layers": list(opened.layers), "duration_ms": _since(began)}
-        return [Draft(ev.OPS_SANDBOX_OPENED, mark), *installed, *problems]
+        moved = self._told(opened) if self._moved_from else []
+        return [Draft(ev.OPS_SANDBOX_OPENED, mark), *moved, *installed, *problems]
+
+    def _move(self, session: Session) -> None:
+        """The session's sandbox is this machine's from now on.
+
+        What this machine may still have of an earlier stay is older than the last snapshot, and removed.
+        """
+        if session.machine:
+            try:
+                self._patiently(partial(self._backend.close, session.id, discard=True))
+            except SandboxError as error:
+                raise CannotCarryOut(str(error)) from None
+        self._moved_from, session.machine = session.machine, settings.HOLDFAST_MACHINE
+        session.save(update_fields=["machine"])
 
     def _was_used(self) -> bool:
         """Whether any thread of the session may have sent a call to a sandbox: the mark is on the log."""
@@ -144,8 +159,13 @@ class SandboxHand:
         """Say so if the sandbox was not simply there still."""
         if opened.origin in ("running", "kept"):
             return []
-        damaged = {"damaged_snapshot": self._damaged} if self._damaged else {}
-        return [Draft(ev.OPS_SANDBOX_RESTORED, {"origin": opened.origin, **damaged})]
+        told: dict[str, str] = {"origin": opened.origin}
+        if self._damaged:
+            told["damaged_snapshot"] = self._damaged
+        if self._moved_from:
+            told |= {"from": self._moved_from, "to": settings.HOLDFAST_MACHINE}
+        self._moved_from = ""
+        return [Draft(ev.OPS_SANDBOX_RESTORED, told)]
 
     def _connected(self, session: Session) -> SandboxSpec:
         """The spec with a network, if there is one; waits a while for a proxy that is starting."""
@@ -185,12 +205,12 @@ class SandboxHand:
         finally:
             pool.shutdown(wait=False)
 
-    def _patiently(self, ask: Callable[[], Connection]) -> Connection:
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
         deadline = time.monotonic() + WAIT_FOR_HOST_SECONDS
         while True:
             try:
                 return ask()
-            except EgressUnavailable:
+            except (EgressUnavailable, SandboxUnavailable):
                 if time.monotonic() > deadline or self._turn.give_up():
                     raise
                 time.sleep(RETRY_HOST_SECONDS)

@@ -1,15 +1,16 @@
 """A real MCP server, made with the official library, in a process of its own: ``python -m tests.agents.mcp.peer``.
 
-It prints its port, then lives until its parent does. Tools: echo, add (read-only), count (state), sleepy, big, faulty,
-picture, question (asks the client's user). Options in the environment: ``TOKEN`` (wanted as a bearer token), ``OAUTH``
-(register, or anything for no registration), ``SSE`` (the older transport), ``MANY`` (that many more tools),
-``STARTED_FILE`` (gets a line for each ``sleepy`` begun).
+It prints its port, then lives until its parent does. Tools: echo, sent (its headers), add (read-only), count (state),
+sleepy, big, faulty, picture, question (asks the client's user). Options in the environment: ``TOKEN`` (wanted as a
+bearer token), ``OAUTH`` (register, or anything for no registration), ``SSE`` (the older transport), ``MANY`` (that
+many more tools), ``STARTED_FILE`` (gets a line for each ``sleepy`` begun).
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import signal
 import socket
@@ -142,6 +143,12 @@ def _quick(server: MCPServer) -> None:
     def add(a: int, b: int) -> int:
         """Add two numbers."""
         return a + b
+
+    @server.tool()
+    def sent(ctx: Context[Any, Any]) -> str:
+        """Say back the headers, as a debugging server does."""
+        request = ctx.request_context.request
+        return json.dumps(dict(request.headers) if request else {})
 
     @server.tool()
     def count(ctx: Context[Any, Any]) -> str:

@@ -9,12 +9,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mcp_types import Tool
 
-from agents.mcp import content, loop
+from agents.mcp import content, listing, loop
 from agents.mcp import pool as pools
 from agents.mcp.base import MOST_LISTED, Access, NotAuthorised, ServerFailed, ToolRefused
 from agents.mcp.pool import Pool
 from contract.secret import Secret
+from credentials.masking import MASK, masker
 from credentials.outbound import CheckedTransport
 from tests.agents.mcp import peer as peers
 
@@ -46,7 +48,8 @@ def pool() -> Iterator[Pool]:
 
 
 def reach(url: str, token: str = "", session: str = "sesn_1") -> Access:
-    return Access(session, "peer", url, Secret(token) if token else None, CheckedTransport)
+    held = Secret(token) if token else None
+    return Access(session, "peer", url, held, CheckedTransport, masker([held] if held else []))
 
 
 def call(pool: Pool, access: Access, name: str, seconds: float = SECONDS, /, **arguments: Any) -> str:
@@ -56,12 +59,12 @@ def call(pool: Pool, access: Access, name: str, seconds: float = SECONDS, /, **a
 
 
 def test_tools_are_listed_with_what_the_server_says_of_them(pool: Pool, peer: Peer) -> None:
-    listing = pool.tools(reach(peer.url)).result(SECONDS)
-    tools = {tool.name: tool for tool in listing.tools}
+    found = pool.tools(reach(peer.url)).result(SECONDS)
+    tools = {tool.name: tool for tool in found.tools}
     assert tools["echo"].description == "Say it again."
     assert tools["echo"].input_schema["properties"]["text"]["type"] == "string"
     assert (tools["add"].read_only, tools["echo"].read_only) == (True, False)
-    assert all(tool.is_sound for tool in listing.tools)
+    assert all(tool.is_sound for tool in found.tools)
 
 
 def test_a_session_keeps_its_connection_and_another_session_has_its_own(pool: Pool, peer: Peer) -> None:
@@ -114,6 +117,19 @@ def test_the_token_is_sent_and_a_wrong_one_is_told_from_a_dead_server(pool: Pool
         pool.tools(reach(guarded.url, "right", "sesn_3")).result(SECONDS)
     assert not isinstance(dead.value, NotAuthorised)
     assert not dead.value.sent
+
+
+def test_a_token_is_taken_out_of_whatever_its_server_says(pool: Pool) -> None:
+    token = "decoy-token-that-comes-back"
+    with peers.running(TOKEN=token) as guarded:
+        access = reach(guarded.url, token)
+        assert f"Bearer {MASK}" in call(pool, access, "sent")
+        assert call(pool, access, "echo", text=f"in the {token} midst") == f"echo: in the {MASK} midst"
+        no_such = pool.call(access, token, {}, SECONDS).result(SECONDS)
+        assert token not in str(no_such)
+    tool = Tool(name="look", description=f"As {token}.", input_schema={"type": "object", "title": token})
+    (listed,) = listing.fit("peer", [tool], masker([Secret(token)])).tools
+    assert (listed.description, listed.input_schema["title"]) == (f"As {MASK}.", MASK)
 
 
 def test_a_server_of_the_older_transport_works_by_fallback(pool: Pool) -> None:
@@ -171,11 +187,11 @@ def test_a_result_that_is_too_large_is_an_error_and_nothing_breaks(pool: Pool, p
 
 def test_thousands_of_tools_are_listed_once_and_bounded(pool: Pool) -> None:
     with peers.running(MANY="12000") as crowded:
-        listing = pool.tools(reach(crowded.url)).result(SECONDS)
-        assert len(listing.tools) == MOST_LISTED
-        assert listing.dropped
+        found = pool.tools(reach(crowded.url)).result(SECONDS)
+        assert len(found.tools) == MOST_LISTED
+        assert found.dropped
         again = pool.tools(reach(crowded.url, session="sesn_2")).result(SECONDS)
-        assert again is listing
+        assert again is found
         assert len(pool._connections) == 1
 
 

@@ -79,6 +79,22 @@ def test_a_body_in_chunks_and_an_expectation_are_carried(rig: Rig, api: Server) 
     connection.close()
 
 
+@pytest.mark.parametrize("length", [0, 3])
+@pytest.mark.parametrize("lent", [False, True])
+def test_a_body_with_two_lengths_goes_on_with_one(rig: Rig, *, length: int, lent: bool) -> None:
+    server = Server(None)
+    rig.names[API] = [["127.0.0.1"]]
+    answer = rig.session(LIMITED, *([grant("a-secret-of-some-length", API)] if lent else [])).raw(
+        f"POST http://{API}:{server.port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
+        "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n".encode()
+    )
+    server.stop()
+    assert head(answer) == 200
+    (seen,) = server.seen
+    assert (seen.body, seen.headers["transfer-encoding"]) == (b"abcdef", "chunked")
+    assert "content-length" not in seen.headers
+
+
 @pytest.mark.parametrize(
     "request_line",
     ["GET / HTTP/1.1", "GET https://a.test/ HTTP/1.1", "GET ftp://a.test/ HTTP/1.1", "CONNECT a.test HTTP/1.1",

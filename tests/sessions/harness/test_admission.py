@@ -10,7 +10,8 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from agents.models import Workspace
-from sessions.harness import admission
+from sessions import workspaces
+from sessions.harness import admission, runner
 from sessions.models import Machine, Session, Thread
 from tests.sessions.harness.test_loop import keeper, say  # noqa: F401  the fixture
 from tests.sessions.rows import make_session
@@ -82,6 +83,31 @@ def test_a_session_stays_with_its_machine_until_that_is_gone(keeper: Keeper, set
     assert keeper.claim(thread.pk) is None
     Machine.objects.update(seen_at=timezone.now() - timedelta(minutes=1))
     assert keeper.claim(thread.pk) is not None
+
+
+def test_a_wake_up_that_came_to_the_wrong_machine_is_passed_on(
+    keeper: Keeper,  # noqa: F811
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "celery.current_app.send_task", lambda task, ids, queue="", **_: sent.append((task, queue)) if queue else None
+    )
+    settings.HOLDFAST_MACHINE = "here"
+    (thread,) = started(["ann"], {})
+    Session.objects.filter(pk=thread.session_id).update(machine="there")
+    Machine.objects.create(name="there", seen_at=timezone.now())
+    runner.run(thread.pk)
+    assert sent == [("sessions.run_thread", f"{settings.HOLDFAST_AT_MACHINE}there")]
+    assert admission.machines_alive() >= {"there"}
+
+
+def test_a_machine_keeps_no_workspace_that_has_moved_elsewhere(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, _ = make_session()
+    Session.objects.filter(pk=session.pk).update(machine="there")
+    monkeypatch.setattr(workspaces, "backend", lambda: pytest.fail("the sandbox here is an old one"))
+    assert workspaces.keep(session.pk) is None
 
 
 def test_a_machine_that_is_drained_goes_on_with_its_sessions_and_takes_no_others(

@@ -182,6 +182,30 @@ def test_events_of_a_newer_version_are_passed_over() -> None:
     assert session.stop_reason == ev.END_TURN
 
 
+def test_an_older_worker_takes_a_turn_of_a_newer_one_up_in_the_middle(keeper: Keeper) -> None:  # noqa: F811
+    """Types, fields and blocks that this version doesn't know, written by a newer worker that died in a turn."""
+    session, thread = make_session()
+    say(session, "hello")
+    lease = keeper.claim(thread.id)
+    assert lease is not None
+    unknown = {"aura": {"colour": "teal"}}
+    block = {"type": "hologram", "data": "…"}
+    newer = [
+        Draft(ev.OPS_TAKEN_OVER, {"from": "a", "by": "b", **unknown}),
+        Draft("ops.rehearsed", unknown),
+        Draft(ev.MODEL_START, {**unknown}, id="sevt_newer"),
+        Draft(ev.AGENT_MESSAGE, {"content": [{"type": "text", "text": "half", **unknown}, block], **unknown}),
+        Draft("agent.dance", {"steps": 3}, private={"usage": {"output_tokens": 1, "dance_tokens": 2}, "cost": "0"}),
+    ]
+    log.append(session.pk, thread.id, newer, lease=lease)
+    keeper.release(lease, clean=False)
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.stop_reason == ev.END_TURN
+    assert noted(session, ev.OPS_PARKED) == noted(session, ev.OPS_FAILED) == []
+    assert verify(session) == []
+
+
 @pytest.mark.parametrize(
     "poison", ["", "sthr_nothing", "x" * 10_000, "'; DROP TABLE agent_sessions_thread; --", "\u2603"]
 )

@@ -162,12 +162,16 @@ def test_the_credential_of_the_vault_is_sent_and_its_use_recorded_without_a_valu
         session, thread = make_session([mcp_toolset("docs", "always_allow")], mcp_servers={"docs": guarded.url})
         credential = lend(session, guarded.url.replace("http://", "HTTP://") + "/", token="right-decoy-token")
         ask(session, thread, use("echo", '{"text": "in"}'))
-    assert text_of(entries(session, ev.MCP_TOOL_RESULT)[0]) == "echo: in"
+        ask(session, thread, use("sent"))  # the server says back what it got
+    first, second = entries(session, ev.MCP_TOOL_RESULT)
+    assert text_of(first) == "echo: in"
+    assert "Bearer [secret]" in text_of(second)
     assert errors(session) == []
     uses = AccessRecord.objects.filter(credential_id=credential.pk)
     assert {(use.purpose, use.tool, use.session_id) for use in uses} == {
         ("mcp", "", session.id),
         ("mcp", "echo", session.id),
+        ("mcp", "sent", session.id),
     }
     assert not any("right-decoy-token" in str(event.payload) + str(event.private) for event in log.read(session.id))
 
@@ -234,6 +238,6 @@ def test_a_server_with_too_many_tools_offers_some_and_says_so() -> None:
         ask(session, thread, use("many_299", '{"text": "last"}'))
         assert text_of(entries(session, ev.MCP_TOOL_RESULT)[0]) == "echo: last"
         (note,) = entries(session, ev.OPS_TOOLS_LEFT_OUT)
-        assert note.payload == {"mcp_server_name": "docs", "count": 300 + 8 - 256}
+        assert note.payload == {"mcp_server_name": "docs", "count": 300 + 9 - 256}
         ask(session, thread, "hello")
         assert len(entries(session, ev.OPS_TOOLS_LEFT_OUT)) == 1

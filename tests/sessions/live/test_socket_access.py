@@ -15,7 +15,7 @@ from tests.sessions.live.test_sockets import Person, socket
 from tests.sessions.live.world import World, make_world
 
 PATIENCE = 60
-SILENT = "/ws/agents/"  # says nothing before something happens
+SILENT = ("/ws/agents/", "/ws/list/")  # say nothing before something happens
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sessions import events as ev
-from sessions.projections import transcript
+from sessions.projections import operations, transcript
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -30,3 +30,11 @@ def test_an_opened_sandbox_tells_which_limits_are_in_force() -> None:
 
 def test_an_event_that_a_transcript_leaves_out_is_no_row() -> None:
     assert transcript._mark(Entry(ev.SESSION_USAGE)) is None
+
+
+def test_a_repository_in_the_sandbox_is_told_with_its_commit_and_what_was_left_out() -> None:
+    told = {"url": "https://git.example/a.git", "commit": "0123456789abcdef", "note": "Large files stay pointers."}
+    row = transcript._mark(Entry(ev.OPS_REPOSITORY_READY, told))
+    assert row is not None
+    assert row.icon in operations.ICONS.values()
+    assert row.text.body == "https://git.example/a.git is in the sandbox at 0123456789ab. Large files stay pointers."

@@ -23,6 +23,7 @@ def utc(*parts: int) -> datetime:
         ("* * * * * *", "has 6 fields"),
         ("0 3 * *", "has 4 fields"),
         ("", "has 0 fields"),
+        ("0 0 * * " + ",".join("1" * 200), "has 407 characters; at most 256"),
         ("@daily", "shortcuts such as @daily"),
         ("0 0 L * *", "L, W, # and ?"),
         ("0 0 15W * *", "L, W, # and ?"),

@@ -1,0 +1,102 @@
+"""Every sentence of the pages can be translated: none stands in a template unmarked, and pages show the translation."""
+
+from __future__ import annotations
+
+import ast
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.utils.translation import trans_real
+from django.utils.translation.template import templatize
+
+from sessions import events as ev
+from sessions import render
+from sessions.models import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.web.conftest import World
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+SHOWN_ATTRIBUTES = {"title", "aria-label", "placeholder", "alt", "data-label", "data-command", "data-confirm"}
+AS_IT_IS = {"pre", "code", "kbd", "script", "style", "svg"}
+# Names, and the value of a block that is a class.
+NO_LANGUAGE = {"Holdfast", "Python", "curl", "CSV", "UTC", "Ctrl", "full"}
+
+
+class Shown(HTMLParser):
+    """The texts of a page that people read or hear, as ``texts``."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self._inside = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside += tag in AS_IT_IS
+        self.texts += [value for name, value in attrs if name in SHOWN_ATTRIBUTES and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside -= tag in AS_IT_IS
+
+    def handle_data(self, data: str) -> None:
+        if not self._inside:
+            self.texts.append(data)
+
+
+def words(page: str) -> set[str]:
+    return {word for text in Shown(page).texts for word in re.findall(r"[A-Za-z]{2,}", text)} - NO_LANGUAGE
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "templates")))
+def test_a_template_holds_no_english_that_is_not_marked(template: Path) -> None:
+    source = template.read_text(encoding="utf-8")
+    assert templatize(source, origin=str(template))  # as ``make messages`` reads it: raises for a mark it can't read
+    assert not re.search(r'\{% icon [^ ]+ "', source), "the label of an icon is not marked"
+    assert not re.search(r'\|default:"(?!plus"|true"|text")[A-Za-z]', source), "a default is not marked"
+    assert not re.search(r"\|pluralize", source), "{% plural %} knows the rules of other languages"
+    unmarked = re.sub(r"\{% blocktranslate.*?\{% endblocktranslate %\}", "", source, flags=re.DOTALL)
+    assert words(re.sub(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", "", unmarked)) == set()
+
+
+def test_phrases_of_modules_without_django_are_marked_by_the_name_that_is_looked_for() -> None:
+    for path in ROOT.glob("[acs]*/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "contract.phrases":
+                assert [(name.name, name.asname) for name in node.names] == [("marked", "_")], path
+
+
+@pytest.fixture
+def another_language(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A language in which every sentence is the English one between angle quotes."""
+    monkeypatch.setattr(trans_real.DjangoTranslation, "gettext", lambda _, text: f"«{text}»")
+    monkeypatch.setattr(
+        trans_real.DjangoTranslation, "ngettext", lambda _, one, many, n: f"«{one if n == 1 else many}»"
+    )
+    yield
+
+
+@pytest.mark.usefixtures("another_language")
+@pytest.mark.parametrize("path", ["/help/shortcuts/", "/system/errors/", "/vaults/new/", "/members/new/", "/nowhere/"])
+def test_a_page_without_data_is_translated_whole(world: World, path: str) -> None:
+    page = world.alice.get(path).content.decode()
+    texts = Shown(page).texts
+    assert [text for text in texts if "«" in text]
+    left = " ".join(re.sub(r"«[^«»]*»|\w+_\w+", "", text) for text in texts)  # types of the wire stay as they are
+    told = {"alice", "admin", "Admin", "option", "name"}
+    assert set(re.findall(r"[A-Za-z]{3,}", left)) - NO_LANGUAGE - told == set()
+
+
+@pytest.mark.usefixtures("another_language")
+def test_what_is_pushed_speaks_the_language_of_the_page(world: World) -> None:
+    world.append(world.running(), world.idle(ev.requires_action([world.approval.pk])))
+    page = world.alice.get(f"/sessions/{world.session.pk}/").content.decode()
+    for phrase in ("Transcript", "Elapsed", "Approve", "Needs you", "The agent waits for an answer."):
+        assert f"«{phrase}»" in page, phrase
+    assert render.state_html(Session.objects.get(pk=world.session.pk)) in page
