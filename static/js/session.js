@@ -3,10 +3,6 @@ import { startLive } from "./live.js";
 
 startLive(document.getElementById("live"));
 
-// What is beside the transcript stays below the head, which grows by a lane with each thread.
-const head = document.querySelector(".sessionhead");
-new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${head.offsetHeight + 8}px`)).observe(head);
-
 // Selection: the number of a row selects it; the tabs then lead to the same event.
 function select(seq, row) {
   const url = new URL(location.href);

@@ -108,18 +108,6 @@ def test_a_session_is_forked_compared_exported_and_replayed(
     assert complaints == []
 
 
-def test_the_inspector_stays_below_the_head_however_many_lanes_it_has(page: Page) -> None:
-    page.set_viewport_size({"width": 1300, "height": 500})
-    start(page, "Run `seq 300`.")
-    settled(page)
-    bottom = "document.querySelector('.sessionhead').getBoundingClientRect().bottom"
-    for more in (0, 120):
-        page.evaluate(f"document.querySelector('.sessionhead').style.paddingBottom = '{more}px'")
-        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-        page.wait_for_function(f"{bottom} <= document.querySelector('#inspector').getBoundingClientRect().top")
-        page.wait_for_function("document.querySelector('.sessionhead').getBoundingClientRect().top === 0")
-
-
 def test_a_narrow_page_keeps_the_inspector_in_a_drawer(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     start(page, "Run `echo small`.")

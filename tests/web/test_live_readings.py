@@ -72,7 +72,12 @@ def test_a_thread_s_page_gets_the_rows_that_it_shows(world: World, view: str) ->
 
 def test_a_child_s_call_on_the_session_s_page_says_whose_it_is_when_loaded_and_when_pushed(world: World) -> None:
     child = Thread.objects.create(
-        session=world.session, agent_name="Painter <b>", parent=world.thread
+        session=world.session,
+        agent_name="Painter <b>",
+        parent=world.thread,
+        agent=world.thread.agent,
+        created_at=world.thread.created_at,
+        updated_at=world.thread.created_at,
     )
     tagged = f'<span class="tag" title="{child.pk}">Painter &lt;b&gt;</span>'
     call = bash("make", ask=True)

@@ -59,7 +59,7 @@ def introduction(now: Situation) -> str:
     return (
         f"{LABEL}. I match fixed sentence patterns and understand nothing, and this message "
         f"matches none of them. I can follow these, several in one message: {CAN_DO}. "
-        f"Tools offered here: {tools}. `[[demo: help]]` lists what else can be asked of me: failures, verdicts, refusals."
+        f"Tools offered here: {tools}."
     )
 
 

@@ -45,7 +45,7 @@ ALL += [{"name": name, "input_schema": SCHEMA} for name in ("web_search", "web_f
         ('use now with {"a": "b. Then run"}', [("use", {"tool": "now", "json": '{"a": "b. Then run"}'})]),
         ("call the tool now", [("use", {"tool": "now"})]),
         ("ask helper to write a poem", [("ask", {"agent": "helper", "message": "write a poem"})]),
-        ("ask a to run `x; y`. wait 1 s", [("ask", {"agent": "a", "message": "run `x; y`"}), ("wait", {"seconds": "1"})]),
+        ("ask a to run `x; y`. say `z`", [("ask", {"agent": "a", "message": "run `x; y`"}), ("say", {"content": "z"})]),
         ("ask a to `run x`", [("ask", {"agent": "a", "message": "run x"})]),
         ("wait 2.5 seconds", [("wait", {"seconds": "2.5"})]),
         ("say `hi`", [("say", {"content": "hi"})]),
