@@ -70,6 +70,10 @@ def _set_environment() -> Path:
 SERVERS = _start_servers()
 DATA = _set_environment()
 django.setup()  # models are imported while tests are collected
+if not WORKER:
+    # xdist's workers inherit our environment, and with this in it pytest-django would load the settings, ours, before
+    # they have set their own.
+    del os.environ["DJANGO_SETTINGS_MODULE"]
 # The usual hash of a password takes a second of a busy core, and nearly every world has people in it.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
@@ -121,3 +125,14 @@ def redis_url() -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture(autouse=True)
+def nobody_failed_to_sign_in(request: pytest.FixtureRequest) -> None:
+    """Failures are counted by address for minutes, and all tests that sign in come from the same one."""
+    if request.path.parent.name in {"config", "web"}:
+        import redis
+
+        with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+            for name in client.scan_iter(f"{os.environ['INSTANCE_NAME']}:signin:*"):
+                client.delete(name)

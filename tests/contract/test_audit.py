@@ -58,6 +58,7 @@ READING = {
     ("sessions/exchange/transfers.py", "export"),  # where it begins
     ("sessions/exchange/transfers.py", "take_in"),  # the same
     ("sessions/exchange/transfers.py", "find"),
+    ("sessions/machines.py", "get"),
     ("sessions/actions.py", "create_session"),  # by a call in its second half
 }
 

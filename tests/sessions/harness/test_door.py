@@ -65,7 +65,7 @@ class Wire:
     def drafts(self, call: str) -> list[Draft]:
         return []
 
-    def problems(self, session: Session) -> list[Draft]:
+    def problems(self, session: Session, *, first: bool) -> list[Draft]:
         return []
 
 
