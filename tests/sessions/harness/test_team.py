@@ -56,7 +56,7 @@ def test_a_childs_own_events_stay_on_its_stream() -> None:
     shown = {event.type for event in entries(session) if event.thread_id == child.id and event.on_session}
     assert {one for one in shown if not ev.is_ops(one)} == {ev.THREAD_RUNNING, ev.THREAD_IDLE}
     received = next(event for event in entries(session, ev.MESSAGE_RECEIVED) if event.thread_id == child.id)
-    assert "from_agent_name" not in received.payload and texts(received) == "say one"
+    assert "from_agent_name" not in received.payload and texts(received) == "say `one`"
 
 
 def test_a_child_that_fails_is_a_result_for_its_parent() -> None:

@@ -28,7 +28,7 @@ def test_a_message_leads_to_both_of_its_events() -> None:
         settle(session)
     messages = teamwork.team(session)["messages"]
     told = [(one.sender, one.verb, one.receiver, one.text) for one in messages]
-    assert told[0] == ("coordinator", "gave a task to", "alpha", "say one")
+    assert told[0] == ("coordinator", "gave a task to", "alpha", "say `one`")
     assert [one[:3] for one in told[1:]] == [
         ("alpha", "reported to", "coordinator"),
         ("coordinator", "wrote to", "alpha"),
