@@ -120,7 +120,7 @@ def test_the_database_killed_while_a_session_works(victim: Installation) -> None
 
 def test_a_snapshot_that_fails_its_hash_is_not_restored_and_the_timeline_says_so(victim: Installation) -> None:
     job = Job.start(victim, "Run `echo precious > kept.txt; echo written`.")
-    wait_for(lambda: job.operations("ops.sandbox_snapshot"), 60, job.trace)
+    wait_for(lambda: job.operations("ops.sandbox_snapshot"), 150, job.trace)
     (kept,) = job.operations("ops.sandbox_snapshot")
     blob = victim.data_dir / "blobs" / kept["digest"][:2] / kept["digest"]
     blob.write_bytes(blob.read_bytes()[:-1] + b"?")
@@ -155,7 +155,7 @@ def test_a_full_disk_is_told_of_and_the_session_goes_on_once_there_is_room(victi
         finish(job, 2)
         (told,) = job.operations("ops.no_room")
         assert "full" in told["message"]
-        wait_for(lambda: job.operations("ops.sandbox_snapshot"), 60, job.trace)
+        wait_for(lambda: job.operations("ops.sandbox_snapshot"), 150, job.trace)
     finally:
         subprocess.run(["umount", "-l", str(blobs)], check=True)
 
