@@ -19,10 +19,9 @@ from agents.models.memory import MemoryStore
 from agents.models.profiles import UserProfile
 from agents.models.skills import Skill
 from agents.trying import CallForm, tried
-from contract.acting import Acting
 from contract.audit import OnRecord
 from contract.limits import WorkspaceLimits, merged
-from contract.roles import Role
+from contract.shown import ReadOnly, acting_for
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -44,19 +43,6 @@ admin.site.site_title = "Holdfast admin"
 admin.site.index_title = "Administration"
 admin.site.unregister(Group)  # roles in workspaces take their place
 admin.site.unregister(User)
-
-
-class ReadOnly(ModelAdmin):
-    """Shows rows; nothing is added, changed or deleted here."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class MembershipInline(TabularInline):
@@ -100,11 +86,6 @@ class MembershipAdmin(OnRecord, ModelAdmin):
     list_select_related = ("user", "workspace")
     search_fields = ("user__username", "workspace__name")
     autocomplete_fields = ("user", "workspace")
-
-
-def acting_for(request: HttpRequest, workspace_id: str) -> Acting:
-    """The administrator, acting in the workspace of the row at hand."""
-    return Acting(workspace_id, Role.ADMIN, request.user.get_username(), user_id=request.user.pk)
 
 
 class VersionInline(TabularInline):

@@ -154,8 +154,3 @@ def permission_of(name: str, toolset: Mapping[str, Any] | None) -> str:
     own: Mapping[str, Any] = next((config for config in toolset.get("configs", ()) if config["name"] == name), {})
     merged = {**toolset["default_config"], **own}
     return str(merged["permission_policy"]["type"]) if merged["enabled"] else "off"
-
-
-def toolset_of(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The built-in toolset of ``spec``, if it has it."""
-    return next((tool for tool in spec["tools"] if tool["type"] == TOOLSET_TYPE), None)

@@ -9,11 +9,11 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 
-from agents.admin import ReadOnly
 from agents.people import sign_out
 from contract import audit
 from contract.acting import Acting
 from contract.roles import Role
+from contract.shown import ReadOnly
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

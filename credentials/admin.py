@@ -11,10 +11,9 @@ from django.contrib import admin, messages
 from django.urls import reverse
 from django.utils.html import format_html
 
-from contract.acting import Acting
 from contract.audit import OnRecord
-from contract.roles import Role
 from contract.secret import Secret
+from contract.shown import ReadOnly, acting_for
 from credentials import actions, vaults
 from credentials.connections import keep_connection
 from credentials.models import AccessRecord, ApiKey, AuditRecord, Credential, ModelConnection, Vault
@@ -32,26 +31,8 @@ else:  # generic to the type checker only
     ModelForm = forms.ModelForm
 
 
-class Kept(ModelAdmin):
-    """Shows rows; they are made, changed and rotated on their pages, where secrets go in and never come out."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-def acting_for(request: HttpRequest, workspace_id: str) -> Acting:
-    """Whoever looks after the installation, acting in the workspace of the row at hand."""
-    return Acting(workspace_id, Role.ADMIN, request.user.get_username(), user_id=request.user.pk)
-
-
 @admin.register(ApiKey)
-class ApiKeyAdmin(Kept):
+class ApiKeyAdmin(ReadOnly):
     """Keys are made on the page of their workspace, which shows them once."""
 
     list_display = ("name", "workspace", "role", "hint", "created_by", "last_used_at", "expires_at", "revoked_at")
@@ -111,7 +92,7 @@ class ModelConnectionAdmin(OnRecord, ModelAdmin):
 
 
 @admin.register(Vault)
-class VaultAdmin(Kept):
+class VaultAdmin(ReadOnly):
     list_display = ("display_name", "workspace", "created_at", "archived_at", "open_page")
     list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
     list_select_related = ("workspace",)
@@ -131,7 +112,7 @@ class VaultAdmin(Kept):
 
 
 @admin.register(Credential)
-class CredentialAdmin(Kept):
+class CredentialAdmin(ReadOnly):
     """``auth`` is what the API shows of a credential; the secrets themselves are no part of any page."""
 
     list_display = ("__str__", "vault", "created_at", "refused_at", "archived_at", "open_page", "rotate")
@@ -159,7 +140,7 @@ class CredentialAdmin(Kept):
 
 
 @admin.register(AccessRecord)
-class AccessRecordAdmin(Kept):
+class AccessRecordAdmin(ReadOnly):
     """Every use of a secret, to be read."""
 
     list_display = ("created_at", "by", "purpose", "host", "tool", "credential_id", "session_id")
@@ -169,7 +150,7 @@ class AccessRecordAdmin(Kept):
 
 
 @admin.register(AuditRecord)
-class AuditRecordAdmin(Kept):
+class AuditRecordAdmin(ReadOnly):
     """The audit log of all workspaces, to be read."""
 
     list_display = ("at", "actor", "action", "kind", "object_id", "workspace_id")

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 
-from agents.admin import ReadOnly, acting_for
+from contract.shown import ReadOnly, acting_for
 from sessions import machines
 from sessions.models import (
     Deployment,

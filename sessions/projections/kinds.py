@@ -60,11 +60,6 @@ _KIND_OF = {
 }
 
 
-def kind_of(event_type: str) -> str:
-    """The kind of an event; what isn't known is the system's."""
-    return _KIND_OF.get(event_type, "system")
-
-
 def types_of(kind: str) -> list[str]:
     """The event types of a kind that isn't the system's."""
     return [event_type for event_type, its in _KIND_OF.items() if its == kind]
