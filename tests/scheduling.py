@@ -35,7 +35,7 @@ def unit_of(nodeid: str) -> str:
     return next((unit[0] for unit in LONG if nodeid.startswith(unit)), nodeid.split("::")[0])
 
 
-class Units(LoadScopeScheduling):  # type: ignore[misc]
+class Units(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Hands the units to the processes in the order of the collection."""
 
     def _split_scope(self, nodeid: str) -> str:
