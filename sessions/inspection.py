@@ -127,8 +127,9 @@ def writing_calls(session_id: str) -> list[tuple[int, str, dict[str, Any]]]:
         return []
     answers = mine.filter(type=ev.TOOL_RESULT, seq__gt=newest[0].seq)
     failed = dict(answers.values_list("payload__tool_use_id", "payload__is_error"))
-    edits = [row.payload for row in mine.filter(type=ev.OPS_CALL_EDITED).order_by("seq").only("payload")]
-    edited = {payload["tool_use_id"]: payload["input"] for payload in edits}
+    asked = any(row.payload.get("evaluated_permission") == "ask" for row in newest)
+    edits = mine.filter(type=ev.OPS_CALL_EDITED).order_by("seq").only("payload") if asked else ()
+    edited = {row.payload["tool_use_id"]: row.payload["input"] for row in edits}
     return [
         (row.seq, str(row.payload["name"]), edited.get(row.pk, row.payload.get("input") or {}))
         for row in newest
