@@ -11,8 +11,6 @@ from contract.door import explain
 from contract.errors import ApiError, NotFound, PermissionDenied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.db.models import QuerySet
     from django.forms import Form
     from django.http import HttpResponse
@@ -32,12 +30,13 @@ def listed(request: Request, rows: QuerySet[Any]) -> dict[str, Any]:
 
 
 def form_page(request: Request, template: str, context: dict[str, Any]) -> HttpResponse:
-    """A page with a form: 422 where it comes back with what is wrong with it."""
-    return render(request, template, context, status=422 if request.method == "POST" else 200)
+    """A page with a form: 422 where it comes back with what is wrong with it, not where only its rows were changed."""
+    refused = request.method == "POST" and not request.POST.get("deed")
+    return render(request, template, context, status=422 if refused else 200)
 
 
-def refuse(form: Form, error: ApiError, place: Callable[[str], str] | None = None) -> None:
+def refuse(form: Form, error: ApiError) -> None:
     """Show a refusal on the form; what may not be known of or done stays a page of its own."""
     if isinstance(error, NotFound | PermissionDenied):
         raise error
-    explain(form, error, place)
+    explain(form, error)
