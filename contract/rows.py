@@ -127,11 +127,10 @@ class Rows(_Formset):
         """None of what is sent back is older than the rest: any row may be emptied, and is gone then."""
         return 0 if self.is_bound else len(self.stored)
 
-    def _construct_form(self, i: int, **kwargs: Any) -> Any:
-        start = f"{self.add_prefix(i)}-"
-        if self.is_bound and not any(name.startswith(start) for name in self.data):
-            kwargs |= {"data": None, "files": None}
-        return super()._construct_form(i, **kwargs)
+    def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+        start = f"{self.prefix}-{index}-"
+        added = self.is_bound and not any(name.startswith(start) for name in self.data)
+        return super().get_form_kwargs(index) | ({"data": None, "files": None} if added else {})
 
     def kept(self) -> list[Any]:
         """The rows that say something, in their order."""

@@ -94,10 +94,11 @@ INLINE = st.sampled_from(["enabled", "disabled"])
 
 
 def roster(others: list[str]) -> Any:
-    member = st.sampled_from([*others, *({"type": "agent", "id": one, "version": 1} for one in others)])
+    pinned: list[Any] = [{"type": "agent", "id": one, "version": 1} for one in others]
+    member: st.SearchStrategy[Any] = st.sampled_from([*others, *pinned])
     members = st.lists(member, min_size=1, max_size=2, unique_by=lambda one: one if isinstance(one, str) else one["id"])
-    own = st.just([]) | st.just([{"type": "self"}])
-    advisor = st.just([]) | st.just([{"type": "advisor", "model": "claude-opus-4-6"}])
+    own: st.SearchStrategy[list[Any]] = st.just([]) | st.just([{"type": "self"}])
+    advisor: st.SearchStrategy[list[Any]] = st.just([]) | st.just([{"type": "advisor", "model": "claude-opus-4-6"}])
     entries = st.tuples(members, own, advisor).map(lambda found: [*found[0], *found[1], *found[2]])
     part = st.just({"type": "disabled"}) | st.fixed_dictionaries({
         "type": st.just("enabled"), "inline_agents": INLINE.map(lambda kind: {"type": kind}),
