@@ -11,6 +11,7 @@ from contract.hosts import WANTED, is_host
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SELF_HOSTED = "self_hosted"
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
 MAX_DESCRIPTION = 1_024
 MAX_HOSTS = 256
@@ -27,8 +28,8 @@ def config(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None = No
             f"config.type: can't change from {stored['type']} to {sent['type']}",
             error_code="invalid_config_type_change",
         )
-    if sent["type"] == "self_hosted":
-        return {"type": "self_hosted"}
+    if sent["type"] == SELF_HOSTED:
+        return {"type": SELF_HOSTED}
     resolved: dict[str, Any] = {
         "type": "cloud",
         "packages": _packages(sent.get("packages"), (stored or {}).get("packages")),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.forms.formsets import BaseFormSet, formset_factory
+from django.shortcuts import render
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
@@ -20,7 +21,7 @@ from contract import metadata
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from django.http import QueryDict
+    from django.http import HttpResponse, QueryDict
     from django.utils.functional import Promise
 
     from contract.http import Request
@@ -207,12 +208,51 @@ def pairs(data: Any = None, stored: Mapping[str, str] | None = None, prefix: str
     return _PAIRS(data, prefix=prefix, stored=list((stored or {}).items()))
 
 
+class WithMetadata(forms.Form):
+    """A form of something that has metadata besides its fields; ``stored`` is what it has now."""
+
+    def __init__(self, data: Any = None, *args: Any, stored: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(data, *args, **kwargs)
+        self.stored = dict(stored or {})
+        self.metadata = pairs(data, self.stored)
+
+    def is_valid(self) -> bool:
+        found = [super().is_valid(), self.metadata.is_valid()]
+        return all(found)
+
+    def metadata_body(self) -> dict[str, str | None]:
+        """What a request sends: the pairs, and null for those that are gone."""
+        now = dict(self.metadata.value())
+        return {**{key: None for key in self.stored if key not in now}, **now}
+
+    def complain(self, path: str, text: str) -> None:
+        """Put a complaint about the API's field at ``path`` at its field or pair."""
+        head, _dot, rest = path.partition(".")
+        if head == "metadata":
+            self.metadata.complain(rest, text)
+        else:
+            field = head if head in self.fields else None
+            self.add_error(field, text if path in ("", field) else f"{path}: {text}")
+
+    def complaints(self) -> list[tuple[str, str]]:
+        """The id of each field that is wrong, and what is wrong with it."""
+        own = [(name, errors) for name, errors in self.errors.items() if name in self.fields]
+        told = [(str(self[name].auto_id), " ".join(map(str, errors))) for name, errors in own]
+        return [*told, *self.metadata.complaints()]
+
+
 def sent(request: Request) -> tuple[QueryDict | None, bool]:
     """What a page's form sent, with what a row's button asks for done; and whether that was all it asks for."""
     if request.method != "POST":
         return None, False
     deed = request.POST.get("deed", "")
     return (edited(request.POST, deed), True) if deed else (request.POST, False)
+
+
+def form_page(request: Request, template: str, context: dict[str, Any]) -> HttpResponse:
+    """A page with a form: 422 where it comes back with what is wrong with it, not where only its rows were changed."""
+    refused = request.method == "POST" and not request.POST.get("deed")
+    return render(request, template, context, status=422 if refused else 200)
 
 
 def edited(data: QueryDict, deed: str) -> QueryDict:

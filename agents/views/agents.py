@@ -12,7 +12,7 @@ from agents import actions, permitted, requests
 from agents.differences import spec_diff
 from agents.editing.form import AgentForm
 from agents.trying import CallForm, tried
-from agents.views.shared import form_page, refuse
+from agents.views.shared import refuse
 from contract import rows
 from contract.door import explain, page
 from contract.errors import ApiError, Conflict, NotFound, PermissionDenied
@@ -42,7 +42,7 @@ def agent_new(request: Request) -> HttpResponse:
         else:
             messages.success(request, _("%(name)s is ready.") % {"name": made.agent.name}, "done")
             return redirect("agents:agent", made.agent_id)
-    return form_page(request, "agents/form.html", {"form": form, **_checked(form, body, None, request)})
+    return rows.form_page(request, "agents/form.html", {"form": form, **_checked(form, body, None, request)})
 
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
@@ -68,7 +68,7 @@ def agent_edit(request: Request, agent_id: str) -> HttpResponse:
             text = _("Version %(number)s is saved.") % {"number": saved.version}
             messages.success(request, text if changed else _("Nothing changed, so no version was made."), "done")
             return redirect("agents:agent", agent_id)
-    return form_page(request, "agents/form.html", context | _checked(form, body, base, request))
+    return rows.form_page(request, "agents/form.html", context | _checked(form, body, base, request))
 
 
 @page(Permission.BUILD, "POST")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core.paginator import Page, Paginator
-from django.shortcuts import render
 
 from contract.door import explain
 from contract.errors import ApiError, NotFound, PermissionDenied
@@ -13,7 +12,6 @@ from contract.errors import ApiError, NotFound, PermissionDenied
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.forms import Form
-    from django.http import HttpResponse
 
     from contract.http import Request
 
@@ -27,12 +25,6 @@ def listed(request: Request, rows: QuerySet[Any]) -> dict[str, Any]:
         rows = rows.filter(archived_at=None)
     shown: Page[Any] = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     return {"page": shown, "archived": archived}
-
-
-def form_page(request: Request, template: str, context: dict[str, Any]) -> HttpResponse:
-    """A page with a form: 422 where it comes back with what is wrong with it, not where only its rows were changed."""
-    refused = request.method == "POST" and not request.POST.get("deed")
-    return render(request, template, context, status=422 if refused else 200)
 
 
 def refuse(form: Form, error: ApiError) -> None:

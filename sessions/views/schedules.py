@@ -151,6 +151,4 @@ def _form(request: Request, form: DeploymentForm, **context: Any) -> HttpRespons
     zones = sorted(
         name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix", "right"))
     )
-    refused = request.method == "POST" and not request.POST.get("deed")
-    status = 422 if refused else 200
-    return render(request, "schedules/form.html", {"form": form, "zones": zones, **context}, status=status)
+    return rows.form_page(request, "schedules/form.html", {"form": form, "zones": zones, **context})

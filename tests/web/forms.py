@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 UNSENT = ("submit", "button", "file", "reset")
 
 
-def filled(page: str, form_id: str = "editor") -> dict[str, list[str]]:
-    """What the form holds that has this id; line breaks become CR LF, as on the wire."""
-    root = parse(page).find(form_id)
-    assert root is not None, f"there is no form {form_id}"
+def filled(page: str) -> dict[str, list[str]]:
+    """What the page's main form holds; line breaks become CR LF, as on the wire."""
+    root = next(node for node in parse(page).every() if "sheet" in (node.attributes.get("class") or "").split())
     found: dict[str, list[str]] = {}
     for node in root.every():
         name = node.attributes.get("name")
@@ -48,3 +47,6 @@ def _option(node: Node) -> str:
 def no_rows(*prefixes: str) -> dict[str, str]:
     """What a form sends of rows that are none."""
     return {f"{prefix}-{name}_FORMS": "0" for prefix in prefixes for name in ("TOTAL", "INITIAL")}
+
+
+NO_START_ROWS = no_rows("files", "stores", "repositories", "rules", "metadata")

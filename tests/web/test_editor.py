@@ -183,9 +183,7 @@ def test_any_agent_comes_back_from_the_form_as_it_was(world: World, data: Any) -
     typed = sent(world.alice.get(f"/agents/{made.agent_id}/edit/"))
     same = AgentForm(typed, acting=world.acting, base=made)
     assert same.checked_body() == {"version": 1}, same.complaints()
-    copied = AgentForm(
-        sent(world.alice.get(f"/agents/new/?like={made.agent_id}")), acting=world.acting, like=made.spec
-    )
+    copied = AgentForm(sent(world.alice.get(f"/agents/new/?like={made.agent_id}")), acting=world.acting, like=made.spec)
     again = copied.checked_body()
     assert again is not None, copied.complaints()
     assert new_spec(again, world.acting, made.agent_id) == made.spec

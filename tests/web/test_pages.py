@@ -20,7 +20,7 @@ from sessions.events import Draft
 from sessions.models import Session
 from sessions.projections.status import STATES, state_of
 from tests.web.conftest import World, bash, result, text
-from tests.web.forms import no_rows
+from tests.web.forms import NO_START_ROWS, no_rows
 
 AGENT_FORM = {
     "name": "Helper",
@@ -103,6 +103,7 @@ def test_a_refused_agent_names_the_field_and_keeps_the_rest(
 
 def test_environments_are_made_changed_and_archived(world: World) -> None:
     form = {"name": "Locked", "description": "", "networking": "limited", "allowed_hosts": "example.com\n*.org.example"}
+    form |= no_rows("metadata")
     world.alice.post("/environments/new/", form)
     made = Environment.objects.get(name="Locked")
     assert made.config["networking"]["allowed_hosts"] == ["example.com", "*.org.example"]
@@ -138,6 +139,7 @@ def test_a_session_starts_with_its_task_and_files(world: World) -> None:
         "environment": world.environment.pk,
         "task": "Count the rows.\nThen say so.",
         "title": "",
+        **NO_START_ROWS,
         "attachments": [SimpleUploadedFile("a.csv", b"1,2\n"), SimpleUploadedFile("a.csv", b"3,4\n")],
     }
     answer = world.alice.post("/sessions/new/", form)
@@ -152,7 +154,7 @@ def test_a_session_starts_with_its_task_and_files(world: World) -> None:
 
 def test_a_session_that_can_not_start_keeps_the_task(world: World) -> None:
     world.alice.post(f"/agents/{world.agent.pk}/archive/")
-    form = {"agent": world.agent.pk, "environment": world.environment.pk, "task": "Do it"}
+    form = {"agent": world.agent.pk, "environment": world.environment.pk, "task": "Do it", **NO_START_ROWS}
     page = world.alice.get("/sessions/new/").content.decode()
     assert "this workspace has none" in page
     before = Session.objects.count()
