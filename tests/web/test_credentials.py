@@ -53,7 +53,7 @@ def test_a_change_replaces_secret_and_scope(world: World) -> None:
     row = Credential.objects.get(pk=world.secret.pk)
     assert (row.display_name, row.scope) == ("Renamed", {"hosts": ["api.example.com"]})
     assert vaults.secrets_of(row)["secret_value"].reveal() == SECRET
-    assert row.auth == {key: value for key, value in world.secret.auth.items()}
+    assert row.auth == world.secret.auth
     world.alice.post(address, form | {"display_name": "Renamed", "allowed_hosts": "", "in_body": "on"})
     row.refresh_from_db()
     assert row.scope == {}
