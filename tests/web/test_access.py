@@ -106,6 +106,8 @@ DOORS = [
     Door("sessions:dream", ("dream",)),
     Door("sessions:dream_cancel", ("dream",), "POST", owner=302, needs=OPERATE),
     Door("sessions:dream_archive", ("dream",), "POST", owner=400, needs=OPERATE),
+    Door("sessions:environment_state", ("environment",)),
+    Door("sessions:environment_rebuild", ("environment",), "POST", owner=302, needs=BUILD),
     Door("sessions:workers", ("outside",)),
     Door("sessions:worker_key", ("outside",), "POST", owner=422, needs=ADMINISTER),
     Door("sessions:worker_key_revoke", ("outside",), "POST", owner=404, needs=ADMINISTER),
