@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,13 +24,13 @@ from django.utils.dateparse import parse_datetime
 
 from contract import zones
 from contract.errors import NotFound
-from sessions import filters, hub, listing, nudges, reading, render, streams
+from sessions import filters, hub, listing, livetrace, nudges, reading, render, streams
 from sessions.approvals import live
 from sessions.models import Session
 from sessions.presence import NOT_YOURS, Presence, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
     from datetime import datetime
 
     from contract.acting import Acting
@@ -43,6 +44,7 @@ NORMAL = 1000
 SOCKETS_PER_PERSON = 200
 MAX_SEQ_DIGITS = 18
 INBOX_PAUSE_SECONDS = 0.5
+BESIDE_SECONDS = 1.0
 INBOX_CHECK_SECONDS = 15.0
 SYSTEM_SECONDS = 3.0
 MAX_AGENTS = 50
@@ -90,15 +92,7 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
         await self.close(code=code)
 
     async def _write_while_allowed(self) -> None:
-        tasks = [asyncio.create_task(self.write()), asyncio.create_task(self._guard())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await _first_of(self.write(), self._guard())
 
     async def _guard(self) -> None:
         """Raise ``Refused`` as soon as the person may no longer see this, also while nothing is to be written."""
@@ -126,14 +120,30 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
         await self.send(text_data=json.dumps(body, separators=(",", ":")))
 
 
+async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Do all of it until one ends or fails, then end the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class SessionSocket(LiveSocket):
     """``/ws/sessions/<id>/?after=N``: everything after event N, then whatever comes.
 
-    ``&thread=ID``: a thread's own transcript. ``&view=head``: the header alone, for readings that fetch the rest.
+    ``&thread=ID``: a thread's own transcript. ``&view=head``: the header alone, for readings that fetch the rest;
+    ``&view=trace``: the header and the trace (``livetrace.address``). What happens on threads whose events this
+    reading does not show is told by an empty frame, since counts and drawings on the page may be about them.
     """
 
     _view = ""
     _thread: str | None = None
+    _told = 0.0
 
     async def write(self) -> None:
         session_id = self.scope["url_route"]["kwargs"]["session_id"]
@@ -148,16 +158,45 @@ class SessionSocket(LiveSocket):
         opening = streams.subscribe(
             session_id, after, thread_id=self._thread, deltas=deltas, ops=True, midway=True, owner=owner
         )
-        async with await opening as stream:
+        await _first_of(self._followed(await opening, presence), self._beside(session_id, after))
+
+    async def _followed(self, opened: streams.Stream, presence: Presence) -> None:
+        async with opened as stream:
             async for frame in stream:
                 await presence.check()
                 await self._show(frame)
 
+    async def _beside(self, session_id: str, after: int | None) -> None:
+        """Whenever the log grew, on whichever thread: the trace, or a word that something happened."""
+        grown = asyncio.Event()
+        stop = hub.current().watch(lambda about: grown.set() if about in (session_id, None) else None)
+        trace = livetrace.Live.asked(session_id, _words(self.scope), after) if self._view == "trace" else None
+        try:
+            while True:
+                pause = await self._drawn(trace) if trace else BESIDE_SECONDS
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(grown.wait(), max(pause, trace.room) if trace and trace.room > 0 else None)
+                grown.clear()
+                at = time.monotonic()
+                await asyncio.sleep(pause)
+                if trace is None and self._told < at - BESIDE_SECONDS:
+                    await self.frame("log", None)
+        finally:
+            stop()
+
+    async def _drawn(self, trace: livetrace.Live) -> float:
+        """Send what changed of the trace. Returns how long to rest: a watcher may take a tenth of a core."""
+        at = time.monotonic()
+        for fragment in await reading.in_thread(trace.frames):
+            await self.frame("trace", fragment)
+        return max(INBOX_PAUSE_SECONDS, 10 * (time.monotonic() - at))
+
     async def _show(self, frame: Frame) -> None:
+        self._told = time.monotonic()
         if frame.kind == "delta":
             await self.frame(frame.type, render.delta_frame(dict(frame.data)))
             return
-        kind = "thread" if self._thread else self._view
+        kind = "thread" if self._thread else "head" if self._view else ""
         fragments = await _rendered(frame, kind) if frame.event is not None else []
         for fragment in fragments[:-1]:
             await self.frame(frame.type, fragment)
@@ -335,13 +374,17 @@ def _render(frame: Frame, view: str) -> list[dict[str, str]]:
         return []
 
 
-def _asked(scope: dict[str, Any], name: str) -> str:
-    """A word of the socket's address."""
+def _words(scope: dict[str, Any]) -> dict[str, str]:
+    """What the socket's address asks for."""
     query: bytes = scope.get("query_string", b"")
-    return parse_qs(query.decode("ascii", "replace")).get(name, [""])[-1][:64]
+    return {name: values[-1][:64] for name, values in parse_qs(query.decode("ascii", "replace")).items()}
+
+
+def _asked(scope: dict[str, Any], name: str) -> str:
+    return _words(scope).get(name, "")
 
 
 def _after(scope: dict[str, Any]) -> int | None:
     """``?after=`` of the socket's address; what is no number counts as not given."""
-    value = parse_qs(scope.get("query_string", b"").decode("ascii", "replace")).get("after", [""])[-1]
+    value = _asked(scope, "after")
     return int(value) if value.isascii() and value.isdigit() and len(value) <= MAX_SEQ_DIGITS else None
