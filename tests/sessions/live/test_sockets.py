@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,9 +16,10 @@ from django.test import Client
 from agents.models import Membership, Workspace
 from config.asgi import application
 from contract import ids
-from sessions import consumers, hub, nudges, overview, presence, render, streams
+from sessions import consumers, hub, nudges, overview, presence, render, sockets, streams
 from sessions import events as ev
 from sessions.events import Draft
+from sessions.models import WebhookDelivery, WebhookEndpoint
 from sessions.presence import Presence
 from sessions.routing import websocket_urlpatterns
 from tests.sessions.live.world import World, aside, delta, eventually, make_world, run, start
@@ -308,7 +311,7 @@ def test_a_failure_while_writing_asks_the_browser_to_come_back(
         raise RuntimeError("the database is away")
 
     monkeypatch.setattr(streams, "subscribe", broken)
-    assert closing_code(session_path(world), alice) == consumers.COME_BACK
+    assert closing_code(session_path(world), alice) == sockets.COME_BACK
     assert any("lost its socket" in record.message for record in caplog.records)
 
 
@@ -334,7 +337,7 @@ def test_an_event_that_can_not_be_drawn_is_left_out_and_the_page_goes_on(
 def test_the_inbox_shows_the_workspace_and_again_what_changed(
     world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "INBOX_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(sockets, "PAUSE_SECONDS", 0.0)
 
     async def work() -> tuple[dict[str, str], dict[str, Any]]:
         communicator = socket("/ws/inbox/", alice)
@@ -357,7 +360,7 @@ def test_the_inbox_shows_the_workspace_and_again_what_changed(
 def test_the_inbox_does_not_stir_for_other_workspaces(
     world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "INBOX_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(sockets, "PAUSE_SECONDS", 0.0)
     other = make_world(Workspace.objects.create(name="other"))
     drawn: list[str] = []
 
@@ -379,3 +382,67 @@ def test_the_inbox_does_not_stir_for_other_workspaces(
 
     run(work)
     assert drawn == [world.session.workspace_id] * 2
+
+
+def test_a_reading_hears_of_what_happens_on_threads_that_it_does_not_show(world: World, alice: Person) -> None:
+    async def work() -> dict[str, Any]:
+        communicator = socket(session_path(world, after=0), alice)
+        await opened(communicator)
+        await eventually(lambda: streams.open_count(f"user:{alice.user.pk}") == 1)
+        await aside(lambda: world.append(Draft(ev.MODEL_START), thread=world.child))
+        async for frame in frames(communicator):
+            if "seq" not in frame:
+                await communicator.disconnect()
+                return frame
+        raise AssertionError("the socket closed")
+
+    assert run(work) == {"type": "log"}
+
+
+def test_the_trace_gets_the_rows_of_every_thread(world: World, alice: Person) -> None:
+    async def work() -> str:
+        page = await aside(lambda: alice.client.get(f"/sessions/{world.id}/trace/").content.decode())
+        address = html.unescape(re.search(r'hx-ws:connect="([^"]+)"', page).group(1))  # type: ignore[union-attr]
+        communicator = socket(address, alice)
+        await opened(communicator)
+        await eventually(lambda: streams.open_count(f"user:{alice.user.pk}") == 1)
+        await aside(lambda: world.append(Draft(ev.MODEL_START), thread=world.child))
+        async for frame in frames(communicator):
+            if frame.get("target") in ("#bars", "#trace"):
+                await communicator.disconnect()
+                return str(frame["content"])
+        raise AssertionError("the socket closed")
+
+    assert "Model request" in run(work)
+
+
+def test_a_live_part_comes_again_when_it_changed_and_only_to_who_may_see_it(world: World, alice: Person) -> None:
+    workspace = world.session.workspace
+    stamps = {"created_at": world.session.created_at, "updated_at": world.session.created_at}
+    endpoint = WebhookEndpoint.objects.create(
+        workspace=workspace, url="https://h.example/", enabled_events=[], **stamps
+    )
+    address = f"/ws/part/?show=deliveries&of={endpoint.pk}"
+    assert closing_code(address, alice) == 4403, "a viewer"
+    assert closing_code("/ws/part/?show=nothing&of=x", alice) == 4403
+
+    async def work() -> tuple[str, str]:
+        communicator = socket(address, await aside(lambda: Person("adam", workspace, "admin")))
+        await opened(communicator)
+        first = await next_frame(communicator)
+        await aside(
+            lambda: WebhookDelivery.objects.create(
+                endpoint=endpoint,
+                event_id="evt_1",
+                event_type="session.status_idled",
+                body="{}",
+                created_at=stamps["created_at"],
+            )
+        )
+        second = await next_frame(communicator)
+        await communicator.disconnect()
+        return first["content"], second["content"]
+
+    empty, told = run(work)
+    assert "Nothing was delivered yet" in empty
+    assert "evt_1" in told
