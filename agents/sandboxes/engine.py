@@ -48,6 +48,10 @@ class Launcher(Protocol):
 
     layers: tuple[str, ...]
 
+    @property
+    def lays_over(self) -> bool:
+        """Whether package sets of apt lie over the sandbox's own ``/usr``."""
+
     def probe(self) -> Report:
         """See ``SandboxBackend.probe``."""
 
@@ -244,7 +248,8 @@ class RunnerBackend:
 
     def _start(self, spec: SandboxSpec, journal: Journal) -> None:
         usual = egress.ENVIRONMENT if spec.network == "proxy" else {}
-        spec = replace(spec, environment={**usual, **packages.environment(spec.packages), **spec.environment})
+        installed = packages.environment(spec.packages, in_place=self._launcher.lays_over)
+        spec = replace(spec, environment={**usual, **installed, **spec.environment})
         process = self._launcher.start(spec)
         link = Link(spec, process, journal)
         with self._lock:

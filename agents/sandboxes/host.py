@@ -44,6 +44,7 @@ KEPT = frozenset(
         "VIRTUAL_ENV",
         "XDG_RUNTIME_DIR",
         "DOCKER_HOST",
+        "APT_CONFIG",
         "PYTHONPATH",
         "PYTHONUNBUFFERED",
         "PYTHONDONTWRITEBYTECODE",

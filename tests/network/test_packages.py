@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.network import tarballs
+from tests import debs
+from tests.network import tarballs, wheels
 from tests.network.upstream import begin, environment, operator_events, run
 from tests.sdk.talk import all_of
 
@@ -48,6 +49,30 @@ def test_what_can_not_be_installed_is_told_and_the_session_goes_on(
     assert "missing-package" in told.error.message
     assert events[-1].stop_reason.type == "end_turn"
     assert not all_of(talk.says("Run `echo again`."), "session.error")
+
+
+@pytest.mark.skipif(debs.MISSING is not None, reason=debs.MISSING or "")
+def test_packages_of_apt_come_from_the_sources_that_the_machine_is_configured_with(
+    online: Installation, client: anthropic.Anthropic, index: Server
+) -> None:
+    where = environment(client, networking=NETWORKING, packages={"type": "packages", "apt": ["greeter=1.0"]})
+    talk = begin(client, environment_id=where)
+    assert run(talk, "greet").split() == ["hello", "world"]
+    (told,) = operator_events(talk, "ops.packages_installed")
+    assert (told["manager"], told["packages"], told["kept"]) == ("apt", ["greeter=1.0"], False)
+    assert told["note"] == "Unpacked 2 packages. Set-up scripts were not run, of: greeter-words."
+    assert f"{wheels.DEBS}/./greeter.deb" in [request.path for request in index.seen]
+
+
+@pytest.mark.skipif(debs.MISSING is not None, reason=debs.MISSING or "")
+def test_a_package_of_apt_that_does_not_exist_is_told_and_the_session_goes_on(
+    online: Installation, client: anthropic.Anthropic
+) -> None:
+    where = environment(client, networking=NETWORKING, packages={"type": "packages", "apt": ["no-such-package"]})
+    events = begin(client, environment_id=where).says("Run `echo still here`.")
+    (told,) = all_of(events, "session.error")
+    assert "Unable to locate package no-such-package" in told.error.message
+    assert events[-1].stop_reason.type == "end_turn"
 
 
 def test_an_agents_own_pip_uses_the_machines_index(

@@ -32,6 +32,10 @@ class PackageSets:
     def has(self, name: str) -> bool:
         return (self._root / name).is_dir()
 
+    def path(self, name: str) -> Path:
+        """Where a set lies, or would."""
+        return self._root / name
+
     def mounts(self, box: Box, names: Iterable[str]) -> Iterator[Mount]:
         """What shows sets inside: to the box that makes one, its own, to be written to."""
         for name in names:

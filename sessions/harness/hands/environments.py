@@ -65,10 +65,12 @@ def install(
             if result is None or not result.is_error:
                 seconds = round(time.monotonic() - begun, 3)
                 about = {"manager": manager, "packages": list(names), "kept": result is None, "seconds": seconds}
+                if manager == "apt" and result is not None:
+                    about["note"] = _said(result)
                 drafts.append(Draft(ev.OPS_PACKAGES_INSTALLED, about))
                 continue
-            said = "".join(block.get("text", "") for block in result.content)[-SHOWN:].strip()
-            drafts.append(_failed(f"The {manager} packages of the environment could not be installed: {said}"))
+            told = f"The {manager} packages of the environment could not be installed: {_said(result)}"
+            drafts.append(_failed(told))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return drafts
@@ -83,6 +85,10 @@ def _install_one(backend: SandboxBackend, network: Network, name: str, command: 
         return backend.make_packages(spec, command)
     finally:
         network.collect_errand(name)
+
+
+def _said(result: CallResult) -> str:
+    return "".join(block.get("text", "") for block in result.content)[-SHOWN:].strip()
 
 
 def _failed(message: str) -> Draft:
