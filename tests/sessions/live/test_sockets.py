@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from channels.testing import WebsocketCommunicator
-from django.contrib.auth import get_user_model
-from django.test import Client
 
-from agents.models import Membership, Workspace
-from config.asgi import application
+from agents.models import Workspace
 from contract import ids
 from sessions import consumers, hub, nudges, overview, presence, render, sockets, streams
 from sessions import events as ev
 from sessions.events import Draft
-from sessions.models import WebhookDelivery, WebhookEndpoint
 from sessions.presence import Presence
 from sessions.routing import websocket_urlpatterns
+from tests.sessions.live.opening import (
+    CLOSES_SECONDS,
+    Person,
+    close_code,
+    closing_code,
+    frames,
+    next_frame,
+    opened,
+    session_path,
+    socket,
+)
 from tests.sessions.live.world import World, aside, delta, eventually, make_world, run, start
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from contract.acting import Acting
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ORIGIN = b"http://localhost:8400"
-CLOSES_SECONDS = 10
-
-
-class Person:
-    """A signed-in user with a cookie."""
-
-    def __init__(self, name: str, workspace: Workspace | None, role: str = "viewer") -> None:
-        self.user = get_user_model().objects.create_user(name, password="x")
-        if workspace is not None:
-            self.membership = Membership.objects.create(workspace=workspace, user=self.user, role=role)
-        self.client = Client()
-        self.client.force_login(self.user)
-
-    @property
-    def cookie(self) -> bytes:
-        return "; ".join(f"{name}={morsel.value}" for name, morsel in self.client.cookies.items()).encode()
 
 
 @pytest.fixture
@@ -58,55 +42,6 @@ def world() -> World:
 @pytest.fixture
 def alice(world: World) -> Person:
     return Person("alice", world.session.workspace)
-
-
-def socket(path: str, person: Person | None, origin: bytes = ORIGIN) -> WebsocketCommunicator:
-    headers = [(b"origin", origin), (b"host", b"localhost:8400")]
-    if person is not None:
-        headers.append((b"cookie", person.cookie))
-    return WebsocketCommunicator(application, path, headers=headers)
-
-
-def session_path(world: World, after: int | None = None) -> str:
-    return f"/ws/sessions/{world.id}/" + ("" if after is None else f"?after={after}")
-
-
-async def opened(communicator: WebsocketCommunicator) -> None:
-    connected, _ = await communicator.connect(CLOSES_SECONDS)
-    assert connected
-
-
-async def frames(communicator: WebsocketCommunicator) -> AsyncIterator[dict[str, Any]]:
-    while True:
-        message = await communicator.receive_output(CLOSES_SECONDS)
-        if message["type"] == "websocket.close":
-            return
-        if message["type"] == "websocket.send":
-            yield json.loads(message["text"])
-
-
-async def next_frame(communicator: WebsocketCommunicator) -> dict[str, Any]:
-    async for frame in frames(communicator):
-        return frame
-    raise AssertionError("the socket closed")
-
-
-async def close_code(communicator: WebsocketCommunicator) -> int:
-    while True:
-        message = await communicator.receive_output(CLOSES_SECONDS)
-        if message["type"] == "websocket.close":
-            return int(message["code"])
-
-
-def closing_code(path: str, person: Person | None) -> int:
-    async def work() -> int:
-        communicator = socket(path, person)
-        await opened(communicator)
-        code = await close_code(communicator)
-        await communicator.wait()
-        return code
-
-    return run(work)
 
 
 def test_a_stranger_is_told_to_sign_in(world: World) -> None:
@@ -382,67 +317,3 @@ def test_the_inbox_does_not_stir_for_other_workspaces(
 
     run(work)
     assert drawn == [world.session.workspace_id] * 2
-
-
-def test_a_reading_hears_of_what_happens_on_threads_that_it_does_not_show(world: World, alice: Person) -> None:
-    async def work() -> dict[str, Any]:
-        communicator = socket(session_path(world, after=0), alice)
-        await opened(communicator)
-        await eventually(lambda: streams.open_count(f"user:{alice.user.pk}") == 1)
-        await aside(lambda: world.append(Draft(ev.MODEL_START), thread=world.child))
-        async for frame in frames(communicator):
-            if "seq" not in frame:
-                await communicator.disconnect()
-                return frame
-        raise AssertionError("the socket closed")
-
-    assert run(work) == {"type": "log"}
-
-
-def test_the_trace_gets_the_rows_of_every_thread(world: World, alice: Person) -> None:
-    async def work() -> str:
-        page = await aside(lambda: alice.client.get(f"/sessions/{world.id}/trace/").content.decode())
-        address = html.unescape(re.search(r'hx-ws:connect="([^"]+)"', page).group(1))  # type: ignore[union-attr]
-        communicator = socket(address, alice)
-        await opened(communicator)
-        await eventually(lambda: streams.open_count(f"user:{alice.user.pk}") == 1)
-        await aside(lambda: world.append(Draft(ev.MODEL_START), thread=world.child))
-        async for frame in frames(communicator):
-            if frame.get("target") in ("#bars", "#trace"):
-                await communicator.disconnect()
-                return str(frame["content"])
-        raise AssertionError("the socket closed")
-
-    assert "Model request" in run(work)
-
-
-def test_a_live_part_comes_again_when_it_changed_and_only_to_who_may_see_it(world: World, alice: Person) -> None:
-    workspace = world.session.workspace
-    stamps = {"created_at": world.session.created_at, "updated_at": world.session.created_at}
-    endpoint = WebhookEndpoint.objects.create(
-        workspace=workspace, url="https://h.example/", enabled_events=[], **stamps
-    )
-    address = f"/ws/part/?show=deliveries&of={endpoint.pk}"
-    assert closing_code(address, alice) == 4403, "a viewer"
-    assert closing_code("/ws/part/?show=nothing&of=x", alice) == 4403
-
-    async def work() -> tuple[str, str]:
-        communicator = socket(address, await aside(lambda: Person("adam", workspace, "admin")))
-        await opened(communicator)
-        first = await next_frame(communicator)
-        await aside(
-            lambda: WebhookDelivery.objects.create(
-                endpoint=endpoint,
-                event_id="evt_1",
-                event_type="session.status_idled",
-                body="{}",
-                created_at=stamps["created_at"],
-            )
-        )
-        second = await next_frame(communicator)
-        await communicator.disconnect()
-        return first["content"], second["content"]
-
-    empty, told = run(work)
-    assert "Nothing was delivered yet" in empty
-    assert "evt_1" in told
