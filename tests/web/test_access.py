@@ -65,6 +65,8 @@ DOORS = [
     Door("sessions:view_change", ("view",), "POST", owner=302, theirs=404),
     Door("sessions:retry", ("session",), "POST", owner=302, needs=OPERATE),
     Door("sessions:usage"),
+    Door("sessions:limits"),
+    Door("sessions:limits_edit", needs=ADMINISTER),
     Door("sessions:system"),
     Door("sessions:errors"),
     Door("sessions:machine", ("machine",), owner=404, needs=ADMINISTER),
