@@ -22,6 +22,7 @@ from credentials.api.audit import router as audit
 from credentials.api.vaults import router as vaults
 from sessions import sse
 from sessions.api.approvals import router as approvals
+from sessions.api.bulk import router as bulk
 from sessions.api.credential_uses import router as credential_uses
 from sessions.api.deployments import router as deployments
 from sessions.api.deployments import runs as deployment_runs
@@ -92,6 +93,7 @@ ours.add_router("/webhooks", workspace_webhooks)
 ours.add_router("/workspace", exchange)
 ours.add_router("/environments", environment_keys)
 ours.add_router("/environments", environment_state)
+ours.add_router("/sessions", bulk)
 ours.add_router("", limits)
 ours.add_router("/audit", audit)
 ours.add_router("/members", members)

@@ -19,6 +19,7 @@ RUN_THREAD = "sessions.run_thread"
 DRIVE_WORKFLOW = "sessions.drive_workflow"
 DRIVE_DREAM = "sessions.drive_dream"
 TRANSFER = "sessions.transfer"
+RESUME_CAPPED = "sessions.resume_capped"
 KEEP_WORKSPACE = "sessions.keep_workspace"
 DISCARD_HERE = "sessions.discard_here"
 SWEEP_HERE = "sessions.sweep_here"
@@ -44,6 +45,11 @@ def drive_dream(dream_id: str) -> None:
 def drive_transfer(transfer_id: str) -> None:
     """Queue work on an archive now."""
     _send(TRANSFER, transfer_id)
+
+
+def resume_later(after: str) -> None:
+    """Queue a look at the sessions at a cap whose ids come after this one."""
+    _send(RESUME_CAPPED, after)
 
 
 def pass_on(thread_id: str) -> None:

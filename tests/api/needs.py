@@ -44,6 +44,8 @@ BY_PERMISSION = {
         "POST /x/approvals/{approval_id}/assign",
         "POST /x/approvals/{approval_id}/decide",
         "POST /x/permissions/test",
+        "POST /x/sessions/archive",
+        "POST /x/sessions/stop",
         "POST /x/sessions/{session_id}/fork",
         "POST /x/sessions/{session_id}/retry",
     ),
