@@ -24,7 +24,7 @@ from tests import prepared, servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.live", "tests.lasting"]
+pytest_plugins = ["tests.live", "tests.lasting", "tests.scheduling"]
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 WORKER_NUMBER = int(WORKER.removeprefix("gw") or 0)

@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.client import Job, client, counting_task, verify
 from tests.live import Installation, wait_for
 
-pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
 
 def test_a_dream_goes_on_when_workers_and_the_sweeper_are_killed() -> None:

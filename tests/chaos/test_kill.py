@@ -18,7 +18,7 @@ from tests.live import Installation, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
 LEASE_SECONDS = 3
 SLOW_TEXT = "[[demo: slow=30]] [[demo: hugetext=900]] Tell me something long."

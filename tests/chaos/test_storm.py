@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.storm import storm
 from tests.live import Installation
 
-pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
 
 def test_a_storm_of_kills_loses_nothing_and_doubles_nothing() -> None:

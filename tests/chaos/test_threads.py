@@ -15,7 +15,7 @@ from tests.live import Installation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
 CHILDREN, STEPS, KILLS = 5, 4, 4
 

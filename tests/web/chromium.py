@@ -20,7 +20,6 @@ PATIENCE = 30_000  # milliseconds; a deadline, never a pause
 IN_CHROMIUM = [
     pytest.mark.browser,
     pytest.mark.live,
-    pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the browser tests did not run"),
 ]
 
