@@ -13,14 +13,12 @@ from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission
 from credentials import scopes, vaults
 from credentials.credential_forms import CredentialChangeForm, CredentialForm, ScopeForm
-from sessions import impact
+from sessions import impact, liveparts
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from contract.http import Request
-
-SHOWN_USES = 50
 
 
 @page(Permission.BUILD)
@@ -29,7 +27,7 @@ def credential(request: Request, credential_id: str) -> HttpResponse:
     context = {
         "credential": found.credential,
         "impact": found,
-        "uses": impact.uses(credential_id, request.acting, SHOWN_USES),
+        **liveparts.uses(credential_id, request.acting),
         "rule": scopes.described(found.credential.scope),
     }
     return render(request, "credentials/credential.html", context)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from contract.door import explain, page
 from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission
+from sessions import liveparts
 from sessions.models import Deployment, DeploymentRun
 from sessions.schedules import actions
 from sessions.schedules.forms import DeploymentForm
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from contract.http import Request
 
 PAGE_SIZE = 50
-SHOWN_RUNS = 20
 REASONS = {
     "manual": _("Paused by a person."),
     "agent_archived_error": _("Paused: an agent it works with is archived."),
@@ -60,12 +60,11 @@ def schedule_list(request: Request) -> HttpResponse:
 @page(Permission.READ)
 def schedule(request: Request, deployment_id: str) -> HttpResponse:
     """When it runs next, how it went, and the buttons."""
-    found = actions.find(deployment_id, request.acting)
-    runs = found.runs.order_by("-created_at", "-pk")[:SHOWN_RUNS]
+    shown = liveparts.runs(deployment_id, request.acting)
+    found = shown["deployment"]
     context = {
-        "deployment": found,
+        **shown,
         "upcoming": upcoming(found, timezone.now()),
-        "runs": list(runs),
         "reason": _reason(found),
         "words": [block for event in found.initial_events for block in event.get("content") or ()],
     }
