@@ -46,7 +46,7 @@ def whole(world: World) -> dict[str, Any]:
         "initial_events": [task],
         "vault_ids": [world.vault.pk],
         "metadata": {"team": "billing"},
-        "budget": {"max_list_cost": {"amount": "250", "currency": "USD"}},
+        "budget": {"type": "limit", "max_list_cost": {"amount": "250", "currency": "USD"}},
         "resources": [
             {"type": "file", "file_id": upload(world).pk, "mount_path": "/mnt/session/uploads/in/rows.csv"},
             {"type": "memory_store", "memory_store_id": world.store.pk, "access": "read_only", "instructions": "Look"},
