@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/network/" in item.path.as_posix() and "online" in getattr(item, "fixturenames", ()):
-            for mark in (pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("network")):
+            for mark in (pytest.mark.live, pytest.mark.sandbox):
                 item.add_marker(mark)
 
 
