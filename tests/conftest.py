@@ -117,7 +117,8 @@ def static_files_found_once() -> Iterator[None]:
     """Every test client makes the middleware anew, and WhiteNoise then looks at each static file: half of a request."""
     from whitenoise.middleware import WhiteNoiseMiddleware
 
-    look, found = WhiteNoiseMiddleware.add_files_from_finders, {}
+    look = WhiteNoiseMiddleware.add_files_from_finders
+    found: dict[str, Any] = {}
 
     def remember(self: Any) -> None:
         if not found:

@@ -35,7 +35,7 @@ def test_rows_are_added_checked_moved_and_saved(page: Page, complaints: list[str
     add(page, "Add a rule", "id_rules-1-effect")
     page.select_option("#id_rules-1-effect", "ask")
     page.locator("#rows-rules > ol > li").nth(1).get_by_role("button", name="Up").click()
-    page.wait_for_function("document.getElementById('id_rules-0-effect').value === 'ask'")
+    page.wait_for_selector("#id_rules-0-effect option[value=ask]:checked", state="attached")
     add(page, "Add a server", "id_servers-0-name")
     page.fill("#id_servers-0-name", "tickets")
     page.fill("#id_servers-0-url", "https://mcp.example.com/mcp")
