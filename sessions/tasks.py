@@ -76,6 +76,14 @@ def sweep_here() -> None:
     workspaces.sweep_here()
 
 
+@shared_task(name="sessions.build_packages")
+def build_packages(environment_id: str) -> None:
+    """Install an environment's packages anew on this machine."""
+    from sessions import layers
+
+    layers.build(environment_id)
+
+
 @shared_task(name="sessions.deliver_webhooks")
 def deliver_webhooks(endpoint_id: str) -> None:
     """Send what waits for a webhook endpoint."""

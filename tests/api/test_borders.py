@@ -77,6 +77,8 @@ BODIES: dict[str, Any] = {
     "POST /environments/{environment_id}/work/{work_id}": {"metadata": {"k": "v"}},
     "POST /x/environments/{environment_id}/keys": {"name": "rack"},
     "POST /x/sessions/{session_id}/fork": {"title": "n"},
+    "POST /x/sessions/archive": {"session_ids": ["sesn_x"]},
+    "POST /x/sessions/stop": {"filters": {"status": "needs"}},
     "POST /x/workspace/export": {"passphrase": "a long enough passphrase"},
     "POST /dreams": {
         "inputs": [
