@@ -1,4 +1,4 @@
-"""Names of the time zones that this machine knows. Pure."""
+"""Names of the time zones that this machine knows."""
 
 from __future__ import annotations
 
