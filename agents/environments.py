@@ -14,6 +14,7 @@ from contract.hosts import WANTED, is_host
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SELF_HOSTED = "self_hosted"
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
 APT_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+|/[A-Za-z0-9._-]+)?")
 MAX_DESCRIPTION = 1_024
@@ -31,8 +32,8 @@ def config(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None = No
             f"config.type: can't change from {stored['type']} to {sent['type']}",
             error_code="invalid_config_type_change",
         )
-    if sent["type"] == "self_hosted":
-        return {"type": "self_hosted"}
+    if sent["type"] == SELF_HOSTED:
+        return {"type": SELF_HOSTED}
     resolved: dict[str, Any] = {
         "type": "cloud",
         "packages": _packages(sent.get("packages"), (stored or {}).get("packages")),

@@ -31,6 +31,7 @@ from sessions.api.events import router as events
 from sessions.api.exchange import router as exchange
 from sessions.api.files import router as files
 from sessions.api.forks import router as forks
+from sessions.api.layers import router as environment_state
 from sessions.api.limits import router as limits
 from sessions.api.members import router as members
 from sessions.api.permissions import router as permissions
@@ -91,6 +92,7 @@ ours.add_decorator(only_known)
 ours.add_router("/webhooks", workspace_webhooks)
 ours.add_router("/workspace", exchange)
 ours.add_router("/environments", environment_keys)
+ours.add_router("/environments", environment_state)
 ours.add_router("/sessions", bulk)
 ours.add_router("", limits)
 ours.add_router("/audit", audit)

@@ -23,6 +23,7 @@ RESUME_CAPPED = "sessions.resume_capped"
 KEEP_WORKSPACE = "sessions.keep_workspace"
 DISCARD_HERE = "sessions.discard_here"
 SWEEP_HERE = "sessions.sweep_here"
+BUILD_PACKAGES = "sessions.build_packages"
 CALLED_AT_ONCE = 20
 
 
@@ -72,6 +73,12 @@ def sweep_everywhere() -> None:
     """Have every machine remove the sandboxes that no session there needs."""
     for machine in admission.machines_alive():
         _send(SWEEP_HERE, None, machine)
+
+
+def build_packages(environment_id: str) -> None:
+    """Have every machine install an environment's packages anew."""
+    for machine in admission.machines_alive():
+        _send(BUILD_PACKAGES, environment_id, machine)
 
 
 def _send(task: str, object_id: str | None, machine: str = "", later: float = 0.0) -> None:

@@ -112,6 +112,25 @@ def no_way_out() -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def static_files_found_once() -> Iterator[None]:
+    """Every test client makes the middleware anew, and WhiteNoise then looks at each static file: half of a request."""
+    from whitenoise.middleware import WhiteNoiseMiddleware
+
+    look = WhiteNoiseMiddleware.add_files_from_finders
+    found: dict[str, Any] = {}
+
+    def remember(self: Any) -> None:
+        if not found:
+            look(self)
+            found.update(self.files)
+        self.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", remember)
+        yield
+
+
 def _is_here(host: str) -> bool:
     return host in {"", "localhost", "::1", "0.0.0.0", "::"} or host.startswith("127.") or host == socket.gethostname()
 

@@ -45,6 +45,7 @@ KEPT = frozenset(
         "XDG_RUNTIME_DIR",
         "DOCKER_HOST",
         "APT_CONFIG",
+        "SSL_CERT_FILE",
         "PYTHONPATH",
         "PYTHONUNBUFFERED",
         "PYTHONDONTWRITEBYTECODE",

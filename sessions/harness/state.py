@@ -266,7 +266,7 @@ class ThreadState:
 
 def denied(tool_name: str, message: str | None) -> str:
     """What the model reads when a person said no (spec core 10.5)."""
-    text = f"The call of {tool_name} was rejected by the user."
+    text = f"The call of {tool_name} was denied by the user."
     return f"{text} They said: {message}" if message else text
 
 

@@ -56,6 +56,7 @@ BY_PERMISSION = {
         "GET /vaults/{vault_id}/credentials/{credential_id}",
         "GET /x/credentials/{credential_id}/impact",
         "GET /x/credentials/{credential_id}/uses",
+        "POST /x/environments/{environment_id}/packages/rebuild",
         "POST /agents",
         "POST /agents/{agent_id}",
         "POST /agents/{agent_id}/archive",

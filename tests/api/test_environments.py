@@ -139,6 +139,17 @@ def test_packages_of_apt_need_a_machine_that_has_apt(alice: Caller, monkeypatch:
     assert alice.post("/environments", body)["config"]["packages"]["apt"] == ["jq", "libstdc++6:amd64", "vim/stable"]
 
 
+def test_an_environment_without_packages_has_nothing_to_install_anew(alice: Caller, environment: str) -> None:
+    refused = alice.refused("POST", f"/x/environments/{environment}/packages/rebuild")
+    assert (refused.status, "names no packages" in refused.message) == (400, True)
+
+
+def test_the_state_of_an_environment_says_when_no_sandbox_host_answers(alice: Caller, environment: str) -> None:
+    told = alice.get(f"/x/environments/{environment}/state")
+    assert (told["type"], told["layers"], told["sandboxes"]) == ("environment_state", [], [])
+    assert told["problem"]
+
+
 def test_packages_are_kept_list_by_list(alice: Caller) -> None:
     packages = {"pip": ["pandas==2.2.0", "numpy"], "npm": ["@types/node@22"], "apt": []}
     made = alice.post("/environments", {"name": "Rich", "config": {"type": "cloud", "packages": packages}})

@@ -77,7 +77,7 @@ def test_a_call_that_waits_appears_and_its_answer_too(world: World, alice: Perso
 
     asked, answered = run(work)
     assert "approval waiting" in asked
-    assert "Rejected by ben" in answered
+    assert "Denied by ben" in answered
 
 
 def test_whoever_is_removed_loses_the_socket_though_nothing_happens_in_the_session(world: World, alice: Person) -> None:
