@@ -1,6 +1,8 @@
 // The session page's socket: resume after the last event seen, say when it is away, follow the end.
 // Frames are JSON {seq, type, content, target, swap}; htmx puts their content in place.
 
+import { ended } from "./ended.js";
+
 const NEAR_END = 120;
 const REFRESH = 3000;
 const KINDS = "#log > .row:not(.streaming)";
@@ -42,12 +44,11 @@ class SessionPage {
 
   closed({ code, connection }) {
     delete this.root.dataset.connected;
-    if (document.hidden || code === 1000) return;
+    if (ended(code, this.banner) || document.hidden || code === 1000) return;
     const again = connection?.config.reconnectCodes.includes(code);
-    const ended = { 4401: "You are signed out. Reload the page to sign in.", 4403: "You may no longer see this session." };
     this.banner.querySelector("span").textContent = again
       ? `Reconnecting, showing up to event ${this.seq}`
-      : ended[code] ?? `The live connection ended at event ${this.seq}. Reload the page to go on.`;
+      : `The live connection ended at event ${this.seq}. Reload the page to go on.`;
     this.banner.hidden = false;
   }
 
