@@ -68,9 +68,9 @@ def places(context: template.Context) -> list[tuple[str, list[Link]]]:
     request = context.get("request")
     acting: Acting | None = getattr(request, "acting", None)
     shown = {place: href for place in PLACES if may_see(acting, place) and (href := address(place.url))}
-    here = where(request.path if request else "", list(shown.values()))
+    here = where(request.path if request else "", [*shown.values(), *(place.also for place in shown if place.also)])
     groups = [
-        (name, [Link(place, shown[place], shown[place] == here) for place in group if place in shown])
+        (name, [Link(place, shown[place], bool(here) and here in {shown[place], place.also}) for place in group if place in shown])
         for name, group in GROUPS.items()
     ]
     return [(name, links) for name, links in groups if links]

@@ -12,10 +12,12 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from agents.models import Environment
 from contract.door import explain, page
 from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission
-from sessions.models import Deployment, DeploymentRun
+from sessions import overview
+from sessions.models import Deployment, DeploymentRun, Session
 from sessions.schedules import actions
 from sessions.schedules.forms import DeploymentForm
 from sessions.schedules.runs import run_now
@@ -61,11 +63,14 @@ def schedule_list(request: Request) -> HttpResponse:
 def schedule(request: Request, deployment_id: str) -> HttpResponse:
     """When it runs next, how it went, and the buttons."""
     found = actions.find(deployment_id, request.acting)
-    runs = found.runs.order_by("-created_at", "-pk")[:SHOWN_RUNS]
+    runs = list(found.runs.order_by("-created_at", "-pk")[:SHOWN_RUNS])
+    started = Session.objects.filter(pk__in=[run.session_id for run in runs]).defer("agent_snapshot")
+    states = {session.pk: overview.state_for(session) for session in started}
     context = {
         "deployment": found,
         "upcoming": upcoming(found, timezone.now()),
-        "runs": list(runs),
+        "runs": [(run, states.get(run.session_id)) for run in runs],
+        "environment_name": Environment.objects.filter(pk=found.environment_id).values_list("name", flat=True).first(),
         "reason": _reason(found),
         "words": [block for event in found.initial_events for block in event.get("content") or ()],
     }

@@ -73,7 +73,7 @@ def _shown(request: Request, environment: Environment, form: KeyForm, status: in
     context: dict[str, Any] = {
         "environment": environment,
         "stats": queue.stats(environment),
-        "items": Work.objects.filter(environment=environment).exclude(state=STOPPED)[:LISTED],
+        "items": Work.objects.filter(environment=environment).exclude(state=STOPPED).select_related("session")[:LISTED],
         "seen": environment.workers_seen.order_by("-polled_at")[:LISTED],
         "recent": recent,
         "keys": environment.worker_keys.all()[:LISTED],

@@ -12,6 +12,7 @@ import pytest
 from sessions import events as ev
 from sessions.events import Draft
 from tests.web.conftest import World, text
+from tests.web.test_query_counts import paths
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC, TEMPLATES = ROOT / "static", ROOT / "templates"
@@ -56,22 +57,11 @@ def weight(names: set[str]) -> int:
     return sum((STATIC / name).stat().st_size for name in names)
 
 
-OURS = ("/usage/", "/system/", "/system/errors/")
+FRAGMENTS = {"approvals counted", "minimap", "pulse", "palette"}
 
 
 def pages_of(world: World) -> list[str]:
-    session = f"/sessions/{world.session.pk}/"
-    return [
-        "/",
-        "/sessions/",
-        "/sessions/new/",
-        session,
-        f"{session}events/",
-        f"{session}files/",
-        "/agents/",
-        "/keys/",
-        *OURS,
-    ]
+    return [path for name, path in paths(world).items() if name not in FRAGMENTS]
 
 
 def test_a_page_loads_our_styles_and_scripts_within_their_budget(world: World) -> None:
