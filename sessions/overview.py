@@ -36,7 +36,7 @@ OUTSIDE = Q(pending_count__gt=0, pending_count=F("outside_count"))
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A session that waits, with the first call that it waits for in a line; without one it stands at its limit or is held."""
+    """A session that waits, with the first call that it waits for in a line; without one it is at its limit or held."""
 
     session: Session
     call: str

@@ -176,8 +176,8 @@ def closed_html(session: Session) -> SafeString:
 def numbers(session: Session) -> dict[str, Any]:
     """Time, tokens and money of a session. ``since`` is set while it runs, so that a script can count on.
 
-    ``elapsed`` and ``waiting`` are as of the last change; scripts count on from there too, unless it is ``over``: then it
-    waits for nothing, though a message may start it again.
+    ``elapsed`` and ``waiting`` are as of the last change; scripts count on from there too, unless it is
+    ``over``: then it waits for nothing, though a message may start it again.
     """
     used = Usage.load(session.usage or {})
     since: datetime | None = session.running_since

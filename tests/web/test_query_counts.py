@@ -113,7 +113,7 @@ def paths(world: World) -> dict[str, str]:
         "keys": "/keys/",
         "new key": "/keys/new/",
         "account": "/account/",
-        "password": "/account/password/",
+        "confirm": "/account/confirm/",
         "shortcuts": "/help/shortcuts/",
         "palette": "/help/palette/?q=tidy",
     }
