@@ -44,6 +44,14 @@ def send_notice(notice_id: int) -> None:
     notices.send(notice_id)
 
 
+@shared_task(name="sessions.resume_capped")
+def resume_capped(after: str) -> None:
+    """Let sessions go on that stopped at a cap and have room again; those whose ids come after this one."""
+    from sessions import caps
+
+    caps.resume_all(after=after)
+
+
 @shared_task(name="sessions.discard_sandbox")
 def discard_sandbox(session_id: str) -> None:
     """Remove the sandbox of a session that was deleted or archived, wherever it is."""
@@ -66,6 +74,14 @@ def sweep_here() -> None:
     from sessions import workspaces
 
     workspaces.sweep_here()
+
+
+@shared_task(name="sessions.build_packages")
+def build_packages(environment_id: str) -> None:
+    """Install an environment's packages anew on this machine."""
+    from sessions import layers
+
+    layers.build(environment_id)
 
 
 @shared_task(name="sessions.deliver_webhooks")

@@ -13,11 +13,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Environment
+from contract import rows
 from contract.door import explain, page
-from contract.errors import ApiError, NotFound, PermissionDenied
+from contract.errors import ApiError, PermissionDenied
 from contract.roles import Permission
-from sessions import overview
-from sessions.models import Deployment, DeploymentRun, Session
+from sessions import liveparts
+from sessions.models import Deployment, DeploymentRun
 from sessions.schedules import actions
 from sessions.schedules.forms import DeploymentForm
 from sessions.schedules.runs import run_now
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from contract.http import Request
 
 PAGE_SIZE = 50
-SHOWN_RUNS = 20
 REASONS = {
     "manual": _("Paused by a person."),
     "agent_archived_error": _("Paused: an agent it works with is archived."),
@@ -62,15 +62,12 @@ def schedule_list(request: Request) -> HttpResponse:
 @page(Permission.READ)
 def schedule(request: Request, deployment_id: str) -> HttpResponse:
     """When it runs next, how it went, and the buttons."""
-    found = actions.find(deployment_id, request.acting)
-    runs = list(found.runs.order_by("-created_at", "-pk")[:SHOWN_RUNS])
-    started = Session.objects.filter(pk__in=[run.session_id for run in runs]).defer("agent_snapshot")
-    states = {session.pk: overview.state_for(session) for session in started}
+    shown = liveparts.runs(deployment_id, request.acting)
+    found = shown["deployment"]
     context = {
-        "deployment": found,
-        "upcoming": upcoming(found, timezone.now()),
-        "runs": [(run, states.get(run.session_id)) for run in runs],
+        **shown,
         "environment_name": Environment.objects.filter(pk=found.environment_id).values_list("name", flat=True).first(),
+        "upcoming": upcoming(found, timezone.now()),
         "reason": _reason(found),
         "words": [block for event in found.initial_events for block in event.get("content") or ()],
     }
@@ -79,8 +76,9 @@ def schedule(request: Request, deployment_id: str) -> HttpResponse:
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def schedule_new(request: Request) -> HttpResponse:
-    form = DeploymentForm(request.POST or None, acting=request.acting)
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = DeploymentForm(sent, acting=request.acting)
+    if sent and not moved and form.is_valid():
         try:
             made = actions.create(form.deployment_body(), request.acting)
         except ApiError as error:
@@ -94,8 +92,9 @@ def schedule_new(request: Request) -> HttpResponse:
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def schedule_edit(request: Request, deployment_id: str) -> HttpResponse:
     found = actions.find(deployment_id, request.acting)
-    form = DeploymentForm(request.POST or None, acting=request.acting, deployment=found)
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = DeploymentForm(sent, acting=request.acting, deployment=found)
+    if sent and not moved and form.is_valid():
         try:
             actions.update(deployment_id, form.deployment_body(), request.acting)
         except ApiError as error:
@@ -146,19 +145,11 @@ def _reason(deployment: Deployment) -> str:
 def _show(form: DeploymentForm, error: ApiError) -> None:
     if isinstance(error, PermissionDenied):
         raise error
-    places = {"schedule.expression": "expression", "schedule.timezone": "time_zone", "initial_events": "task"}
-    path, separator, rest = error.message.partition(": ")
-    if separator and path in places:
-        form.add_error(places[path], rest[:1].upper() + rest[1:])
-    elif isinstance(error, NotFound):
-        form.add_error(None, error.message)
-    else:
-        explain(form, error)
+    explain(form, error)
 
 
 def _form(request: Request, form: DeploymentForm, **context: Any) -> HttpResponse:
     zones = sorted(
         name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix", "right"))
     )
-    status = 422 if form.errors else 200
-    return render(request, "schedules/form.html", {"form": form, "zones": zones, **context}, status=status)
+    return rows.form_page(request, "schedules/form.html", {"form": form, "zones": zones, **context})
