@@ -1,5 +1,5 @@
 // The keyboard: data-key="g s" on an element makes those keys press it (or focus a field); j and k walk through
-// [data-row]; "?" shows the table; Ctrl or Command and K opens the palette. Single keys rest while one types.
+// [data-row]; "?" shows the table; Ctrl K the palette. Single keys rest while one types.
 
 const PAUSE = 1200;
 const PREFIX = "g";
@@ -9,9 +9,12 @@ const typing = (node) => node.matches?.("input, textarea, select, [contenteditab
 
 let before = "";
 let timer = 0;
+let on = "";
 
 export function startKeys() {
   document.addEventListener("keydown", pressed);
+  document.addEventListener("htmx:after:swap", swapped);
+  document.addEventListener("pointerdown", () => (on = ""));
   document.addEventListener("click", (event) => event.target.closest("[data-palette]") && openPalette());
   const palette = document.getElementById("palette");
   palette?.addEventListener("input", () => search(palette));
@@ -39,7 +42,7 @@ function remember(keys) {
 }
 
 function single(keys, event) {
-  if (keys === "?") return openSheet();
+  if (keys === "?") return import("./sheet.js").then(({ openSheet }) => openSheet());
   if (keys === "j" || keys === "k") return move(keys === "j" ? 1 : -1);
   if (keys === "Enter" && event.target.matches(ROWS)) return event.target.querySelector("a, button")?.click();
   const target = find(keys);
@@ -59,22 +62,22 @@ function move(by) {
   const rows = [...document.querySelectorAll(ROWS)].filter(visible);
   if (!rows.length) return false;
   const at = rows.indexOf(document.activeElement?.closest(ROWS) ?? document.querySelector(".current"));
-  const next = rows[Math.min(rows.length - 1, Math.max(0, at + by))];
   document.querySelector(".current")?.classList.remove("current");
-  next.classList.add("current");
-  next.tabIndex = -1;
-  next.focus({ preventScroll: true });
-  next.scrollIntoView({ block: "nearest" });
+  stand(rows[Math.min(rows.length - 1, Math.max(0, at + by))]).scrollIntoView({ block: "nearest" });
 }
 
-async function openSheet() {
-  const sheet = document.getElementById("sheet");
-  const place = sheet.querySelector("div");
-  sheet.showModal();
-  if (place.childElementCount) return;
-  const answer = await fetch(sheet.dataset.href);
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  place.replaceChildren(page.querySelector(".keysheet"));
+function stand(row) {
+  row.classList.add("current");
+  row.tabIndex = -1;
+  row.focus({ preventScroll: true });
+  on = row.id;
+  return row;
+}
+
+// A swap may take the focus: back to the same row.
+function swapped() {
+  const row = document.activeElement === document.body && on && document.getElementById(on);
+  if (row) stand(row);
 }
 
 // The palette: the navigation and the page's [data-command] at once, sessions and agents from the server.
