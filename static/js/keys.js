@@ -6,6 +6,7 @@ const PREFIX = "g";
 const ROWS = "[data-row], #log > .row";
 const visible = (node) => node.checkVisibility?.() ?? node.offsetParent !== null;
 const typing = (node) => node.matches?.("input, textarea, select, [contenteditable]") && node.type !== "checkbox";
+const asked = () => import("./asked.js");
 
 let before = "";
 let timer = 0;
@@ -42,7 +43,7 @@ function remember(keys) {
 }
 
 function single(keys, event) {
-  if (keys === "?") return import("./sheet.js").then(({ openSheet }) => openSheet());
+  if (keys === "?") return asked().then((it) => it.openSheet());
   if (keys === "j" || keys === "k") return move(keys === "j" ? 1 : -1);
   if (keys === "Enter" && event.target.matches(ROWS)) return event.target.querySelector("a, button")?.click();
   const target = find(keys);
@@ -80,7 +81,7 @@ function swapped() {
   if (row) stand(row);
 }
 
-// The palette: the navigation and the page's [data-command] at once, sessions and agents from the server.
+// The palette: navigation and [data-command] at once, then what the server finds.
 
 function openPalette() {
   const palette = document.getElementById("palette");
@@ -118,16 +119,7 @@ function search(palette) {
   list.replaceChildren(...fitting.slice(0, 20).map(entry));
   mark(list, 0);
   clearTimeout(timer);
-  if (words) timer = setTimeout(() => ask(palette, words), 150);
-}
-
-async function ask(palette, words) {
-  const answer = await fetch(`${palette.dataset.href}?q=${encodeURIComponent(words)}`);
-  if (!answer.ok || palette.querySelector("input").value.trim() !== words) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const list = palette.querySelector("ul");
-  list.append(...page.querySelectorAll("li"));
-  if (!list.querySelector("[aria-selected=true]")) mark(list, 0);
+  if (words) timer = setTimeout(async () => (await asked()).ask(palette, words, mark), 150);
 }
 
 function mark(list, at) {
