@@ -100,6 +100,7 @@ UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_rea
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s
 WHERE id=%s
 """
+SEALED = "sealed"  # before the workspace's id in the index of words: what such an entry says can't be found
 REWRITE = """
 UPDATE agent_sessions_event SET payload=%s, private=%s,
   words=to_tsvector('simple', %s::text) || array_to_tsvector(ARRAY[%s::text]) WHERE id=%s
@@ -199,7 +200,7 @@ def restore(entries: Sequence[Event], workspace_id: str) -> None:
 def rewrite(entry: Event) -> None:
     """Store an entry with its session anew, word for word, sealed as the settings ask now (``manage.py reseal``)."""
     payload, private = entry.stored()
-    values: list[Any] = [Jsonb(payload), _jsonb(private), _words(entry, payload), entry.session.workspace_id, entry.id]
+    values: list[Any] = [Jsonb(payload), _jsonb(private), *_words(entry, payload, entry.session.workspace_id), entry.id]
     with connection.cursor() as cursor:
         cursor.execute(REWRITE, values)
 
@@ -342,15 +343,15 @@ def _insert(cursor: Any, stored: Sequence[Event], workspace_id: str) -> None:
             _jsonb(private),
             event.created_at,
             event.processed_at,
-            _words(event, payload),
-            workspace_id,
+            *_words(event, payload, workspace_id),
         ]
     cursor.execute(INSERT + ", ".join([ROW] * len(stored)), values)
 
 
-def _words(event: Event, form: Any) -> str | None:
-    """What a search finds an entry by. An index of what is sealed would give it away."""
-    return None if at_rest.is_sealed(form) else said.plain(said.said(event.type, event.payload)) or None
+def _words(event: Event, form: Any, workspace_id: str) -> tuple[str | None, str]:
+    """What a search finds an entry by, and whose it is. Of sealed words the index is told only that there are some."""
+    words = said.plain(said.said(event.type, event.payload)) or None
+    return ("", f"{SEALED} {workspace_id}") if words and at_rest.is_sealed(form) else (words, workspace_id)
 
 
 def _mark_processed(cursor: Any, session_id: str, stored: Sequence[Event]) -> None:

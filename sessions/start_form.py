@@ -197,7 +197,8 @@ class NewSessionForm(forms.Form):
         return {"type": "agent", **named} if version else agent_id
 
     def budget(self) -> dict[str, Any] | None:
-        return {"max_list_cost": _cost(spent)} if (spent := self.cleaned_data["budget_dollars"]) else None
+        spent = self.cleaned_data["budget_dollars"]
+        return {"type": "limit", "max_list_cost": _cost(spent)} if spent else None
 
     def _ours(self) -> dict[str, Any]:
         data = self.cleaned_data

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from contract.door import page
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import actions, forks, inspection, livetrace, raising, teamwork, timeline, window
+from sessions import actions, forks, inspection, livetrace, progress, raising, teamwork, timeline, window
 from sessions import events as ev
 from sessions import render as html
 from sessions.models import Thread
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sessions.models import Event, Session
 
 SHOWN_CHANGES = 100
+SHOWN_TURNS = 20
 
 
 @page(Permission.READ)
@@ -95,6 +96,9 @@ def _read(found: Session, tab: str) -> dict[str, Any]:
             "touched_html": html.touched_html(found),
             "parent": forks.parent_of(found),
         }
+    if tab == "progress":
+        found_so_far = progress.progress(found)
+        return {"progress": found_so_far, "turns": found_so_far["turns"][: -SHOWN_TURNS - 1 : -1]}
     readers = {
         "tools": inspection.tools,
         "resources": inspection.resources,

@@ -41,7 +41,7 @@ def test_what_is_wrong_is_said_at_the_form_without_the_secret(world: World) -> N
     response = world.alice.post(f"/vaults/{world.vault.pk}/new/", {**FORM, "place": "not a name"})
     assert response.status_code == 422
     shown = response.content.decode()
-    assert "must be letters, digits and underscores" in shown
+    assert "letters, digits and underscores" in response.context["form"].errors["place"][0]
     assert SECRET not in shown
 
 

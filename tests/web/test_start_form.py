@@ -46,7 +46,7 @@ def whole(world: World) -> dict[str, Any]:
         "initial_events": [task],
         "vault_ids": [world.vault.pk],
         "metadata": {"team": "billing"},
-        "budget": {"max_list_cost": {"amount": "250", "currency": "USD"}},
+        "budget": {"type": "limit", "max_list_cost": {"amount": "250", "currency": "USD"}},
         "resources": [
             {"type": "file", "file_id": upload(world).pk, "mount_path": "/mnt/session/uploads/in/rows.csv"},
             {"type": "memory_store", "memory_store_id": world.store.pk, "access": "read_only", "instructions": "Look"},
@@ -78,16 +78,17 @@ def test_a_session_like_an_earlier_one_is_the_same_in_all_it_was_started_with(wo
     assert said(second) == said(first)
 
 
-def test_a_file_is_found_by_its_name_and_mounted(world: World) -> None:
-    file = upload(world)
+@pytest.mark.parametrize("typed", ["rows.csv, 4 B ({})", "rows.csv", "{}", "file_of_mine.csv"])
+def test_a_file_is_found_by_its_name_and_mounted(world: World, typed: str) -> None:
+    file = upload(world, "file_of_mine.csv" if typed == "file_of_mine.csv" else "rows.csv")
     page = world.alice.post("/sessions/new/", filled(world.alice.get("/sessions/new/").content.decode()) | {
         "deed": "add:files",
     })  # fmt: skip
     assert page.status_code == 200
-    assert f"rows.csv, 4 B ({file.pk})" in page.content.decode()
+    assert f"{file.filename}, 4 B ({file.pk})" in page.content.decode()
     sent = filled(page.content.decode()) | {
         "agent": world.agent.pk, "environment": world.environment.pk, "task": "Go",
-        "files-0-file": f"rows.csv, 4 B ({file.pk})",
+        "files-0-file": typed.format(file.pk),
     }  # fmt: skip
     started = Session.objects.get(pk=world.alice.post("/sessions/new/", sent)["Location"].split("/")[2])
     assert [one.mount_path for one in started.resources.all()] == [f"/mnt/session/uploads/{file.pk}"]
