@@ -137,7 +137,6 @@ def test_the_statements_of_each_page_are_as_committed(world: World) -> None:
     something_everywhere(world)
     found = counts(world)
     print(json.dumps(found, indent=2))  # shown when they differ: the new baseline
-    Path("/tmp/eyes-base.json").write_text(json.dumps(found, indent=2))  # TEMP
     assert found == BASELINE
     assert max(number for name, number in found.items() if name not in WHOLE) <= MOST
     assert all(found[name] <= MOST + 1 for name in WHOLE)
