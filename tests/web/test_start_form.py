@@ -79,6 +79,7 @@ def test_a_session_like_an_earlier_one_is_the_same_in_all_it_was_started_with(wo
     world.agent.versions.update(spec=world.agent.versions.get().spec | {"system": "Be kind."})
     first = create_session(whole(world), world.acting)
     page = world.alice.get(f"/sessions/new/?like={first.pk}").content.decode()
+    assert 'value="rows.csv, 4 B (file_' in page
     answer = world.alice.post("/sessions/new/", filled(page))
     assert answer.status_code == 302, answer.context["form"].complaints()
     second = Session.objects.get(pk=answer["Location"].split("/")[2])
