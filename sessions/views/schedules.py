@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -16,6 +15,7 @@ from contract import rows
 from contract.door import explain, page
 from contract.errors import ApiError, PermissionDenied
 from contract.roles import Permission
+from contract.zone_names import zone_names
 from sessions import liveparts
 from sessions.models import Deployment, DeploymentRun
 from sessions.schedules import actions
@@ -147,7 +147,5 @@ def _show(form: DeploymentForm, error: ApiError) -> None:
 
 
 def _form(request: Request, form: DeploymentForm, **context: Any) -> HttpResponse:
-    zones = sorted(
-        name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix", "right"))
-    )
+    zones = sorted(name for name in zone_names() if "/" in name and not name.startswith(("Etc/", "posix", "right")))
     return rows.form_page(request, "schedules/form.html", {"form": form, "zones": zones, **context})
