@@ -1,12 +1,11 @@
 // The keyboard: data-key="g s" on an element makes those keys press it (or focus a field); j and k walk through
-// [data-row]; "?" shows the table; Ctrl K the palette. Single keys rest while one types.
+// [data-row]; "?" shows the table; Ctrl or Command and K opens the palette. Single keys rest while one types.
 
 const PAUSE = 1200;
 const PREFIX = "g";
 const ROWS = "[data-row], #log > .row";
 const visible = (node) => node.checkVisibility?.() ?? node.offsetParent !== null;
 const typing = (node) => node.matches?.("input, textarea, select, [contenteditable]") && node.type !== "checkbox";
-const asked = () => import("./asked.js");
 
 let before = "";
 let timer = 0;
@@ -17,9 +16,6 @@ export function startKeys() {
   document.addEventListener("htmx:after:swap", swapped);
   document.addEventListener("pointerdown", () => (on = ""));
   document.addEventListener("click", (event) => event.target.closest("[data-palette]") && openPalette());
-  const palette = document.getElementById("palette");
-  palette?.addEventListener("input", () => search(palette));
-  palette?.addEventListener("keydown", (event) => walk(palette, event));
 }
 
 function pressed(event) {
@@ -43,7 +39,7 @@ function remember(keys) {
 }
 
 function single(keys, event) {
-  if (keys === "?") return asked().then((it) => it.openSheet());
+  if (keys === "?") return openSheet();
   if (keys === "j" || keys === "k") return move(keys === "j" ? 1 : -1);
   if (keys === "Enter" && event.target.matches(ROWS)) return event.target.querySelector("a, button")?.click();
   const target = find(keys);
@@ -75,69 +71,27 @@ function stand(row) {
   return row;
 }
 
-// A swap may take the focus: back to the same row.
+// A swap may take the focus: back to the same row, never to another.
 function swapped() {
   const row = document.activeElement === document.body && on && document.getElementById(on);
   if (row) stand(row);
 }
 
-// The palette: navigation and [data-command] at once, then what the server finds.
+async function openSheet() {
+  const sheet = document.getElementById("sheet");
+  const place = sheet.querySelector("div");
+  sheet.showModal();
+  if (place.childElementCount) return;
+  const answer = await fetch(sheet.dataset.href);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  place.replaceChildren(page.querySelector(".keysheet"));
+}
 
-function openPalette() {
+// The palette opens at once; what it does comes with its module, which most pages never need.
+async function openPalette() {
   const palette = document.getElementById("palette");
   if (!palette || palette.open) return;
   palette.querySelector("input").value = "";
   palette.showModal();
-  search(palette);
-}
-
-const label = (node) => {
-  const group = node.closest("fieldset")?.querySelector("legend").textContent;
-  return (group ? `${group}: ` : "") + (node.dataset.command || node.textContent.trim() || node.title);
-};
-
-function entry(node) {
-  const item = document.createElement("li");
-  const button = Object.assign(document.createElement("button"), { type: "button" });
-  const icon = node.querySelector("svg")?.cloneNode(true);
-  icon?.setAttribute("aria-hidden", "true");
-  button.append(icon ?? "", label(node));
-  button.addEventListener("click", () => {
-    document.getElementById("palette").close();
-    node.click();
-  });
-  item.setAttribute("role", "option");
-  item.append(button);
-  return item;
-}
-
-function search(palette) {
-  const words = palette.querySelector("input").value.trim();
-  const list = palette.querySelector("ul");
-  const offered = [...document.querySelectorAll(`.mainnav a, [data-command]${words && ", #view [data-pref]"}`)];
-  const fitting = offered.filter((node) => label(node).toLowerCase().includes(words.toLowerCase()));
-  list.replaceChildren(...fitting.slice(0, 20).map(entry));
-  mark(list, 0);
-  clearTimeout(timer);
-  if (words) timer = setTimeout(async () => (await asked()).ask(palette, words, mark), 150);
-}
-
-function mark(list, at) {
-  const items = [...list.children];
-  items.forEach((item, index) => {
-    item.id = `found-${index}`;
-    item.setAttribute("aria-selected", String(index === at));
-  });
-  items[at]?.scrollIntoView({ block: "nearest" });
-  list.previousElementSibling.setAttribute("aria-activedescendant", items[at]?.id ?? "");
-}
-
-function walk(palette, event) {
-  const list = palette.querySelector("ul");
-  const at = [...list.children].findIndex((item) => item.ariaSelected === "true");
-  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (by) mark(list, (at + by + list.children.length) % list.children.length);
-  else if (event.key === "Enter") list.children[at]?.querySelector("a, button").click();
-  else return;
-  event.preventDefault();
+  (await import("./palette.js")).search();
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BASELINE: dict[str, int] = json.loads((Path(__file__).parent / "query_counts.json").read_text())
 MOST = 12
-WHOLE = {"session resources"}  # a tab of the inspector as a page, for readers without scripts: the head besides
+WHOLE = {"session resources", "session progress"}  # tabs as pages of their own: the head is read besides
 TABS = ("session", "progress", "tools", "resources", "threads", "access")
 
 
