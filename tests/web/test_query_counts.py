@@ -31,10 +31,11 @@ def count(client: Client, path: str) -> int:
 
 def paths(world: World) -> dict[str, str]:
     """Every page that answers a plain GET, by a short name; ``test_static`` weighs the same ones."""
-    session, agent = f"/sessions/{world.session.pk}/", f"/agents/{world.agent.pk}/"
-    store, vault = f"/memory/{world.store.pk}/", f"/vaults/{world.vault.pk}/"
-    memory, skill = f"{store}memories/{world.memory.pk}/", f"/skills/{world.skill.pk}/"
-    schedule, webhook = f"/schedules/{world.deployment.pk}/", f"/webhooks/{world.hook.pk}/"
+    return {**of_work(world), **of_set_up(world), **of_the_installation(world)}
+
+
+def of_work(world: World) -> dict[str, str]:
+    session = f"/sessions/{world.session.pk}/"
     inspector = {f"session {tab}": f"{session}inspect/{tab}/" for tab in TABS}
     return {
         "overview": "/",
@@ -63,6 +64,14 @@ def paths(world: World) -> dict[str, str]:
         "export": f"{session}export/preview/",
         "minimap": f"{session}minimap/",
         "pulse": f"{session}pulse/",
+    }
+
+
+def of_set_up(world: World) -> dict[str, str]:
+    agent, vault = f"/agents/{world.agent.pk}/", f"/vaults/{world.vault.pk}/"
+    store, skill = f"/memory/{world.store.pk}/", f"/skills/{world.skill.pk}/"
+    memory = f"{store}memories/{world.memory.pk}/"
+    return {
         "agents": "/agents/",
         "new agent": "/agents/new/",
         "agent": agent,
@@ -94,6 +103,12 @@ def paths(world: World) -> dict[str, str]:
         "skill": skill,
         "new skill version": f"{skill}versions/new/",
         "files": "/files/",
+    }
+
+
+def of_the_installation(world: World) -> dict[str, str]:
+    schedule, webhook = f"/schedules/{world.deployment.pk}/", f"/webhooks/{world.hook.pk}/"
+    return {
         "schedules": "/schedules/",
         "new schedule": "/schedules/new/",
         "schedule": schedule,
