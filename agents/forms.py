@@ -22,6 +22,14 @@ KINDS = (("cloud", _("Sandboxes of this installation")), (SELF_HOSTED, _("Worker
 class EnvironmentForm(WithMetadata):
     """An environment. What kind it is stays; one of outside workers has neither network nor packages here."""
 
+    places = {
+        "config.networking.allow_package_managers": "allow_package_managers",
+        "config.networking.allow_mcp_servers": "allow_mcp_servers",
+        "config.networking.type": "networking",
+        "config.networking": "allowed_hosts",
+        "config.packages": "packages",
+    }
+
     name = forms.CharField(label=_("Name"), max_length=256)
     description = forms.CharField(label=_("Description"), required=False, max_length=2048)
     kind = forms.ChoiceField(

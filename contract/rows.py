@@ -209,7 +209,12 @@ def pairs(data: Any = None, stored: Mapping[str, str] | None = None, prefix: str
 
 
 class WithMetadata(forms.Form):
-    """A form of something that has metadata besides its fields; ``stored`` is what it has now."""
+    """A form of something that has metadata besides its fields; ``stored`` is what it has now.
+
+    ``places``: which field a complaint about one of the API's belongs to, by the beginning of its path.
+    """
+
+    places: Mapping[str, str] = {}
 
     def __init__(self, data: Any = None, *args: Any, stored: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(data, *args, **kwargs)
@@ -231,8 +236,9 @@ class WithMetadata(forms.Form):
         if head == "metadata":
             self.metadata.complain(rest, text)
         else:
-            field = head if head in self.fields else None
-            self.add_error(field, text if path in ("", field) else f"{path}: {text}")
+            name = next((name for start, name in self.places.items() if f"{path}.".startswith(f"{start}.")), head)
+            field = name if name in self.fields else None
+            self.add_error(field, text if field or not path else f"{path}: {text}")
 
     def complaints(self) -> list[tuple[str, str]]:
         """The id of each field that is wrong, and what is wrong with it."""

@@ -34,6 +34,15 @@ def _words(value: str) -> list[str]:
 class ScopeForm(WithMetadata):
     """What every credential has: a name and a scope."""
 
+    places = {
+        "auth.secret_name": "place",
+        "auth.mcp_server_url": "place",
+        "auth.networking": "allowed_hosts",
+        "auth.injection_location": "in_body",
+        **{f"auth.{name}": "secret" for name in ("secret_value", "token", "access_token")},
+        **{f"holdfast.scope.{name}": name for name in FIELDS},
+    }
+
     display_name = forms.CharField(label=_("Name"), max_length=255, required=False)
     agents, tools, hosts, methods = (
         forms.CharField(label=LABELS[field], required=False, help_text=HINTS[field]) for field in FIELDS

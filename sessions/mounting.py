@@ -21,23 +21,26 @@ from sessions.resources import FILE, MAX_INSTRUCTIONS, MAX_TOKEN, MEMORY_STORE, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from django.db.models import QuerySet
+
     from contract.acting import Acting
 
 LISTED = 200
-FILE_ID = re.compile(r"file_[A-Za-z0-9]+")
+FILE_ID = re.compile(r"(?:.*\()?(file_[A-Za-z0-9]+)\)?", re.DOTALL)  # alone, or behind a name
 ACCESSES = (("read_write", _("May write")), ("read_only", _("Reads only")))
 CHECKOUTS = (("", _("Its default branch")), ("branch", _("Branch")), ("commit", _("Commit")))
 
 
 class FileRow(Row):
-    """An uploaded file. It is looked up by name in the list the browser offers; its id alone will do."""
+    """An uploaded file: one of the list that the browser searches by name, or any other by its whole name or its id."""
 
     file = Words(label=_("File"), required=True, source=False)
     mount_path = Words(label=_("Where"), max_length=MAX_LENGTH)
     fields_of = {"file_id": "file"}
 
-    def __init__(self, *args: Any, names: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, names: Mapping[str, str], acting: Acting, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.acting = acting
         self.fields["file"].widget.attrs |= {"list": "uploads"}
         self.fields["mount_path"].widget.attrs["placeholder"] = "/mnt/session/uploads/…"
         given = self.initial.get("file")
@@ -49,10 +52,14 @@ class FileRow(Row):
         return {"file": value["file_id"], "mount_path": value.get("mount_path")}
 
     def clean_file(self) -> str:
-        found = FILE_ID.findall(self.cleaned_data["file"])
-        if not found:
-            raise forms.ValidationError(_now("Choose a file of the list, or give its id."))
-        return str(found[-1])  # the id stands behind the name
+        typed = self.cleaned_data["file"]
+        found = FILE_ID.fullmatch(typed.strip())
+        if found:
+            return found[1]
+        named = _mountable(self.acting).filter(filename=typed.strip()).first()
+        if named is None:
+            raise forms.ValidationError(_now("Choose a file of the list, or give its whole name or its id."))
+        return str(named.pk)
 
     def value(self) -> dict[str, Any]:
         path = self.cleaned_data["mount_path"]
@@ -157,9 +164,9 @@ class Mounts:
             return [one for one in stored if one["type"] == kind]
 
         self.uploads = _uploads(acting)
-        names = {pk: label for label, pk in ((label, pk) for pk, label in self.uploads)}
+        names = _named(of_kind(FILE), acting)
         stores = _open_stores(acting)
-        self.files = _files(data, prefix="files", stored=of_kind(FILE), names=names)
+        self.files = _files(data, prefix="files", stored=of_kind(FILE), names=names, acting=acting)
         self.stores = _stores(data, prefix="stores", stored=of_kind(MEMORY_STORE), stores=stores)
         self.repositories = _repositories(data, prefix="repositories", stored=of_kind(REPOSITORY))
         self.has_stores = bool(stores) or bool(self.stores.forms)
@@ -210,11 +217,25 @@ def _requested(one: Resource) -> dict[str, Any]:
     return {"type": REPOSITORY, "mount_path": one.mount_path, **details}
 
 
-def _uploads(acting: Acting) -> list[tuple[str, str]]:
-    """The newest files that a session could mount: uploads, and what sessions made."""
+def _mountable(acting: Acting) -> QuerySet[File]:
+    """The files that a session could mount, newest first: uploads, and what sessions made."""
     rows = File.objects.filter(Q(session=None) | Q(downloadable=True), workspace_id=acting.workspace_id)
-    alive = rows.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
-    return [(row.pk, f"{row.filename}, {size(row.size_bytes)} ({row.pk})") for row in alive[:LISTED]]
+    return rows.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+
+
+def _uploads(acting: Acting) -> list[tuple[str, str]]:
+    return [(row.pk, _label(row)) for row in _mountable(acting)[:LISTED]]
+
+
+def _named(stored: Sequence[Mapping[str, Any]], acting: Acting) -> dict[str, str]:
+    """What the files that a form begins with are called; some are a session's copies, which nobody looks for."""
+    ids = [one["file_id"] for one in stored]
+    rows = File.objects.filter(pk__in=ids, workspace_id=acting.workspace_id) if ids else ()
+    return {row.pk: _label(row) for row in rows}
+
+
+def _label(row: File) -> str:
+    return f"{row.filename}, {size(row.size_bytes)} ({row.pk})"
 
 
 def _open_stores(acting: Acting) -> list[tuple[str, str]]:

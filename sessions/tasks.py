@@ -27,13 +27,20 @@ def run_thread(thread_id: str) -> None:
 @shared_task(name="sessions.keep_workspace")
 def keep_workspace(session_id: str) -> None:
     """Store a snapshot of an idle session's sandbox, so that it can be opened elsewhere; later if the disk is full."""
+    from django.db import IntegrityError
+
     from contract.errors import NoRoom
     from sessions import wake, workspaces
+    from sessions.repair import repair
 
     try:
         workspaces.keep(session_id)
     except NoRoom:
         wake.keep_workspace(session_id, later=NO_ROOM_SECONDS)
+    except IntegrityError:  # the log refuses the note: the rows were changed by hand
+        if not repair(session_id):
+            raise
+        wake.keep_workspace(session_id)
 
 
 @shared_task(name="sessions.send_notice")

@@ -17,21 +17,26 @@ from xdist.scheduler import LoadScopeScheduling
 if TYPE_CHECKING:
     from xdist.remote import Producer
 
-# Mostly waiting, and longer than anything else: begun first, they leave no process alone at the end.
+# Longer than anything else: begun first, they leave no process alone at the end. Those in the browser keep a processor
+# busy; the others mostly wait, which is why a run has more processes than processors, and why these take turns.
 BROWSER = ("browser", "journeys", "lists_live", "people")
 LONG = (
-    ("tests/sdk/",),
     ("tests/chaos/",),
-    ("tests/agents/sandboxes/",),
+    ("tests/sdk/",),
     ("tests/web/test_keys_and_axe.py",),
     tuple(f"tests/web/test_{name}.py" for name in BROWSER),
+    ("tests/agents/sandboxes/",),
     ("tests/network/",),
     ("tests/config/test_up.py",),
 )
+# Each test by itself: nothing is shared, and `make fuzz` is nothing else.
+APART = ("tests/fuzz/",)
 
 
 def unit_of(nodeid: str) -> str:
-    """The name of the unit that a test belongs to: its file, or the first of its long unit."""
+    """The name of the unit that a test belongs to: its file, the first of its long unit, or its own."""
+    if nodeid.startswith(APART):
+        return nodeid
     return next((unit[0] for unit in LONG if nodeid.startswith(unit)), nodeid.split("::")[0])
 
 

@@ -17,7 +17,7 @@ from agents.models import Environment
 from agents.views.shared import listed, refuse
 from contract import rows
 from contract.door import page
-from contract.errors import ApiError, PermissionDenied
+from contract.errors import ApiError, Conflict, PermissionDenied
 from contract.roles import Permission, may
 
 if TYPE_CHECKING:
@@ -78,6 +78,19 @@ def environment_archive(request: Request, environment_id: str) -> HttpResponse:
     said = _("%(name)s is archived. No new session can use it.") % {"name": archived.name}
     messages.success(request, said, "done")
     return redirect("agents:environment", environment_id)
+
+
+@page(Permission.BUILD, "POST")
+def environment_delete(request: Request, environment_id: str) -> HttpResponse:
+    """Only one that no session uses can be deleted; the others are archived."""
+    name = actions.find_environment(environment_id, request.acting).name
+    try:
+        actions.delete_environment(environment_id, request.acting)
+    except Conflict as error:
+        messages.error(request, error.message, "failed")
+        return redirect("agents:environment", environment_id)
+    messages.success(request, _("%(name)s is deleted.") % {"name": name}, "done")
+    return redirect("agents:environments")
 
 
 def _environment_initial(found: Environment) -> dict[str, Any]:

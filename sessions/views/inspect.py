@@ -11,10 +11,11 @@ from django.shortcuts import redirect, render
 from contract.door import page
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import actions, forks, inspection, livetrace, raising, teamwork, timeline, window
+from sessions import actions, forks, inspection, livetrace, progress, raising, teamwork, timeline, window
 from sessions import events as ev
 from sessions import render as html
 from sessions.models import Thread
+from sessions.projections.status import OF_THREADS
 from sessions.views.show import INSPECTOR, around, chosen, composer_context, find, inspector, number
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sessions.models import Event, Session
 
 SHOWN_CHANGES = 100
+SHOWN_TURNS = 20
 
 
 @page(Permission.READ)
@@ -95,6 +97,9 @@ def _read(found: Session, tab: str) -> dict[str, Any]:
             "touched_html": html.touched_html(found),
             "parent": forks.parent_of(found),
         }
+    if tab == "progress":
+        found_so_far = progress.progress(found)
+        return {"progress": found_so_far, "turns": found_so_far["turns"][: -SHOWN_TURNS - 1 : -1]}
     readers = {
         "tools": inspection.tools,
         "resources": inspection.resources,
@@ -117,7 +122,8 @@ def thread(request: Request, session_id: str, thread_id: str) -> HttpResponse:
         before = wanted.seq + window.EVENTS // 2
     shown = window.window(found, before=before, thread_id=one.pk)
     rows = html.rows_html(shown.rows, wanted.pk if wanted else "")
-    context = {"thread": one, "window": shown, "rows_html": rows, "latest": before is None}
+    state = OF_THREADS.get(one.status, one.status)
+    context = {"thread": one, "state": state, "window": shown, "rows_html": rows, "latest": before is None}
     return render(request, "sessions/thread.html", around(request, found, "thread", wanted) | context)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -12,10 +11,12 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from agents.models import Environment
 from contract import rows
 from contract.door import explain, page
 from contract.errors import ApiError, PermissionDenied
 from contract.roles import Permission
+from contract.zone_names import zone_names
 from sessions import liveparts
 from sessions.models import Deployment, DeploymentRun
 from sessions.schedules import actions
@@ -65,6 +66,7 @@ def schedule(request: Request, deployment_id: str) -> HttpResponse:
     found = shown["deployment"]
     context = {
         **shown,
+        "environment_name": Environment.objects.filter(pk=found.environment_id).values_list("name", flat=True).first(),
         "upcoming": upcoming(found, timezone.now()),
         "reason": _reason(found),
         "words": [block for event in found.initial_events for block in event.get("content") or ()],
@@ -147,7 +149,5 @@ def _show(form: DeploymentForm, error: ApiError) -> None:
 
 
 def _form(request: Request, form: DeploymentForm, **context: Any) -> HttpResponse:
-    zones = sorted(
-        name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix", "right"))
-    )
+    zones = sorted(name for name in zone_names() if "/" in name and not name.startswith(("Etc/", "posix", "right")))
     return rows.form_page(request, "schedules/form.html", {"form": form, "zones": zones, **context})

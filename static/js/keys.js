@@ -9,13 +9,13 @@ const typing = (node) => node.matches?.("input, textarea, select, [contenteditab
 
 let before = "";
 let timer = 0;
+let on = "";
 
 export function startKeys() {
   document.addEventListener("keydown", pressed);
+  document.addEventListener("htmx:after:swap", swapped);
+  document.addEventListener("pointerdown", () => (on = ""));
   document.addEventListener("click", (event) => event.target.closest("[data-palette]") && openPalette());
-  const palette = document.getElementById("palette");
-  palette?.addEventListener("input", () => search(palette));
-  palette?.addEventListener("keydown", (event) => walk(palette, event));
 }
 
 function pressed(event) {
@@ -59,12 +59,22 @@ function move(by) {
   const rows = [...document.querySelectorAll(ROWS)].filter(visible);
   if (!rows.length) return false;
   const at = rows.indexOf(document.activeElement?.closest(ROWS) ?? document.querySelector(".current"));
-  const next = rows[Math.min(rows.length - 1, Math.max(0, at + by))];
   document.querySelector(".current")?.classList.remove("current");
-  next.classList.add("current");
-  next.tabIndex = -1;
-  next.focus({ preventScroll: true });
-  next.scrollIntoView({ block: "nearest" });
+  stand(rows[Math.min(rows.length - 1, Math.max(0, at + by))]).scrollIntoView({ block: "nearest" });
+}
+
+function stand(row) {
+  row.classList.add("current");
+  row.tabIndex = -1;
+  row.focus({ preventScroll: true });
+  on = row.id;
+  return row;
+}
+
+// A swap may take the focus: back to the same row, never to another.
+function swapped() {
+  const row = document.activeElement === document.body && on && document.getElementById(on);
+  if (row) stand(row);
 }
 
 async function openSheet() {
@@ -77,72 +87,11 @@ async function openSheet() {
   place.replaceChildren(page.querySelector(".keysheet"));
 }
 
-// The palette: the navigation and the page's [data-command] at once, sessions and agents from the server.
-
-function openPalette() {
+// The palette opens at once; what it does comes with its module, which most pages never need.
+async function openPalette() {
   const palette = document.getElementById("palette");
   if (!palette || palette.open) return;
   palette.querySelector("input").value = "";
   palette.showModal();
-  search(palette);
-}
-
-const label = (node) => {
-  const group = node.closest("fieldset")?.querySelector("legend").textContent;
-  return (group ? `${group}: ` : "") + (node.dataset.command || node.textContent.trim() || node.title);
-};
-
-function entry(node) {
-  const item = document.createElement("li");
-  const button = Object.assign(document.createElement("button"), { type: "button" });
-  const icon = node.querySelector("svg")?.cloneNode(true);
-  icon?.setAttribute("aria-hidden", "true");
-  button.append(icon ?? "", label(node));
-  button.addEventListener("click", () => {
-    document.getElementById("palette").close();
-    node.click();
-  });
-  item.setAttribute("role", "option");
-  item.append(button);
-  return item;
-}
-
-function search(palette) {
-  const words = palette.querySelector("input").value.trim();
-  const list = palette.querySelector("ul");
-  const offered = [...document.querySelectorAll(`.mainnav a, [data-command]${words && ", #view [data-pref]"}`)];
-  const fitting = offered.filter((node) => label(node).toLowerCase().includes(words.toLowerCase()));
-  list.replaceChildren(...fitting.slice(0, 20).map(entry));
-  mark(list, 0);
-  clearTimeout(timer);
-  if (words) timer = setTimeout(() => ask(palette, words), 150);
-}
-
-async function ask(palette, words) {
-  const answer = await fetch(`${palette.dataset.href}?q=${encodeURIComponent(words)}`);
-  if (!answer.ok || palette.querySelector("input").value.trim() !== words) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const list = palette.querySelector("ul");
-  list.append(...page.querySelectorAll("li"));
-  if (!list.querySelector("[aria-selected=true]")) mark(list, 0);
-}
-
-function mark(list, at) {
-  const items = [...list.children];
-  items.forEach((item, index) => {
-    item.id = `found-${index}`;
-    item.setAttribute("aria-selected", String(index === at));
-  });
-  items[at]?.scrollIntoView({ block: "nearest" });
-  list.previousElementSibling.setAttribute("aria-activedescendant", items[at]?.id ?? "");
-}
-
-function walk(palette, event) {
-  const list = palette.querySelector("ul");
-  const at = [...list.children].findIndex((item) => item.ariaSelected === "true");
-  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (by) mark(list, (at + by + list.children.length) % list.children.length);
-  else if (event.key === "Enter") list.children[at]?.querySelector("a, button").click();
-  else return;
-  event.preventDefault();
+  (await import("./palette.js")).search();
 }

@@ -2,6 +2,7 @@
 // Frames are JSON {seq, type, content, target, swap}; htmx puts their content in place.
 
 import { ended } from "./ended.js";
+import { say } from "./words.js";
 
 const NEAR_END = 120;
 const REFRESH = 3000;
@@ -46,9 +47,7 @@ class SessionPage {
     delete this.root.dataset.connected;
     if (ended(code, this.banner) || document.hidden || code === 1000) return;
     const again = connection?.config.reconnectCodes.includes(code);
-    this.banner.querySelector("span").textContent = again
-      ? `Reconnecting, showing up to event ${this.seq}`
-      : `The live connection ended at event ${this.seq}. Reload the page to go on.`;
+    this.banner.querySelector("span").textContent = say(again ? "back" : "end", this.seq);
     this.banner.hidden = false;
   }
 
@@ -97,7 +96,7 @@ class SessionPage {
     this.unseen += by;
     if (!this.more) return;
     this.more.hidden = this.unseen === 0;
-    this.more.querySelector("span").textContent = `${this.unseen} new`;
+    this.more.querySelector("span").textContent = say("new", this.unseen);
   }
 
   // The tab tells a person in another window that the agent waits.
@@ -106,6 +105,6 @@ class SessionPage {
     const title = waits ? `(!) ${this.title}` : this.title;
     if (document.title === title) return;
     document.title = title;
-    document.getElementById("alert").textContent = waits ? "The agent waits for your answer." : "";
+    document.getElementById("alert").textContent = waits ? say("waits") : "";
   }
 }

@@ -23,6 +23,7 @@ PATHS = (
     *("/approvals/", "/audit/", "/members/", "/members/new/", "/account/", "/account/password/"),
     *("/environments/", "/keys/", "/help/shortcuts/", "/replay/", "/sessions/import/"),
     *("/memory/", "/memory/new/", "/skills/", "/skills/new/", "/files/"),
+    *("/environments/new/", "/vaults/new/", "/schedules/new/", "/webhooks/new/"),
 )
 
 READINGS = ("events/", "files/", "trace/", "events/6/", "changes/", "inspect/session/", "inspect/tools/", "fork/")

@@ -76,3 +76,11 @@ def test_a_vault_is_archived_and_deleted_by_those_who_may(world: World) -> None:
     assert "its secrets are forgotten" in world.alice.get(f"/vaults/{world.vault.pk}/").content.decode()
     assert world.alice.post(f"/vaults/{world.vault.pk}/delete/", follow=True).status_code == 200
     assert not Vault.objects.filter(pk=world.vault.pk).exists()
+
+
+def test_an_environment_is_deleted_unless_a_session_uses_it(world: World) -> None:
+    used = f"/environments/{world.environment.pk}/"
+    assert "is used by sessions" in world.alice.post(f"{used}delete/", follow=True).content.decode()
+    assert world.bob.post(f"/environments/{world.outside.pk}/delete/").status_code == 403
+    world.alice.post(f"/environments/{world.outside.pk}/delete/")
+    assert list(Environment.objects.filter(pk__in=[world.environment.pk, world.outside.pk])) == [world.environment]
