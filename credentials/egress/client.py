@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -182,11 +181,14 @@ _idle = _Idle()
 
 def _is_open(sock: socket.socket) -> bool:
     """Nothing may wait on an idle connection; end of file means that the proxy has gone."""
-    with contextlib.suppress(OSError):
-        try:
-            sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
+    sock.settimeout(0)
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        sock.settimeout(SECONDS)
+        return True
+    except OSError:
+        return False
     return False
 
 
