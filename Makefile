@@ -7,6 +7,7 @@ PIP_INSTALL := $(PY) -m pip install -qq --disable-pip-version-check --no-input
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
+PROCESSES ?= 3
 .DEFAULT_GOAL := help
 .PHONY: help run test js lint format types bench chaos fuzz openapi messages screens compatibility vendor lock
 
@@ -16,8 +17,8 @@ help: ## what can be made
 run: $(RUN_STAMP) ## everything in one process tree; prints the address, a sign-in and an API key
 	@exec $(PY) $(ROOT)/manage.py up $(ARGS)
 
-test: $(DEV_STAMP) js ## the tests, two at a time (ARGS="-k name" for some of them)
-	@cd $(ROOT) && $(PY) -m pytest -n 2 $(ARGS)
+test: $(DEV_STAMP) js ## the tests, three at a time on two processors (ARGS="-k name" for some of them)
+	@cd $(ROOT) && $(PY) -m pytest -n $(PROCESSES) $(ARGS)
 
 js: ## the JavaScript SDK and MCP servers that some tests use; without npm or a network they are skipped by name
 	@if command -v npm >/dev/null && [ ! -d $(ROOT)/tests/js/node_modules/@modelcontextprotocol/server-everything ]; then \

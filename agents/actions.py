@@ -99,11 +99,12 @@ def _next_version(current: AgentVersion, spec: Mapping[str, Any], acting: Acting
     before = audit.values(agent, current.spec)
     agent.name, agent.version, agent.updated_at = spec["name"], agent.version + 1, timezone.now()
     agent.save(update_fields=["name", "version", "updated_at"])
-    happenings.tell("agent.updated", agent.pk, workspace_id=agent.workspace_id)
     audit.record(acting, "agent.updated", AGENT, agent.pk, before, audit.values(agent, spec))
-    return AgentVersion.objects.create(
+    made = AgentVersion.objects.create(
         agent=agent, version=agent.version, spec=spec, created_at=agent.updated_at, created_by_id=acting.user_id
     )
+    happenings.tell("agent.updated", agent.pk, workspace_id=agent.workspace_id)  # who hears of it reads the new one
+    return made
 
 
 def _check_whole(spec: Mapping[str, Any], acting: Acting, *, roster_sent: bool = True) -> None:

@@ -72,7 +72,7 @@ def merged(stored: Mapping[str, Any] | None, sent: Mapping[str, Any] | None, mod
 def check_priced(caps: Mapping[str, Any], models: Iterable[str], where: str) -> None:
     """Refuse a cap on money for models whose spending nobody can know."""
     unknown = [model for model in models if not is_priced(model)]
-    if "list_cost" in caps and unknown:
+    if unknown and caps.keys() & {"list_cost", "list_cost_per_day"}:
         raise InvalidRequest(
             f"{where}: the model {unknown[0]} has no public list price, so its spending can't be limited; "
             "limit tokens or steps instead",

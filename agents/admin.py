@@ -19,6 +19,7 @@ from agents.models.memory import MemoryStore
 from agents.models.profiles import UserProfile
 from agents.models.skills import Skill
 from agents.trying import CallForm, tried
+from contract import happenings
 from contract.audit import OnRecord
 from contract.limits import WorkspaceLimits, merged
 from contract.shown import ReadOnly, acting_for
@@ -77,6 +78,11 @@ class WorkspaceAdmin(OnRecord, ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, form=WorkspaceForm, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Workspace, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "limits" in form.changed_data:
+            happenings.tell(happenings.WORKSPACE_LIMITS, obj.pk, workspace_id=obj.pk)
 
 
 @admin.register(Membership)

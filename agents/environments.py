@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
 
 from contract.errors import InvalidRequest
 from contract.hosts import WANTED, is_host
@@ -11,7 +14,9 @@ from contract.hosts import WANTED, is_host
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SELF_HOSTED = "self_hosted"
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
+APT_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+|/[A-Za-z0-9._-]+)?")
 MAX_DESCRIPTION = 1_024
 MAX_HOSTS = 256
 MAX_PACKAGES = 256
@@ -27,8 +32,8 @@ def config(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None = No
             f"config.type: can't change from {stored['type']} to {sent['type']}",
             error_code="invalid_config_type_change",
         )
-    if sent["type"] == "self_hosted":
-        return {"type": "self_hosted"}
+    if sent["type"] == SELF_HOSTED:
+        return {"type": SELF_HOSTED}
     resolved: dict[str, Any] = {
         "type": "cloud",
         "packages": _packages(sent.get("packages"), (stored or {}).get("packages")),
@@ -49,11 +54,7 @@ def _packages(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None) 
     for manager in MANAGERS:
         if sent and sent.get(manager) is not None:
             lists[manager] = _names(f"config.packages.{manager}", sent[manager])
-    if lists["apt"]:
-        raise InvalidRequest(
-            "config.packages.apt: apt needs root, which no sandbox of this installation has; use pip, npm, gem, cargo "
-            "or go, or install the packages on the machine itself: sandboxes see its /usr"
-        )
+    _check_apt(lists["apt"])
     if sum(map(len, lists.values())) > MAX_PACKAGES:
         raise InvalidRequest(f"config.packages: at most {MAX_PACKAGES} packages are allowed")
     return {"type": "packages", **lists}
@@ -68,6 +69,20 @@ def _names(where: str, names: list[str]) -> list[str]:
                 "long, without spaces and not beginning with a hyphen"
             )
     return list(names)
+
+
+def _check_apt(names: list[str]) -> None:
+    """Apt reads more than names: what would remove something, stand for many packages or be a file is refused."""
+    for index, name in enumerate(names):
+        if not APT_PACKAGE.fullmatch(name):
+            raise InvalidRequest(
+                f"config.packages.apt.{index}: must be the name of a Debian package, perhaps with =version or /release"
+            )
+    if names and settings.HOLDFAST_SANDBOX == "local" and shutil.which("apt-get") is None:
+        raise InvalidRequest(
+            "config.packages.apt: this machine has no apt, and sandboxes see its /usr; use pip, npm, gem, cargo or go, "
+            "or install the packages on the machine itself"
+        )
 
 
 def _networking(sent: Mapping[str, Any] | None, stored: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from agents.environments import MANAGERS
+from agents.environments import MANAGERS, SELF_HOSTED
+from contract.rows import WithMetadata
+
+if TYPE_CHECKING:
+    from agents.models import Environment
 
 
-class EnvironmentForm(forms.Form):
-    """A cloud environment."""
+CLOUD = ("networking", "allowed_hosts", "allow_package_managers", "allow_mcp_servers", "packages")
+KINDS = (("cloud", _("Sandboxes of this installation")), (SELF_HOSTED, _("Workers of your own, elsewhere")))
+
+
+class EnvironmentForm(WithMetadata):
+    """An environment. What kind it is stays; one of outside workers has neither network nor packages here."""
+
+    places = {
+        "config.networking.allow_package_managers": "allow_package_managers",
+        "config.networking.allow_mcp_servers": "allow_mcp_servers",
+        "config.networking.type": "networking",
+        "config.networking": "allowed_hosts",
+        "config.packages": "packages",
+    }
 
     name = forms.CharField(label=_("Name"), max_length=256)
     description = forms.CharField(label=_("Description"), required=False, max_length=2048)
+    kind = forms.ChoiceField(
+        label=_("Where it runs"), choices=KINDS, required=False, help_text=_("This can't be changed later.")
+    )
     networking = forms.ChoiceField(
-        label=_("Network"), choices=[("limited", _("Limited to the hosts below")), ("unrestricted", _("Unrestricted"))]
+        label=_("Network"),
+        choices=[("limited", _("Limited to the hosts below")), ("unrestricted", _("Unrestricted"))],
+        required=False,
     )
     allowed_hosts = forms.CharField(
         label=_("Allowed hosts"),
@@ -41,6 +62,16 @@ class EnvironmentForm(forms.Form):
         ),
     )
 
+    def __init__(self, data: Any = None, *, environment: Environment | None = None, **kwargs: Any) -> None:
+        stored = environment.metadata if environment else {}
+        super().__init__(data, stored=stored, **kwargs)
+        self.kept = environment.config["type"] if environment else ""
+        if self.kept:
+            del self.fields["kind"]
+        if self.kept == SELF_HOSTED:
+            for name in CLOUD:
+                del self.fields[name]
+
     def clean_packages(self) -> dict[str, list[str]]:
         """The names by manager; whether they exist shows when a sandbox is made."""
         lists: dict[str, list[str]] = {manager: [] for manager in MANAGERS}
@@ -58,9 +89,12 @@ class EnvironmentForm(forms.Form):
     def body(self) -> dict[str, Any]:
         """The API's body of this form."""
         data = self.cleaned_data
-        networking: dict[str, Any] = {"type": data["networking"]}
+        named = {"name": data["name"], "description": data["description"] or None, "metadata": self.metadata_body()}
+        if SELF_HOSTED in (self.kept, data.get("kind")):
+            return named if self.kept else {**named, "config": {"type": SELF_HOSTED}}
+        networking: dict[str, Any] = {"type": data["networking"] or "limited"}
         if networking["type"] == "limited":
             networking["allowed_hosts"] = data["allowed_hosts"].split()
             networking |= {name: data[name] for name in ("allow_package_managers", "allow_mcp_servers")}
         config = {"type": "cloud", "networking": networking, "packages": {"type": "packages", **data["packages"]}}
-        return {"name": data["name"], "description": data["description"] or None, "config": config}
+        return {**named, "config": config}

@@ -74,7 +74,7 @@ def change_role(member_id: str, role: str, acting: Acting) -> Membership:
     member = find(member_id, acting)
     wanted = _role(role)
     if wanted is not Role.ADMIN:
-        _check_not_last(member)
+        check_not_last(member)
     member.role = wanted.value
     member.save(update_fields=["role"])
     return member
@@ -86,7 +86,7 @@ def remove(member_id: str, acting: Acting) -> Membership:
     acting.require(Permission.ADMINISTER)
     _lock(acting)
     member = find(member_id, acting)
-    _check_not_last(member)
+    check_not_last(member)
     gone = member.pk
     member.delete()
     member.pk = gone
@@ -161,7 +161,8 @@ def _lock(acting: Acting) -> None:
     Workspace.objects.select_for_update().get(pk=acting.workspace_id)
 
 
-def _check_not_last(member: Membership) -> None:
+def check_not_last(member: Membership) -> None:
+    """Raise ``Conflict`` if the workspace would be without an admin but for ``member``."""
     if member.role != Role.ADMIN.value:
         return
     others = Membership.objects.filter(workspace_id=member.workspace_id, role=Role.ADMIN.value, user__is_active=True)

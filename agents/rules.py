@@ -8,13 +8,14 @@ doesn't match and one that asks or denies asks.
 from __future__ import annotations
 
 import posixpath
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from agents.commands import UNKNOWN, Command, Unclear, commands
 
@@ -32,6 +33,16 @@ RUNNERS = frozenset(
         "exec", "setsid", "stdbuf", "watch", "find", "busybox", "chroot", "unshare", "script", "strace", "trap",
     }
 )  # fmt: skip
+
+HOST = r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.:-]{0,251}[A-Za-z0-9_])?$"
+
+
+def _told(host: Any) -> Any:
+    """What a host looks like, in words instead of its pattern."""
+    if isinstance(host, str) and not re.match(HOST, host):
+        raise ValueError("must be a host such as api.example.com, or *.example.com for all below it")
+    return host
+
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -52,7 +63,7 @@ class Rule(BaseModel):
     command_prefix: Text | None = None
     command: Text | None = None
     path: Text | None = None
-    host: Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.:-]{0,251}[A-Za-z0-9_])?$")] | None = None
+    host: Annotated[str, BeforeValidator(_told), Field(pattern=HOST)] | None = None
     note: Text | None = None
     self_approval: bool | None = None
     expires_after_seconds: Annotated[int, Field(ge=10, le=30 * 86400)] | None = None

@@ -17,6 +17,7 @@ urlpatterns = [
     path("environments/new/", environments.environment_new, name="environment_new"),
     path("environments/<str:environment_id>/", environments.environment, name="environment"),
     path("environments/<str:environment_id>/archive/", environments.environment_archive, name="environment_archive"),
+    path("environments/<str:environment_id>/delete/", environments.environment_delete, name="environment_delete"),
     path("memory/", memory.store_list, name="memory"),
     path("memory/new/", memory.store_new, name="store_new"),
     path("memory/<str:store_id>/", memory.store, name="store"),

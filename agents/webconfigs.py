@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
 from contract.errors import InvalidRequest
+from contract.zone_names import zone_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,7 +90,7 @@ def _location(where: str, sent: Mapping[str, Any] | None) -> dict[str, Any] | No
     country, timezone = sent.get("country"), sent.get("timezone")
     if country is not None and not COUNTRY.fullmatch(country):
         raise InvalidRequest(f"{where}.country: not a country the search provider supports; use a code such as US")
-    if timezone is not None and timezone not in available_timezones():
+    if timezone is not None and timezone not in zone_names():
         raise InvalidRequest(f"{where}.timezone: must be an IANA time zone such as Europe/Berlin")
     return {"type": "approximate", **{field: sent.get(field) for field in ("city", "country", "region", "timezone")}}
 

@@ -11,8 +11,6 @@ from django.contrib import admin, messages
 
 from agents.people import sign_out
 from contract import audit
-from contract.acting import Acting
-from contract.roles import Role
 from contract.shown import ReadOnly
 
 if TYPE_CHECKING:
@@ -38,11 +36,8 @@ class SecondFactorAdmin(ReadOnly):
 
     @admin.action(description="Remove the chosen second factors, and sign their owners out")
     def remove(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        acting = Acting("", Role.ADMIN, request.user.get_username(), user_id=request.user.pk)
         for factor in queryset.select_related("user"):
-            audit.record(
-                acting, "person.second_factor_removed", "auth.User", str(factor.user_id), {"type": factor.type}
-            )
+            audit.of_person(factor.user, "person.second_factor_removed", {"type": factor.type}, by=request.user)
             factor.delete()
             sign_out(factor.user_id)
         messages.success(request, "The factors are removed. Their owners sign in without them now.")

@@ -22,6 +22,7 @@ from credentials.api.audit import router as audit
 from credentials.api.vaults import router as vaults
 from sessions import sse
 from sessions.api.approvals import router as approvals
+from sessions.api.bulk import router as bulk
 from sessions.api.credential_uses import router as credential_uses
 from sessions.api.deployments import router as deployments
 from sessions.api.deployments import runs as deployment_runs
@@ -30,6 +31,7 @@ from sessions.api.events import router as events
 from sessions.api.exchange import router as exchange
 from sessions.api.files import router as files
 from sessions.api.forks import router as forks
+from sessions.api.layers import router as environment_state
 from sessions.api.limits import router as limits
 from sessions.api.members import router as members
 from sessions.api.permissions import router as permissions
@@ -90,6 +92,8 @@ ours.add_decorator(only_known)
 ours.add_router("/webhooks", workspace_webhooks)
 ours.add_router("/workspace", exchange)
 ours.add_router("/environments", environment_keys)
+ours.add_router("/environments", environment_state)
+ours.add_router("/sessions", bulk)
 ours.add_router("", limits)
 ours.add_router("/audit", audit)
 ours.add_router("/members", members)

@@ -214,12 +214,16 @@ def _limits(reader: Reader) -> Mapping[str, Any]:
     """Caps of every session; 0, the default, is none."""
     names = (
         "steps", "model_requests", "tokens", "running_seconds", "approval_seconds",
-        "concurrent_sessions", "concurrent_sessions_per_person",
+        "concurrent_sessions", "concurrent_sessions_per_person", "tokens_per_day",
     )  # fmt: skip
     counts = {name: reader.integer(f"LIMIT_{name.upper()}", 0, low=0, high=limits.MAX_COUNT) for name in names}
+    counts["storage_bytes"] = reader.integer("LIMIT_STORAGE_BYTES", 0, low=0, high=limits.MAX_BYTES)
     found: dict[str, Any] = {name: count for name, count in counts.items() if count}
-    if dollars := _price(reader, "LIMIT_DOLLARS"):
-        found["list_cost"] = {"amount": str(int(dollars * 100)), "currency": "USD"}
+    for name, setting in (("list_cost", "LIMIT_DOLLARS"), ("list_cost_per_day", "LIMIT_DOLLARS_PER_DAY")):
+        if dollars := _price(reader, setting):
+            if dollars < Decimal("0.01"):
+                raise SettingError(f"{setting} is {dollars}; write at least 0.01, or 0 for none.")
+            found[name] = {"amount": str(int(dollars * 100)), "currency": "USD"}
     return found
 
 

@@ -177,7 +177,7 @@ WHITENOISE_MAX_AGE = 0 if DEBUG else 300
 
 # One request may be as large as the API allows; files stream to disk beyond 2.5 MB.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # an agent with all the rules and tools there may be is some 4,000
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000  # a skill may be uploaded file by file
 FILE_UPLOAD_PERMISSIONS = 0o600
 

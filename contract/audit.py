@@ -32,6 +32,7 @@ LEFT_OUT = frozenset(
     }
 )  # fmt: skip
 LONGEST = 2000
+PERSON = "auth.User"
 
 
 def logged(
@@ -92,6 +93,18 @@ def record(
         before=old or None,
         after=new or None,
     )
+
+
+def of_person(user: Any, action: str, after: Mapping[str, Any] | None = None, *, by: Any = None) -> None:
+    """Put what happened to a person's account on record in each workspace they belong to, else in none's.
+
+    Its admins see it there, and go on seeing it when the person has left. ``by``: who did it, if not they themselves.
+    """
+    actor = by or user
+    belongs = apps.get_model("agents.Membership").objects.filter(user_id=user.pk)
+    for workspace_id in belongs.values_list("workspace_id", flat=True) or [""]:
+        acting = Acting(workspace_id, Role.VIEWER, actor.get_username(), user_id=actor.pk)
+        record(acting, action, PERSON, str(user.pk), after=after)
 
 
 def state(kind: str, object_id: str, workspace_id: str) -> dict[str, Any] | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -15,10 +16,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from contract.errors import ApiError, NotFound, PermissionDenied
-from contract.sentences import sentence
+from contract.sentences import complaint, field_path
 
 if TYPE_CHECKING:
-    from django.forms import BaseForm
     from pydantic import ValidationError
 
     from contract.acting import Acting
@@ -64,15 +64,27 @@ def problem(request: HttpRequest, error: ApiError) -> HttpResponse:
     return render(request, template, {"error": error}, status=error.status)
 
 
-def explain(form: BaseForm, error: ApiError | ValidationError, place: Callable[[str], str] | None = None) -> None:
-    """Show a refusal on the form: at the field its text names ("name: …"), else above all of them.
+class Placing(Protocol):
+    """A form that knows itself where a complaint about the API's field at ``path`` belongs."""
 
-    ``place`` tells the form's field of the path that is complained about, where they differ.
-    """
-    text = error.message if isinstance(error, ApiError) else sentence([dict(one) for one in error.errors()])
-    path, separator, rest = text.partition(": ")
-    field = place(path) if place is not None and separator else path.partition(".")[0]
-    if separator and field in form.fields:
-        form.add_error(field, rest[:1].upper() + rest[1:] if path == field else text)
-    else:
-        form.add_error(None, text)
+    def complain(self, path: str, text: str) -> None: ...
+
+
+def told(error: ApiError | ValidationError) -> list[tuple[str, str]]:
+    """What is wrong, one by one: the path of the API's field ("" is the whole) and the complaint."""
+    if not isinstance(error, ApiError):
+        return [(field_path(one["loc"]), complaint(dict(one))) for one in error.errors()]
+    path, separator, rest = error.message.partition(": ")
+    return [(path, rest)] if separator and " " not in path else [("", error.message)]
+
+
+def explain(form: BaseForm | Placing, error: ApiError | ValidationError) -> None:
+    """Show a refusal on the form: at the field it names ("name: …"), else above all of them."""
+    for path, text in told(error):
+        said = text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
+        if not isinstance(form, BaseForm) or hasattr(form, "complain"):
+            cast("Placing", form).complain(path, said)
+        else:
+            head = path.partition(".")[0]
+            field = head if head in form.fields else None
+            form.add_error(field, said if path in ("", field) else f"{path}: {text}")

@@ -26,6 +26,9 @@ class Happening:
     beside: Mapping[str, str] = field(default_factory=dict)
 
 
+WORKSPACE_LIMITS = "workspace.limits_changed"
+"""No webhook's: what bounds a workspace's sessions was changed, by an action or in the admin."""
+
 _listeners: dict[str, Callable[[Happening], None]] = {}
 
 

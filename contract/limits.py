@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_COUNT = 10**12
+MAX_BYTES = 10**15
 YEAR_SECONDS = 366 * 86_400
 
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Seconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS)]
+Bytes = Annotated[int, Field(ge=1, le=MAX_BYTES)]
 
 
 class Ours(BaseModel):
@@ -48,10 +50,16 @@ class Limits(Ours):
 
 
 class WorkspaceLimits(Limits):
-    """A workspace's besides: how many of its sessions may run at once. The others wait their turn."""
+    """A workspace's besides: what bounds all of its sessions together."""
 
     concurrent_sessions: Count | None = None
+    """How many may run at once; the others wait their turn."""
     concurrent_sessions_per_person: Count | None = None
+    list_cost_per_day: ListCost | None = None
+    """Of the model requests of a day, which begins at midnight of the setting ``TIME_ZONE``."""
+    tokens_per_day: Count | None = None
+    storage_bytes: Bytes | None = None
+    """Of its files: uploads, and what its sessions left as outputs. The same content counts once."""
 
 
 def merged(stored: Mapping[str, Any], sent: Mapping[str, Any] | None) -> dict[str, Any]:

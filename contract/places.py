@@ -41,6 +41,7 @@ GROUPS: dict[str, tuple[Place, ...]] = {
     ),
     _("Installation"): (
         Place("sessions:usage", _("Usage"), "chart-bar", "u"),
+        Place("sessions:limits", _("Limits"), "adjustments-horizontal", "x"),
         Place("sessions:system", _("System"), "server-stack", "y"),
         Place("credentials:audit", _("Audit"), "shield-check", "l"),
         Place("sessions:archives", _("Archives"), "archive-box", "z", Permission.ADMINISTER),

@@ -48,7 +48,7 @@ SECTIONS: dict[str, tuple[Shortcut, ...]] = {
     _("A decision"): (
         Shortcut("a", _("Approve")),
         Shortcut("e", _("Approve with changes")),
-        Shortcut("x", _("Reject with a reason")),
+        Shortcut("x", _("Deny with a reason")),
         Shortcut("s", _("Stop the session")),
         Shortcut("p", _("Pass it to someone")),
     ),

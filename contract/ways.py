@@ -9,7 +9,8 @@ from allauth.account.authentication import get_authentication_records
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-WORDS = {"socialaccount": "single sign-on", "webauthn": "passkey", "totp": "code", "recovery_codes": "recovery code"}
+SSO = "single sign-on"
+WORDS = {"socialaccount": SSO, "webauthn": "passkey", "totp": "code", "recovery_codes": "recovery code"}
 
 
 def ways(request: HttpRequest, user: Any) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import timezone
+
+from contract.zone_names import zone_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +24,7 @@ def zone_of(cookies: Mapping[str, str]) -> ZoneInfo:
 
 def named(name: str) -> ZoneInfo | None:
     """A zone by its IANA name; None for one that doesn't exist."""
-    return ZoneInfo(name) if name in available_timezones() else None
+    return ZoneInfo(name) if name in zone_names() else None
 
 
 def today(zone: ZoneInfo) -> datetime:

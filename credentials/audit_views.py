@@ -34,15 +34,20 @@ COLUMNS = ("at", "actor", "user_id", "api_key_id", "action", "kind", "object_id"
 
 
 def records(acting: Acting, chosen: dict[str, str] | None = None) -> QuerySet[AuditRecord]:
-    """The workspace's records, the latest first. Needs the permission to administer."""
+    """The workspace's records, the latest first. Needs the permission to administer.
+
+    An action that ends with a dot, such as ``person.``, stands for all that begin with it.
+    """
     acting.require(Permission.ADMINISTER)
     wanted = {name: value for name, value in (chosen or {}).items() if value and name in FILTERS}
+    if wanted.get("action", "").endswith("."):
+        wanted["action__startswith"] = wanted.pop("action")
     return AuditRecord.objects.filter(workspace_id=acting.workspace_id, **wanted)
 
 
 @page(Permission.ADMINISTER)
 def audit(request: Request) -> HttpResponse:
-    """Filters are ``action``, ``actor`` and ``object_id``, exactly as they are shown."""
+    """Filters are ``action``, ``actor`` and ``object_id``, as they are shown."""
     chosen = _chosen(request)
     shown = Paginator(records(request.acting, chosen), PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "audit/list.html", {"page": shown, "chosen": chosen, "filtered": any(chosen.values())})

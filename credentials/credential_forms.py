@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from contract.rows import WithMetadata
 from credentials.scopes import FIELDS
 
 if TYPE_CHECKING:
@@ -30,8 +31,17 @@ def _words(value: str) -> list[str]:
     return value.replace(",", " ").split()
 
 
-class ScopeForm(forms.Form):
+class ScopeForm(WithMetadata):
     """What every credential has: a name and a scope."""
+
+    places = {
+        "auth.secret_name": "place",
+        "auth.mcp_server_url": "place",
+        "auth.networking": "allowed_hosts",
+        "auth.injection_location": "in_body",
+        **{f"auth.{name}": "secret" for name in ("secret_value", "token", "access_token")},
+        **{f"holdfast.scope.{name}": name for name in FIELDS},
+    }
 
     display_name = forms.CharField(label=_("Name"), max_length=255, required=False)
     agents, tools, hosts, methods = (
@@ -75,7 +85,8 @@ class CredentialForm(ScopeForm):
                 "networking": {"type": "limited", "allowed_hosts": hosts} if hosts else {"type": "unrestricted"},
                 "injection_location": {"header": True, "body": data["in_body"]},
             }
-        return {"display_name": data["display_name"] or None, "auth": auth, "holdfast": self.ours()}
+        named = {"display_name": data["display_name"] or None, "metadata": self.metadata_body()}
+        return {**named, "auth": auth, "holdfast": self.ours()}
 
 
 class CredentialChangeForm(ScopeForm):
@@ -88,17 +99,42 @@ class CredentialChangeForm(ScopeForm):
         help_text=_("Empty keeps the stored one. A new one reaches running sessions within a minute."),
     )
 
+    allowed_hosts = forms.CharField(
+        label=_("Hosts that may get it"),
+        required=False,
+        help_text=_("Such as api.github.com *.example.com. Empty means every host of the environment."),
+    )
+    in_body = forms.BooleanField(label=_("Also in bodies, not only in headers"), required=False)
+
     def __init__(self, data: Any, credential: Credential) -> None:
+        auth = credential.auth
         shown = {field: " ".join(credential.scope.get(field, ())) for field in FIELDS}
-        super().__init__(data, initial={"display_name": credential.display_name or "", **shown})
-        self._kind = credential.auth["type"]
+        shown |= {"allowed_hosts": " ".join((auth.get("networking") or {}).get("allowed_hosts") or ())}
+        place = {"in_body": bool((auth.get("injection_location") or {}).get("body"))}
+        initial = {"display_name": credential.display_name or "", **shown, **place}
+        super().__init__(data, initial=initial, stored=credential.metadata)
+        self._kind, self._auth = auth["type"], auth
+        if self._kind != "environment_variable":
+            del self.fields["allowed_hosts"], self.fields["in_body"]
 
     def body(self) -> dict[str, Any]:
         """The request of the API."""
-        body: dict[str, Any] = {"holdfast": self.ours()}
+        body: dict[str, Any] = {"holdfast": self.ours(), "metadata": self.metadata_body()}
         if self.cleaned_data["display_name"]:
             body["display_name"] = self.cleaned_data["display_name"]
+        auth = self._changed()
+        return body | ({"auth": {"type": self._kind, **auth}} if auth else {})
+
+    def _changed(self) -> dict[str, Any]:
+        """What is otherwise than before of the credential itself."""
+        data, changed = self.cleaned_data, {}
         field = {"environment_variable": "secret_value", "static_bearer": "token", "mcp_oauth": "access_token"}
-        if self.cleaned_data["secret"]:
-            body["auth"] = {"type": self._kind, field[self._kind]: self.cleaned_data["secret"]}
-        return body
+        if data["secret"]:
+            changed[field[self._kind]] = data["secret"]
+        if "allowed_hosts" in self.changed_data:
+            hosts = _words(data["allowed_hosts"])
+            changed["networking"] = {"type": "limited", "allowed_hosts": hosts} if hosts else {"type": "unrestricted"}
+        if "in_body" in self.changed_data:
+            before = self._auth.get("injection_location") or {}
+            changed["injection_location"] = {"header": before.get("header", True), "body": data["in_body"]}
+        return changed

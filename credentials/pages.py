@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from contract import rows
 from contract.door import explain, page
 from contract.errors import ApiError, InvalidRequest
 from contract.roles import Permission
@@ -30,10 +31,14 @@ JOURNEYS = "signins"  # sign-ins under way, sealed, in the person's own page ses
 MOST_JOURNEYS = 5
 
 
-class VaultForm(forms.Form):
-    """A new vault."""
+class VaultForm(rows.WithMetadata):
+    """A new vault, or another name and metadata of one."""
 
     display_name = forms.CharField(label=_("Name"), max_length=255, help_text=_("Normally whose credentials it holds."))
+
+    def body(self) -> dict[str, Any]:
+        """The API's body of this form."""
+        return {**self.cleaned_data, "metadata": self.metadata_body()}
 
 
 class SignInForm(forms.Form):
@@ -59,21 +64,54 @@ class SignInForm(forms.Form):
 
 @page(Permission.BUILD)
 def vault_list(request: Request) -> HttpResponse:
-    rows = vaults.vaults(request.acting, archived=False)
-    return render(request, "vaults/list.html", {"page": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))})
+    found = vaults.vaults(request.acting, archived=False)
+    return render(request, "vaults/list.html", {"page": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))})
 
 
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def vault_new(request: Request) -> HttpResponse:
-    form = VaultForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = VaultForm(sent)
+    if sent and not moved and form.is_valid():
         try:
-            made = vaults.create_vault(form.cleaned_data, request.acting)
+            made = vaults.create_vault(form.body(), request.acting)
         except ApiError as error:
             explain(form, error)
         else:
             return redirect("credentials:vault", made.pk)
-    return render(request, "vaults/new.html", {"form": form}, status=422 if request.method == "POST" else 200)
+    return rows.form_page(request, "vaults/form.html", {"form": form})
+
+
+@page(Permission.ADMINISTER, "GET", "HEAD", "POST")
+def vault_edit(request: Request, vault_id: str) -> HttpResponse:
+    shown = vaults.find_vault(vault_id, request.acting)
+    sent, moved = rows.sent(request)
+    form = VaultForm(sent, initial={"display_name": shown.display_name}, stored=shown.metadata)
+    if sent and not moved and form.is_valid():
+        try:
+            vaults.update_vault(vault_id, form.body(), request.acting)
+        except ApiError as error:
+            explain(form, error)
+        else:
+            messages.success(request, _("Saved."), "done")
+            return redirect("credentials:vault", vault_id)
+    return rows.form_page(request, "vaults/form.html", {"form": form, "vault": shown})
+
+
+@page(Permission.ADMINISTER, "POST")
+def vault_archive(request: Request, vault_id: str) -> HttpResponse:
+    archived = vaults.archive_vault(vault_id, request.acting)
+    said = _("%(name)s is archived and its secrets are forgotten.") % {"name": archived.display_name}
+    messages.success(request, said, "done")
+    return redirect("credentials:vault", vault_id)
+
+
+@page(Permission.ADMINISTER, "POST")
+def vault_delete(request: Request, vault_id: str) -> HttpResponse:
+    name = vaults.find_vault(vault_id, request.acting).display_name
+    vaults.delete_vault(vault_id, request.acting)
+    messages.success(request, _("%(name)s is deleted with all it held.") % {"name": name}, "done")
+    return redirect("credentials:list")
 
 
 @page(Permission.BUILD)

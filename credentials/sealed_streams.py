@@ -73,7 +73,7 @@ def unsealed(source: BinaryIO) -> BinaryIO:
     """The plain form of a stream that may be sealed or not. Reading raises ``CannotOpen`` where it was changed."""
     head = source.read(len(MAGIC))
     if head != MAGIC:
-        return io.BufferedReader(_Pieces(_rest(head, source)))
+        return io.BufferedReader(_Pieces(_rest(head, source)), PIECE)
     return io.BufferedReader(_Pieces(_opened(source)), PIECE)
 
 
@@ -124,7 +124,7 @@ class _Pieces(io.RawIOBase):
     """An iterator of pieces as a raw stream."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces, self._left = pieces, b""
+        self._pieces, self._left = pieces, memoryview(b"")  # a view: a slice of it copies nothing
 
     def readable(self) -> bool:
         return True
@@ -134,7 +134,7 @@ class _Pieces(io.RawIOBase):
             piece = next(self._pieces, None)
             if piece is None:
                 return 0
-            self._left = piece
+            self._left = memoryview(piece)
         count = min(len(buffer), len(self._left))
         buffer[:count] = self._left[:count]
         self._left = self._left[count:]

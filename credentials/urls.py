@@ -10,6 +10,9 @@ urlpatterns = [
     path("vaults/new/", pages.vault_new, name="vault_new"),
     path("vaults/signed-in/", pages.signed_in, name="signed_in"),
     path("vaults/<str:vault_id>/", pages.vault, name="vault"),
+    path("vaults/<str:vault_id>/edit/", pages.vault_edit, name="vault_edit"),
+    path("vaults/<str:vault_id>/archive/", pages.vault_archive, name="vault_archive"),
+    path("vaults/<str:vault_id>/delete/", pages.vault_delete, name="vault_delete"),
     path("vaults/<str:vault_id>/sign-in/", pages.sign_in, name="sign_in"),
     path(
         "vaults/<str:vault_id>/credentials/<str:credential_id>/archive/",

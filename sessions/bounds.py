@@ -7,32 +7,48 @@ helps sessions that are already running.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import timezone
 
 from agents.models import AgentVersion
+from contract import zones
 from contract.schema import OURS
-from sessions.harness.limits import Caps, Reached, Used
-from sessions.projected import session_columns
+from sessions import usage
+from sessions.harness.limits import DAILY, Caps, Reached, Used
+from sessions.projected import clock, session_columns, spent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+    from decimal import Decimal
 
     from sessions.models import Session, Thread
 
 
 def caps_of(session: Session) -> Caps:
-    """All levels that bound this session. One query."""
+    """All levels that bound this session. One query, a second one where a day's use is limited."""
     of_agent, of_workspace = stored(session.agent_id)
-    return Caps(
-        (
-            ("installation", settings.HOLDFAST_LIMITS),
-            ("workspace", of_workspace),
-            ("agent", of_agent),
-            ("session", session.limits),
-        )
+    levels = (
+        ("installation", settings.HOLDFAST_LIMITS),
+        ("workspace", of_workspace),
+        ("agent", of_agent),
+        ("session", session.limits),
     )
+    daily = any(caps.get(kind) for _, caps in levels for kind in DAILY)
+    return Caps(levels, today(session.workspace_id) if daily else {})
+
+
+def today(workspace_id: str) -> dict[str, Decimal | int]:
+    """What all sessions of a workspace have used since midnight: cents and tokens, by the kinds of ``DAILY``."""
+    used = usage.spent_since(day(), workspace_id)
+    return {"list_cost_per_day": used.cost * 100, "tokens_per_day": used.tokens}
+
+
+def day() -> datetime:
+    """When the day began that daily caps are of."""
+    return zones.today(ZoneInfo(settings.TIME_ZONE))
 
 
 def stored(agent_id: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -47,7 +63,13 @@ def own_caps(session: Session, thread: Thread) -> Caps:
     agent_id = thread.agent.get("id")
     if thread.parent_id is None or agent_id in (None, session.agent_id):
         return Caps()
-    return Caps((("agent", stored(agent_id)[0]),))
+    return Caps((("agent", stored(agent_id)[0]),), agent_id=agent_id)
+
+
+def patience(session: Session, thread: Thread) -> int | None:
+    """Seconds that a call of this thread waits for a person; None: for as long as it takes."""
+    bounds = (caps_of(session).approval_seconds, own_caps(session, thread).approval_seconds)
+    return min((seconds for seconds in bounds if seconds is not None), default=None)
 
 
 def reached(session: Session) -> Reached | None:
@@ -55,3 +77,10 @@ def reached(session: Session) -> Reached | None:
     columns, now = session_columns(session), timezone.now()
     used = Used.of(columns.spent, columns.cost(now), columns.clock.active_at(now))
     return caps_of(session).reached(used)
+
+
+def reached_alone(session: Session, thread: Thread) -> Reached | None:
+    """The cap of a child thread's own agent that leaves the thread no room for another model request."""
+    own = own_caps(session, thread)
+    used = Used.of(spent(thread), thread.cost, clock(thread).active_at(timezone.now()))
+    return own.reached(used)

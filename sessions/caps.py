@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from agents.additions import check_priced
 from agents.models import Workspace
-from contract import audit, limits
+from contract import audit, happenings, limits
 from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
 from sessions import events as ev
 from sessions import log
 from sessions.approvals import book
-from sessions.bounds import caps_of, reached
+from sessions.bounds import caps_of, reached, reached_alone
 from sessions.events import Draft
-from sessions.harness.limits import KINDS, Used
+from sessions.harness.limits import DAILY, KINDS, MONEY, Used
 from sessions.models import Session, Thread
 from sessions.projected import session_columns
-from sessions.wake import call_next, wake_on_commit
+from sessions.wake import call_next, resume_later, wake_on_commit
 from sessions.workflows import runs
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from contract.acting import Acting
 
 BATCH = 500
+STOPPED = Q(status="idle", stop_reason__type="budget_reached", stop_reason__has_key=OURS)  # threads, at a cap of ours
 
 
 def overview(session: Session) -> dict[str, Any]:
@@ -37,8 +39,8 @@ def overview(session: Session) -> dict[str, Any]:
     columns, now, bounds = session_columns(session), timezone.now(), caps_of(session)
     used = Used.of(columns.spent, columns.cost(now), columns.clock.active_at(now))
     effective = {
-        kind: {"limit": cap[1], "level": cap[0], "used": int(getattr(used, kind))}
-        for kind in KINDS
+        kind: {"limit": cap[1], "level": cap[0], "used": int(bounds.amount(kind, used))}
+        for kind in (*KINDS, *DAILY)
         if (cap := bounds.tightest(kind)) is not None
     }
     return {
@@ -53,7 +55,8 @@ def overview(session: Session) -> dict[str, Any]:
 def check_new(session: Session, models: Iterable[str]) -> None:
     """Refuse a session whose money is to be limited at any level, but whose models have no known price."""
     for level, caps in caps_of(session).levels:
-        check_priced(caps, models, f"the {level}'s limit of list_cost")
+        for kind in sorted(MONEY & caps.keys()):
+            check_priced({kind: caps[kind]}, models, f"the {level}'s limit of {kind}")
 
 
 def change_session(session: Session, sent: Mapping[str, Any] | None, acting: Acting) -> list[Draft]:
@@ -76,17 +79,40 @@ def change_workspace(sent: Mapping[str, Any] | None, acting: Acting) -> Workspac
         workspace = Workspace.objects.select_for_update().get(pk=acting.workspace_id)
         workspace.limits = limits.merged(workspace.limits, sent)
         workspace.save(update_fields=["limits"])
-        book.give_time(Session.objects.filter(workspace=workspace, pending_count__gt=0))
-        transaction.on_commit(lambda: resume_all(workspace_id=acting.workspace_id))
-        transaction.on_commit(lambda: call_next(acting.workspace_id))
+        happenings.tell(happenings.WORKSPACE_LIMITS, workspace.pk, workspace_id=workspace.pk)
     return workspace
 
 
-def resume_all(**which: Any) -> int:
-    """Let every session go on that stopped at a cap and has room again; how many did."""
-    stopped = Session.objects.filter(status="idle", stop_reason__type="budget_reached", **which)
-    ids = list(stopped.filter(stop_reason__has_key=OURS).values_list("pk", flat=True)[:BATCH])
-    return sum(resume(session_id) for session_id in ids)
+def follow_workspace(workspace_id: str) -> None:
+    """A workspace's caps have changed, wherever that was: what waits or stopped is measured by the new ones."""
+    book.give_time(Session.objects.filter(workspace=workspace_id, pending_count__gt=0))
+    transaction.on_commit(lambda: resume_all(session__workspace=workspace_id))
+    transaction.on_commit(lambda: call_next(workspace_id))
+
+
+def follow_agent(agent_id: str) -> None:
+    """An agent's caps may have changed: those of its sessions, and of threads that it has in other agents' sessions."""
+    elsewhere = Thread.objects.exclude(parent=None).filter(session__pending_count__gt=0, agent__id=agent_id)
+    mine = Q(agent=agent_id) | Q(pk__in=elsewhere.values("session_id"))
+    book.give_time(Session.objects.filter(mine, pending_count__gt=0))
+    transaction.on_commit(lambda: resume_all(Q(session__agent=agent_id) | Q(agent__id=agent_id)))
+
+
+def follow_installation() -> None:
+    """The settings may have changed with this start."""
+    book.give_time(Session.objects.filter(pending_count__gt=0))
+    resume_all()
+
+
+def resume_all(*which: Q, after: str = "", **where: Any) -> int:
+    """Let every session go on that stopped at a cap and has room again, ``BATCH`` of them now and the rest by a task;
+    how many did now. ``after``: only sessions whose id comes later.
+    """
+    stopped = Thread.objects.filter(STOPPED, *which, session__archived_at=None, session_id__gt=after, **where)
+    ids = list(stopped.order_by("session_id").values_list("session_id", flat=True).distinct()[: BATCH + 1])
+    if len(ids) > BATCH:
+        resume_later(ids[BATCH - 1])
+    return sum(resume(session_id) for session_id in ids[:BATCH])
 
 
 def resume(session_id: str) -> bool:
@@ -95,10 +121,8 @@ def resume(session_id: str) -> bool:
         session = Session.objects.select_for_update().filter(pk=session_id, archived_at=None).first()
         if session is None or session.status == "terminated" or reached(session):
             return False
-        threads = Thread.objects.select_for_update().filter(
-            session=session, status="idle", stop_reason__type="budget_reached"
-        )
-        capped = [thread for thread in threads if OURS in (thread.stop_reason or {})]
+        threads = Thread.objects.select_for_update().filter(STOPPED, session=session).order_by("id")
+        capped = [thread for thread in threads if reached_alone(session, thread) is None]
         for thread in capped:
             about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
             log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about)])

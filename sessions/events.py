@@ -96,6 +96,7 @@ OPS_WORKER_LOST = "ops.worker_lost"
 OPS_SANDBOX_RESTORED = "ops.sandbox_restored"
 OPS_REPAIRED = "ops.rows_repaired"
 OPS_PARKED = "ops.parked"
+OPS_OUTPUT_LEFT_OUT = "ops.output_left_out"  # not kept as a file: unreadable, too large, or beyond the storage cap
 OPS_NO_ROOM = "ops.no_room"  # a full disk; tried again until there is room
 OPS_FAILED = "ops.turn_failed"  # a fault of our own; the turn is taken up again, three times at most
 OPS_JUDGED = "ops.permission_judged"  # a model judged a call for the policy auto

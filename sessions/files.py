@@ -18,6 +18,7 @@ from contract import audit, blobs
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 from sessions import events as ev
+from sessions import storage
 from sessions.models import Event, File, Session
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def upload(
     acting.require(Permission.OPERATE)
     if expires_in_seconds is not None and not MIN_EXPIRY <= expires_in_seconds <= MAX_EXPIRY:
         raise InvalidRequest(f"expires_in_seconds: must be from {MIN_EXPIRY} to {MAX_EXPIRY}")
-    digest, size = blobs.put(stream, MAX_UPLOAD)
+    digest, size = blobs.put(_within_quota(stream, acting.workspace_id), MAX_UPLOAD)
+    storage.check(acting.workspace_id, digest, size, "file")
     now = timezone.now()
     kind = _mime_type(mime_type, filename)
     return File.objects.create(
@@ -61,6 +63,25 @@ def upload(
         created_at=now,
         expires_at=now + timedelta(seconds=expires_in_seconds) if expires_in_seconds else None,
     )
+
+
+class Bounded:
+    """A stream that ends with an error where its workspace has no room for more of it."""
+
+    def __init__(self, stream: blobs.Readable, quota: storage.Quota) -> None:
+        self._stream, self._quota, self._read = stream, quota, 0
+
+    def read(self, size: int, /) -> bytes | None:
+        chunk = self._stream.read(size)
+        self._read += len(chunk or b"")
+        if self._read > self._quota.limit:
+            raise self._quota.refusal("file")
+        return chunk
+
+
+def _within_quota(stream: blobs.Readable, workspace_id: str) -> blobs.Readable:
+    quota = storage.quota(workspace_id)
+    return stream if quota is None else Bounded(stream, quota)
 
 
 def capture(session: Session, *, path: str, digest: str, size: int, mtime_ns: int) -> File:

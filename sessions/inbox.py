@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from contract.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from contract.roles import Permission
@@ -17,6 +17,7 @@ from sessions import bounds, budgets, inbound, log, nudges, threads
 from sessions import events as ev
 from sessions.intake import Intake
 from sessions.models import Event, Session, Thread
+from sessions.repair import repair
 from sessions.wake import wake_on_commit
 
 if TYPE_CHECKING:
@@ -52,8 +53,23 @@ def send(
     acting.require(Permission.OPERATE)
     _check_worker(events, acting, where)
     inbound.check(session, events, where)
+    try:
+        return _append(session, events, acting, asides or {}, where)
+    except IntegrityError:  # the log refuses it: the rows were changed by hand
+        if not repair(session.pk):
+            raise
+        return _append(session, events, acting, asides or {}, where)
+
+
+def _append(
+    session: Session,
+    events: Sequence[Mapping[str, Any]],
+    acting: Acting,
+    asides: Mapping[str, Aside],
+    where: str,
+) -> list[Event]:
     with transaction.atomic():
-        desk = _Desk(_hold(session), acting, asides or {})
+        desk = _Desk(_hold(session), acting, asides)
         for index, event in enumerate(events):
             desk.take(f"{where}.{index}", event)
         stored = {event.id: event for event in desk.append()}

@@ -113,16 +113,28 @@ def _limit_y(spent: list[cost.Request], limit: Decimal | None) -> float | None:
 
 def written(session: Session) -> list[changes.Change]:
     """The changes of files that succeeded calls made, the newest ``CALLS`` of them; see ``changes``."""
-    calls = Event.objects.filter(session=session, type=ev.TOOL_USE, payload__name__in=window.WRITING_TOOLS)
+    return changes.changes(writing_calls(session.pk))
+
+
+def writing_calls(session_id: str) -> list[tuple[int, str, dict[str, Any]]]:
+    """Seq, tool and input of the calls that wrote or edited a file, in order: those that succeeded, and as people
+    may have changed them before they ran. The newest ``CALLS`` of them.
+    """
+    mine = Event.objects.filter(session=session_id)
+    calls = mine.filter(type=ev.TOOL_USE, payload__name__in=window.WRITING_TOOLS)
     newest = list(reversed(calls.order_by("-seq").only("seq", "payload")[:CALLS]))
-    failed = set(
-        Event.objects.filter(session=session, type=ev.TOOL_RESULT, payload__is_error=True).values_list(
-            "payload__tool_use_id", flat=True
-        )
-    )
-    return changes.changes(
-        (row.seq, str(row.payload["name"]), row.payload.get("input") or {}) for row in newest if row.pk not in failed
-    )
+    if not newest:
+        return []
+    answers = mine.filter(type=ev.TOOL_RESULT, seq__gt=newest[0].seq)
+    failed = dict(answers.values_list("payload__tool_use_id", "payload__is_error"))
+    asked = any(row.payload.get("evaluated_permission") == "ask" for row in newest)
+    edits = mine.filter(type=ev.OPS_CALL_EDITED).order_by("seq").only("payload") if asked else ()
+    edited = {row.payload["tool_use_id"]: row.payload["input"] for row in edits}
+    return [
+        (row.seq, str(row.payload["name"]), edited.get(row.pk, row.payload.get("input") or {}))
+        for row in newest
+        if row.pk in failed and not failed[row.pk]
+    ]
 
 
 def resources(session: Session) -> dict[str, Any]:

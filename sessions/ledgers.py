@@ -41,9 +41,10 @@ INSERT = """
 INSERT INTO agent_sessions_event
   (id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at, words)
 SELECT id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at,
-  to_tsvector('simple', words) || array_to_tsvector(ARRAY[%s::text])
+  to_tsvector('simple', words) || array_to_tsvector(ARRAY[owner])
 FROM json_to_recordset(%s::json) AS entry (id text, session_id text, thread_id text, seq bigint, type text,
-  on_session boolean, payload jsonb, private jsonb, created_at timestamptz, processed_at timestamptz, words text)
+  on_session boolean, payload jsonb, private jsonb, created_at timestamptz, processed_at timestamptz, words text,
+  owner text)
 """
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
@@ -57,6 +58,7 @@ UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_rea
 WHERE id=%s
 """
 UPDATE_THREAD_SEQ = "UPDATE agent_sessions_thread SET last_seq=%s WHERE id=%s"
+SEALED = "sealed"  # before the workspace's id in the index of words: what such an entry says can't be found
 OUTCOMES = Session._meta.get_field("outcomes")
 
 
@@ -137,7 +139,7 @@ def together(cursor: Any, statements: Sequence[Statement]) -> None:
 
 def insertion(entries: Sequence[Event], workspace_id: str) -> Statement:
     """The statement that stores entries of sessions of one workspace."""
-    return INSERT, [workspace_id, json.dumps([_row(entry) for entry in entries])]
+    return INSERT, [json.dumps([_row(entry, workspace_id) for entry in entries])]
 
 
 def updates(ledger: Ledger, session_id: str, thread_id: str, before: Before) -> list[Statement]:
@@ -156,9 +158,10 @@ def updates(ledger: Ledger, session_id: str, thread_id: str, before: Before) -> 
     return [of_session, (UPDATE_THREAD, [*values, json.dumps(list(thread.pending)), thread_id])]
 
 
-def words(event: Event, form: Any) -> str | None:
-    """What a search finds an entry by. An index of what is sealed would give it away."""
-    return None if at_rest.is_sealed(form) else said.plain(said.said(event.type, event.payload)) or None
+def words(event: Event, form: Any, workspace_id: str) -> tuple[str | None, str]:
+    """What a search finds an entry by, and whose it is. Of sealed words the index is told only that there are some."""
+    found = said.plain(said.said(event.type, event.payload)) or None
+    return ("", f"{SEALED} {workspace_id}") if found and at_rest.is_sealed(form) else (found, workspace_id)
 
 
 def text(value: Any) -> str | None:
@@ -171,8 +174,9 @@ def parsed(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _row(event: Event) -> dict[str, Any]:
+def _row(event: Event, workspace_id: str) -> dict[str, Any]:
     payload, private = event.stored()
+    found, owner = words(event, payload, workspace_id)
     return {
         "id": event.id,
         "session_id": event.session_id,
@@ -184,7 +188,8 @@ def _row(event: Event) -> dict[str, Any]:
         "private": private,
         "created_at": event.created_at.isoformat(),
         "processed_at": event.processed_at.isoformat() if event.processed_at else None,
-        "words": words(event, payload),
+        "words": found,
+        "owner": owner,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from contract import happenings
 
 if TYPE_CHECKING:
     from contract.happenings import Happening
@@ -26,11 +26,13 @@ def tell_webhooks(happening: Happening) -> None:
 
 
 def give_room(happening: Happening) -> None:
-    """Sessions that stopped at their agent's limits go on where a new version leaves them room."""
+    """Sessions that stopped at limits of their agent or workspace go on where new ones leave them room."""
     from sessions import caps
 
     if happening.type == "agent.updated":
-        transaction.on_commit(lambda: caps.resume_all(agent_id=happening.id))
+        caps.follow_agent(happening.id)
+    elif happening.type == happenings.WORKSPACE_LIMITS:
+        caps.follow_workspace(happening.id)
 
 
 def close_sockets(happening: Happening) -> None:

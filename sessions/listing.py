@@ -97,12 +97,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page of the list. ``cut``: the search found more than it looked at."""
+    """A page of the list. ``cut``: the search found more than it looked at; ``partial``: some lay sealed."""
 
     lines: list[Line]
     newer: str | None
     older: str | None
     cut: bool
+    partial: bool
 
 
 def page(wanted: Mapping[str, str], cursor: str | None, zone: ZoneInfo, acting: Acting) -> Listed:
@@ -114,8 +115,8 @@ def page(wanted: Mapping[str, str], cursor: str | None, zone: ZoneInfo, acting: 
     if found is not None:
         here = [found.events[row.pk] for row in sessions if row.pk in found.events]
         hits = {hit.session.pk: hit for hit in search.hits(here, wanted["q"], sessions)} if here else {}
-    cut = found is not None and found.cut
-    return Listed(lines(sessions, hits), shown.prev_page, shown.next_page, cut)
+    cut, partial = (found.cut, found.sealed) if found is not None else (False, False)
+    return Listed(lines(sessions, hits), shown.prev_page, shown.next_page, cut, partial)
 
 
 def _paged(rows: QuerySet[Session], cursor: str | None) -> Page[Session]:

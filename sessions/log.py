@@ -125,9 +125,10 @@ def restore(entries: Sequence[Event], workspace_id: str) -> None:
 def rewrite(entry: Event) -> None:
     """Store an entry with its session anew, word for word, sealed as the settings ask now (``manage.py reseal``)."""
     payload, private = entry.stored()
-    values = [ledgers.text(payload), ledgers.text(private), ledgers.words(entry, payload), entry.session.workspace_id]
+    words = ledgers.words(entry, payload, entry.session.workspace_id)
+    values = [ledgers.text(payload), ledgers.text(private), *words, entry.id]
     with connection.cursor() as cursor:
-        cursor.execute(REWRITE, [*values, entry.id])
+        cursor.execute(REWRITE, values)
 
 
 def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str | None = None) -> list[Event]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from django.db import transaction
+
 from agents.sandboxes.base import SandboxError
 from contract import blobs
-from contract.errors import TooLarge
-from sessions import files
+from contract.errors import InvalidRequest, TooLarge
+from sessions import files, storage
 from sessions.models import File, Session
 
 if TYPE_CHECKING:
@@ -31,25 +33,26 @@ class Chunks:
         return next((chunk for chunk in self._chunks if chunk), b"")
 
 
-def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str], Iterator[bytes]]) -> list[File]:
-    """Store every output that is new or changed since it was last stored; returns their rows.
-
-    An output that can't be read or is too large is left out and logged: the call that wrote it
-    has its result all the same.
+def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str], Iterator[bytes]]) -> list[str]:
+    """Store every output that is new or changed since it was last stored; returns a sentence for each that could not be
+    kept: the call that wrote it has its result all the same.
     """
     rows = File.objects.filter(session_id=session_id).exclude(path="").values_list("path", "size_bytes", "mtime_ns")
     known = {path: (size, mtime_ns) for path, size, mtime_ns in rows}
     changed = [output for output in outputs if known.get(output.path) != (output.size, output.mtime_ns)]
     if not changed:
         return []
+    told = []
     session = Session.objects.get(pk=session_id)
-    stored = []
     for output in changed:
         try:
             digest, size = blobs.put(Chunks(read(output.path)), MAX_OUTPUT_BYTES)
+            with transaction.atomic():
+                storage.check(session.workspace_id, digest, size, f"The output {output.path} was not kept")
+                files.capture(session, path=output.path, digest=digest, size=size, mtime_ns=output.mtime_ns)
         except (SandboxError, TooLarge) as error:
             logger.warning("The output %r of session %s was not stored: %s", output.path, session_id, error)
-            continue
-        row = files.capture(session, path=output.path, digest=digest, size=size, mtime_ns=output.mtime_ns)
-        stored.append(row)
-    return stored
+            told.append(f"The output {output.path} was not kept: {error}")
+        except InvalidRequest as error:
+            told.append(error.message)
+    return told

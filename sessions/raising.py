@@ -48,7 +48,10 @@ def offer(session: Session) -> Offer | None:
         name = _("Dollars") if note["cap"] == MONEY else NAMES[note["cap"]].capitalize()
         return Offer(name, note["cap"], to, here=True)
     if note["level"] == "agent":
-        return Offer(_("Raise it on the agent"), href=reverse("agents:edit", args=[session.agent_id]))
+        whose = note.get("agent_id") or session.agent_id  # a child thread's own agent, or the session's
+        return Offer(_("Raise it on the agent"), href=reverse("agents:edit", args=[whose]))
+    if note["level"] == "workspace":
+        return Offer(_("Raise it for the workspace"), href=reverse("sessions:limits"))
     return Offer(_("It is the %(level)s's limit; an administrator can raise it.") % {"level": note["level"]})
 
 

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MARK = "holdfast-repository:"
-LFS = "lfs"
-NOT_FETCHED = "Large files of this repository are kept by Git LFS; here lie their pointers, not what they hold."
+# What becomes of large files that Git LFS keeps elsewhere, if they are not there; and how it is told.
+LARGE_FILES = {
+    "lfs": (
+        "Large files of this repository are kept by Git LFS, which is not installed here; their pointers lie in their "
+        "place, not what they hold. An environment may name the package: apt git-lfs."
+    ),
+    "lfs-failed": "Large files of this repository are kept by Git LFS and could not all be fetched: {said}",
+}
 SKILL_MARK = "holdfast-skill:"
 SKILLS_AT = ".claude/skills"
 MAX_SKILLS, HEAD_BYTES = 32, 2_048  # what a tool's output holds, coded
@@ -88,14 +94,23 @@ def clone_command(repository: Repository) -> str:
         f"rm -rf {part}; mkdir -p $(dirname {path})",
         f"git clone --quiet --no-checkout -- {shlex.quote(repository.url)} {part} || {{ echo {MARK} clone; exit 1; }}",
         f"{_checkout(repository, part)} || {{ echo {MARK} checkout; rm -rf {part}; exit 1; }}",
+        f"large=$({_large_files(part)})",
         f"mv -T {part} {path} || {{ echo {MARK} clone; exit 1; }}",
-        f"echo {MARK} commit $(git -C {path} rev-parse HEAD 2>/dev/null) $({_lfs(path)})",
+        f"echo {MARK} commit $(git -C {path} rev-parse HEAD 2>/dev/null) $large",
     ]
     return "( " + "\n".join(steps) + " ) 2>&1"
 
 
-def _lfs(path: str) -> str:
-    return f"git -C {path} grep -q filter=lfs HEAD -- '*.gitattributes' 2>/dev/null && echo {LFS}"
+def _large_files(part: str) -> str:
+    """Fetch what Git LFS keeps, with the sign-in that git has for the repository; prints a name of ``LARGE_FILES``
+    where pointers remain.
+    """
+    used = f"git -C {part} grep -q filter=lfs HEAD -- '*.gitattributes' 2>/dev/null"
+    fetched = f"{{ git -C {part} lfs install --local >/dev/null && git -C {part} lfs pull; }} >&2"
+    return (
+        f"if ! {used}; then :; elif ! command -v git-lfs >/dev/null; then echo lfs; "
+        f"elif ! {fetched}; then echo lfs-failed; fi"
+    )
 
 
 def _checkout(repository: Repository, part: str) -> str:
@@ -113,7 +128,7 @@ def _checkout(repository: Repository, part: str) -> str:
 
 def outcome(said: str) -> tuple[str, str]:
     """How far the command came, and what was said before: ``there``, ``clone``, ``checkout``, or
-    ``commit <sha>``, with ``lfs`` behind it if large files of the repository lie elsewhere.
+    ``commit <sha>``, with a name of ``LARGE_FILES`` behind it if some of the repository lie elsewhere.
     """
     before, found, after = said.rpartition(MARK)
     return (after.strip(), before.strip()) if found else ("clone", said.strip())

@@ -15,6 +15,7 @@ from django.db import connection
 
 from contract.errors import InvalidRequest
 from contract.roles import Permission
+from sessions import ledgers
 from sessions.models import Event, Session
 from sessions.models.core import TITLE_WORDS
 from sessions.projections import said
@@ -36,24 +37,33 @@ LONGEST_QUESTION = 200
 FOUND = """
 WITH found AS MATERIALIZED (
   SELECT id, session_id, seq FROM agent_sessions_event
-  WHERE words @@ (to_tsquery('simple', %(asked)s) && %(workspace)s::tsquery) LIMIT %(most)s)
-SELECT DISTINCT ON (session_id) session_id, id, (SELECT count(*) FROM found) FROM found ORDER BY session_id, seq DESC
+  WHERE words @@ (to_tsquery('simple', %(asked)s) && %(workspace)s::tsquery) LIMIT %(most)s),
+answers AS (SELECT DISTINCT ON (session_id) session_id, id FROM found ORDER BY session_id, seq DESC)
+SELECT session_id, id, (SELECT count(*) FROM found),
+  EXISTS (SELECT FROM agent_sessions_event WHERE words @@ %(mark)s::tsquery)
+FROM (SELECT) AS once LEFT JOIN answers ON true
 """
 FOUND_AMONG = FOUND.replace(" LIMIT", " AND session_id = ANY(%(sessions)s) LIMIT")
 LATEST = """
 WITH found AS MATERIALIZED (
   SELECT id, created_at FROM agent_sessions_event
-  WHERE words @@ (to_tsquery('simple', %(asked)s) && %(workspace)s::tsquery) LIMIT %(most)s)
-SELECT id, (SELECT count(*) FROM found) FROM found ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+  WHERE words @@ (to_tsquery('simple', %(asked)s) && %(workspace)s::tsquery) LIMIT %(most)s),
+answers AS (SELECT id, created_at FROM found ORDER BY created_at DESC, id DESC LIMIT %(limit)s)
+SELECT id, (SELECT count(*) FROM found), EXISTS (SELECT FROM agent_sessions_event WHERE words @@ %(mark)s::tsquery)
+FROM (SELECT) AS once LEFT JOIN answers ON true ORDER BY created_at DESC, id DESC
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The sessions whose logs answer a question: the newest entry of each that does. ``cut``: there may be more."""
+    """The sessions whose logs answer a question: the newest entry of each that does.
+
+    ``cut``: there may be more. ``sealed``: some of what was said in the workspace is sealed and was not looked at.
+    """
 
     events: dict[str, str]
     cut: bool
+    sealed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ class Hit:
 class Answer:
     """What a search found, newest first. ``truncated``: there is more than was looked at, or shown.
 
-    ``sealed``: what is said now is sealed (``SEAL_EVENTS``) and can't be searched, but for titles.
+    ``sealed``: some of what was said is sealed (``SEAL_EVENTS``) and could not be searched.
     """
 
     sessions: list[Session]  # whose titles answer
@@ -97,7 +107,8 @@ def in_logs(asked: str, workspace_id: str, *, among: Sequence[str] | None = None
     question = said.question(asked)
     narrowed = {"sessions": list(among)} if among is not None else {}
     rows = _rows(FOUND_AMONG if narrowed else FOUND, question, workspace_id, **narrowed) if question else []
-    return Found({row[0]: row[1] for row in rows}, cut=bool(rows) and rows[0][2] >= MOST)
+    answers = {row[0]: row[1] for row in rows if row[0]}
+    return Found(answers, cut=bool(rows) and rows[0][2] >= MOST, sealed=bool(rows) and rows[0][3])
 
 
 def hits(event_ids: Collection[str], asked: str, known: Iterable[Session] = ()) -> list[Hit]:
@@ -117,14 +128,16 @@ def search(asked: str, limit: int, acting: Acting) -> Answer:
     if not question:
         raise InvalidRequest("q: must hold at least one word that is looked for")
     rows = _rows(LATEST, question, acting.workspace_id, limit=limit + 1)
+    found = [row[0] for row in rows if row[0]]
     mine = Session.objects.filter(workspace_id=acting.workspace_id).defer("agent_snapshot")
     sessions = list(titled(mine, asked).order_by("-created_at", "-pk")[: limit + 1])
-    truncated = len(rows) > limit or len(sessions) > limit or bool(rows and rows[0][1] >= MOST)
-    return Answer(sessions[:limit], hits([row[0] for row in rows[:limit]], asked), truncated, is_sealed())
+    truncated = len(found) > limit or len(sessions) > limit or rows[0][1] >= MOST
+    return Answer(sessions[:limit], hits(found[:limit], asked), truncated, sealed=rows[0][2])
 
 
 def _rows(sql: str, question: str, workspace_id: str, **more: Any) -> list[tuple[Any, ...]]:
-    given = {"asked": question, "workspace": f"'{workspace_id}'", "most": MOST, **more}
+    mark = f"'{ledgers.SEALED} {workspace_id}'"
+    given = {"asked": question, "workspace": f"'{workspace_id}'", "mark": mark, "most": MOST, **more}
     with connection.cursor() as cursor:
         cursor.execute(sql, given)
         return list(cursor.fetchall())

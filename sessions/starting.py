@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from agents.actions import find_agent
+from agents.models import AgentVersion
 from contract.errors import NotFound
 from contract.roles import Permission, may
 from contract.schema import OURS
 from credentials import matching
 from credentials.models import Credential
 from sessions import events as ev
-from sessions import figures
+from sessions import figures, mounting
 from sessions.finding import find_session
-from sessions.models import Event
+from sessions.models import Event, Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LISTED = 50
 DIGITS = 9
+OVERRIDES = ("tools", "mcp_servers", "skills")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +53,60 @@ class Preview:
 
 
 def like(session_id: str, acting: Acting) -> dict[str, Any]:
-    """What a form shows that starts a session like an earlier one: the same version, place, task, vaults and limits."""
+    """What a form shows that starts a session like an earlier one: all that it was started with but tokens."""
     found = find_session(session_id, acting)
     first = Event.objects.filter(session=found, type=ev.USER_MESSAGE).order_by("seq").first()
     blocks = first.payload.get("content") if first else []
     words = [block["text"] for block in blocks if block.get("type") == "text"] if isinstance(blocks, list) else []
-    caps = found.limits
-    money = int(caps["list_cost"]["amount"]) / 100 if "list_cost" in caps else None
+    caps = dict(found.limits)
+    money = caps.pop("list_cost", None)
     return {
         "agent": f"{found.agent_id}@{found.agent_version}",
         "environment": found.environment_id,
         "task": words[0] if words else "",
         "title": found.title or "",
         "vaults": list(found.vault_ids),
-        "limit_dollars": None if money is None else f"{money:.2f}",
-        "limit_steps": caps.get("steps"),
-        "limit_running_seconds": caps.get("running_seconds"),
+        "limit_dollars": dollars(money),
+        "budget_dollars": dollars((found.budget or {}).get("max_list_cost")),
+        **{f"limit_{name}": value for name, value in caps.items()},
+        "resources": mounting.requested(list(found.resources.all())),
+        "metadata": found.metadata,
+        "permission_rules": found.permission_rules,
+        **_otherwise(found),
     }
+
+
+def _otherwise(found: Session) -> dict[str, Any]:
+    """The fields of the form for what a session was told to do otherwise than its agent says."""
+    snapshot, spec = found.agent_snapshot, _spec(found)
+    shown: dict[str, Any] = {}
+    if spec is not None and snapshot["model"] != spec["model"]:
+        shown["override_model"] = snapshot["model"]["id"]
+        shown["override_effort"] = snapshot["model"]["effort"]["type"]
+    if spec is not None and snapshot["system"] != spec["system"]:
+        shown |= {"own_system": True, "override_system": snapshot["system"] or ""}
+    if _differing(found):
+        shown |= {"as_like": True, "like": found.pk}
+    return shown
+
+
+def differing(session_id: str, acting: Acting) -> dict[str, Any]:
+    """The tools, servers and skills of an earlier session, as far as they aren't its agent's; or ``NotFound``."""
+    return _differing(find_session(session_id, acting))
+
+
+def _differing(found: Session) -> dict[str, Any]:
+    snapshot, spec = found.agent_snapshot, _spec(found)
+    return {name: snapshot[name] for name in OVERRIDES if spec is not None and snapshot[name] != spec[name]}
+
+
+def _spec(found: Session) -> dict[str, Any] | None:
+    version = AgentVersion.objects.filter(agent_id=found.agent_id, version=found.agent_version).first()
+    return version.spec if version else None
+
+
+def dollars(cost: Mapping[str, Any] | None) -> str | None:
+    return None if cost is None else f"{int(cost['amount']) / 100:.2f}"
 
 
 def preview(chosen_agent: str, vault_ids: Iterable[str], acting: Acting) -> Preview | None:

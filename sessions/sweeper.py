@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from credentials import answers
-from sessions import caps, files
+from sessions import bounds, caps, files
 from sessions import events as ev
 from sessions.approvals import deadlines, notices
 from sessions.dreams import engine as dreams
@@ -87,6 +87,7 @@ class Sweeper:
         self._machines: frozenset[str] = frozenset()
         self._endpoints = Patience()
         self._dreams = Patience()
+        self._day = bounds.day()
         self._errands_at = 0.0
         self._tidy_at = 0.0
 
@@ -100,7 +101,7 @@ class Sweeper:
                     connection.close()
                     leading = _lead()
                     if leading:
-                        caps.resume_all()  # the installation's own may be higher since the last start
+                        caps.follow_installation()
                 if leading:
                     self.sweep()
                     self._errands()
@@ -137,6 +138,9 @@ class Sweeper:
         if time.monotonic() < self._errands_at:
             return
         self._errands_at = time.monotonic() + ERRANDS_SECONDS
+        if (day := bounds.day()) != self._day:
+            self._day = day
+            caps.resume_all()  # yesterday's caps are over
         if (machines := admission.machines_alive()) != self._machines:
             self._machines = machines
             self._patience.forget()  # the sessions of a machine that is gone may be taken elsewhere from now on
@@ -158,7 +162,7 @@ class Sweeper:
             return
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         files.collect_garbage()
-        caps.resume_all()  # a workspace's caps may have been raised in the admin
+        caps.resume_all()  # what a lost message had left
         answers.sweep()
         delivery.forget()
         for transfer_id in transfers.sweep():

@@ -27,13 +27,20 @@ def run_thread(thread_id: str) -> None:
 @shared_task(name="sessions.keep_workspace")
 def keep_workspace(session_id: str) -> None:
     """Store a snapshot of an idle session's sandbox, so that it can be opened elsewhere; later if the disk is full."""
+    from django.db import IntegrityError
+
     from contract.errors import NoRoom
     from sessions import wake, workspaces
+    from sessions.repair import repair
 
     try:
         workspaces.keep(session_id)
     except NoRoom:
         wake.keep_workspace(session_id, later=NO_ROOM_SECONDS)
+    except IntegrityError:  # the log refuses the note: the rows were changed by hand
+        if not repair(session_id):
+            raise
+        wake.keep_workspace(session_id)
 
 
 @shared_task(name="sessions.send_notice")
@@ -42,6 +49,14 @@ def send_notice(notice_id: int) -> None:
     from sessions.approvals import notices
 
     notices.send(notice_id)
+
+
+@shared_task(name="sessions.resume_capped")
+def resume_capped(after: str) -> None:
+    """Let sessions go on that stopped at a cap and have room again; those whose ids come after this one."""
+    from sessions import caps
+
+    caps.resume_all(after=after)
 
 
 @shared_task(name="sessions.discard_sandbox")
@@ -66,6 +81,14 @@ def sweep_here() -> None:
     from sessions import workspaces
 
     workspaces.sweep_here()
+
+
+@shared_task(name="sessions.build_packages")
+def build_packages(environment_id: str) -> None:
+    """Install an environment's packages anew on this machine."""
+    from sessions import layers
+
+    layers.build(environment_id)
 
 
 @shared_task(name="sessions.deliver_webhooks")

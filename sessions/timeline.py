@@ -5,7 +5,7 @@ Everything drawn is attributes of SVG, so the strict policy has nothing to forbi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -127,17 +127,33 @@ def _paths(marks: Sequence[_Mark], axis: Axis, index: int) -> list[tuple[str, st
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A span with its place: ``boxes`` are (phase, x, width, seconds) on a line of ``WIDTH``."""
+    """A span with its place: ``boxes`` are (phase, x, width, seconds) on a line of ``WIDTH``.
+
+    The last box of an open span grows ``rate`` a second from the moment ``since``.
+    """
 
     span: Span
     boxes: list[tuple[str, float, float, float]]
     seconds: float
     thread: str
+    since: datetime | None = None
+    rate: float = 0.0
+
+    @property
+    def settled(self) -> tuple[Any, ...]:
+        """What of it does not change by itself as time goes on."""
+        if self.span.end is not None:
+            return (self,)
+        span = replace(self.span, segments=())
+        return (span, self.boxes[:-1], self.boxes[-1][:2], self.thread, self.since, self.rate)
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The trace of events ``first`` to ``last``. ``hidden`` spans don't pass the filter or the limit."""
+    """The trace of events ``first`` to ``last``. ``hidden`` spans don't pass the filter or the limit.
+
+    ``axis`` is what every bar is placed on; while something goes on it reaches past the moment ``now``.
+    """
 
     bars: list[Bar]
     gaps: list[tuple[float, float]]
@@ -145,43 +161,85 @@ class Trace:
     last: int
     total: int
     hidden: int
-    drawn_seconds: float
+    axis: Axis
+    now: datetime
+
+    @property
+    def scale(self) -> str:
+        """Differs if what is drawn stands elsewhere than before."""
+        begun = self.axis.busy[0][0].timestamp() if self.axis.busy else 0.0
+        return f"{begun:.3f} {self.axis.scale:.5g} {len(self.gaps)}"
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """What to ask for as ``Wanted.kept``, to see the same begin again."""
+        return (self.first, self.bars[0].span.seq) if self.bars else (0, 0)
+
+    @property
+    def room(self) -> float:
+        """Seconds until what grows has reached the end of the line."""
+        return (self.axis.busy[-1][1] - self.now).total_seconds() if self.axis.busy else 0.0
 
 
-def read_trace(
-    session: Session, *, before: int | None, between: tuple[int, int] | None, errors: bool, fold: bool
-) -> Trace:
-    """The spans of a window: the last ``EVENTS`` events, those before ``before``, or those ``between`` two numbers."""
-    rows = Event.objects.filter(session=session, seq__lte=session.last_seq, type__in=SHOWN)
-    if between is not None:
-        rows = rows.filter(seq__gte=between[0], seq__lte=between[1])
-    elif before is not None:
-        rows = rows.filter(seq__lt=before)
-    entries = list(reversed(rows.order_by("-seq")[:EVENTS]))
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which part of a trace: the last ``EVENTS`` events, those before ``before``, or those ``between`` two numbers.
+
+    ``kept``: (event, span) that a page which is looked at began with; they stay its first ones until it grew by a
+    quarter, so that nothing on it moves with every event.
+    """
+
+    before: int | None = None
+    between: tuple[int, int] | None = None
+    errors: bool = False
+    fold: bool = True
+    kept: tuple[int, int] = (0, 0)
+
+
+def read_trace(session: Session, wanted: Wanted) -> Trace:
+    """The spans of a window, placed on an axis. Three queries."""
+    entries = _entries(session, wanted)
     if not entries:
-        return Trace([], [], 0, 0, session.last_seq, 0, 0.0)
-    now = timezone.now() if session.status in ("running", "rescheduling") else session.updated_at
+        return Trace([], [], 0, 0, session.last_seq, 0, trace.Axis((), WIDTH), timezone.now())
+    runs = session.status in ("running", "rescheduling")
+    now = timezone.now() if runs else session.updated_at
     found = trace.spans(entries, now)
-    wanted = [span for span in found if span.failed] if errors else found
-    shown = wanted[-SPANS:]
+    shown = _shown([span for span in found if span.failed or not wanted.errors], wanted.kept[1])
     stretches = [(span.start, span.end or now) for span in shown if span.depth or span.end is None]
-    pause = SHORTEST_PAUSE if fold else timedelta.max
-    axis = trace.Axis.over(stretches or [(entries[0].created_at, now)], width=WIDTH, idle=pause, fold=fold)
-    if not fold:
-        axis = trace.Axis(((axis.busy[0][0], axis.busy[-1][1]),), WIDTH)
+    pause = SHORTEST_PAUSE if wanted.fold else timedelta.max
+    axis = trace.Axis.over(stretches or [(entries[0].created_at, now)], width=WIDTH, idle=pause, fold=wanted.fold)
+    axis = axis.with_room(now) if runs else axis
     names = dict(Thread.objects.filter(session=session).values_list("pk", "agent_name")[:100])
     bars = [_bar(span, axis, now, names if len(names) > 1 else {}) for span in shown]
     gaps = [(x, length.total_seconds()) for x, length in axis.gaps]
     first, last = entries[0].seq, entries[-1].seq
-    return Trace(bars, gaps, first, last, session.last_seq, len(found) - len(shown), axis.seconds)
+    return Trace(bars, gaps, first, last, session.last_seq, len(found) - len(shown), axis, now)
+
+
+def _entries(session: Session, wanted: Wanted) -> list[Event]:
+    rows = Event.objects.filter(session=session, seq__lte=session.last_seq, type__in=SHOWN)
+    if wanted.between is not None:
+        rows = rows.filter(seq__gte=wanted.between[0], seq__lte=wanted.between[1])
+    elif wanted.before is not None:
+        rows = rows.filter(seq__lt=wanted.before)
+    most = EVENTS * 5 // 4
+    found = list(reversed(rows.filter(seq__gte=wanted.kept[0]).order_by("-seq")[:most]))
+    return found if len(found) < most and wanted.kept[0] else found[-EVENTS:]
+
+
+def _shown(spans: list[Span], kept: int) -> list[Span]:
+    since = [span for span in spans if span.seq >= kept]
+    return since if kept and len(since) < SPANS * 5 // 4 else spans[-SPANS:]
 
 
 def _bar(span: Span, axis: Axis, now: datetime, names: dict[str, str]) -> Bar:
     boxes = []
-    for segment in span.segments or (trace.Segment("turn", span.start, span.end or now),):
+    segments = span.segments or (trace.Segment("turn", span.start, span.end or now),)
+    for segment in segments:
         x = axis.x(segment.start)
         boxes.append((segment.phase, x, max(1.5, axis.x(segment.end) - x), _seconds(segment.start, segment.end)))
-    return Bar(span, boxes, _seconds(span.start, span.end or now), names.get(span.thread_id, ""))
+    bar = Bar(span, boxes, _seconds(span.start, span.end or now), names.get(span.thread_id, ""))
+    return bar if span.end is not None else replace(bar, since=segments[-1].start, rate=axis.scale)
 
 
 def _seconds(start: datetime, end: datetime) -> float:

@@ -19,9 +19,11 @@ RUN_THREAD = "sessions.run_thread"
 DRIVE_WORKFLOW = "sessions.drive_workflow"
 DRIVE_DREAM = "sessions.drive_dream"
 TRANSFER = "sessions.transfer"
+RESUME_CAPPED = "sessions.resume_capped"
 KEEP_WORKSPACE = "sessions.keep_workspace"
 DISCARD_HERE = "sessions.discard_here"
 SWEEP_HERE = "sessions.sweep_here"
+BUILD_PACKAGES = "sessions.build_packages"
 CALLED_AT_ONCE = 20
 
 
@@ -45,6 +47,11 @@ def drive_transfer(transfer_id: str) -> None:
     _send(TRANSFER, transfer_id)
 
 
+def resume_later(after: str) -> None:
+    """Queue a look at the sessions at a cap whose ids come after this one."""
+    _send(RESUME_CAPPED, after)
+
+
 def pass_on(thread_id: str) -> None:
     """A wake-up that this machine may not take goes to the machine that has the thread's sandbox."""
     if machine := admission.elsewhere(thread_id):
@@ -66,6 +73,12 @@ def sweep_everywhere() -> None:
     """Have every machine remove the sandboxes that no session there needs."""
     for machine in admission.machines_alive():
         _send(SWEEP_HERE, None, machine)
+
+
+def build_packages(environment_id: str) -> None:
+    """Have every machine install an environment's packages anew."""
+    for machine in admission.machines_alive():
+        _send(BUILD_PACKAGES, environment_id, machine)
 
 
 def _send(task: str, object_id: str | None, machine: str = "", later: float = 0.0) -> None:

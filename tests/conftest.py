@@ -24,7 +24,7 @@ from tests import prepared, servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.live", "tests.lasting"]
+pytest_plugins = ["tests.live", "tests.lasting", "tests.scheduling"]
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 WORKER_NUMBER = int(WORKER.removeprefix("gw") or 0)
@@ -110,6 +110,25 @@ def no_way_out() -> Iterator[None]:
     patch.setattr(socket, "getaddrinfo", guarded_look_up)
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def static_files_found_once() -> Iterator[None]:
+    """Every test client makes the middleware anew, and WhiteNoise then looks at each static file: half of a request."""
+    from whitenoise.middleware import WhiteNoiseMiddleware
+
+    look = WhiteNoiseMiddleware.add_files_from_finders
+    found: dict[str, Any] = {}
+
+    def remember(self: Any) -> None:
+        if not found:
+            look(self)
+            found.update(self.files)
+        self.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", remember)
+        yield
 
 
 def _is_here(host: str) -> bool:

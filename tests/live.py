@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -28,7 +28,7 @@ from config.services import kernel
 from tests import prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90.0
@@ -39,6 +39,9 @@ KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "ANTHROPIC_BASE_URL")
 @dataclass
 class Installation:
     """A running installation and its sign-in, as `dev.json` gives them."""
+
+    command: ClassVar[Sequence[str]] = (sys.executable, str(ROOT / "manage.py"), "up")
+    directory: ClassVar[Path] = Path("/")  # where the command is run
 
     data_dir: Path
     port: int
@@ -93,13 +96,13 @@ class Installation:
         }
 
     def start(self) -> None:
-        """Run `manage.py up` until it is ready."""
+        """Run the command until it is ready."""
         self.data_dir.mkdir(exist_ok=True)
         self.data_dir.chmod(0o711)
         with (self.data_dir / "up.out").open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "up"],
-                cwd="/",
+                self.command,
+                cwd=self.directory,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -119,7 +122,7 @@ class Installation:
 
     def _ready(self) -> bool:
         if self.process is not None and self.process.poll() is not None:
-            raise AssertionError(f"`manage.py up` ended with {self.process.returncode}:\n{self.output()}")
+            raise AssertionError(f"the installation ended with {self.process.returncode}:\n{self.output()}")
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
                 return bool(answer.status == 200)

@@ -44,6 +44,8 @@ class Servers:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 def start(directory: Path) -> Servers:

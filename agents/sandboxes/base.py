@@ -178,6 +178,40 @@ class Report:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PackageSet:
+    """What a host knows of a package set. Times in seconds since the epoch.
+
+    ``built_at``, ``used_at`` and ``size`` (bytes) are of the one that is ``kept``, where they are known. ``failed_at``
+    and ``fault`` are of the last attempt to make it, if that one failed.
+    """
+
+    name: str
+    kept: bool = False
+    built_at: float | None = None
+    size: int | None = None
+    used_at: float | None = None
+    failed_at: float | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSandbox:
+    """A sandbox with running processes; ``busy`` while a call runs. One that makes a package set has that name."""
+
+    sandbox_id: str
+    busy: bool
+    idle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The package sets asked for, in that order, and every open sandbox of the host."""
+
+    sets: tuple[PackageSet, ...]
+    open: tuple[OpenSandbox, ...]
+
+
 class SandboxBackend(Protocol):
     """One kind of sandbox. Every method may raise ``SandboxError``."""
 
@@ -220,12 +254,16 @@ class SandboxBackend(Protocol):
     def exchange(self, sandbox_id: str, folder: str, updates: Sequence[FolderUpdate]) -> FolderState:
         """Carry out updates of a shared folder, each only if its file is still as seen; then tell what changed."""
 
-    def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
+    def make_packages(self, spec: SandboxSpec, command: str, *, anew: bool = False) -> CallResult | None:
         """Make the package set that ``spec.sandbox_id`` names, by a command in a sandbox of its own.
 
-        None if it is kept already; a set whose command fails is not kept. Takes as long as the spec's
-        ``call_seconds``; whoever asks meanwhile waits for the same.
+        None if it is kept already, unless it is to be made ``anew``; a set whose command fails is not kept, and leaves
+        an earlier one as it is. Takes as long as the spec's ``call_seconds``; whoever asks meanwhile waits for the
+        same.
         """
+
+    def inventory(self, sets: Sequence[str]) -> Inventory:
+        """What is known of these package sets, and which sandboxes are open."""
 
     def close(self, sandbox_id: str, *, discard: bool = False) -> None:
         """End all its processes; ``discard`` also removes directory and journal."""

@@ -11,6 +11,7 @@ from agents.sandboxes.base import (
     CallResult,
     FolderState,
     FolderUpdate,
+    Inventory,
     OnOutput,
     Opened,
     Report,
@@ -24,6 +25,7 @@ from agents.sandboxes.wire import (
     Broken,
     Closed,
     Connection,
+    inventory_from,
     opened_from,
     report_from,
     spec_to,
@@ -106,9 +108,12 @@ class HostClient:
         request = {"op": "exchange", "sandbox_id": sandbox_id, "folder": folder}
         return state_from(self._ask({**request, "updates": [update_to(one) for one in updates]}))
 
-    def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
+    def inventory(self, sets: Sequence[str]) -> Inventory:
+        return inventory_from(self._ask({"op": "inventory", "sets": list(sets)}))
+
+    def make_packages(self, spec: SandboxSpec, command: str, *, anew: bool = False) -> CallResult | None:
         with _Use(self, CALL_SECONDS) as connection:
-            connection.send_json({"op": "make_packages", "spec": spec_to(spec), "command": command})
+            connection.send_json({"op": "make_packages", "spec": spec_to(spec), "command": command, "anew": anew})
             made = connection.receive_json()["ok"]
             return result_from(made) if made else None
 

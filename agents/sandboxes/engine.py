@@ -21,16 +21,21 @@ from agents.sandboxes.base import (
     CallResult,
     FolderState,
     FolderUpdate,
+    Inventory,
     Limits,
     OnOutput,
     Opened,
+    OpenSandbox,
+    PackageSet,
     Report,
+    SandboxError,
     SandboxLost,
     SandboxSpec,
     SandboxUnavailable,
 )
 from agents.sandboxes.journal import Journal
 from agents.sandboxes.link import Link, Process
+from agents.sandboxes.results import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -47,6 +52,10 @@ class Launcher(Protocol):
     """What differs between backends. ``Exists`` means: its directory was completely made."""
 
     layers: tuple[str, ...]
+
+    @property
+    def lays_over(self) -> bool:
+        """Whether package sets of apt lie over the sandbox's own ``/usr``."""
 
     def probe(self) -> Report:
         """See ``SandboxBackend.probe``."""
@@ -95,6 +104,12 @@ class Launcher(Protocol):
 
     def keep_packages(self, name: str) -> None:
         """Keep what the sandbox ``name``, which has ended, installed as the package set of that name."""
+
+    def note_package_fault(self, name: str, fault: str) -> None:
+        """Remember why the package set of that name could not be made."""
+
+    def package_set(self, name: str) -> PackageSet:
+        """What is known of a package set."""
 
     def sweep_packages(self, used: Collection[str]) -> None:
         """Remove package sets that were not used for long; those ``used`` are shown in running sandboxes."""
@@ -194,10 +209,16 @@ class RunnerBackend:
             raise SandboxLost(f"There are no files of {sandbox_id} on this host.")
         return self._launcher.exchange(sandbox_id, folder, updates)
 
-    def make_packages(self, spec: SandboxSpec, command: str) -> CallResult | None:
+    def inventory(self, sets: Sequence[str]) -> Inventory:
+        with self._lock:
+            links = dict(self._links)
+        sandboxes = (OpenSandbox(name, link.busy, link.idle_seconds()) for name, link in links.items())
+        return Inventory(tuple(self._launcher.package_set(name) for name in sets), tuple(sandboxes))
+
+    def make_packages(self, spec: SandboxSpec, command: str, *, anew: bool = False) -> CallResult | None:
         name = spec.sandbox_id
         with self._door(f"packages of {name}"):
-            if self._launcher.has_packages(name):
+            if self._launcher.has_packages(name) and not anew:
                 return None
             self.close(name, discard=True)
             try:
@@ -206,7 +227,12 @@ class RunnerBackend:
                 if not result.is_error:
                     self._end(name, "The packages are installed.")
                     self._launcher.keep_packages(name)
+                else:
+                    self._launcher.note_package_fault(name, text_of(result))
                 return result
+            except SandboxError as error:
+                self._launcher.note_package_fault(name, str(error))
+                raise
             finally:
                 self.close(name, discard=True)
 
@@ -244,7 +270,8 @@ class RunnerBackend:
 
     def _start(self, spec: SandboxSpec, journal: Journal) -> None:
         usual = egress.ENVIRONMENT if spec.network == "proxy" else {}
-        spec = replace(spec, environment={**usual, **packages.environment(spec.packages), **spec.environment})
+        installed = packages.environment(spec.packages, in_place=self._launcher.lays_over)
+        spec = replace(spec, environment={**usual, **installed, **spec.environment})
         process = self._launcher.start(spec)
         link = Link(spec, process, journal)
         with self._lock:

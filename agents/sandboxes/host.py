@@ -44,6 +44,8 @@ KEPT = frozenset(
         "VIRTUAL_ENV",
         "XDG_RUNTIME_DIR",
         "DOCKER_HOST",
+        "APT_CONFIG",
+        "SSL_CERT_FILE",
         "PYTHONPATH",
         "PYTHONUNBUFFERED",
         "PYTHONDONTWRITEBYTECODE",

@@ -2,7 +2,7 @@
 
 Each manager's packages are one *package set*: installed once on a machine, in a sandbox of its own whose network
 reaches package managers only, then shown read-only to every sandbox that asks for the same list. Nothing needs root
-for that, so ``apt`` is not among the managers: it can't install without.
+for that: of ``apt`` packages the files are taken, their set-up scripts are not run (``runner.debs``).
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-MANAGERS = ("cargo", "gem", "go", "npm", "pip")
+MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
 ROOT = "/opt/packages"
 PREFIX = "packages-"
 
-_PROGRAMS = {"cargo": "cargo", "gem": "gem", "go": "go", "npm": "npm", "pip": "python3"}
+_PROGRAMS = {"apt": "apt-get", "cargo": "cargo", "gem": "gem", "go": "go", "npm": "npm", "pip": "python3"}
 _INSTALL = {
+    "apt": (
+        """python3 -I -S -c "import sys; sys.path.insert(0, '/opt/holdfast'); from runner.debs import main; """
+        """sys.exit(main(sys.argv[1:]))" {place} {names}"""
+    ),
     "cargo": "CARGO_HOME=/tmp/cargo cargo install --quiet --root {place} -- {names}",
     "gem": "gem install --quiet --no-document --install-dir {place} --bindir {place}/bin -- {names}",
     "go": (
@@ -33,6 +37,11 @@ _INSTALL = {
     ),
     "pip": "python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check --target {place} -- {names}",
 }  # fmt: skip
+# Of a set that is not laid over the sandbox's own /usr.
+_APART = {
+    "LD_LIBRARY_PATH": ":".join(f"{{place}}/usr/lib{part}" for part in ("/x86_64-linux-gnu", "/aarch64-linux-gnu", "")),
+    "XDG_DATA_DIRS": "{place}/usr/share:/usr/local/share:/usr/share",
+}
 _VARIABLES = {
     "gem": {"GEM_PATH": "{place}:"},
     "npm": {"NODE_PATH": "{place}/lib/node_modules"},
@@ -67,14 +76,21 @@ def command(manager: str, names: Sequence[str]) -> str:
     return f"( command -v {program} >/dev/null || {{ {missing}; exit 127; }}\n{install} )"
 
 
-def environment(names: Iterable[str]) -> Mapping[str, str]:
-    """The variables that let programs find the package sets named. ``HOLDFAST_PATH`` goes before the usual ``PATH``."""
+def environment(names: Iterable[str], *, in_place: bool = False) -> Mapping[str, str]:
+    """The variables that let programs find the package sets named. ``HOLDFAST_PATH`` goes before the usual ``PATH``.
+
+    ``in_place``: sets of ``apt`` lie over the sandbox's own ``/usr`` too.
+    """
     places = {manager: place_of(name) for name in names if (manager := manager_of(name))}
     if not places:
         return {}
+    variables = _VARIABLES if in_place else {**_VARIABLES, "apt": _APART}
     found = {
         variable: value.format(place=place)
         for manager, place in places.items()
-        for variable, value in _VARIABLES.get(manager, {}).items()
+        for variable, value in variables.get(manager, {}).items()
     }
-    return {**found, "HOLDFAST_PATH": ":".join(f"{place}/bin" for place in places.values())}
+    programs = [f"{place}/bin" for manager, place in places.items() if manager != "apt"]
+    if "apt" in places:
+        programs += ["/usr/games"] if in_place else [f"{places['apt']}/usr/{part}" for part in ("bin", "sbin", "games")]
+    return {**found, "HOLDFAST_PATH": ":".join(programs)}

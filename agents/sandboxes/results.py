@@ -22,6 +22,11 @@ def unknown(why: str) -> CallResult:
     return CallResult([{"type": "text", "text": text}], is_error=True, outcome="unknown")
 
 
+def text_of(result: CallResult) -> str:
+    """What a result says in words."""
+    return "".join(block.get("text", "") for block in result.content).strip()
+
+
 def result_to(result: CallResult) -> dict[str, Any]:
     """A result as plain JSON."""
     return {

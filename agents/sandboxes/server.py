@@ -33,6 +33,7 @@ from agents.sandboxes.wire import (
     Connection,
     PieceReader,
     fault_to,
+    inventory_to,
     report_to,
     state_to,
     update_from,
@@ -97,6 +98,7 @@ class Server:
             "read_output": self._read_output,
             "exchange": self._exchange,
             "make_packages": self._make_packages,
+            "inventory": self._inventory,
             "close": self._close,
             "sweep": self._sweep,
         }
@@ -196,8 +198,12 @@ class Server:
         connection.send_json({"ok": state_to(state)})
 
     def _make_packages(self, connection: Connection, request: dict[str, Any]) -> None:
-        result = self._backend.make_packages(_spec(connection, request["spec"]), request["command"])
+        spec, command = _spec(connection, request["spec"]), request["command"]
+        result = self._backend.make_packages(spec, command, anew=request["anew"])
         connection.send_json({"ok": result_to(result) if result else None})
+
+    def _inventory(self, connection: Connection, request: dict[str, Any]) -> None:
+        connection.send_json({"ok": inventory_to(self._backend.inventory(request["sets"]))})
 
     def _close(self, connection: Connection, request: dict[str, Any]) -> None:
         self._backend.close(request["sandbox_id"], discard=request["discard"])

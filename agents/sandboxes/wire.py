@@ -10,14 +10,18 @@ import base64
 import io
 import json
 import struct
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from agents.sandboxes.base import (
     FolderChange,
     FolderState,
     FolderUpdate,
+    Inventory,
     Limits,
     Opened,
+    OpenSandbox,
+    PackageSet,
     Report,
     SandboxError,
     SandboxLost,
@@ -212,6 +216,15 @@ def _from_text(text: str | None) -> bytes | None:
 
 def opened_from(record: dict[str, Any]) -> Opened:
     return Opened(record["sandbox_id"], record["origin"], tuple(record["layers"]))
+
+
+def inventory_to(inventory: Inventory) -> dict[str, Any]:
+    return asdict(inventory)
+
+
+def inventory_from(record: dict[str, Any]) -> Inventory:
+    sets = tuple(PackageSet(**one) for one in record["sets"])
+    return Inventory(sets, tuple(OpenSandbox(**one) for one in record["open"]))
 
 
 def report_to(report: Report) -> dict[str, Any]:

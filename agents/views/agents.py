@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 
 from agents import actions, permitted, requests
 from agents.differences import spec_diff
-from agents.editor import AgentForm
+from agents.editing.form import AgentForm
 from agents.trying import CallForm, tried
-from agents.views.shared import form_page, refuse
+from agents.views.shared import refuse
+from contract import rows
 from contract.door import explain, page
 from contract.errors import ApiError, Conflict, NotFound, PermissionDenied
 from contract.roles import Permission
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 def agent_new(request: Request) -> HttpResponse:
     """``?like=`` and an agent's id start from what that agent is now, ``&version=`` from that version of it."""
     like = _like(request)
-    form = AgentForm(request.POST or None, acting=request.acting, like=like.spec if like else None)
-    body = form.checked_body() if request.method == "POST" else None
+    sent, moved = rows.sent(request)
+    form = AgentForm(sent, acting=request.acting, like=like.spec if like else None)
+    body = form.checked_body() if sent and not moved else None
     if body is not None:
         try:
             made = actions.create_agent(body, request.acting)
@@ -40,7 +42,7 @@ def agent_new(request: Request) -> HttpResponse:
         else:
             messages.success(request, _("%(name)s is ready.") % {"name": made.agent.name}, "done")
             return redirect("agents:agent", made.agent_id)
-    return form_page(request, "agents/form.html", {"form": form, **_checked(form, body, None, request)})
+    return rows.form_page(request, "agents/form.html", {"form": form, **_checked(form, body, None, request)})
 
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
@@ -48,9 +50,10 @@ def agent_edit(request: Request, agent_id: str) -> HttpResponse:
     """The editor. What someone else saved meanwhile is shown beside what was typed, with status 409."""
     current = actions.find_agent(agent_id, request.acting)
     base = _base(request, current)
-    form = AgentForm(request.POST or None, acting=request.acting, spec=base.spec, version=base.version)
+    sent, moved = rows.sent(request)
+    form = AgentForm(sent, acting=request.acting, base=base)
     context: dict[str, Any] = {"form": form, "agent": current.agent}
-    body = form.checked_body() if request.method == "POST" else None
+    body = form.checked_body() if sent and not moved else None
     if body is not None:
         try:
             saved = actions.update_agent(agent_id, body, request.acting)
@@ -65,7 +68,7 @@ def agent_edit(request: Request, agent_id: str) -> HttpResponse:
             text = _("Version %(number)s is saved.") % {"number": saved.version}
             messages.success(request, text if changed else _("Nothing changed, so no version was made."), "done")
             return redirect("agents:agent", agent_id)
-    return form_page(request, "agents/form.html", context | _checked(form, body, base, request))
+    return rows.form_page(request, "agents/form.html", context | _checked(form, body, base, request))
 
 
 @page(Permission.BUILD, "POST")
@@ -73,8 +76,8 @@ def agent_check(request: Request, agent_id: str | None = None) -> HttpResponse:
     """The editor's text checked as the API would check it, while one types. Nothing is written."""
     current = actions.find_agent(agent_id, request.acting) if agent_id else None
     base = _base(request, current) if current else None
-    edited = {"spec": base.spec, "version": base.version} if base else {}
-    form = AgentForm(request.POST, acting=request.acting, **edited)
+    like = None if base else _like(request)
+    form = AgentForm(request.POST, acting=request.acting, base=base, like=like.spec if like else None)
     return render(request, "agents/checked.html", {"form": form, **_checked(form, form.checked_body(), base, request)})
 
 
@@ -137,9 +140,9 @@ def _checked(
     """What stands below the editor: the request it amounts to, the agent it would make, and its permissions."""
     if not form.is_bound:
         spec: Mapping[str, Any] | None = base.spec if base else None
-        return {"matrix": permitted.matrix(spec) if spec else [], "fields": [*form.fields]}
-    context: dict[str, Any] = {"fields": [*form.fields], "matrix": []}
-    if body is None or form.errors:
+        return {"matrix": permitted.matrix(spec) if spec else []}
+    context: dict[str, Any] = {"matrix": []}
+    if body is None or form.wrong:
         return context
     try:
         if base is None:
@@ -165,10 +168,8 @@ def _conflict(
 ) -> dict[str, Any]:
     """Someone saved meanwhile: what they changed, what this text changes, and a form that lays it over."""
     newest = actions.find_agent(latest.agent_id, request.acting)
-    form.data = {name: form.data[name] for name in form.data if name != "skills"} | {
-        "over": str(newest.version),
-        "skills": form.cleaned_data["skills"],
-    }
+    form.data = request.POST.copy()
+    form.data["over"] = str(newest.version)
     unversioned = {key: value for key, value in body.items() if key != "version"}
     context: dict[str, Any] = {"meanwhile": newest, "theirs": spec_diff(base.spec, newest.spec)}
     try:
@@ -181,6 +182,6 @@ def _conflict(
 def _explain(form: AgentForm, error: ApiError) -> None:
     """Show a refusal at its field; an agent, skill or version that isn't there is one of the form's, too."""
     if isinstance(error, NotFound):
-        explain(form, error, form.place)
+        explain(form, error)
     else:
-        refuse(form, error, form.place)
+        refuse(form, error)

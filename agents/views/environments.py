@@ -14,9 +14,10 @@ from agents import actions
 from agents.environments import MANAGERS
 from agents.forms import EnvironmentForm
 from agents.models import Environment
-from agents.views.shared import form_page, listed, refuse
+from agents.views.shared import listed, refuse
+from contract import rows
 from contract.door import page
-from contract.errors import ApiError, PermissionDenied
+from contract.errors import ApiError, Conflict, PermissionDenied
 from contract.roles import Permission, may
 
 if TYPE_CHECKING:
@@ -27,16 +28,17 @@ if TYPE_CHECKING:
 
 @page(Permission.READ)
 def environment_list(request: Request) -> HttpResponse:
-    rows = Environment.objects.filter(workspace_id=request.acting.workspace_id)
+    found = Environment.objects.filter(workspace_id=request.acting.workspace_id)
     holdfast = settings.HOLDFAST
     image = holdfast.sandbox_image if holdfast.sandbox == "docker" else None
-    return render(request, "environments/list.html", {**listed(request, rows), "sandbox_image": image})
+    return render(request, "environments/list.html", {**listed(request, found), "sandbox_image": image})
 
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def environment_new(request: Request) -> HttpResponse:
-    form = EnvironmentForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = EnvironmentForm(sent)
+    if sent and not moved and form.is_valid():
         try:
             made = actions.create_environment(form.body(), request.acting)
         except ApiError as error:
@@ -44,7 +46,7 @@ def environment_new(request: Request) -> HttpResponse:
         else:
             messages.success(request, _("%(name)s is ready.") % {"name": made.name}, "done")
             return redirect("agents:environments")
-    return form_page(request, "environments/form.html", {"form": form})
+    return rows.form_page(request, "environments/form.html", {"form": form})
 
 
 @page(Permission.READ, "GET", "HEAD", "POST")
@@ -57,8 +59,9 @@ def environment(request: Request, environment_id: str) -> HttpResponse:
             request.acting.require(Permission.BUILD)
             raise PermissionDenied(gettext("An archived environment can't be changed."))
         return render(request, "environments/form.html", {"environment": found, "packages": _packages(found)})
-    form = EnvironmentForm(request.POST or None, initial=_environment_initial(found))
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = EnvironmentForm(sent, initial=_environment_initial(found), environment=found)
+    if sent and not moved and form.is_valid():
         try:
             actions.update_environment(environment_id, form.body(), request.acting)
         except ApiError as error:
@@ -66,7 +69,7 @@ def environment(request: Request, environment_id: str) -> HttpResponse:
         else:
             messages.success(request, _("Saved."), "done")
             return redirect("agents:environment", environment_id)
-    return form_page(request, "environments/form.html", {"form": form, "environment": found})
+    return rows.form_page(request, "environments/form.html", {"form": form, "environment": found})
 
 
 @page(Permission.BUILD, "POST")
@@ -75,6 +78,19 @@ def environment_archive(request: Request, environment_id: str) -> HttpResponse:
     said = _("%(name)s is archived. No new session can use it.") % {"name": archived.name}
     messages.success(request, said, "done")
     return redirect("agents:environment", environment_id)
+
+
+@page(Permission.BUILD, "POST")
+def environment_delete(request: Request, environment_id: str) -> HttpResponse:
+    """Only one that no session uses can be deleted; the others are archived."""
+    name = actions.find_environment(environment_id, request.acting).name
+    try:
+        actions.delete_environment(environment_id, request.acting)
+    except Conflict as error:
+        messages.error(request, error.message, "failed")
+        return redirect("agents:environment", environment_id)
+    messages.success(request, _("%(name)s is deleted.") % {"name": name}, "done")
+    return redirect("agents:environments")
 
 
 def _environment_initial(found: Environment) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from agents.differences import text_diff
 from agents.memory import memories, paths, stores, versions
 from agents.memory.errors import PreconditionFailed
 from agents.models import Memory, MemoryStore, MemoryVersion
-from agents.views.shared import form_page, listed, refuse
+from agents.views.shared import listed, refuse
+from contract import rows
 from contract.door import page
 from contract.errors import ApiError, NotFound
 from contract.roles import Permission
@@ -31,7 +32,7 @@ HISTORY = 50
 SOURCE = {"class": "source", "spellcheck": "false"}
 
 
-class StoreForm(forms.Form):
+class StoreForm(rows.WithMetadata):
     """A store."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=stores.MAX_NAME)
@@ -42,6 +43,10 @@ class StoreForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy("Agents that have the store read it: say what belongs in here."),
     )
+
+    def body(self) -> dict[str, Any]:
+        """The API's body of this form."""
+        return {**self.cleaned_data, "metadata": self.metadata_body()}
 
 
 class MemoryForm(forms.Form):
@@ -77,30 +82,33 @@ def store_list(request: Request) -> HttpResponse:
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def store_new(request: Request) -> HttpResponse:
-    form = StoreForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = StoreForm(sent)
+    if sent and not moved and form.is_valid():
         try:
-            made = stores.create_store(form.cleaned_data, request.acting)
+            made = stores.create_store(form.body(), request.acting)
         except ApiError as error:
             refuse(form, error)
         else:
             return redirect("agents:store", made.pk)
-    return form_page(request, "memory/store_form.html", {"form": form})
+    return rows.form_page(request, "memory/store_form.html", {"form": form})
 
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def store_edit(request: Request, store_id: str) -> HttpResponse:
     store = stores.find_store(store_id, request.acting)
-    form = StoreForm(request.POST or None, initial={"name": store.name, "description": store.description})
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    shown = {"name": store.name, "description": store.description}
+    form = StoreForm(sent, initial=shown, stored=store.metadata)
+    if sent and not moved and form.is_valid():
         try:
-            stores.update_store(store_id, form.cleaned_data, request.acting)
+            stores.update_store(store_id, form.body(), request.acting)
         except ApiError as error:
             refuse(form, error)
         else:
             messages.success(request, _("Saved."), "done")
             return redirect("agents:store", store_id)
-    return form_page(request, "memory/store_form.html", {"form": form, "store": store})
+    return rows.form_page(request, "memory/store_form.html", {"form": form, "store": store})
 
 
 @page(Permission.READ)
@@ -155,7 +163,7 @@ def memory_new(request: Request, store_id: str) -> HttpResponse:
             refuse(form, error)
         else:
             return redirect("agents:memory_page", store_id, made.pk)
-    return form_page(request, "memory/memory_form.html", {"form": form, "store": found})
+    return rows.form_page(request, "memory/memory_form.html", {"form": form, "store": found})
 
 
 @page(Permission.READ)
@@ -199,7 +207,7 @@ def memory_edit(request: Request, store_id: str, memory_id: str) -> HttpResponse
             refuse(form, error)
         else:
             return redirect("agents:memory_page", store_id, memory_id)
-    return form_page(request, "memory/memory_form.html", context)
+    return rows.form_page(request, "memory/memory_form.html", context)
 
 
 @page(Permission.OPERATE, "POST")

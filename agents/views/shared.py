@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core.paginator import Page, Paginator
-from django.shortcuts import render
 
 from contract.door import explain
 from contract.errors import ApiError, NotFound, PermissionDenied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.db.models import QuerySet
     from django.forms import Form
-    from django.http import HttpResponse
 
     from contract.http import Request
 
@@ -31,13 +27,8 @@ def listed(request: Request, rows: QuerySet[Any]) -> dict[str, Any]:
     return {"page": shown, "archived": archived}
 
 
-def form_page(request: Request, template: str, context: dict[str, Any]) -> HttpResponse:
-    """A page with a form: 422 where it comes back with what is wrong with it."""
-    return render(request, template, context, status=422 if request.method == "POST" else 200)
-
-
-def refuse(form: Form, error: ApiError, place: Callable[[str], str] | None = None) -> None:
+def refuse(form: Form, error: ApiError) -> None:
     """Show a refusal on the form; what may not be known of or done stays a page of its own."""
     if isinstance(error, NotFound | PermissionDenied):
         raise error
-    explain(form, error, place)
+    explain(form, error)

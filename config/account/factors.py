@@ -15,10 +15,12 @@ from allauth.mfa.webauthn.internal import auth as webauthn
 from allauth.mfa.webauthn.internal import flows as passkeys
 from django.conf import settings
 from django.contrib import messages
+from django.db import transaction
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext_lazy as _
 
 from config.account.door import own
+from config.signin import identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,13 +101,17 @@ def passkey_new(request: HttpRequest) -> HttpResponse:
 
 @own("POST")
 def passkey_remove(request: HttpRequest, number: int) -> HttpResponse:
-    mine = Authenticator.objects.filter(user=request.user)
-    found = get_object_or_404(mine, pk=number, type=Authenticator.Type.WEBAUTHN)
-    if last_one(mine):
-        messages.error(request, LAST, "failed")
-    else:
-        passkeys.remove_authenticator(request, found)
-        messages.success(request, _("The passkey is removed."), "done")
+    with transaction.atomic():
+        user = identities.lock(request.user.pk or 0)
+        mine = Authenticator.objects.filter(user=user)
+        found = get_object_or_404(mine, pk=number, type=Authenticator.Type.WEBAUTHN)
+        if last_one(mine):
+            messages.error(request, LAST, "failed")
+        elif not identities.ways_in(user, without=found):
+            messages.error(request, identities.LAST_WAY, "failed")
+        else:
+            passkeys.remove_authenticator(request, found)
+            messages.success(request, _("The passkey is removed."), "done")
     return redirect("account:account")
 
 

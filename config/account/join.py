@@ -11,8 +11,6 @@ from django.utils.translation import gettext_lazy as _
 
 from agents import people
 from contract import audit
-from contract.acting import Acting
-from contract.roles import Role
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -31,7 +29,6 @@ class Join(PasswordResetConfirmView):
         user = form.user
         answer: HttpResponse = super().form_valid(form)
         people.sign_out(user.pk)
-        acting = Acting("", Role.VIEWER, user.get_username(), user_id=user.pk)
-        audit.record(acting, "person.password_set", "auth.User", str(user.pk))
+        audit.of_person(user, "person.password_set")
         messages.success(self.request, READY, "done")
         return answer

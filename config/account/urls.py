@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from config.account import factors, views
+from config.account import factors, identities, views
 
 own = [
     path("", views.account, name="account"),
@@ -11,6 +11,9 @@ own = [
     path("codes/app/", factors.app, name="app"),
     path("codes/app/remove/", factors.app_remove, name="app_remove"),
     path("codes/recovery/", factors.recovery, name="recovery"),
+    path("identities/new/", identities.link, name="link"),
+    path("identities/new/confirm/", identities.link_confirm, name="link_confirm"),
+    path("identities/<int:number>/remove/", identities.unlink, name="unlink"),
     path("passkeys/new/", factors.passkey_new, name="passkey_new"),
     path("passkeys/<int:number>/remove/", factors.passkey_remove, name="passkey_remove"),
 ]

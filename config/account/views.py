@@ -10,6 +10,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.forms import ReauthenticateWebAuthnForm
 from allauth.mfa.webauthn.internal import auth as webauthn
 from allauth.mfa.webauthn.internal.flows import reauthenticate as reauthenticate_by_passkey
+from allauth.socialaccount.models import SocialAccount
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -25,11 +26,10 @@ from agents.models import Membership
 from config.account.door import own
 from config.account.factors import kinds, last_one
 from config.middleware import lacks_factor
+from config.signin import identities
 from config.signin.throttle import LATER, Attempts
 from config.signin.views import safe_next
 from contract import audit
-from contract.acting import Acting
-from contract.roles import Role
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -70,6 +70,11 @@ def account(request: HttpRequest) -> HttpResponse:
         "passkeys": [one for one in mine if one.type == Authenticator.Type.WEBAUTHN],
         "codes_left": next((len(one.wrap().get_unused_codes()) for one in mine if one.type == "recovery_codes"), None),
         "sign_ins": [{"row": one, "at": parse_datetime(one.at) if one.at else None} for one in ins],
+        "identities": [
+            {"row": one, "name": identities.name_of(one.uid, one.extra_data)}
+            for one in SocialAccount.objects.filter(user=user).order_by("date_joined")
+        ],
+        "provider": settings.HOLDFAST_SIGNING_IN.provider,
         "lacks_factor": lacks_factor(user),
         "last_one": last_one(mine),
         "no_host": NO_HOST if _is_address(request.get_host()) else "",
@@ -89,8 +94,7 @@ def password(request: HttpRequest) -> HttpResponse:
         form.save()
         update_session_auth_hash(request, user)
         people.sign_out(user.pk, keep=request.session.session_key)
-        acting = Acting("", Role.VIEWER, user.get_username(), user_id=user.pk)
-        audit.record(acting, "person.password_changed", "auth.User", str(user.pk))
+        audit.of_person(user, "person.password_changed")
         messages.success(request, _("Your password is changed. Everywhere else you are signed out."), "done")
         return redirect("account:account")
     return render(request, "account/password.html", {"form": form}, status=422 if request.method == "POST" else 200)
@@ -101,6 +105,8 @@ def end_sign_ins(request: HttpRequest) -> HttpResponse:
     """End the sign-in that ``ref`` names, or without it all but this one."""
     ref = request.POST.get("ref", "")
     ended = people.sign_out(request.user.pk or 0, keep=request.session.session_key, ref=ref)
+    if ended:
+        audit.of_person(request.user, "person.sign_ins_ended", {"sign_ins": ended})
     said = _("This sign-in has ended.") if ref and ended else _("Everywhere else you are signed out.")
     messages.success(request, said if ended else _("There was nothing to end."), "done")
     return redirect("account:account")

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # All the sandbox host may know. No database URL, no key, no model: what it holds, a sandbox might one day reach.
-SANDBOX_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "DOCKER_HOST", "XDG_RUNTIME_DIR", "LOG_LEVEL")
+SANDBOX_ENVIRONMENT = (
+    *("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "DOCKER_HOST", "XDG_RUNTIME_DIR", "LOG_LEVEL"),
+    *("APT_CONFIG", "SSL_CERT_FILE"),
+)
 # The egress proxy holds secrets that workers lend it; of the installation's own it knows none. Its settings, and what
 # this machine's package managers are configured with: sandboxes install from the same places.
 EGRESS_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LOG_LEVEL", "SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -11,21 +11,27 @@ from allauth.account.authentication import get_authentication_records
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.providers.base.constants import AuthProcess
 from django.conf import settings
 from django.contrib import messages
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from agents.models import Membership
-from config.signin import groups
+from config.signin import bounds, groups, identities
 from config.signin.throttle import Attempts
 from contract.secret import Secret
-from credentials import crypto
+from contract.ways import SSO, ways
+from credentials import crypto, signin_records
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 SEALED_FOR = "mfa_authenticator"  # second factors are sealed before their rows have ids
 SWITCHED_OFF = "This account is switched off. Ask an administrator."
+LONG_AGO = _("Your last sign-in with %(name)s is too long ago. Sign in with it, so that your groups are known.")
 NO_GROUP = "You are in none of the groups that may use this installation. Ask whoever looks after them to add you."
 
 
@@ -50,6 +56,22 @@ class Accounts(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no t
     def add_message(self, request: HttpRequest, level: int, *args: Any, **kwargs: Any) -> None:
         """Our views say what happened."""
 
+    def pre_login(self, request: HttpRequest, user: Any, **about: Any) -> HttpResponse | None:
+        """Refuse a person of the provider who comes by a passkey too long after the provider vouched for them."""
+        ends = bounds.ends_at(user)
+        if ends is None or ends > timezone.now():
+            answer: HttpResponse | None = super().pre_login(request, user, **about)
+            return answer
+        signin_records.failed(request, ways(request, user), user)
+        messages.error(request, LONG_AGO % {"name": settings.HOLDFAST_SIGNING_IN.at.name}, "failed")
+        return redirect("account_login")
+
+    def login(self, request: HttpRequest, user: Any) -> None:
+        super().login(request, user)
+        ends = bounds.ends_at(user, by_provider=SSO in ways(request, user))
+        if ends is not None:
+            request.session.set_expiry(ends)
+
     def respond_user_inactive(self, request: HttpRequest, user: Any) -> HttpResponse:
         messages.error(request, SWITCHED_OFF, "failed")
         return redirect("account_login")
@@ -64,15 +86,22 @@ class Guests(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has 
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         """Give a known person their roles anew; whoever is left without any stays outside."""
         sociallogin.email_addresses = []  # addresses prove nothing here
+        if sociallogin.state.get("process") == AuthProcess.CONNECT:
+            if sociallogin.user != request.user:
+                identities.wait(request, sociallogin.account)
+                raise ImmediateHttpResponse(redirect("account:link_confirm"))
+            sociallogin.state |= {"process": AuthProcess.LOGIN, "next": reverse("account:account")}  # linked already
         if not sociallogin.is_existing or not sociallogin.user.is_active:
             return
         groups.apply(sociallogin.user, _roles(sociallogin))
         if not Membership.objects.filter(user=sociallogin.user).exists():
+            signin_records.failed(request, SSO, sociallogin.user)
             raise ImmediateHttpResponse(refused(request, NO_GROUP))
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
         """Whoever is in a group of ours becomes a person here."""
         if not any(_roles(sociallogin).values()):
+            signin_records.failed(request, SSO)
             raise ImmediateHttpResponse(refused(request, NO_GROUP))
         return True
 
@@ -85,6 +114,7 @@ class Guests(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has 
         Attempts(request).failed()
         if "cancel" in str(about.get("error")):
             raise ImmediateHttpResponse(redirect("account_login"))
+        signin_records.failed(request, SSO)
         raise ImmediateHttpResponse(refused(request, "Its answer was not one that can be trusted. Start again."))
 
 

@@ -10,13 +10,14 @@ from django.db.models import Q
 from agents import members
 from agents.models import Membership, Workspace
 from contract.roles import GRANTS, Role
+from contract.ways import SSO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from config.signin.settings import Grant, Provider
 
-AS = "single sign-on"  # who the audit log names
+AS = SSO  # who the audit log names
 
 
 def groups_of(claims: Mapping[str, Any], provider: Provider) -> frozenset[str]:

@@ -1,7 +1,8 @@
-"""Single sign-on with OpenID Connect: there with a state and PKCE, back with an id token whose signature is checked."""
+"""Single sign-on with OpenID Connect: there with state, PKCE and nonce, back with a token that is checked."""
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from allauth.socialaccount.internal import jwtkit
@@ -12,6 +13,7 @@ from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOA
 from django.conf import settings
 from django.http import Http404
 from django.shortcuts import redirect
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from requests import RequestException
@@ -20,6 +22,8 @@ from config.signin.adapters import refused
 from config.signin.provider import PROVIDER_ID
 from config.signin.throttle import LATER, Attempts
 from config.signin.views import safe_next
+from contract.ways import SSO
+from credentials import signin_records
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -28,7 +32,12 @@ AWAY = "It could not be reached, or doesn't describe itself as OpenID Connect pr
 
 
 class Checked(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # allauth has no types
-    """allauth's adapter, stricter: the provider is the one that was set, and what it says is signed by it."""
+    """allauth's adapter, stricter: the provider is the one that was set, and what it says is signed by it.
+
+    ``nonce``: what this browser was sent away with. An id token without it answers somebody else's question.
+    """
+
+    nonce = ""
 
     def get_provider(self) -> Any:
         provider = super().get_provider()
@@ -69,19 +78,39 @@ class Checked(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # allauth has 
             raise OAuth2Error("The id token can't be read.") from error
         if not claims.get("sub"):
             raise OAuth2Error("The id token names nobody.")
+        if not self.nonce or not constant_time_compare(str(claims.get("nonce", "")), self.nonce):
+            raise OAuth2Error("The id token was made for another sign-in.")
         return claims
+
+
+class Back(OAuth2CallbackView):  # type: ignore[misc]  # allauth has no types
+    """allauth's way back, which has no nonce: ours lies in the state that it keeps in the session."""
+
+    def _get_state(self, request: HttpRequest, provider: Any) -> Any:
+        state, refusal = super()._get_state(request, provider)
+        self.adapter.nonce = (state or {}).get("nonce", "")
+        return state, refusal
 
 
 @never_cache
 @require_GET
 def leave(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """Off to the provider."""
+    """Off to the provider, to sign in."""
+    return depart(request, provider_id, AuthProcess.LOGIN, safe_next(request))
+
+
+def depart(request: HttpRequest, provider_id: str, process: str, wanted: str) -> HttpResponse:
+    """Off to the provider, for ``process``; ``wanted`` is where to go after it, if anywhere."""
     adapter = _adapter(request, provider_id)
     if Attempts(request).are_too_many():
         return refused(request, LATER, 429)
+    nonce = secrets.token_urlsafe(24)
     try:
-        wanted = safe_next(request) or None
-        away: HttpResponse = adapter.get_provider().redirect(request, AuthProcess.LOGIN, next_url=wanted)
+        provider = adapter.get_provider()
+        asked = {**provider.get_auth_params(), "nonce": nonce}
+        away: HttpResponse = provider.redirect(
+            request, process, next_url=wanted or None, auth_params=asked, nonce=nonce
+        )
     except (OAuth2Error, RequestException, KeyError, ValueError):
         return refused(request, AWAY, 502)
     return away
@@ -97,9 +126,10 @@ def come_back(request: HttpRequest, provider_id: str) -> HttpResponse:
     if Attempts(request).are_too_many():
         return refused(request, LATER, 429)
     try:
-        answer: HttpResponse = OAuth2CallbackView.adapter_view(adapter)(request)
+        answer: HttpResponse = Back.adapter_view(adapter)(request)
     except (KeyError, ValueError, TypeError):  # an answer that is no OpenID Connect answer
         Attempts(request).failed()
+        signin_records.failed(request, SSO)
         return refused(request, AWAY, 502)
     return answer
 

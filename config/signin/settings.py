@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from contract.secret import Secret
 
 NEEDED = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_GROUPS")
-OPTIONAL = ("OIDC_NAME", "OIDC_SCOPES", "OIDC_GROUPS_CLAIM")
+OPTIONAL = ("OIDC_NAME", "OIDC_SCOPES", "OIDC_GROUPS_CLAIM", "OIDC_SESSION_HOURS")
 ROLES = ", ".join(role.value for role in Role)
 
 
@@ -37,6 +37,7 @@ class Provider:
     scopes: tuple[str, ...]
     groups_claim: str
     grants: tuple[Grant, ...]
+    session_hours: int  # then a person of the provider signs in anew, and their groups are weighed anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ def _provider(reader: Reader) -> Provider | None:
         scopes=_scopes(reader),
         groups_claim=reader.text("OIDC_GROUPS_CLAIM", "groups"),
         grants=_grants(reader.text("OIDC_GROUPS")),
+        session_hours=reader.integer("OIDC_SESSION_HOURS", 12, low=1, high=336),
     )
 
 

@@ -19,6 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from config.signin.throttle import LATER, Attempts
+from credentials import signin_records
 
 if TYPE_CHECKING:
     from django.contrib.auth.forms import AuthenticationForm
@@ -107,6 +108,7 @@ class PasskeyIn(LoginWebAuthnView):  # type: ignore[misc]  # allauth has no type
 
     def form_invalid(self, form: Any) -> HttpResponse:
         Attempts(self.request).failed()
+        signin_records.failed(self.request, "passkey")
         messages.error(self.request, UNKNOWN_PASSKEY, "failed")
         return redirect("account_login")
 

@@ -55,7 +55,7 @@ class ExportQuery(Filters):
 
 @router.get("", response=AuditPage, operation_id="x.audit.list")
 def list_records(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
-    """Latest first. Needs the role admin."""
+    """Latest first. Needs the role admin. ``action=person.`` is every action that begins so: sign-ins and accounts."""
     rows = records(request.acting, query.chosen())
     found = paginate(rows, kind="audit", fields=("id",), limit=query.limit, page=query.page)
     return {"data": [shape(row) for row in found.rows], "next_page": found.next_page}

@@ -43,7 +43,7 @@ class EventHit(BaseModel):
 class SearchAnswer(BaseModel):
     """Newest first. ``truncated``: there is more than this; add a word, or raise ``limit``.
 
-    ``sealed``: what is said is sealed (``SEAL_EVENTS``), and only titles are found.
+    ``sealed``: some of what was said is sealed (``SEAL_EVENTS``) and could not be searched.
     """
 
     sessions: list[SessionHit]

@@ -5,15 +5,13 @@ from typing import Annotated, Any, Literal
 from ninja import Body, Query, Router
 from pydantic import Field
 
-from agents import bodies
 from contract.http import Request
 from contract.pages import paginate
 from contract.query import Range
-from contract.schema import Answer, Params
-from sessions import actions
+from contract.schema import Answer
+from sessions import actions, bodies
 from sessions.api.shapes import session_shape
 from sessions.finding import find_session, sessions_of
-from sessions.permissions import SessionAdditions
 
 router = Router(tags=["Sessions"])
 
@@ -21,14 +19,8 @@ SESSION = "beta_managed_agents_session.BetaManagedAgentsSession"
 SessionAnswer = Annotated[dict[str, Any], Answer(SESSION)]
 SessionPage = Annotated[dict[str, Any], Answer(SESSION, page=True)]
 DeleteAnswer = Annotated[dict[str, Any], Answer("beta_managed_agents_deleted_session.BetaManagedAgentsDeletedSession")]
-CreateBody = Annotated[
-    dict[str, Any],
-    Params("session_create_params.SessionCreateParams", prepare=bodies.session_body, beside=SessionAdditions),
-]
-UpdateBody = Annotated[
-    dict[str, Any],
-    Params("session_update_params.SessionUpdateParams", prepare=bodies.session_body, beside=SessionAdditions),
-]
+CreateBody = Annotated[dict[str, Any], bodies.SESSION_CREATE]
+UpdateBody = Annotated[dict[str, Any], bodies.SESSION_UPDATE]
 
 
 class ListQuery(Range):

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
-from sessions.bounds import caps_of
+from sessions.bounds import patience
 from sessions.models.approvals import ALLOWED, CLOSED, DENIED, EXPIRED, WAITING, Approval
-from sessions.models.core import Session
+from sessions.models.core import Session, Thread
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,14 +39,15 @@ def is_asked(event: Event) -> bool:
 
 def _ask(events: Sequence[Event]) -> list[Approval]:
     session = Session.objects.only("workspace_id", "agent_id", "limits").get(pk=events[0].session_id)
-    patience = caps_of(session).approval_seconds
-    return Approval.objects.bulk_create([_approval(event, session, patience) for event in events])
+    thread = Thread.objects.only("parent_id", "agent").get(pk=events[0].thread_id)  # an append is of one thread
+    seconds = patience(session, thread)
+    return Approval.objects.bulk_create([_approval(event, session, seconds) for event in events])
 
 
-def _approval(event: Event, session: Session, patience: int | None) -> Approval:
+def _approval(event: Event, session: Session, most: int | None) -> Approval:
     why = (event.private or {}).get("permission") or {}
     rule: dict[str, Any] = why.get("rule") or {}
-    seconds = _seconds(why, patience)
+    seconds = _seconds(why, most)
     return Approval(
         id=event.id,
         workspace_id=session.workspace_id,
@@ -63,18 +64,17 @@ def _approval(event: Event, session: Session, patience: int | None) -> Approval:
     )
 
 
-def _seconds(why: Mapping[str, Any], patience: int | None) -> int | None:
+def _seconds(why: Mapping[str, Any], most: int | None) -> int | None:
     """How long a call waits: as its rule says or as the caps say, whichever is shorter."""
-    bounds = [seconds for seconds in ((why.get("rule") or {}).get("expires_after_seconds"), patience) if seconds]
+    bounds = [seconds for seconds in ((why.get("rule") or {}).get("expires_after_seconds"), most) if seconds]
     return min(bounds) if bounds else None
 
 
 def give_time(sessions: Iterable[Session]) -> None:
     """The patience of these sessions has changed; what still waits is measured by the new one."""
     for session in sessions:
-        patience = caps_of(session).approval_seconds
-        for approval in Approval.objects.filter(session=session, state=WAITING):
-            seconds = _seconds(approval.why, patience)
+        for approval in Approval.objects.filter(session=session, state=WAITING).select_related("thread"):
+            seconds = _seconds(approval.why, patience(session, approval.thread))
             approval.expires_at = approval.asked_at + timedelta(seconds=seconds) if seconds else None
             approval.on_expiry = (approval.on_expiry or DEFAULT_OUTCOME) if seconds else ""
             approval.save(update_fields=["expires_at", "on_expiry"])

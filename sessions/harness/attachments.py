@@ -6,6 +6,7 @@ import base64
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from agents.pdf.text import text_of
 from contract import blobs
 from sessions.models import File
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 MAX_INLINE_BYTES = 20 * 1024 * 1024
 UNSEEN = {
     "image": "[A picture is here that {model} can't be shown: its server does not say that it takes pictures.]",
-    "pdf": "[A PDF is here that {model} can't be shown: its server does not say that it takes PDFs. A program in the "
-    "sandbox, such as pdftotext, may read its text if the file is there.]",
+    "pdf": "[A PDF is here that {model} can't be shown: its server does not say that it takes PDFs. {instead}]",
 }
 TEXT_TYPES = ("text/", "application/json", "application/xml", "application/yaml")
 
@@ -25,7 +25,8 @@ def resolver(workspace_id: str, media: Callable[[], frozenset[str]], model: str)
     """A function for ``Prompt.resolve`` that looks files up in one workspace.
 
     ``media`` tells what ``model`` takes besides text; it is asked once, when the first picture or PDF comes. What the
-    model doesn't take becomes a text that says so: a server would refuse the whole conversation for it.
+    model doesn't take becomes a text that says so, a PDF with its own text: a server would refuse the whole
+    conversation for it.
     """
     takes = cache(media)
 
@@ -34,7 +35,9 @@ def resolver(workspace_id: str, media: Callable[[], frozenset[str]], model: str)
         if isinstance(source, dict) and source.get("type") == "file":
             block = _inline(block, source["file_id"], workspace_id)
         kind = _kind(block)
-        return block if not kind or kind in takes() else _note(UNSEEN[kind].format(model=model))
+        if not kind or kind in takes():
+            return block
+        return _pdf(block, model) if kind == "pdf" else _note(UNSEEN[kind].format(model=model))
 
     return resolve
 
@@ -46,6 +49,24 @@ def _kind(block: dict[str, Any]) -> str:
     source = block.get("source")
     textual = isinstance(source, dict) and source.get("type") in ("text", "content")
     return "pdf" if block.get("type") == "document" and not textual else ""
+
+
+def _pdf(block: dict[str, Any], model: str) -> dict[str, Any]:
+    """What a PDF says, for a model that can't be shown it."""
+    source = block["source"]
+    if source.get("type") != "base64":
+        return _note(UNSEEN["pdf"].format(model=model, instead="It lies at an address elsewhere."))
+    found = text_of(base64.b64decode(source["data"]))
+    pages = "1 page" if found.pages == 1 else f"{found.pages} pages"
+    if found.fault:
+        instead = f"Nor can its text be taken out: {found.fault}."
+    elif not found.text:
+        instead = f"It holds no text on its {pages}, perhaps pictures."
+    else:
+        instead = f"Instead this is {'the first part of ' if found.cut else ''}the text of its {pages}:"
+    note = UNSEEN["pdf"].format(model=model, instead=instead)
+    title = f" {block['title']}" if block.get("title") and found.text else ""
+    return _note(f"{note}{title}\n\n{found.text}".rstrip())
 
 
 def _inline(block: dict[str, Any], file_id: str, workspace_id: str) -> dict[str, Any]:

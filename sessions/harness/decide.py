@@ -184,7 +184,7 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     if state.calls:
         return _calls(state)
     if not state.asked:
-        return _end_of_turn(state)
+        return _end_of_turn(state, limits, now)
     if state.failure is not None:
         return _failed(state, state.failure, limits)
     return [_next_request(state, limits, now)]
@@ -215,7 +215,7 @@ def _stopped(state: ThreadState, limits: Limits, now: datetime) -> Finish | None
     if session.over_budget(now):
         return Finish(ev.BUDGET_REACHED)
     whole = Used.of(session.spent, session.cost(now), session.clock.active_at(now))
-    own = Used.of(state.spent, state.spent.cost, 0.0)
+    own = Used.of(state.spent, state.spent.cost, state.clock.active_at(now))
     cap = limits.caps.reached(whole) or limits.own.reached(own)
     return None if cap is None else Finish({**ev.BUDGET_REACHED, OURS: cap.note()}, cap=cap)
 
@@ -231,13 +231,13 @@ def _calls(state: ThreadState) -> list[Action]:
     return ready or [Finish(ev.requires_action(waiting))]
 
 
-def _end_of_turn(state: ThreadState) -> list[Action]:
+def _end_of_turn(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     if state.queue or state.mail:
         return [TakeMessages((*state.queue, *state.mail))]
     if state.stop_reason == "refusal":
         return [Finish({"type": "refusal"}, stop_details=state.stop_details)]
     if state.outcome is not None and not state.others_work:
-        return [Grade(state.outcome)]
+        return [_stopped(state, limits, now) or Grade(state.outcome)]
     return [Finish(ev.END_TURN)]
 
 

@@ -56,7 +56,7 @@ UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp()
 WHERE t.lease_expires > clock_timestamp() AND t.lease_owner <> '' AND NOT EXISTS (
   SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND l.objid::bigint = split_part(t.lease_owner, ':', 3)::bigint)
+    AND l.objid::text = split_part(t.lease_owner, ':', 3))
 RETURNING t.id, t.session_id, t.lease_owner
 """
 ALIVE = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from sessions.projections.columns import Spent
 
 KINDS = ("steps", "model_requests", "tokens", "list_cost", "running_seconds")
+DAILY = ("list_cost_per_day", "tokens_per_day")  # of all sessions of a workspace together
+MONEY = frozenset({"list_cost", "list_cost_per_day"})
 NAMES = {
     "steps": "steps",
     "model_requests": "model requests",
     "tokens": "tokens",
     "list_cost": "cents",
     "running_seconds": "seconds of running time",
+    "list_cost_per_day": "cents a day",
+    "tokens_per_day": "tokens a day",
 }
 
 
@@ -44,39 +48,45 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A cap that is used up, and the level that set it: where a person can raise it."""
+    """A cap that is used up, and the level that set it: where a person can raise it.
+
+    ``agent_id``: whose cap it is, where it is that of a child thread's own agent and not of the session's.
+    """
 
     cap: str
     level: str
     limit: int
     used: int
     cost_known: bool = True
+    agent_id: str = ""
 
     def note(self) -> dict[str, Any]:
         """What goes with the stop reason, under our own key."""
-        return {"cap": self.cap, "level": self.level, "limit": self.limit, "used": self.used}
+        note = {"cap": self.cap, "level": self.level, "limit": self.limit, "used": self.used}
+        return {**note, "agent_id": self.agent_id} if self.agent_id else note
 
     def sentence(self) -> str:
         """What happened and the way out."""
-        if self.cap == "list_cost" and not self.cost_known:
+        if self.cap in MONEY and not self.cost_known:
             return (
                 f"The {self.level} limits this session's money, but a model that it used has no known price. "
                 f"Lift the limit of the {self.level} to go on."
             )
-        return (
-            f"The {self.level}'s limit of {self.limit:,} {NAMES[self.cap]} is used up ({self.used:,}). "
-            f"Raise or lift it to go on."
-        )
+        way_out = "Raise or lift it to go on" + (", or wait for the next day." if self.cap in DAILY else ".")
+        return f"The {self.level}'s limit of {self.limit:,} {NAMES[self.cap]} is used up ({self.used:,}). {way_out}"
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
     """The caps that apply to one session, level by level (``contract.limits.Limits`` as it is stored).
 
-    The tightest of each kind wins.
+    The tightest of each kind wins. ``today``: what the workspace has used since midnight, by the kinds of ``DAILY``.
+    ``agent_id``: whose they are, where they bound one thread by itself.
     """
 
     levels: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    today: Mapping[str, Decimal | int] = field(default_factory=dict)
+    agent_id: str = ""
 
     def tightest(self, kind: str) -> tuple[str, int] | None:
         """The lowest cap of a kind and the level that set it."""
@@ -85,13 +95,17 @@ class Caps:
 
     def reached(self, used: Used) -> Reached | None:
         """The first cap that leaves no room for another model request."""
-        for kind in KINDS:
+        for kind in (*KINDS, *DAILY):
             cap = self.tightest(kind)
-            amount = getattr(used, kind)
-            known = used.cost_known or kind != "list_cost"
+            amount = self.amount(kind, used)
+            known = used.cost_known or kind not in MONEY
             if cap is not None and (amount >= cap[1] or not known):
-                return Reached(kind, cap[0], cap[1], int(amount), known)
+                return Reached(kind, cap[0], cap[1], int(amount), known, self.agent_id)
         return None
+
+    def amount(self, kind: str, used: Used) -> float | Decimal:
+        """How much of a kind is used: by the session or thread, or by its workspace today."""
+        return self.today.get(kind, 0) if kind in DAILY else getattr(used, kind)
 
     @property
     def approval_seconds(self) -> int | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sessions import events as ev
 from sessions.harness.stuck import Watch
 from sessions.outcomes import Outcome, outcome
-from sessions.projections.columns import THREAD_STATUS, SessionColumns, Spent
+from sessions.projections.columns import THREAD_STATUS, Clock, SessionColumns, Spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +91,7 @@ class ThreadState:
     mcp_failed: set[str] = field(default_factory=set)  # MCP servers, since the thread last started to run
     tools_left_out: dict[str, int] = field(default_factory=dict)  # by MCP server
     spent: Spent = field(default_factory=Spent)
+    clock: Clock = field(default_factory=Clock)  # how long it has worked
     outcome: Outcome | None = None  # what the thread works for, until its last evaluation
     others_work: bool = False  # other threads or workflow runs of the session are under way
     watch: Watch = field(default_factory=Watch)
@@ -121,6 +122,7 @@ class ThreadState:
         if status == "running" and self.status == "idle":
             self.mcp_failed = set()
         self.status = status
+        self.clock = self.clock.enter(status, entry.created_at)
         wake_at = (entry.private or {}).get("wake_at")
         self.wake_at = datetime.fromisoformat(wake_at) if wake_at else None
         if status == "rescheduling":
@@ -274,7 +276,7 @@ class ThreadState:
 
 def denied(tool_name: str, message: str | None) -> str:
     """What the model reads when a person said no (spec core 10.5)."""
-    text = f"The call of {tool_name} was rejected by the user."
+    text = f"The call of {tool_name} was denied by the user."
     return f"{text} They said: {message}" if message else text
 
 

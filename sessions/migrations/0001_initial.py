@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('asked_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('on_expiry', models.CharField(blank=True, default='', max_length=16)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('allowed', 'Approved'), ('denied', 'Rejected'), ('expired', 'Expired'), ('closed', 'Closed')], default='waiting', max_length=16)),
+                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('allowed', 'Approved'), ('denied', 'Denied'), ('expired', 'Expired'), ('closed', 'Closed')], default='waiting', max_length=16)),
                 ('decided_at', models.DateTimeField(blank=True, null=True)),
                 ('decided_label', models.CharField(blank=True, default='', max_length=300)),
                 ('via', models.CharField(blank=True, default='', max_length=16)),

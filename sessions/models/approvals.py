@@ -13,7 +13,7 @@ WAITING, ALLOWED, DENIED, EXPIRED, CLOSED = "waiting", "allowed", "denied", "exp
 STATES = {
     WAITING: _("Waiting"),
     ALLOWED: _("Approved"),
-    DENIED: _("Rejected"),
+    DENIED: _("Denied"),
     EXPIRED: _("Expired"),
     CLOSED: _("Closed"),  # the turn or the session ended before anybody answered
 }

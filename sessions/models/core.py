@@ -202,7 +202,7 @@ class Event(models.Model):
     prompt needs and no reader sees (the provider's ids and thinking blocks). Both may lie sealed in the table; a
     loaded entry holds them as they were written, and whoever reads single columns takes ``CLEAR_PAYLOAD`` alone.
     ``words`` are what a search finds it by, its workspace's id among them (``sessions.search``); null for an entry
-    without text, and for a sealed one.
+    without text; of a sealed one they say only that it is sealed.
     """
 
     id = models.CharField(primary_key=True, max_length=40)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    Call = tuple[int, str, Mapping[str, Any]]  # seq, tool name, input
 
 CONTEXT_LINES = 3
 MAX_CHARACTERS = 200_000
@@ -29,33 +31,86 @@ class Change:
     lines: tuple[str, ...]
     added: int
     removed: int
+    cut: int
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """What became of one file, from before its first change to after its last. Fields as in ``Change``; ``seq`` is
+    that of the last call. Where something in between isn't known, ``lines`` are those of the single changes.
+    """
+
+    seq: int
+    path: str
+    lines: tuple[str, ...]
+    added: int
+    removed: int
     known: bool
     cut: int = 0
 
 
-def changes(calls: Iterable[tuple[int, str, Mapping[str, Any]]]) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call's change, whole: what was there before (None: not on the log) and after."""
+
+    seq: int
+    path: str
+    before: str | None
+    after: str
+    known: bool
+
+
+def changes(calls: Iterable[Call]) -> list[Change]:
     """The changes that calls (seq, tool name, input) made, in order."""
+    return [
+        Change(step.seq, step.path, *_shown(diff(step.before or "", step.after), MAX_LINES), known=step.known)
+        for step in _steps(calls)
+    ]
+
+
+def files(calls: Iterable[Call], most_lines: int, most: int) -> list[Net]:
+    """What became of the files that calls changed, at most ``most`` of them; the one changed last comes first."""
+    by_path: dict[str, list[Step]] = {}
+    for step in _steps(calls):
+        by_path[step.path] = [*by_path.pop(step.path, []), step]
+    return [_net(path, steps, most_lines) for path, steps in list(reversed(by_path.items()))[:most]]
+
+
+def _net(path: str, steps: list[Step], most_lines: int) -> Net:
+    known = all(step.known for step in steps)
+    if known:
+        lines = diff(steps[0].before or "", steps[-1].after)
+    else:
+        lines = [line for step in steps for line in diff(step.before or "", step.after)]
+    shown, added, removed, cut = _shown(lines, most_lines)
+    return Net(steps[-1].seq, path, shown, added, removed, known, cut)
+
+
+def _shown(lines: list[str], most: int) -> tuple[tuple[str, ...], int, int, int]:
+    """The first ``most`` lines; how many are added and removed in all; how many are left out."""
+    added, removed = (sum(line.startswith(mark) for line in lines) for mark in "+-")
+    return tuple(lines[:most]), added, removed, max(0, len(lines) - most)
+
+
+def _steps(calls: Iterable[Call]) -> Iterator[Step]:
     contents: dict[str, str | None] = {}
-    made = []
     for seq, name, given in calls:
         path = str(given.get("file_path", ""))
         if not path:
             continue
         before = contents.get(path, "" if name == "write" else None)
         if name == "write":
-            after = str(given.get("content", ""))
-            made.append(_change(seq, path, before, after))
-            contents[path] = after
+            contents[path] = after = str(given.get("content", ""))
+            yield Step(seq, path, before, after, known=before is not None)
+            continue
+        old, new = str(given.get("old_string", "")), str(given.get("new_string", ""))
+        if before is not None and old in before:
+            contents[path] = after = before.replace(old, new, -1 if given.get("replace_all") else 1)
+            yield Step(seq, path, before, after, known=True)
         else:
-            old, new = str(given.get("old_string", "")), str(given.get("new_string", ""))
-            if before is not None and old in before:
-                after = before.replace(old, new) if given.get("replace_all") else before.replace(old, new, 1)
-                made.append(_change(seq, path, before, after))
-                contents[path] = after
-            else:
-                made.append(_change(seq, path, old, new, known=False))
-                contents[path] = None
-    return made
+            contents[path] = None
+            yield Step(seq, path, old, new, known=False)
 
 
 def diff(before: str, after: str) -> list[str]:
@@ -65,16 +120,3 @@ def diff(before: str, after: str) -> list[str]:
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=CONTEXT_LINES, lineterm="")
     shown = [line for line in lines if not line.startswith(("---", "+++"))]
     return [line if line.startswith("@@") else f"{line[:1]} {line[1:]}" for line in shown]
-
-
-def _change(seq: int, path: str, before: str | None, after: str, *, known: bool = True) -> Change:
-    lines = diff(before or "", after)
-    return Change(
-        seq=seq,
-        path=path,
-        lines=tuple(lines[:MAX_LINES]),
-        added=sum(line.startswith("+") for line in lines),
-        removed=sum(line.startswith("-") for line in lines),
-        known=known,
-        cut=max(0, len(lines) - MAX_LINES),
-    )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sessions import events as ev
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from sessions.events import Entry
@@ -44,6 +45,16 @@ class Touched:
 
 
 @dataclass(slots=True)
+class Phase:
+    """A phase of a workflow run. ``ended_at`` is None while it lasts."""
+
+    run_id: str
+    name: str
+    began_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(slots=True)
 class Spans:
     """Seconds spent, of all threads together; calls side by side count one by one."""
 
@@ -59,11 +70,15 @@ class Progress:
 
     seq: int = 0
     turns: list[Turn] = field(default_factory=list)
+    phases: dict[str, Phase] = field(default_factory=dict)
     files: dict[str, Touched] = field(default_factory=dict)
+    changed_seq: int = 0  # of the last call that changed a file
     spent: Spans = field(default_factory=Spans)
     calls: int = 0
     failed_calls: int = 0
     _open: dict[str, Entry] = field(default_factory=dict)  # calls and model requests under way
+    _names: dict[str, str] = field(default_factory=dict)  # of phases to come
+    _inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # of open calls, as people changed them
     _task: str = ""
     _waiting: dict[str, tuple[str, datetime]] = field(default_factory=dict)  # thread -> kind of wait, since
 
@@ -81,6 +96,10 @@ class Progress:
         elif entry.type == ev.MODEL_START or entry.type in ev.CALLS:
             self._open[entry.id] = entry
             self.calls += entry.type in ev.CALLS
+        elif entry.type == ev.OPS_CALL_EDITED:
+            self._inputs[entry.payload["tool_use_id"]] = entry.payload["input"]
+        elif entry.type in (ev.RUN_CREATED, ev.PHASE_STARTED, ev.PHASE_ENDED):
+            self._phase(entry)
         elif entry.type == ev.MODEL_END:
             self._close(entry.payload["model_request_start_id"], entry)
             self._step(entry)
@@ -105,6 +124,20 @@ class Progress:
         for kind, since in self._waiting.values():
             found[kind] += max(0.0, (now - since).total_seconds())
         return found
+
+    def _phase(self, entry: Entry) -> None:
+        payload = entry.payload
+        if entry.type == ev.RUN_CREATED:
+            self._names |= {phase["id"]: phase["name"] for phase in payload["phases"]}
+            return
+        phase_id = payload["workflow_run_phase_id"]
+        if entry.type == ev.PHASE_STARTED:
+            name = self._names.pop(phase_id, "")
+            self.phases[phase_id] = Phase(payload["workflow_run_id"], name, entry.created_at)
+            if len(self.phases) > TURNS:
+                del self.phases[next(iter(self.phases))]
+        elif phase := self.phases.get(phase_id):
+            phase.ended_at = entry.created_at
 
     def _begin(self, entry: Entry) -> None:
         going_on = self.turns and self.turns[-1].stop in (*ev.PAUSES, "rescheduling")
@@ -141,9 +174,11 @@ class Progress:
         failed = bool(entry.payload.get("is_error"))
         self.failed_calls += failed
         kind = CHANGES.get(call.payload.get("name", "")) if call is not None else None
+        edited = self._inputs.pop(call.id, None) if call is not None else None
         if call is None or kind is None or failed:
             return
-        path = str(call.payload["input"].get("file_path", ""))
+        self.changed_seq = call.seq
+        path = str((edited or call.payload["input"]).get("file_path", ""))
         touched = self.files.pop(path, None) or Touched(path)
         setattr(touched, kind, getattr(touched, kind) + 1)
         touched.call_id, touched.at = call.id, entry.created_at

@@ -70,7 +70,7 @@ STATES: dict[str, State] = {
         State(
             "retries_exhausted",
             _("Failed"),
-            _("The turn ended after its last try. Send a message to start a new one."),
+            _("The turn ended after its last try. Try again, or send a message that helps the agent on."),
             "x-circle",
             "failed",
             "failed",

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from sessions.events import Entry
 
 
+SHORTEST = 5.0  # seconds that an axis with room to grow draws at least
+STEP = 1.25
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of a span; ``phase`` is a key of ``kinds.PHASES``."""
@@ -231,6 +235,25 @@ class Axis:
         return sum((end - start).total_seconds() for start, end in self.busy)
 
     @property
+    def scale(self) -> float:
+        """How long a second is drawn."""
+        room = self.width - self.GAP * max(0, len(self.busy) - 1)
+        return room / self.seconds if self.seconds else 0.0
+
+    def with_room(self, now: datetime) -> Axis:
+        """The same with room to grow, if something goes on at ``now``: what is drawn then keeps its place for a while.
+
+        The line's length is a step of a ladder, so whoever reads the same log before its end gets the same scale.
+        """
+        if not self.busy or self.busy[-1][1] < now:
+            return self
+        drawn = SHORTEST
+        while drawn < self.seconds:
+            drawn *= STEP
+        start, end = self.busy[-1]
+        return replace(self, busy=(*self.busy[:-1], (start, end + timedelta(seconds=drawn - self.seconds))))
+
+    @property
     def gaps(self) -> list[tuple[float, timedelta]]:
         """Where pauses were folded, and how long they were."""
         pairs = zip(self.busy, self.busy[1:], strict=False)
@@ -238,9 +261,7 @@ class Axis:
 
     def x(self, moment: datetime) -> float:
         """Where a moment lies, from 0 to ``width``."""
-        room = self.width - self.GAP * max(0, len(self.busy) - 1)
-        scale = room / self.seconds if self.seconds else 0.0
-        at = 0.0
+        scale, at = self.scale, 0.0
         for index, (start, end) in enumerate(self.busy):
             if moment <= end or index == len(self.busy) - 1:
                 inside = min(max(moment, start), end) - start

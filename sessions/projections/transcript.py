@@ -257,7 +257,7 @@ def _error(entry: Entry) -> Row:
     retry = (error.get("retry_status") or {}).get("type")
     detail = {
         "retrying": _("It is tried again by itself."),
-        "exhausted": _("No more tries. Send a message to start a new turn."),
+        "exhausted": _("No more tries by itself. Try again, or send a message."),
         "terminal": _("The session can't go on. Start a new one."),
     }.get(str(retry), "")
     return Row(

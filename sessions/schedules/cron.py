@@ -11,11 +11,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from contract.errors import InvalidRequest
+from contract.zone_names import zone_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +34,7 @@ FORMAT = "write five fields: minute, hour, day of the month, month, day of the w
 def check(schedule: Mapping[str, str]) -> tuple[str, str]:
     """Expression and zone of a sent schedule, found good. Raises ``InvalidRequest`` naming the part that isn't."""
     expression, zone = " ".join(schedule["expression"].split()), schedule["timezone"]
-    if zone not in available_timezones():
+    if zone not in zone_names():
         raise InvalidRequest(f"schedule.timezone: {zone[:64]!r} is not an IANA time zone such as Europe/Berlin or UTC")
     _check_expression(expression)
     if not upcoming(expression, zone, datetime.now(UTC), 1):

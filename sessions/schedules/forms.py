@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from sessions.forms import MESSAGE_LENGTH, NewSessionForm, message
+from sessions.forms import MESSAGE_LENGTH, message
+from sessions.resources import FILE, MEMORY_STORE, REPOSITORY
+from sessions.start_form import NewSessionForm
+from sessions.starting import dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from contract.acting import Acting
     from sessions.models import Deployment
 
 KEPT = _("The first message is more than a single text and was set by the API; it is kept.")
+
+
+KINDS = (FILE, MEMORY_STORE, REPOSITORY)  # in the order of the rows
+# Fields of a session's start that deployments don't have.
+LEFT_OUT = ("attachments", "title", "own_system", "as_like", "like")
 
 
 class DeploymentForm(NewSessionForm):
@@ -43,10 +51,11 @@ class DeploymentForm(NewSessionForm):
     field_order = ("name", "description", "agent", "environment", "task", "expression", "time_zone")
 
     def __init__(self, *args: Any, acting: Acting, deployment: Deployment | None = None, **kwargs: Any) -> None:
+        self.deployment = deployment
         if deployment is not None:
             kwargs["initial"] = _initial(deployment)
         super().__init__(*args, acting=acting, **kwargs)
-        for name in ("attachments", "title", "vaults", "limit_dollars", "limit_steps", "limit_running_seconds"):
+        for name in [name for name in self.fields if name in LEFT_OUT or name.startswith(("limit_", "override_"))]:
             del self.fields[name]
         self.fields["task"].help_text = _("In plain words. Each run starts a session with it.")
         self.fixed_task = deployment is not None and single_text(deployment.initial_events) is None
@@ -55,8 +64,14 @@ class DeploymentForm(NewSessionForm):
             self.fields["task"].disabled = True
             self.fields["task"].help_text = KEPT
 
+    def parts(self) -> list[Any]:
+        return [self.mounts, self.metadata]
+
+    def clean(self) -> dict[str, Any]:
+        return self.cleaned_data
+
     def deployment_body(self) -> dict[str, Any]:
-        """The API's body of this form."""
+        """The API's body of this form. What isn't changed isn't sent: pinned versions and tokens stay."""
         data: Mapping[str, Any] = self.cleaned_data
         zone = data["time_zone"] or "UTC"
         schedule = {"type": "cron", "expression": data["expression"], "timezone": zone} if data["expression"] else None
@@ -65,13 +80,39 @@ class DeploymentForm(NewSessionForm):
             "description": data["description"] or None,
             "environment_id": data["environment"],
             "schedule": schedule,
+            "vault_ids": data["vaults"],
+            "budget": self.budget(),
+            "metadata": self._metadata(),
         }
         if data["agent"] != self.initial.get("agent"):
-            body["agent"] = data["agent"]  # the same one stays pinned to its version
+            body["agent"] = data["agent"]
+        resources = self.mounts.value()
+        if self.deployment is None or resources != _as_rows(self.deployment.resources):
+            body["resources"] = resources
         if not self.fixed_task:
             task = data["task"].replace("\r\n", "\n")[:MESSAGE_LENGTH]
             body["initial_events"] = [message(task, ())]
-        return body
+        return body if self.deployment is not None else {key: value for key, value in body.items() if value is not None}
+
+    def _metadata(self) -> dict[str, Any]:
+        """Of a change, null for the pairs that are gone."""
+        pairs = dict(self.metadata.value())
+        before = self.deployment.metadata if self.deployment else {}
+        return {key: None for key in before if key not in pairs} | pairs
+
+    def complain(self, path: str, text: str) -> None:
+        places = {"schedule.expression": "expression", "schedule.timezone": "time_zone"}
+        super().complain(places.get(path, path), text)
+
+
+def _as_rows(resources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Stored resources as the form would send them back, kind by kind."""
+    return [_plain(one) for kind in KINDS for one in resources if one["type"] == kind]
+
+
+def _plain(resource: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: value for key, value in resource.items() if value is not None}
+    return found | ({"access": found.get("access", "read_write")} if found["type"] == MEMORY_STORE else {})
 
 
 def single_text(events: list[dict[str, Any]]) -> str | None:
@@ -91,4 +132,8 @@ def _initial(deployment: Deployment) -> dict[str, Any]:
         "task": single_text(deployment.initial_events) or "",
         "expression": deployment.expression,
         "time_zone": deployment.time_zone,
+        "vaults": deployment.vault_ids,
+        "budget_dollars": dollars((deployment.budget or {}).get("max_list_cost")),
+        "resources": deployment.resources,
+        "metadata": deployment.metadata,
     }

@@ -11,15 +11,18 @@ from django.contrib import messages
 from django.db import transaction
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
+from pydantic import ValidationError
 
+from contract import rows
 from contract.door import explain, page
 from contract.errors import ApiError, Conflict, InvalidRequest, NotFound, PermissionDenied, TooLarge
 from contract.roles import Permission
-from sessions import actions, inbox, pausing, resources, starting
+from sessions import actions, bodies, inbox, pausing, resources, starting
 from sessions import events as ev
 from sessions.approvals.answers import Aside
-from sessions.forms import MESSAGE_LENGTH, MessageForm, NewSessionForm, message, upload
+from sessions.forms import MESSAGE_LENGTH, MessageForm, message, upload
 from sessions.models import Session
+from sessions.start_form import NewSessionForm
 from sessions.views.show import composer_context, find, page_with
 
 if TYPE_CHECKING:
@@ -47,14 +50,18 @@ def new(request: Request) -> HttpResponse:
         if request.GET.get("version") and "@" not in str(chosen.get("agent", "@")):
             chosen["agent"] = f"{chosen['agent']}@{request.GET['version']}"
         return _start_page(request, NewSessionForm(initial=chosen, acting=request.acting), chosen)
-    form = NewSessionForm(request.POST, request.FILES, acting=request.acting)
+    sent, moved = rows.sent(request)
+    form = NewSessionForm(sent, request.FILES, acting=request.acting)
+    if moved:
+        return _start_page(request, form, _chosen(request.POST))
     if form.is_valid():
         try:
             with transaction.atomic():
                 mounted = upload(form.cleaned_data["attachments"], (), request.acting)
-                started = actions.create_session(form.body(mounted), request.acting)
+                body = bodies.SESSION_CREATE.check(form.body(mounted))
+                started = actions.create_session(body, request.acting)
             return redirect("sessions:session", started.pk)
-        except (InvalidRequest, Conflict, TooLarge) as error:
+        except (ValidationError, InvalidRequest, Conflict, TooLarge, NotFound) as error:
             explain(form, error)
     return _start_page(request, form, _chosen(request.POST), status=422)
 

@@ -89,7 +89,7 @@ def decide_many(request: Request) -> HttpResponse:
         return redirect("sessions:approvals")
     done = sum(outcome.error is None for outcome in outcomes)
     if done:
-        said = _("%(count)s approved.") if decision["result"] == "allow" else _("%(count)s rejected.")
+        said = _("%(count)s approved.") if decision["result"] == "allow" else _("%(count)s denied.")
         messages.success(request, said % {"count": done}, "done")
     for outcome in outcomes:
         if outcome.error is not None:

@@ -8,19 +8,18 @@ from django.contrib import messages
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 
+from contract import rows
 from contract.door import explain, page
 from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission
 from credentials import scopes, vaults
 from credentials.credential_forms import CredentialChangeForm, CredentialForm, ScopeForm
-from sessions import impact
+from sessions import impact, liveparts
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from contract.http import Request
-
-SHOWN_USES = 50
 
 
 @page(Permission.BUILD)
@@ -29,7 +28,7 @@ def credential(request: Request, credential_id: str) -> HttpResponse:
     context = {
         "credential": found.credential,
         "impact": found,
-        "uses": impact.uses(credential_id, request.acting, SHOWN_USES),
+        **liveparts.uses(credential_id, request.acting),
         "rule": scopes.described(found.credential.scope),
     }
     return render(request, "credentials/credential.html", context)
@@ -38,8 +37,9 @@ def credential(request: Request, credential_id: str) -> HttpResponse:
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def credential_new(request: Request, vault_id: str) -> HttpResponse:
     vault = vaults.find_vault(vault_id, request.acting)
-    form = CredentialForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = CredentialForm(sent)
+    if sent and not moved and form.is_valid():
         try:
             made = vaults.create_credential(vault_id, form.body(), request.acting)
         except ApiError as error:
@@ -47,14 +47,15 @@ def credential_new(request: Request, vault_id: str) -> HttpResponse:
         else:
             return redirect("sessions:credential", made.pk)
     context = {"form": form, "vault": vault}
-    return render(request, "credentials/form.html", context, status=422 if form.errors else 200)
+    return rows.form_page(request, "credentials/form.html", context)
 
 
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def credential_edit(request: Request, credential_id: str) -> HttpResponse:
     row = impact.find(credential_id, request.acting)
-    form = CredentialChangeForm(request.POST or None, row)
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = CredentialChangeForm(sent, row)
+    if sent and not moved and form.is_valid():
         try:
             vaults.update_credential(row.vault_id, row.pk, form.body(), request.acting)
         except ApiError as error:
@@ -63,7 +64,7 @@ def credential_edit(request: Request, credential_id: str) -> HttpResponse:
             messages.success(request, _("Saved."), "done")
             return redirect("sessions:credential", row.pk)
     context = {"form": form, "vault": row.vault, "credential": row}
-    return render(request, "credentials/form.html", context, status=422 if form.errors else 200)
+    return rows.form_page(request, "credentials/form.html", context)
 
 
 @page(Permission.ADMINISTER, "POST")

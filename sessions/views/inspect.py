@@ -11,11 +11,10 @@ from django.shortcuts import redirect, render
 from contract.door import page
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
-from sessions import actions, forks, inspection, raising, teamwork, timeline, window
+from sessions import actions, forks, inspection, livetrace, progress, raising, teamwork, timeline, window
 from sessions import events as ev
 from sessions import render as html
 from sessions.models import Thread
-from sessions.projections import kinds
 from sessions.views.show import INSPECTOR, around, chosen, composer_context, find, inspector, number
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from sessions.models import Event, Session
 
 SHOWN_CHANGES = 100
+SHOWN_TURNS = 20
 
 
 @page(Permission.READ)
@@ -36,15 +36,14 @@ def trace(request: Request, session_id: str) -> HttpResponse:
     before = number(request, "before")
     if wanted is not None and before is None and between is None:
         before = wanted.seq + timeline.EVENTS // 2
-    errors, fold = request.GET.get("errors") == "1", request.GET.get("idle") != "show"
-    context = {
-        "trace": timeline.read_trace(found, before=before, between=between, errors=errors, fold=fold),
-        "phases": kinds.PHASES,
-        "errors": errors,
-        "fold": fold,
-        "zoomed": between is not None or before is not None,
-    }
-    return render(request, "sessions/trace.html", context | around(request, found, "trace", wanted))
+    asked = timeline.Wanted(
+        before, between, errors=request.GET.get("errors") == "1", fold=request.GET.get("idle") != "show"
+    )
+    read = timeline.read_trace(found, asked)
+    row = wanted.seq if wanted is not None else None
+    context = around(request, found, "trace", wanted) | livetrace.context(found, read, asked, row)
+    context |= {"socket": livetrace.address(read, asked), "whole": livetrace.whole_html(found, read, asked, row)}
+    return render(request, "sessions/trace.html", context)
 
 
 @page(Permission.READ)
@@ -97,6 +96,9 @@ def _read(found: Session, tab: str) -> dict[str, Any]:
             "touched_html": html.touched_html(found),
             "parent": forks.parent_of(found),
         }
+    if tab == "progress":
+        found_so_far = progress.progress(found)
+        return {"progress": found_so_far, "turns": found_so_far["turns"][: -SHOWN_TURNS - 1 : -1]}
     readers = {
         "tools": inspection.tools,
         "resources": inspection.resources,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -12,9 +11,12 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from contract import rows
 from contract.door import explain, page
-from contract.errors import ApiError, NotFound, PermissionDenied
+from contract.errors import ApiError, PermissionDenied
 from contract.roles import Permission
+from contract.zone_names import zone_names
+from sessions import liveparts
 from sessions.models import Deployment, DeploymentRun
 from sessions.schedules import actions
 from sessions.schedules.forms import DeploymentForm
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from contract.http import Request
 
 PAGE_SIZE = 50
-SHOWN_RUNS = 20
 REASONS = {
     "manual": _("Paused by a person."),
     "agent_archived_error": _("Paused: an agent it works with is archived."),
@@ -60,12 +61,11 @@ def schedule_list(request: Request) -> HttpResponse:
 @page(Permission.READ)
 def schedule(request: Request, deployment_id: str) -> HttpResponse:
     """When it runs next, how it went, and the buttons."""
-    found = actions.find(deployment_id, request.acting)
-    runs = found.runs.order_by("-created_at", "-pk")[:SHOWN_RUNS]
+    shown = liveparts.runs(deployment_id, request.acting)
+    found = shown["deployment"]
     context = {
-        "deployment": found,
+        **shown,
         "upcoming": upcoming(found, timezone.now()),
-        "runs": list(runs),
         "reason": _reason(found),
         "words": [block for event in found.initial_events for block in event.get("content") or ()],
     }
@@ -74,8 +74,9 @@ def schedule(request: Request, deployment_id: str) -> HttpResponse:
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def schedule_new(request: Request) -> HttpResponse:
-    form = DeploymentForm(request.POST or None, acting=request.acting)
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = DeploymentForm(sent, acting=request.acting)
+    if sent and not moved and form.is_valid():
         try:
             made = actions.create(form.deployment_body(), request.acting)
         except ApiError as error:
@@ -89,8 +90,9 @@ def schedule_new(request: Request) -> HttpResponse:
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def schedule_edit(request: Request, deployment_id: str) -> HttpResponse:
     found = actions.find(deployment_id, request.acting)
-    form = DeploymentForm(request.POST or None, acting=request.acting, deployment=found)
-    if request.method == "POST" and form.is_valid():
+    sent, moved = rows.sent(request)
+    form = DeploymentForm(sent, acting=request.acting, deployment=found)
+    if sent and not moved and form.is_valid():
         try:
             actions.update(deployment_id, form.deployment_body(), request.acting)
         except ApiError as error:
@@ -141,19 +143,9 @@ def _reason(deployment: Deployment) -> str:
 def _show(form: DeploymentForm, error: ApiError) -> None:
     if isinstance(error, PermissionDenied):
         raise error
-    places = {"schedule.expression": "expression", "schedule.timezone": "time_zone", "initial_events": "task"}
-    path, separator, rest = error.message.partition(": ")
-    if separator and path in places:
-        form.add_error(places[path], rest[:1].upper() + rest[1:])
-    elif isinstance(error, NotFound):
-        form.add_error(None, error.message)
-    else:
-        explain(form, error)
+    explain(form, error)
 
 
 def _form(request: Request, form: DeploymentForm, **context: Any) -> HttpResponse:
-    zones = sorted(
-        name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix", "right"))
-    )
-    status = 422 if form.errors else 200
-    return render(request, "schedules/form.html", {"form": form, "zones": zones, **context}, status=status)
+    zones = sorted(name for name in zone_names() if "/" in name and not name.startswith(("Etc/", "posix", "right")))
+    return rows.form_page(request, "schedules/form.html", {"form": form, "zones": zones, **context})

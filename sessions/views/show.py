@@ -198,6 +198,7 @@ def inspector(found: Session, here: str) -> list[dict[str, Any]]:
 
 INSPECTOR = {
     "session": _("Session"),
+    "progress": _("Progress"),
     "tools": _("Tools"),
     "resources": _("Resources"),
     "threads": _("Threads"),

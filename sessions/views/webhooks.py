@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from contract.door import explain, page
 from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission
+from sessions import liveparts
 from sessions.models import WebhookEndpoint
 from sessions.webhooks import endpoints
 from sessions.webhooks.forms import EndpointForm
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from contract.http import Request
-
-PAGE_SIZE = 50
 
 
 @page(Permission.ADMINISTER)
@@ -49,9 +47,8 @@ def webhook_new(request: Request) -> HttpResponse:
 @page(Permission.ADMINISTER)
 def webhook(request: Request, endpoint_id: str) -> HttpResponse:
     """An endpoint and its deliveries, newest first."""
-    endpoint = endpoints.find(endpoint_id, request.acting, organization=False)
-    shown = Paginator(endpoint.deliveries.defer("body"), PAGE_SIZE).get_page(request.GET.get("page"))
-    return render(request, "webhooks/webhook.html", {"endpoint": endpoint, "page": shown})
+    context = liveparts.deliveries(endpoint_id, request.acting, request.GET.get("page"))
+    return render(request, "webhooks/webhook.html", context)
 
 
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")

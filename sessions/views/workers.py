@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from agents.actions import find_environment
 from contract.door import page
-from contract.errors import NotFound
 from contract.roles import Permission
-from sessions.models import Work
-from sessions.models.work import STOPPED
-from sessions.work import keys, queue
+from sessions.liveparts import self_hosted, waiting
+from sessions.work import keys
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -37,12 +32,12 @@ class KeyForm(forms.Form):
 
 @page(Permission.READ)
 def workers(request: Request, environment_id: str) -> HttpResponse:
-    return _shown(request, _found(request, environment_id), KeyForm())
+    return _shown(request, self_hosted(environment_id, request.acting), KeyForm())
 
 
 @page(Permission.ADMINISTER, "POST")
 def worker_key(request: Request, environment_id: str) -> HttpResponse:
-    environment = _found(request, environment_id)
+    environment = self_hosted(environment_id, request.acting)
     form = KeyForm(request.POST)
     if not form.is_valid():
         return _shown(request, environment, form, status=422)
@@ -54,28 +49,16 @@ def worker_key(request: Request, environment_id: str) -> HttpResponse:
 @page(Permission.ADMINISTER, "POST")
 def worker_key_revoke(request: Request, environment_id: str) -> HttpResponse:
     """End a key at once: ``key`` in the form names it."""
-    _found(request, environment_id)
+    self_hosted(environment_id, request.acting)
     key = keys.revoke(request.POST.get("key", ""), request.acting)
     said = _("%(name)s is revoked. Workers that use it are refused from now on.") % {"name": key.name}
     messages.success(request, said, "done")
     return redirect("sessions:workers", environment_id)
 
 
-def _found(request: Request, environment_id: str) -> Environment:
-    environment = find_environment(environment_id, request.acting)
-    if environment.config["type"] != "self_hosted":
-        raise NotFound(f"Environment {environment_id} is not self_hosted and has no workers of its own.")
-    return environment
-
-
 def _shown(request: Request, environment: Environment, form: KeyForm, status: int = 200) -> HttpResponse:
-    recent = timezone.now() - timedelta(seconds=queue.SEEN_SECONDS)
     context: dict[str, Any] = {
-        "environment": environment,
-        "stats": queue.stats(environment),
-        "items": Work.objects.filter(environment=environment).exclude(state=STOPPED)[:LISTED],
-        "seen": environment.workers_seen.order_by("-polled_at")[:LISTED],
-        "recent": recent,
+        **waiting(environment.pk, request.acting),
         "keys": environment.worker_keys.all()[:LISTED],
         "form": form,
     }

@@ -9,22 +9,22 @@ import pytest
 from django.test import override_settings
 
 from agents.actions import create_agent, create_environment
-from config.api import api
 from tests.api.conftest import Caller, caller, noted, refusal
 from tests.api.test_borders import HOOK
 from tests.api.test_skills import make as make_skill
+from tests.specification import paths
 
 pytestmark = pytest.mark.django_db
-SPEC = api.get_openapi_schema(path_prefix="/")
+PATHS = paths()
 WRITES = sorted(
     path
-    for path, item in SPEC["paths"].items()
+    for path, item in PATHS.items()
     if "application/json" in item.get("post", {}).get("requestBody", {}).get("content", {})
 )
-NEEDED = [path for path in WRITES if SPEC["paths"][path]["post"]["requestBody"].get("required")]
+NEEDED = [path for path in WRITES if PATHS[path]["post"]["requestBody"].get("required")]
 LISTS = sorted(
     path
-    for path, item in SPEC["paths"].items()
+    for path, item in PATHS.items()
     if any(parameter["name"] == "page" for parameter in item.get("get", {}).get("parameters", ()))
 )
 ORDERED = ("/sessions", "/sessions/{session_id}/events")

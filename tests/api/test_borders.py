@@ -14,7 +14,6 @@ from django.test import Client, override_settings
 
 from agents.actions import create_agent, create_environment
 from agents.models import Membership, SkillVersion, Workspace
-from config.api import api
 from contract import blobs
 from contract.roles import Permission, Role, may
 from sessions import files, log
@@ -23,6 +22,7 @@ from sessions.models import Session, Thread, WebhookDelivery, Work
 from tests.api.conftest import Caller, caller, noted, refusal
 from tests.api.needs import NEEDS, NOBODY
 from tests.api.test_skills import make as make_skill
+from tests.specification import paths
 
 pytestmark = pytest.mark.django_db
 COLLECTIONS = {
@@ -77,6 +77,8 @@ BODIES: dict[str, Any] = {
     "POST /environments/{environment_id}/work/{work_id}": {"metadata": {"k": "v"}},
     "POST /x/environments/{environment_id}/keys": {"name": "rack"},
     "POST /x/sessions/{session_id}/fork": {"title": "n"},
+    "POST /x/sessions/archive": {"session_ids": ["sesn_x"]},
+    "POST /x/sessions/stop": {"filters": {"status": "needs"}},
     "POST /x/workspace/export": {"passphrase": "a long enough passphrase"},
     "POST /dreams": {
         "inputs": [
@@ -102,8 +104,7 @@ QUERIES = {"GET /x/sessions/{session_id}/fork": "?at=1"}
 
 
 def operations() -> list[tuple[str, str]]:
-    paths = api.get_openapi_schema(path_prefix="/")["paths"]
-    return sorted((method.upper(), path) for path, item in paths.items() for method in item)
+    return sorted((method.upper(), path) for path, item in paths().items() for method in item)
 
 
 OPERATIONS = operations()

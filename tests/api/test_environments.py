@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
@@ -119,6 +120,34 @@ def test_an_environment_in_use_cannot_be_deleted(alice: Caller, environment: str
     assert alice.refused("DELETE", f"/environments/{environment}").status == 409
     alice.ok("DELETE", f"/sessions/{session['id']}")
     alice.ok("DELETE", f"/environments/{environment}")
+
+
+@pytest.mark.parametrize("name", ["jq-", "jq=1 2", "./a.deb", "^lamp", "lib*", "JQ", "task^", "a=$(id)", "jq/a/b"])
+def test_what_is_no_name_of_a_debian_package_is_refused(alice: Caller, name: str) -> None:
+    config = {"type": "cloud", "packages": {"apt": ["jq=1.6-2.1+deb12u3", name]}}
+    refused = alice.refused("POST", "/environments", {"name": "Debs", "config": config})
+    assert (refused.status, refused.message[:27]) == (400, "config.packages.apt.1: must")
+
+
+def test_packages_of_apt_need_a_machine_that_has_apt(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {"name": "Debs", "config": {"type": "cloud", "packages": {"apt": ["jq", "libstdc++6:amd64", "vim/stable"]}}}
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert alice.refused("POST", "/environments", body).message.startswith(
+        "config.packages.apt: this machine has no apt"
+    )
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert alice.post("/environments", body)["config"]["packages"]["apt"] == ["jq", "libstdc++6:amd64", "vim/stable"]
+
+
+def test_an_environment_without_packages_has_nothing_to_install_anew(alice: Caller, environment: str) -> None:
+    refused = alice.refused("POST", f"/x/environments/{environment}/packages/rebuild")
+    assert (refused.status, "names no packages" in refused.message) == (400, True)
+
+
+def test_the_state_of_an_environment_says_when_no_sandbox_host_answers(alice: Caller, environment: str) -> None:
+    told = alice.get(f"/x/environments/{environment}/state")
+    assert (told["type"], told["layers"], told["sandboxes"]) == ("environment_state", [], [])
+    assert told["problem"]
 
 
 def test_packages_are_kept_list_by_list(alice: Caller) -> None:

@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.bench import crowds, measures, model, teams
+from tests.bench import crowds, measures, model, sealed, teams
 from tests.live import Installation
 from tests.sdk.talk import client_of
 
@@ -43,13 +43,14 @@ def _measures(options: argparse.Namespace) -> dict[str, Callable[[Bench], list[F
         "many": partial(crowds.many, sessions=crowd),
         "team": teams.team,
         "steps": partial(measures.steps, count=steps),
+        "sealed": partial(sealed.sealed, count=steps // 3),
         "pages": partial(measures.pages, sessions=sessions, events=events),
     }
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    names = ["creates", "fanout", "crowd", "many", "team", "steps", "pages"]
+    names = ["creates", "fanout", "crowd", "many", "team", "steps", "sealed", "pages"]
     parser.add_argument("only", nargs="*", help=f"measures out of {', '.join(names)}; all by default")
     parser.add_argument("--quick", action="store_true", help="120 steps, 50 sessions at once and a smaller database")
     parser.add_argument("--json", action="store_true", help="figures as JSON")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
+from typing import TYPE_CHECKING
 
 from tests.chaos.client import Job, counting_task, verify
-from tests.live import Installation
+
+if TYPE_CHECKING:
+    from tests.live import Installation
 
 STEPS = 8
 
@@ -28,10 +31,10 @@ def drain(installation: Installation, sessions: int, times: int = 1) -> list[str
     return complaints + [told for told in [verify(installation)] if told]
 
 
-def main(sessions: int) -> int:
+def main(sessions: int, kind: type[Installation]) -> int:
     """The chaos mode: `DRAIN=50 make chaos`."""
     print(f"{sessions} sessions of {STEPS} steps; both workers are told to end three times meanwhile")
-    with Installation.started(WORKERS="2", LEASE_SECONDS="3") as installation:
+    with kind.started(WORKERS="2", LEASE_SECONDS="3") as installation:
         complaints = drain(installation, sessions, times=3)
     print("\n".join([f"complaints: {len(complaints)}", *complaints]))
     return 1 if complaints else 0

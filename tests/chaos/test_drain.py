@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.drain import drain
 from tests.live import Installation
 
-pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
 
 def test_workers_told_to_end_hand_their_sessions_over() -> None:

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.chaos.client import Job, client, counting_task, verify
-from tests.live import Installation, wait_for
+from tests.live import wait_for
 
-pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+if TYPE_CHECKING:
+    from tests.live import Installation
+
+pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
 
-def test_a_dream_goes_on_when_workers_and_the_sweeper_are_killed() -> None:
-    with Installation.started(WORKERS="2", LEASE_SECONDS="3") as running:
-        past = Job.start(running, counting_task(1, 0.0))
-        past.wait_until_idle()
-        api = client(running).beta
-        store = api.memory_stores.create(name="Notes")
-        steps = "Run `sleep 2; echo one >> /mnt/memory/notes-dream/log.txt`."
-        dream = api.dreams.create(
-            model="demo",
-            inputs=[
-                {"type": "memory_store", "memory_store_id": store.id},
-                {"type": "sessions", "session_ids": [past.id]},
-            ],
-            instructions=steps,
-        )
-        running.kill("worker")
-        wait_for(lambda: api.dreams.retrieve(dream.id).status == "running", 60)
-        session_id = api.dreams.retrieve(dream.id).session_id or ""
-        wait_for(lambda: len(list(api.sessions.events.list(session_id, types=["agent.tool_use"]))) == 3, 60)
-        running.kill("worker")
-        running.kill("sweeper")
-        wait_for(lambda: api.dreams.retrieve(dream.id).status == "completed", 60)
-        (output,) = api.dreams.retrieve(dream.id).outputs
-        found = api.memory_stores.memories.list(output.memory_store_id, view="full", limit=20)
-        assert [one.content for one in found if one.type == "memory"] == ["one\n"]
-        named = [one for one in api.sessions.list(include_archived=True) if one.title == "Dream: Notes"]
-        assert len(named) == 1
-        assert verify(running) == ""
+def test_a_dream_goes_on_when_workers_and_the_sweeper_are_killed(victim: Installation) -> None:
+    past = Job.start(victim, counting_task(1, 0.0))
+    past.wait_until_idle()
+    api = client(victim).beta
+    store = api.memory_stores.create(name="Notes")
+    steps = "Run `sleep 2; echo one >> /mnt/memory/notes-dream/log.txt`."
+    dream = api.dreams.create(
+        model="demo",
+        inputs=[
+            {"type": "memory_store", "memory_store_id": store.id},
+            {"type": "sessions", "session_ids": [past.id]},
+        ],
+        instructions=steps,
+    )
+    victim.kill("worker")
+    wait_for(lambda: api.dreams.retrieve(dream.id).status == "running", 60)
+    session_id = api.dreams.retrieve(dream.id).session_id or ""
+    wait_for(lambda: len(list(api.sessions.events.list(session_id, types=["agent.tool_use"]))) == 3, 60)
+    victim.kill("worker")
+    victim.kill("sweeper")
+    wait_for(lambda: api.dreams.retrieve(dream.id).status == "completed", 60)
+    (output,) = api.dreams.retrieve(dream.id).outputs
+    found = api.memory_stores.memories.list(output.memory_store_id, view="full", limit=20)
+    assert [one.content for one in found if one.type == "memory"] == ["one\n"]
+    named = [one for one in api.sessions.list(include_archived=True) if one.title == "Dream: Notes"]
+    assert len(named) == 1
+    assert verify(victim) == ""

@@ -13,22 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.client import Job, counting_task, verify
-from tests.live import Installation, wait_for
+from tests.chaos.conftest import LEASE_SECONDS
+from tests.live import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.live import Installation
 
-pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
-LEASE_SECONDS = 3
 SLOW_TEXT = "[[demo: slow=30]] [[demo: hugetext=900]] Tell me something long."
-
-
-@pytest.fixture(scope="module")
-def victim() -> Iterator[Installation]:
-    """An installation of its own: these tests kill it."""
-    with Installation.started(WORKERS="2", LEASE_SECONDS=str(LEASE_SECONDS)) as running:
-        yield running
 
 
 def finish(job: Job, lines: int) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.live,
     pytest.mark.sandbox,
-    pytest.mark.xdist_group("kill"),
     pytest.mark.skipif(not rabbit.PROGRAM.exists(), reason="there is no rabbitmq-server here"),
 ]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.chaos.storm import storm
-from tests.live import Installation
 
-pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+if TYPE_CHECKING:
+    from tests.live import Installation
+
+pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
 
-def test_a_storm_of_kills_loses_nothing_and_doubles_nothing() -> None:
-    with Installation.started(WORKERS="2", LEASE_SECONDS="3") as installation:
-        report = storm(installation, kills=6, sessions=3, steps=12, seed=7)
+def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(victim: Installation) -> None:
+    report = storm(victim, kills=6, sessions=3, steps=12, seed=7)
     assert report.complaints == []
     assert sum(report.kills.values()) == 6

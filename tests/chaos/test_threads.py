@@ -10,20 +10,13 @@ import pytest
 
 from tests.chaos.client import verify
 from tests.chaos.team import TeamJob, lines
-from tests.live import Installation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.live import Installation
 
-pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
 CHILDREN, STEPS, KILLS = 5, 4, 4
-
-
-@pytest.fixture(scope="module")
-def victim() -> Iterator[Installation]:
-    with Installation.started(WORKERS="2", LEASE_SECONDS="3") as running:
-        yield running
 
 
 def test_workers_killed_again_and_again_while_children_work(victim: Installation) -> None:

@@ -90,17 +90,20 @@ class Provider(BaseHTTPRequestHandler):
             return
         access = secrets.token_urlsafe(16)
         TOKENS[access] = {"sub": "another"} if NOW["wrong"] == "person" else NOW["claims"]
-        self.answer({"access_token": access, "token_type": "Bearer", "id_token": self.id_token()})
+        self.answer({"access_token": access, "token_type": "Bearer", "id_token": self.id_token(asked)})
 
-    def id_token(self) -> str:
+    def id_token(self, asked: dict[str, str]) -> str:
         wrong = NOW["wrong"]
         claims = {
             "iss": "https://elsewhere.example" if wrong == "issuer" else self.issuer,
             "aud": "another-client" if wrong == "audience" else self.client[0],
+            "nonce": "of another sign-in" if wrong == "nonce" else asked.get("nonce"),
             "iat": int(time.time()) - 60,
             "exp": int(time.time()) + (-30 if wrong == "expired" else 300),
             **NOW["claims"],
         }
+        if wrong == "no nonce":
+            del claims["nonce"]
         return jwt.encode(claims, STRANGERS if wrong == "signature" else KEY, "RS256", {"kid": "one"})
 
     def answer(self, body: dict[str, Any], status: int = 200) -> None:

@@ -8,18 +8,30 @@ import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from allauth.account.models import Login
+from allauth.core import context
+from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.internal.flows import perform_passwordless_login
+from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth import get_user_model
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import transaction
+from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from agents.models import Membership, Workspace
 from config.readers import Reader, SettingError
+from config.signin import bounds, throttle
 from config.signin import settings as signing_in
-from config.signin import throttle
 from config.signin.provider import registered
 from contract.roles import Role
 from credentials.models import AuditRecord
@@ -48,9 +60,9 @@ class Away:
         claims = {"sub": sub, "preferred_username": sub, "groups": list(groups), **more}
         self._ask("/as", json.dumps({"claims": claims, "wrong": wrong}).encode())
 
-    def sign_in(self, client: Client, wanted: str = "") -> Any:
+    def sign_in(self, client: Client, wanted: str = "", way: str = "/login/sso") -> Any:
         """There and back; what our server answers at the end."""
-        left = client.get(f"/login/sso?next={wanted}")
+        left = client.get(f"{way}?next={wanted}")
         if left.status_code != 302:
             return left
         back = urlsplit(self._ask(left["Location"].removeprefix(self.issuer)))
@@ -102,7 +114,8 @@ def test_a_member_of_a_group_becomes_a_person_with_its_role(away: Away) -> None:
     assert client.get("/sessions/").status_code == 200
     assert not get_user_model().objects.get(username="alice").has_usable_password()
     signed_in = AuditRecord.objects.get(action="person.signed_in")
-    assert signed_in.after == {"by": "single sign-on"}
+    assert signed_in.after == {"by": "single sign-on", "from": "127.0.0.1"}
+    assert signed_in.workspace_id == Workspace.objects.get(name="Ours").pk
     assert AuditRecord.objects.get(action="member.added").actor == "single sign-on"
 
 
@@ -176,7 +189,7 @@ def test_the_second_factor_is_asked_after_it_too(away: Away) -> None:
     assert fresh.get("/").status_code == 200
 
 
-@pytest.mark.parametrize("wrong", ["signature", "audience", "issuer", "expired", "person", "name"])
+@pytest.mark.parametrize("wrong", ["signature", "audience", "issuer", "expired", "person", "name", "nonce", "no nonce"])
 def test_an_answer_that_is_not_the_providers_is_refused(away: Away, wrong: str) -> None:
     away.become("alice", "team=ops", wrong=wrong)
     refused = away.sign_in(Client())
@@ -205,6 +218,155 @@ def test_a_provider_that_is_away_says_so(away: Away, settings: Any) -> None:
     refused = Client().get("/login/sso")
     assert refused.status_code == 502
     assert "could not be reached" in refused.content.decode()
+
+
+def test_a_sign_in_of_the_provider_ends_after_the_hours_that_are_set(away: Away) -> None:
+    away.become("alice", "team=ops")
+    client = Client()
+    away.sign_in(client)
+    assert 11.9 < client.session.get_expiry_age() / 3600 <= 12
+
+
+def test_a_passkey_does_not_outlive_the_groups_that_gave_the_roles(away: Away, rf: Any) -> None:
+    away.become("alice", "team=ops")
+    away.sign_in(Client())
+    alice = get_user_model().objects.get(username="alice")
+    assert comes_by_passkey(rf, alice) == "/"
+    an_hour_left = timezone.now() - timedelta(hours=11)
+    SocialAccount.objects.filter(user=alice).update(last_login=an_hour_left)
+    soon = bounds.ends_at(alice)
+    assert soon is not None
+    assert soon - timezone.now() < timedelta(hours=1), "the sign-in ends when one at the provider would have"
+    SocialAccount.objects.filter(user=alice).update(last_login=an_hour_left - timedelta(hours=2))
+    assert comes_by_passkey(rf, alice) == "/login"
+    failed = AuditRecord.objects.filter(action="person.sign_in_failed").latest("id")
+    assert (failed.actor, failed.after) == ("alice", {"by": "passkey", "from": "127.0.0.1"})
+    alice.set_password("only for tests")
+    alice.save()
+    assert comes_by_passkey(rf, alice) == "/", "who has a password here is not the provider's alone"
+
+
+def comes_by_passkey(rf: Any, user: Any) -> str:
+    """Where somebody is sent whose passkey was found right."""
+    request = rf.post("/login/passkey")
+    for layer in (SessionMiddleware, AuthenticationMiddleware, MessageMiddleware):
+        layer(lambda _: HttpResponse()).process_request(request)
+    key, _ = Authenticator.objects.get_or_create(user=user, type=Authenticator.Type.WEBAUTHN, data={})
+    with context.request_context(request):
+        answer = perform_passwordless_login(request, key, Login(user=user, redirect_url="/"))
+    return str(answer["Location"])
+
+
+@pytest.fixture
+def local(away: Away) -> Client:
+    """Somebody with a password, signed in by it, and admin of a workspace that groups govern."""
+    user = get_user_model().objects.create_user("bea", password="only for tests")
+    Membership.objects.create(workspace=Workspace.objects.get(name="Ours"), user=user, role=Role.ADMIN.value)
+    client = Client()
+    client.post("/login", {"username": "bea", "password": "only for tests"})
+    return client
+
+
+def link(away: Away, client: Client) -> str:
+    """Go and link who is signed in at the provider; what the account page says then."""
+    assert away.sign_in(client, way="/account/identities/new/")["Location"] == "/account/identities/new/confirm/"
+    return str(client.post("/account/identities/new/confirm/", follow=True).content.decode())
+
+
+def test_an_identity_is_linked_only_when_its_owner_confirms(away: Away, local: Client) -> None:
+    away.become("b.smith", "team=ops")
+    away.sign_in(local, way="/account/identities/new/")
+    asked = local.get("/account/identities/new/confirm/").content.decode()
+    assert "Link b.smith?" in asked
+    assert "Ours: admin → operator" in asked, "what the groups will change is told before"
+    assert not SocialAccount.objects.exists()
+    assert "b.smith is linked" in local.post("/account/identities/new/confirm/", follow=True).content.decode()
+    linked = AuditRecord.objects.get(action="person.identity_linked")
+    assert (linked.actor, linked.after) == ("bea", {"by": "single sign-on", "as": "b.smith"})
+    assert linked.workspace_id == Workspace.objects.get(name="Ours").pk
+    assert roles("bea") == {"Ours": "admin"}, "until the next sign-in"
+    fresh = Client()
+    away.sign_in(fresh)
+    assert fresh.session["_auth_user_id"] == str(get_user_model().objects.get(username="bea").pk)
+    assert roles("bea") == {"Ours": "operator"}
+
+
+def test_what_was_not_just_vouched_for_is_not_linked(away: Away, local: Client) -> None:
+    assert "took too long" in local.post("/account/identities/new/confirm/", follow=True).content.decode()
+    away.become("b.smith", "team=ops", wrong="nonce")
+    assert away.sign_in(local, way="/account/identities/new/").status_code == 403
+    assert not SocialAccount.objects.exists()
+
+
+def test_an_identity_of_somebody_else_is_not_linked(away: Away, local: Client) -> None:
+    away.become("alice", "team=ops")
+    away.sign_in(Client())
+    assert "linked to another account" in link(away, local)
+    assert SocialAccount.objects.get().user.username == "alice"
+
+
+def test_linking_what_is_linked_already_weighs_the_groups_like_a_sign_in(away: Away, local: Client) -> None:
+    away.become("b.smith", "team=ops", "admins")
+    link(away, local)
+    away.become("b.smith", "team=ops")
+    elsewhere = Client()
+    elsewhere.post("/login", {"username": "bea", "password": "only for tests"})
+    assert away.sign_in(local, way="/account/identities/new/")["Location"] == "/account/"
+    assert roles("bea") == {"Ours": "operator"}
+    assert elsewhere.get("/").status_code == 302, "who loses rights is signed out"
+    assert local.get("/").status_code == 200
+
+
+def test_unlinking_takes_the_roles_that_the_groups_gave(away: Away, local: Client) -> None:
+    boss = get_user_model().objects.create_user("boss")
+    Membership.objects.create(workspace=Workspace.objects.get(name="Ours"), user=boss, role=Role.ADMIN.value)
+    away.become("b.smith", "admins")
+    link(away, local)
+    away.sign_in(local)
+    assert roles("bea") == {"Ours": "admin", "Theirs": "viewer"}
+    account = SocialAccount.objects.get()
+    shown = local.get(f"/account/identities/{account.pk}/remove/").content.decode()
+    assert "Ours: admin" in shown
+    assert "Theirs: viewer" in shown
+    assert local.post(f"/account/identities/{account.pk}/remove/").status_code == 302
+    assert roles("bea") == {}
+    assert local.get("/").status_code == 302
+    unlinked = AuditRecord.objects.filter(action="person.identity_unlinked")
+    assert {one.workspace_id for one in unlinked} == {one.pk for one in Workspace.objects.exclude(name="By hand")}
+    assert not SocialAccount.objects.exists()
+
+
+def test_the_last_admin_and_the_last_way_in_stay(away: Away, local: Client) -> None:
+    away.become("b.smith", "admins")
+    link(away, local)
+    account = SocialAccount.objects.get()
+    kept = local.post(f"/account/identities/{account.pk}/remove/", follow=True).content.decode()
+    assert "last admin" in kept
+    away.become("alice", "team=ops")
+    alone = Client()
+    away.sign_in(alone)
+    hers = SocialAccount.objects.get(user__username="alice")
+    kept = alone.post(f"/account/identities/{hers.pk}/remove/", follow=True).content.decode()
+    assert "only way of signing in" in kept
+    assert alone.post(f"/account/identities/{account.pk}/remove/").status_code == 404, "it is somebody else's"
+    assert SocialAccount.objects.count() == 2
+
+
+def test_the_last_passkey_of_a_person_without_a_password_stays(away: Away) -> None:
+    away.become("alice", "team=ops")
+    client = Client()
+    away.sign_in(client)
+    alice = get_user_model().objects.get(username="alice")
+    key = Authenticator.objects.create(user=alice, type=Authenticator.Type.WEBAUTHN, data={"name": "Laptop"})
+    account = SocialAccount.objects.get()
+    with transaction.atomic():
+        assert client.post(f"/account/identities/{account.pk}/remove/").status_code == 302
+        assert not SocialAccount.objects.exists(), "the passkey is a way in"
+        transaction.set_rollback(True)
+    SocialAccount.objects.all().delete()
+    kept = client.post(f"/account/passkeys/{key.pk}/remove/", follow=True).content.decode()
+    assert "only way of signing in" in kept
+    assert Authenticator.objects.filter(pk=key.pk).exists()
 
 
 def test_without_a_provider_there_is_no_such_page() -> None:

@@ -19,7 +19,7 @@ from tests.live import NEW, ROOT, Installation, free_port, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.live]
 
 
 @pytest.fixture(scope="module")

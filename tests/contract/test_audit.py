@@ -17,7 +17,7 @@ from agents.models import Membership, Workspace
 from contract.acting import Acting
 from contract.errors import NotFound
 from contract.roles import Role
-from credentials import audit_views
+from credentials import audit_views, signin_records
 from credentials.actions import create_api_key, revoke_api_key
 from credentials.models import AuditRecord
 
@@ -170,6 +170,37 @@ def test_sign_ins_and_failures_are_on_record_without_what_was_typed(alice: Actin
     assert "wr0ng" not in text
 
 
+def test_admins_see_and_export_the_sign_ins_of_the_people_of_their_workspace_alone(alice: Acting) -> None:
+    outsider = get_user_model().objects.create_user("mallory", password="only for tests")
+    theirs = Workspace.objects.create(name="Theirs")
+    Membership.objects.create(workspace=theirs, user=outsider, role=Role.ADMIN.value)
+    client = Client()
+    client.post("/login", {"username": "mallory", "password": "wrong"}, REMOTE_ADDR="10.1.1.1")
+    client.post("/login", {"username": "alice", "password": "wrong"}, REMOTE_ADDR="10.2.2.2")
+    client.post("/login", {"username": "alice", "password": "only for tests"})
+    create_agent({"name": "Coder", "model": "demo"}, alice)
+    shown = client.get("/audit/?action=person.").content.decode()
+    assert all(said in shown for said in ("person.signed_in", "person.sign_in_failed", "10.2.2.2"))
+    assert all(said not in shown for said in ("mallory", "10.1.1.1", "agent.created"))
+    exported = json.loads(b"".join(client.get("/audit/export/?action=person.&format=json")))
+    assert [one["action"] for one in exported] == ["person.signed_in", "person.sign_in_failed"]
+    membership_of(alice).delete()
+    kept = AuditRecord.objects.filter(workspace_id=alice.workspace_id, action__startswith="person.")
+    assert kept.count() == 2, "they stay when the person has left"
+
+
+def test_failures_from_everywhere_at_once_don_t_fill_the_log(alice: Acting) -> None:
+    user = get_user_model().objects.get(pk=alice.user_id or 0)
+    for _ in range(signin_records.FAILURES_A_MINUTE + 5):
+        signin_records.failed(None, "password", user)
+        signin_records.failed(None, "passkey")
+    counted = AuditRecord.objects.filter(action="person.sign_in_failed").values_list("actor", flat=True)
+    assert {name: list(counted).count(name) for name in set(counted)} == {
+        "alice": signin_records.FAILURES_A_MINUTE,
+        "somebody unknown": signin_records.FAILURES_A_MINUTE,
+    }
+
+
 def test_changes_in_the_admin_are_on_record(alice: Acting) -> None:
     root = Client()
     root.force_login(get_user_model().objects.create_superuser("root"))
@@ -231,7 +262,7 @@ def test_the_page_and_the_download_show_the_workspace_s_own_records(alice: Actin
     assert "No record matches" in client.get("/audit/?action=none").content.decode()
     lines = b"".join(client.get("/audit/export/")).decode().splitlines()
     assert lines[0].startswith("at,actor,user_id")
-    assert len(lines) == 2
+    assert len(lines) == 3, "the agent, and who came to look"
 
 
 def test_a_download_is_json_too_keeps_the_filters_and_says_when_it_is_not_all(
@@ -249,7 +280,7 @@ def test_a_download_is_json_too_keeps_the_filters_and_says_when_it_is_not_all(
     monkeypatch.setattr(audit_views, "MOST", 2)
     answer = Client().get("/v1/x/audit/export", headers={"x-api-key": plain})
     assert answer["Holdfast-Complete"] == "no"
-    assert json.loads(b"".join(answer))[0]["object_id"] == key.pk
+    assert json.loads(b"".join(answer))[1]["object_id"] == key.pk
     lines = b"".join(Client().get("/v1/x/audit/export?format=csv", headers={"x-api-key": plain})).decode().splitlines()
     assert len(lines) == 3
     assert Client().get("/v1/x/audit/export?format=xml", headers={"x-api-key": plain}).status_code == 400

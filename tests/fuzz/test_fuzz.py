@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
-from config.management.commands.openapi import document
 from tests.api.conftest import Caller, caller
+from tests.specification import DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,6 @@ FEW = 3
 HANGS_AFTER_SECONDS = 120
 SERVER = "http://testserver"
 ENDLESS = ("events.stream",)  # these answer as long as the session lives
-DOCUMENT = json.loads(document())
 FOUND = [found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations() if isinstance(found, Ok)]
 OPERATIONS = {operation.definition.raw["operationId"]: operation for operation in FOUND}
 NAMES = sorted(name for name in OPERATIONS if not name.endswith(ENDLESS))

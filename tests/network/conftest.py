@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/network/" in item.path.as_posix() and "online" in getattr(item, "fixturenames", ()):
-            for mark in (pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("network")):
+            for mark in (pytest.mark.live, pytest.mark.sandbox):
                 item.add_marker(mark)
 
 
@@ -50,8 +50,13 @@ def online(index: Server, model_server: Server) -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="hf-trust-", dir="/tmp") as directory:
         trusted = Path(directory) / "trusted.pem"
         system = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
+        sources = Path(directory) / "sources.list"
+        sources.write_text(f"deb [trusted=yes] http://{WORLD}:{index.port}{wheels.DEBS} ./\n")
+        apt = Path(directory) / "apt.conf"
+        apt.write_text(f'Dir::Etc::sourcelist "{sources}"; Dir::Etc::sourceparts "/dev/null";\n')
         trusted.write_text((system.read_text() if system.exists() else "") + OTHERS.certificate)
         settings: dict[str, Any] = {
+            "APT_CONFIG": str(apt),
             "EGRESS_ALLOW_NETWORKS": f"{WORLD}/32",
             "PIP_INDEX_URL": f"http://{WORLD}:{index.port}/simple",
             "ALLOW_NETWORKS": "127.0.0.1/32",  # MCP servers and token endpoints

@@ -59,6 +59,13 @@ def test_a_listed_host_is_reached(online: Installation, limited: Talk, secure: S
     assert secure.seen[0].path.startswith("/path")
 
 
+def test_programs_trust_what_the_operator_names_by_ssl_cert_file(
+    online: Installation, limited: Talk, secure: Server
+) -> None:
+    run(limited, f"curl -sS https://{WORLD}:{secure.port}/trusted")
+    assert secure.seen[0].path == "/trusted"
+
+
 @pytest.mark.parametrize("program", CLIENTS)
 def test_a_host_that_is_not_listed_is_refused_and_the_rule_is_told(
     online: Installation, limited: Talk, program: str

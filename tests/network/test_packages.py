@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.network import tarballs
+from tests import debs
+from tests.live import wait_for
+from tests.network import tarballs, wheels
 from tests.network.upstream import begin, environment, operator_events, run
 from tests.sdk.talk import all_of
 
@@ -48,6 +50,59 @@ def test_what_can_not_be_installed_is_told_and_the_session_goes_on(
     assert "missing-package" in told.error.message
     assert events[-1].stop_reason.type == "end_turn"
     assert not all_of(talk.says("Run `echo again`."), "session.error")
+
+
+@pytest.mark.skipif(debs.MISSING is not None, reason=debs.MISSING or "")
+def test_packages_of_apt_come_from_the_sources_that_the_machine_is_configured_with(
+    online: Installation, client: anthropic.Anthropic, index: Server
+) -> None:
+    where = environment(client, networking=NETWORKING, packages={"type": "packages", "apt": ["greeter=1.0"]})
+    talk = begin(client, environment_id=where)
+    assert run(talk, "greet").split() == ["hello", "world"]
+    (told,) = operator_events(talk, "ops.packages_installed")
+    assert (told["manager"], told["packages"], told["kept"]) == ("apt", ["greeter=1.0"], False)
+    assert told["note"] == "Unpacked 2 packages. Set-up scripts were not run, of: greeter-words."
+    assert f"{wheels.DEBS}/./greeter.deb" in [request.path for request in index.seen]
+
+
+@pytest.mark.skipif(debs.MISSING is not None, reason=debs.MISSING or "")
+def test_a_package_of_apt_that_does_not_exist_is_told_and_the_session_goes_on(
+    online: Installation, client: anthropic.Anthropic
+) -> None:
+    where = environment(client, networking=NETWORKING, packages={"type": "packages", "apt": ["no-such-package"]})
+    events = begin(client, environment_id=where).says("Run `echo still here`.")
+    (told,) = all_of(events, "session.error")
+    assert "Unable to locate package no-such-package" in told.error.message
+    assert events[-1].stop_reason.type == "end_turn"
+
+
+def test_an_environment_tells_its_packages_and_has_them_installed_anew(
+    online: Installation, client: anthropic.Anthropic, index: Server
+) -> None:
+    where = environment(client, networking=NETWORKING, packages={"type": "packages", "pip": ["answering"]})
+    (absent,) = state_of(client, where)["layers"]
+    assert (absent["manager"], absent["packages"], absent["state"]) == ("pip", ["answering"], "absent")
+    talk = begin(client, environment_id=where)
+    assert run(talk, USE) == "42"
+    told = state_of(client, where)
+    (ready,) = told["layers"]
+    assert (ready["state"], ready["failure"]) == ("ready", None)
+    assert ready["size_bytes"] > 0
+    assert [one["session_id"] for one in told["sandboxes"]] == [talk.id]
+    asked = len(index.seen)
+    client.post(f"/v1/x/environments/{where}/packages/rebuild", cast_to=object)
+
+    def anew() -> bool:
+        (layer,) = state_of(client, where)["layers"]
+        return bool(layer["state"] == "ready" and layer["built_at"] > ready["built_at"])
+
+    wait_for(anew, 60, lambda: str(state_of(client, where)))
+    assert len(index.seen) > asked
+
+
+def state_of(client: anthropic.Anthropic, environment_id: str) -> dict[str, Any]:
+    found: Any = client.get(f"/v1/x/environments/{environment_id}/state", cast_to=object)
+    return dict(found)
 
 
 def test_an_agents_own_pip_uses_the_machines_index(

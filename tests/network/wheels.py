@@ -6,11 +6,13 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
+from tests import debs
 from tests.network import tarballs
 
 if TYPE_CHECKING:
     from tests.credentials.egress.rig import Request
 
+DEBS = "/debs"
 NAME = "answering-1.0-py3-none-any.whl"
 METADATA = "Metadata-Version: 2.1\nName: answering\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -31,7 +33,11 @@ def wheel() -> bytes:
 
 
 def answer(request: Request) -> None:
-    """The page of a package, or its file; npm's are beside them."""
+    """The page of a package, or its file; npm's and apt's are beside them."""
+    if request.path.startswith(f"{DEBS}/"):
+        found = debs.repository().get(request.path.rpartition("/")[2])
+        request.send(found or b"there is no such file", 200 if found else 404)
+        return
     if request.path.startswith(f"{tarballs.BASE}/"):
         tarballs.answer(request)
         return

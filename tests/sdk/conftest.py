@@ -20,7 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/sdk/" in item.path.as_posix():
             item.add_marker(pytest.mark.live)
             item.add_marker(pytest.mark.sandbox)
-            item.add_marker(pytest.mark.xdist_group("sdk"))
 
 
 @pytest.fixture(scope="session")

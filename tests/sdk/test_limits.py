@@ -32,13 +32,26 @@ def test_a_session_stops_at_its_steps_by_name_and_goes_on_once_they_are_raised(b
     assert log[-1].stop_reason.type == "end_turn"
 
 
-def test_an_agent_that_repeats_itself_is_reminded_then_stopped(begin: Callable[..., Talk]) -> None:
-    events = begin().says("[[demo: loop]]")
+@pytest.mark.parametrize(
+    ("task", "kind", "sentence", "results"),
+    [
+        ("[[demo: loop]]", "identical_calls", "The same call was made 6 times in a row", 12),
+        ("Run `echo a`. Run `echo b`. " * 14, "ping_pong", "The same two calls were made in turn 6 times", 24),
+    ],
+)
+def test_an_agent_that_repeats_itself_is_reminded_then_stopped(
+    begin: Callable[..., Talk], task: str, kind: str, sentence: str, results: int
+) -> None:
+    talk = begin()
+    events = talk.says(task)
     error = only(events, "session.error").error
     assert error.type == "tool_use_limit_reached_error"
-    assert "The same call was made 6 times in a row" in error.message
+    assert sentence in error.message
     assert events[-1].stop_reason.type == "retries_exhausted"
-    assert len(all_of(events, "agent.tool_result")) == 12
+    assert events[-1].stop_reason.to_dict()["holdfast"] == {"loop": kind}
+    assert len(all_of(events, "agent.tool_result")) == results
+    reminders: Any = talk.client.get(f"/v1/sessions/{talk.id}/events?types[]=ops.reminder", cast_to=object)
+    assert [event["kind"] for event in reminders["data"]] == [kind]
 
 
 def test_an_agent_keeps_its_limits_and_unknown_ones_are_refused(client: anthropic.Anthropic) -> None:

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents.models import Workspace
+from contract import ids
+from sessions import events as ev
+from sessions import log
+from sessions.events import Draft
+from sessions.progress import _diffs as diffs
+from sessions.progress import _kept as kept
 from sessions.progress import progress
 from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
     from sessions.harness.lease import Keeper
+    from sessions.models import Session, Thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,6 +33,38 @@ def test_it_tells_turns_time_and_money_and_is_read_on_from_where_it_was() -> Non
     assert first["queue_place"] is None
     ask(session, thread, "again")
     assert [turn["task"] for turn in progress(session)["turns"]] == ["hello", "again"]
+
+
+def wrote(session: Session, thread: Thread, name: str, given: dict[str, Any], *, failed: bool = False) -> None:
+    call = Draft(ev.TOOL_USE, {"name": name, "input": given, "evaluated_permission": "allow"}, id=ids.event_id())
+    log.append(session.pk, thread.pk, [call])
+    answer: dict[str, Any] = {"tool_use_id": call.id, "content": [], "is_error": failed}
+    log.append(session.pk, thread.pk, [Draft(ev.TOOL_RESULT, answer)])
+
+
+def test_files_come_with_what_became_of_them_and_a_fresh_process_says_the_same() -> None:
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    wrote(session, thread, "write", {"file_path": "/a.py", "content": "one\ntwo\n"})
+    assert progress(session)["files"][0]["diff"]["added"] == 2
+    wrote(session, thread, "edit", {"file_path": "/a.py", "old_string": "two", "new_string": "three"})
+    wrote(session, thread, "write", {"file_path": "/b.py", "content": "never"}, failed=True)
+    told = progress(session)
+    (only,) = told["files"]
+    assert (only["path"], only["writes"], only["edits"]) == ("/a.py", 1, 1)
+    assert only["diff"] == {
+        "text": "@@ -0,0 +1,2 @@\n+one\n+three",
+        "added": 2,
+        "removed": 0,
+        "lines_left_out": 0,
+        "complete": True,
+    }
+    kept.clear()
+    diffs.clear()
+    fresh = progress(session)
+    assert {name: fresh[name] for name in ("turns", "files", "calls", "steps", "phases", "current")} == {
+        name: told[name] for name in ("turns", "files", "calls", "steps", "phases", "current")
+    }
 
 
 def test_a_session_that_waits_its_turn_knows_its_place(keeper: Keeper) -> None:  # noqa: F811

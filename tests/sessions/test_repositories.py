@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -57,14 +58,47 @@ def test_a_clone_stands_on_the_default_branch_and_names_its_commit(tmp_path: Pat
     assert git(tmp_path / "clone", "rev-parse", "--abbrev-ref", "HEAD") == "main"
 
 
-def test_a_clone_with_files_of_lfs_says_so(tmp_path: Path, source: Path) -> None:
+# What stands for the program: it notes how it was called, and fetches or fails.
+GIT_LFS = """#!/bin/sh
+echo "$PWD $*" >> {notes}
+[ "$1" = pull ] || exit 0
+{pull}
+"""
+
+
+@pytest.mark.parametrize(
+    ("pull", "left"),
+    [
+        (None, ["lfs"]),
+        ("echo content > deep/large.bin", []),
+        ("echo 'batch response: 403 Forbidden'; exit 2", ["lfs-failed"]),
+    ],
+)
+def test_large_files_are_fetched_where_git_lfs_is_installed(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, pull: str | None, left: list[str]
+) -> None:
     (source / "deep").mkdir()
     (source / "deep/.gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
     git(source, "add", "-A")
     git(source, "commit", "-qm", "three")
+    # Programs without git-lfs, whether or not this machine has it.
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("git", "mkdir", "dirname", "rm", "mv", "sh", "bash"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    monkeypatch.setenv("PATH", str(programs))
+    if pull is not None:
+        (programs / "git-lfs").write_text(GIT_LFS.format(notes=tmp_path / "notes", pull=pull))
+        (programs / "git-lfs").chmod(0o755)
     done, said = run(repos.clone_command(repository(tmp_path, source)))
     assert done, said
-    assert repos.outcome(said)[0].split() == ["commit", git(source, "rev-parse", "main"), repos.LFS]
+    stage, before = repos.outcome(said)
+    assert stage.split() == ["commit", git(source, "rev-parse", "main"), *left]
+    if pull is not None:
+        part = tmp_path / "clone.part"
+        assert (tmp_path / "notes").read_text().splitlines() == [f"{part} install --local", f"{part} pull"]
+        assert (tmp_path / "clone/deep/large.bin").exists() == (not left)
+        assert ("403 Forbidden" in before) == bool(left)
 
 
 def test_a_branch_and_a_commit_are_checked_out(tmp_path: Path, source: Path) -> None:

@@ -9,10 +9,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from agents.models import Membership
 from contract import blobs
+from contract.acting import Acting
+from contract.roles import Role
 from contract.secret import Secret
 from credentials import at_rest, crypto, resealing
 from sessions import events as ev
@@ -26,6 +30,8 @@ from tests.test_architecture import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from django.test import Client
 
     from sessions.models import Session, Thread
 
@@ -142,12 +148,33 @@ def test_reseal_follows_key_and_setting_both_ways(settings: Any) -> None:
     call_command("reseal", stdout=out)
     assert at_rest.MARK not in on_disk()
     assert set(search.in_logs("harvest", session.workspace_id).events) == {session.id}
+    assert not search.in_logs("harvest", session.workspace_id).sealed
     settings.HOLDFAST_SEAL_EVENTS = True
     call_command("reseal", stdout=out)
     assert "harvest" not in on_disk()
     assert search.in_logs("harvest", session.workspace_id).events == {}
+    assert search.in_logs("-harvest", session.workspace_id).events == {}, "nothing is known of it, so it is no answer"
+    assert search.in_logs("harvest", session.workspace_id).sealed
     assert wire(session) == before
     assert SAID not in out.getvalue()
+
+
+def test_a_search_says_that_it_could_not_look_at_what_is_sealed(settings: Any, client: Client) -> None:
+    session, _ = begun()
+    settings.HOLDFAST_SEAL_EVENTS = False  # no matter what holds for what comes now
+    other, thread = make_session()
+    log.append(other.id, thread.id, [said("the harvest is open")])
+    for row, partial in ((session, True), (other, False)):
+        user = get_user_model().objects.create_user(row.id)
+        Membership.objects.create(workspace_id=row.workspace_id, user=user, role=Role.VIEWER.value)
+        client.force_login(user)
+        shown = client.get("/sessions/?q=harvest").content.decode()
+        assert ("lies sealed and was not searched" in shown) == partial
+        acting = Acting(row.workspace_id, Role.VIEWER, "viewer")
+        found = search.search("harvest", 10, acting)
+        assert (found.sealed, [hit.session.pk for hit in found.hits]) == (partial, [] if partial else [other.id])
+    client.force_login(get_user_model().objects.get(username=session.id))
+    assert "not searched" not in client.get("/sessions/").content.decode()
 
 
 def test_a_lost_key_is_said_in_one_sentence(settings: Any) -> None:

@@ -20,7 +20,6 @@ PATIENCE = 30_000  # milliseconds; a deadline, never a pause
 IN_CHROMIUM = [
     pytest.mark.browser,
     pytest.mark.live,
-    pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the browser tests did not run"),
 ]
 
@@ -28,7 +27,8 @@ IN_CHROMIUM = [
 def start(page: Page, task: str, agent: str = "Demo") -> None:
     """Start a session from the page."""
     page.goto("/sessions/new/")
-    page.get_by_label("Agent").select_option(label=agent)
+    page.get_by_label("Agent", exact=True).select_option(label=agent)
+    page.get_by_label("Environment", exact=True).select_option(label="Default")
     page.get_by_label("Task").fill(task)
     page.get_by_role("button", name="Start session").click()
     page.wait_for_url(re.compile(r"/sessions/sesn_\w+/$"))

@@ -46,6 +46,11 @@ class Node:
         at = self.parent.children.index(self)
         self.parent.children[at : at + 1] = new
 
+    def inside(self, content: Node) -> None:
+        self.children = list(content.children)
+        for node in self.elements:
+            node.parent = self
+
 
 class _Builder(HTMLParser):
     def __init__(self) -> None:
@@ -82,17 +87,19 @@ def parse(text: str) -> Node:
 
 
 def apply(page: Node, frame: dict[str, str]) -> None:
-    """Put one pushed frame into the page: rows by upsert, everything else as partials."""
-    assert frame["target"] == "#log"
-    assert frame["swap"] == "upsert key:data-seq"
+    """Put one pushed frame into the page: rows by upsert, the inside of a place, everything else as partials."""
     content = parse(frame["content"])
-    log = page.find("log")
-    assert log is not None
+    place = page.find(frame["target"].removeprefix("#"))
+    assert place is not None
+    if frame["swap"] in ("innerMorph", "innerHTML"):
+        place.inside(content)
+        return
+    assert frame["swap"] == "upsert key:data-seq"
     for node in content.elements:
         if node.tag == "hx-partial":
             _partial(page, node)
         else:
-            _upsert(log, node)
+            _upsert(place, node)
 
 
 def _upsert(log: Node, row: Node) -> None:

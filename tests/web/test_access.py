@@ -65,6 +65,8 @@ DOORS = [
     Door("sessions:view_change", ("view",), "POST", owner=302, theirs=404),
     Door("sessions:retry", ("session",), "POST", owner=302, needs=OPERATE),
     Door("sessions:usage"),
+    Door("sessions:limits"),
+    Door("sessions:limits_edit", needs=ADMINISTER),
     Door("sessions:system"),
     Door("sessions:errors"),
     Door("sessions:machine", ("machine",), owner=404, needs=ADMINISTER),
@@ -106,6 +108,8 @@ DOORS = [
     Door("sessions:dream", ("dream",)),
     Door("sessions:dream_cancel", ("dream",), "POST", owner=302, needs=OPERATE),
     Door("sessions:dream_archive", ("dream",), "POST", owner=400, needs=OPERATE),
+    Door("sessions:environment_state", ("environment",)),
+    Door("sessions:environment_rebuild", ("environment",), "POST", owner=302, needs=BUILD),
     Door("sessions:workers", ("outside",)),
     Door("sessions:worker_key", ("outside",), "POST", owner=422, needs=ADMINISTER),
     Door("sessions:worker_key_revoke", ("outside",), "POST", owner=404, needs=ADMINISTER),
@@ -160,10 +164,14 @@ DOORS = [
     Door("agents:environment_new", needs=BUILD),
     Door("agents:environment", ("environment",)),
     Door("agents:environment_archive", ("environment",), "POST", owner=302, needs=BUILD),
+    Door("agents:environment_delete", ("outside",), "POST", owner=302, needs=BUILD),
     Door("credentials:list", needs=BUILD),
     Door("credentials:vault_new", needs=ADMINISTER),
     Door("credentials:signed_in", owner=400, needs=ADMINISTER),
     Door("credentials:vault", ("vault",), needs=BUILD),
+    Door("credentials:vault_edit", ("vault",), needs=ADMINISTER),
+    Door("credentials:vault_archive", ("vault",), "POST", owner=302, needs=ADMINISTER),
+    Door("credentials:vault_delete", ("vault",), "POST", owner=302, needs=ADMINISTER),
     Door("credentials:sign_in", ("vault",), needs=ADMINISTER),
     Door("credentials:credential_archive", ("vault", "credential"), "POST", owner=302, needs=ADMINISTER),
     Door("credentials:keys", needs=ADMINISTER),
@@ -178,6 +186,7 @@ LITERALS = {"machine": "rack-7", "one": 1, "tools": "tools", "latest": "latest",
 OWN = {
     "account:account", "account:password", "account:end_sign_ins", "account:app", "account:app_remove",
     "account:recovery", "account:passkey_new", "account:passkey_remove", "account_reauthenticate",
+    "account:link", "account:link_confirm", "account:unlink",
 }  # fmt: skip
 # What is open to strangers, with a lock of its own where it needs one.
 FRONT = {
@@ -246,7 +255,7 @@ def test_owner_teammates_outsider_and_stranger_at_every_door(shared: World, door
 
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_an_account_is_ones_own_and_closed_to_strangers(shared: World, name: str) -> None:
-    path = reverse(name, args=[1] if name == "account:passkey_remove" else [])
+    path = reverse(name, args=[1] if name in ("account:passkey_remove", "account:unlink") else [])
     for method in ("get", "post"):
         stranger = getattr(shared.nobody, method)(path)
         assert (stranger.status_code, stranger["Location"].partition("?")[0]) == (302, "/login")

@@ -62,11 +62,11 @@ def test_an_unchanged_call_is_not_recorded_as_changed(world: World) -> None:
     assert Approval.objects.get(pk=approval).edited_input is None
 
 
-def test_a_rejection_carries_its_reason(world: World) -> None:
+def test_a_denial_carries_its_reason(world: World) -> None:
     approval = ask(world, "make")
     post(world.alice, approval, answer="deny", message="Not on a Friday.")
     history = world.alice.get("/approvals/?tab=history").content.decode()
-    assert "Rejected" in history
+    assert "Denied" in history
     assert Approval.objects.get(pk=approval).message == "Not on a Friday."
 
 
@@ -94,7 +94,7 @@ def test_several_are_answered_at_once(world: World) -> None:
     first, second = ask(world, "make"), ask(world, "make test")
     sent = {"ids": [first, second], "answer": "deny", "message": "No."}
     page = world.alice.post("/approvals/decide/", sent, follow=True).content.decode()
-    assert "2 rejected." in page
+    assert "2 denied." in page
     assert "Nothing waits for a person" in page
 
 

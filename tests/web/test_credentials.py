@@ -8,6 +8,7 @@ from credentials import lending, vaults
 from credentials.lending import Borrower, Use
 from credentials.models import Credential
 from sessions.models import Session
+from tests.web.forms import filled, no_rows
 
 if TYPE_CHECKING:
     from tests.web.conftest import World
@@ -21,6 +22,7 @@ FORM = {
     "allowed_hosts": "api.example.com, *.example.org",
     "tools": "bash",
     "methods": "get post",
+    **no_rows("metadata"),
 }
 
 
@@ -39,19 +41,24 @@ def test_what_is_wrong_is_said_at_the_form_without_the_secret(world: World) -> N
     response = world.alice.post(f"/vaults/{world.vault.pk}/new/", {**FORM, "place": "not a name"})
     assert response.status_code == 422
     shown = response.content.decode()
-    assert "must be letters, digits and underscores" in shown
+    assert "letters, digits and underscores" in response.context["form"].errors["place"][0]
     assert SECRET not in shown
 
 
 def test_a_change_replaces_secret_and_scope(world: World) -> None:
+    address = f"/credentials/{world.secret.pk}/edit/"
+    form = filled(world.alice.get(address).content.decode())
     change = {"display_name": "Renamed", "secret": SECRET, "hosts": "api.example.com"}
-    world.alice.post(f"/credentials/{world.secret.pk}/edit/", change)
+    world.alice.post(address, form | change)
     row = Credential.objects.get(pk=world.secret.pk)
     assert (row.display_name, row.scope) == ("Renamed", {"hosts": ["api.example.com"]})
     assert vaults.secrets_of(row)["secret_value"].reveal() == SECRET
-    world.alice.post(f"/credentials/{world.secret.pk}/edit/", {"display_name": "Renamed"})
+    assert row.auth == world.secret.auth
+    world.alice.post(address, form | {"display_name": "Renamed", "allowed_hosts": "", "in_body": "on"})
     row.refresh_from_db()
     assert row.scope == {}
+    assert row.auth["networking"] == {"type": "unrestricted"}
+    assert row.auth["injection_location"] == {"header": True, "body": True}
     assert vaults.secrets_of(row)["secret_value"].reveal() == SECRET
 
 

@@ -12,6 +12,7 @@ from sessions import render, verify
 from sessions.actions import update_session
 from sessions.models import Session
 from tests.web.conftest import VARIABLE, bash
+from tests.web.forms import NO_START_ROWS
 
 if TYPE_CHECKING:
     from tests.web.conftest import World
@@ -92,7 +93,9 @@ def test_the_start_form_chooses_no_agent_by_itself(world: World) -> None:
     page = world.alice.get("/sessions/new/")
     assert page.context["form"]["agent"].value() is None
     assert page.context["preview"] is None
-    refused = world.alice.post("/sessions/new/", {"environment": world.environment.pk, "task": "Go", "agent": ""})
+    refused = world.alice.post(
+        "/sessions/new/", {**NO_START_ROWS, "environment": world.environment.pk, "task": "Go", "agent": ""}
+    )
     assert refused.status_code == 422
     assert "Choose an agent." in refused.content.decode()
 
@@ -103,6 +106,7 @@ def test_a_session_is_started_like_an_earlier_one_with_its_version(world: World)
     assert form["agent"].value() == f"{world.agent.pk}@1"
     assert form["title"].value() == "Tidy up"
     sent = {"agent": f"{world.agent.pk}@1", "environment": world.environment.pk, "task": "Go", "limit_steps": "7"}
+    sent |= NO_START_ROWS
     made = world.alice.post("/sessions/new/", sent)
     started = Session.objects.exclude(pk=world.session.pk).get(pk=made["Location"].split("/")[2])
     assert (started.agent_version, started.limits) == (1, {"steps": 7})

@@ -15,6 +15,7 @@ from agents.models import Environment, Memory, MemoryStore, MemoryVersion, Skill
 from contract.errors import NotFound
 from sessions import files
 from sessions.models import File
+from tests.web.forms import no_rows
 
 if TYPE_CHECKING:
     from tests.web.conftest import World
@@ -36,7 +37,9 @@ def body(response: Any) -> str:
 
 
 def test_a_store_is_made_filled_looked_into_and_deleted(world: World) -> None:
-    made = world.alice.post("/memory/new/", {"name": "Team notes", "description": "What we agreed on."})
+    made = world.alice.post(
+        "/memory/new/", {"name": "Team notes", "description": "What we agreed on.", **no_rows("metadata")}
+    )
     store = MemoryStore.objects.get(name="Team notes")
     assert made["Location"] == f"/memory/{store.pk}/"
     assert "Nothing is remembered yet" in body(world.alice.get(f"/memory/{store.pk}/"))
@@ -186,6 +189,7 @@ def test_what_agents_write_stays_text_on_the_pages_of_memory(world: World, bad: 
 
 def test_the_packages_of_an_environment_are_edited_and_shown(world: World) -> None:
     form = {"name": "Tools", "networking": "limited", "allow_package_managers": "on", "packages": "pip six==1.16\n"}
+    form |= no_rows("metadata")
     world.alice.post("/environments/new/", form)
     made = Environment.objects.get(name="Tools")
     assert made.config["packages"]["pip"] == ["six==1.16"]

@@ -20,6 +20,7 @@ from sessions.events import Draft
 from sessions.models import Session
 from sessions.projections.status import STATES, state_of
 from tests.web.conftest import World, bash, result, text
+from tests.web.forms import NO_START_ROWS, no_rows
 
 AGENT_FORM = {
     "name": "Helper",
@@ -27,7 +28,7 @@ AGENT_FORM = {
     "model": "demo",
     "effort": "high",
     "system": "Be brief.",
-    "custom_tools": "",
+    **no_rows("rules", "servers", "customs", "metadata"),
     **{f"tool_{name}": "always_allow" for name in BUILT_IN},
 }
 PAGES = ("/", "/sessions/", "/sessions/new/", "/agents/", "/agents/new/", "/environments/", "/keys/", "/admin/")
@@ -85,9 +86,8 @@ def test_an_agent_someone_else_changed_meanwhile_is_not_overwritten(world: World
     ("field", "value", "complaint"),
     [
         ("name", "", "This field is required"),
-        ("custom_tools", "[{", "not valid JSON"),
-        ("custom_tools", '[{"type": "mcp_toolset"}]', "must have"),
-        ("custom_tools", '[{"type": "custom", "name": "a b", "description": "", "input_schema": {}}]', "input_schema"),
+        ("model", " ", "This field is required"),
+        ("rules-TOTAL_FORMS", "", "ManagementForm data is missing"),
     ],
 )
 def test_a_refused_agent_names_the_field_and_keeps_the_rest(
@@ -101,18 +101,9 @@ def test_a_refused_agent_names_the_field_and_keeps_the_rest(
     assert not Agent.objects.filter(name="Helper").exists()
 
 
-def test_a_custom_tool_survives_an_edit_of_something_else(world: World) -> None:
-    page = world.alice.get(f"/agents/{world.agent.pk}/edit/").content.decode()
-    assert "weather" in page
-    spec = world.agent.versions.get().spec
-    custom = json.dumps([tool for tool in spec["tools"] if tool["type"] == "custom"])
-    form = {**AGENT_FORM, "name": "Coder", "tool_bash": "always_ask", "custom_tools": custom, "version": "1"}
-    world.alice.post(f"/agents/{world.agent.pk}/edit/", form)
-    assert AgentVersion.objects.get(agent=world.agent, version=2).spec["tools"] == spec["tools"]
-
-
 def test_environments_are_made_changed_and_archived(world: World) -> None:
     form = {"name": "Locked", "description": "", "networking": "limited", "allowed_hosts": "example.com\n*.org.example"}
+    form |= no_rows("metadata")
     world.alice.post("/environments/new/", form)
     made = Environment.objects.get(name="Locked")
     assert made.config["networking"]["allowed_hosts"] == ["example.com", "*.org.example"]
@@ -148,6 +139,7 @@ def test_a_session_starts_with_its_task_and_files(world: World) -> None:
         "environment": world.environment.pk,
         "task": "Count the rows.\nThen say so.",
         "title": "",
+        **NO_START_ROWS,
         "attachments": [SimpleUploadedFile("a.csv", b"1,2\n"), SimpleUploadedFile("a.csv", b"3,4\n")],
     }
     answer = world.alice.post("/sessions/new/", form)
@@ -162,7 +154,7 @@ def test_a_session_starts_with_its_task_and_files(world: World) -> None:
 
 def test_a_session_that_can_not_start_keeps_the_task(world: World) -> None:
     world.alice.post(f"/agents/{world.agent.pk}/archive/")
-    form = {"agent": world.agent.pk, "environment": world.environment.pk, "task": "Do it"}
+    form = {"agent": world.agent.pk, "environment": world.environment.pk, "task": "Do it", **NO_START_ROWS}
     page = world.alice.get("/sessions/new/").content.decode()
     assert "this workspace has none" in page
     before = Session.objects.count()
@@ -360,20 +352,6 @@ def test_the_policy_tester_names_the_rule_that_decides(world: World) -> None:
     assert "Deny calls of bash, commands that start with “rm”" in page
     assert "Nobody deletes." in page
     assert "Deny calls of bash" in world.alice.get(f"/agents/{world.agent.pk}/").content.decode()
-
-
-def test_rules_are_edited_on_the_agent_s_form_and_kept_by_it(world: World) -> None:
-    from agents.models import AgentVersion
-
-    address = f"/agents/{world.agent.pk}/edit/"
-    form = world.alice.get(address).context["form"]
-    sent = {name: value for name in form.fields if (value := form[name].value())}
-    sent["permission_rules"] = '[{"effect": "ask", "host": "*.example.com"}]'
-    assert world.alice.post(address, sent).status_code == 302
-    saved = AgentVersion.objects.get(agent=world.agent, version=2).spec
-    assert saved["holdfast"] == {"permission_rules": [{"effect": "ask", "host": "*.example.com"}]}
-    wrong = world.alice.post(address, sent | {"permission_rules": '[{"effect": "?"}]', "version": 2})
-    assert wrong.status_code == 422
 
 
 def test_an_agent_shows_what_it_has_besides_tools(world: World) -> None:

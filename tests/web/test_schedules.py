@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.actions import archive_environment
 from sessions.models import Deployment, DeploymentRun, Session
+from tests.web.forms import NO_START_ROWS
 
 if TYPE_CHECKING:
     from tests.web.conftest import World
@@ -25,6 +26,7 @@ def sent(world: World, **changes: Any) -> dict[str, Any]:
         "task": "Look again",
         "expression": "0 21 * * *",
         "time_zone": "Europe/Berlin",
+        **NO_START_ROWS,
     }
     return form | changes
 

@@ -125,6 +125,12 @@ def test_an_event_has_a_page_of_its_own_and_a_place_in_every_reading(
     assert 'aria-current="true"' in world.alice.get(f"{base}events/", {"event": "12"}).content.decode()
 
 
+def change(world: World, name: str, given: dict[str, str]) -> None:
+    """A call that changed a file."""
+    (call,) = world.append(Draft(ev.TOOL_USE, {"name": name, "input": given}))
+    world.append(Draft(ev.TOOL_RESULT, {"tool_use_id": call.pk, "content": [], "is_error": False}))
+
+
 def a_turn(world: World) -> None:
     world.append(world.running())
     (start,) = world.append(Draft(ev.MODEL_START))
@@ -133,9 +139,9 @@ def a_turn(world: World) -> None:
     end = Draft(ev.MODEL_END, {"model_request_start_id": start.pk, "model_usage": usage}, private=private)
     (free,) = world.append(bash("ls"), end)[:1]
     world.append(Draft(ev.TOOL_RESULT, {"tool_use_id": free.pk, "content": text("x"), "is_error": True}))
-    world.append(Draft(ev.TOOL_USE, {"name": "write", "input": {"file_path": "a.py", "content": "one\ntwo\n"}}))
-    edit = {"file_path": "a.py", "old_string": "two", "new_string": "three"}
-    world.append(Draft(ev.TOOL_USE, {"name": "edit", "input": edit}))
+    change(world, "write", {"file_path": "a.py", "content": "one\ntwo\n"})
+    change(world, "edit", {"file_path": "a.py", "old_string": "two", "new_string": "three"})
+    world.append(Draft(ev.TOOL_USE, {"name": "write", "input": {"file_path": "a.py", "content": "not yet"}}))
     world.append(world.idle(ev.END_TURN))
 
 
@@ -145,12 +151,12 @@ def test_the_trace_draws_every_step_and_can_show_errors_only(world: World) -> No
     page = world.alice.get(base).content.decode()
     for phase in kinds.PHASES:
         assert phase.label in page
-    assert page.count("<tr id=") == 5
+    assert page.count("<tr id=") == 6
     errors = world.alice.get(base, {"errors": "1"}).content.decode()
     assert errors.count("<tr id=") == 1
-    assert "4 steps of them not shown" in errors
+    assert "5 steps of them not shown" in errors
     assert "bash" in errors
-    assert world.alice.get(base, {"from": "1", "to": "3"}).content.decode().count("<tr id=") < 5
+    assert world.alice.get(base, {"from": "1", "to": "3"}).content.decode().count("<tr id=") < 6
 
 
 def test_the_inspector_counts_tools_money_files_and_threads(world: World) -> None:
@@ -165,6 +171,10 @@ def test_the_inspector_counts_tools_money_files_and_threads(world: World) -> Non
     assert "$0.25 for 1 model request" in money
     files = world.alice.get(f"{base}inspect/resources/").content.decode()
     assert "2 changes" in files
+    progress = world.alice.get(f"{base}inspect/progress/").content.decode()
+    assert '<code>a.py</code> <span class="done">+2</span>' in progress
+    assert '<span class="gi">+three\n</span>' in progress
+    assert "1 failed" in progress
     diff = world.alice.get(f"{base}changes/", {"path": "a.py"}).content.decode()
     assert '<span class="gd">- two\n</span>' in diff
     assert '<span class="gi">+ three\n</span>' in diff

@@ -69,6 +69,8 @@ def pages_of(world: World) -> list[str]:
         f"{session}events/",
         f"{session}files/",
         "/agents/",
+        f"/agents/{world.agent.pk}/edit/",
+        "/approvals/",
         "/keys/",
         *OURS,
     ]

@@ -16,6 +16,7 @@ from agents.sandboxes.base import (
     FolderState,
     FolderUpdate,
     Limits,
+    PackageSet,
     SandboxError,
     SandboxLost,
     SandboxSpec,
@@ -182,6 +183,12 @@ class Keeper:
 
     def keep_packages(self, name: str) -> None:
         self._packages.keep(self._box(name))
+
+    def note_package_fault(self, name: str, fault: str) -> None:
+        self._packages.note_fault(name, fault)
+
+    def package_set(self, name: str) -> PackageSet:
+        return self._packages.about(name)
 
     def sweep_packages(self, used: Collection[str]) -> None:
         self._packages.sweep(used)

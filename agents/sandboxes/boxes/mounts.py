@@ -21,11 +21,12 @@ TEMPORARY, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - names inside the s
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A directory or file of this machine at a place inside."""
+    """A directory or file of this machine at a place inside. ``over``: together with what is there already."""
 
     source: Path
     target: str
     writable: bool = False
+    over: bool = False
 
 
 def of_session(box: Box) -> Iterator[Mount]:

@@ -1,16 +1,23 @@
-"""Package sets on this machine's disk: ``<directory>/<name>``, owned by the host, readable by every sandbox."""
+"""Package sets on this machine's disk: ``<directory>/<name>``, owned by the host, readable by every sandbox.
+
+Beside each ``<name>.json``, what is known of it. A set that was made anew stays as ``<name>.old-<n>`` for the sandboxes
+that show it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.sandboxes import packages
+from agents.sandboxes.base import PackageSet
 from agents.sandboxes.boxes.mounts import Mount
+from agents.sandboxes.boxes.usage import disk_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -18,6 +25,8 @@ if TYPE_CHECKING:
     from agents.sandboxes.boxes.layout import Box
 
 KEPT_SECONDS = 30 * 86_400.0
+FAULT_CHARACTERS = 2_000
+OLD = ".old-"
 MADE = "packages"  # a directory of the box that makes a set
 
 
@@ -31,6 +40,10 @@ class PackageSets:
 
     def has(self, name: str) -> bool:
         return (self._root / name).is_dir()
+
+    def path(self, name: str) -> Path:
+        """Where a set lies, or would."""
+        return self._root / name
 
     def mounts(self, box: Box, names: Iterable[str]) -> Iterator[Mount]:
         """What shows sets inside: to the box that makes one, its own, to be written to."""
@@ -53,14 +66,45 @@ class PackageSets:
         shutil.rmtree(part, ignore_errors=True)
         made.rename(part)
         _hand_over(part)
+        if self.has(name):
+            (self._root / name).rename(self._root / f"{name}{OLD}{time.time_ns()}")
+        os.utime(part)  # used now; packages may have brought another time
         part.rename(self._root / name)
+        self._note(name, built_at=time.time(), size=disk_bytes(self._root / name))
+
+    def note_fault(self, name: str, fault: str) -> None:
+        """Remember why a set could not be made; what is known of an earlier one stays."""
+        known = self._known(name)
+        self._note(name, **{**known, "failed_at": time.time(), "fault": fault[-FAULT_CHARACTERS:]})
+
+    def about(self, name: str) -> PackageSet:
+        known = self._known(name)
+        if not self.has(name):
+            return PackageSet(name, failed_at=known.get("failed_at"), fault=known.get("fault", ""))
+        return PackageSet(name, kept=True, used_at=(self._root / name).stat().st_mtime, **known)
+
+    def _known(self, name: str) -> dict[str, Any]:
+        try:
+            known: dict[str, Any] = json.loads((self._root / f"{name}.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return known
+
+    def _note(self, name: str, **known: Any) -> None:
+        part = self._root / f"{name}.json.part"
+        part.write_text(json.dumps(known))
+        part.rename(self._root / f"{name}.json")
 
     def sweep(self, used: Collection[str]) -> list[str]:
-        """Remove what no sandbox was started with for a month; returns the names."""
+        """Remove what no sandbox was started with for a month, and what was made anew; returns the names."""
         before = time.time() - KEPT_SECONDS
-        old = [entry for entry in self._root.iterdir() if entry.name not in used and entry.stat().st_mtime < before]
+        unused = [entry for entry in self._root.iterdir() if entry.name.partition(".")[0] not in used]
+        old = [entry for entry in unused if OLD in entry.name or entry.stat().st_mtime < before]
         for entry in old:
-            shutil.rmtree(entry, ignore_errors=True)
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
         return [entry.name for entry in old]
 
 

@@ -1,4 +1,8 @@
-"""The certificates that a sandbox with a network trusts: this machine's own, and the session's authority."""
+"""The certificates that a sandbox with a network trusts: those its way out trusts too, and the session's authority.
+
+One rule for both: the bundle that ``SSL_CERT_FILE`` names, else the machine's own. OpenSSL reads the same variable for
+the egress proxy, which speaks to a host where a secret goes in; to others the sandbox's programs do.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,8 @@ _BUNDLES = (
 
 
 def bundle(certificate: str) -> str:
-    """The machine's bundle with one certificate more, in PEM."""
-    places = [path for path in (ssl.get_default_verify_paths().openssl_cafile, *_BUNDLES) if Path(path).is_file()]
+    """The trusted bundle with one certificate more, in PEM."""
+    places = [path for path in (ssl.get_default_verify_paths().cafile, *_BUNDLES) if path and Path(path).is_file()]
     own = Path(places[0]).read_text(encoding="utf-8", errors="replace") if places else ""
     return f"{own.rstrip()}\n{certificate.strip()}\n"
 

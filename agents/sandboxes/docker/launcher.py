@@ -50,6 +50,7 @@ class DockerLauncher(Keeper):
     """Sandboxes as containers."""
 
     layers: tuple[str, ...] = ("rlimits", "cgroup", "watchdog")
+    lays_over = False  # a container's own files are the image's alone
 
     def __init__(self, settings: DockerSettings) -> None:
         if not seccomp.supported():

@@ -58,12 +58,13 @@ _USR_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 def options(runtime: Runtime, box: Box, trust: Path | None = None, mounts: Sequence[Mount] = ()) -> list[str]:
     """Options for ``bwrap --args``: they go through a descriptor, so that neither host paths nor
     values show in a command line that the sandbox can read. ``trust``: the bundle of a sandbox with a network;
-    ``mounts``: what is shown besides.
+    ``mounts``: what is shown besides, of ``/usr`` also over what is there.
     """
+    over = [mount.source for mount in mounts if mount.over]
     return [
         *_NAMESPACES,
         *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL"),
-        *_system(),
+        *_system(over),
         *_etc(runtime),
         *_trust(trust),
         *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
@@ -72,7 +73,7 @@ def options(runtime: Runtime, box: Box, trust: Path | None = None, mounts: Seque
         *_binds(of_session(box)),
         *("--symlink", TEMPORARY, "/var" + TEMPORARY),
         *("--ro-bind", str(runtime.runner), RUNNER),
-        *_binds(mounts),
+        *_binds(mount for mount in mounts if not mount.over),
         *("--chdir", WORKSPACE, "--remount-ro", "/"),
     ]
 
@@ -82,8 +83,21 @@ def command(runtime: Runtime, *arguments: str) -> list[str]:
     return start.command(str(runtime.python), *arguments)
 
 
-def _system() -> Iterator[str]:
-    yield from ("--ro-bind", "/usr", "/usr")
+def shown_in_etc(name: str) -> bool:
+    """Whether something of that name is in every sandbox's /etc."""
+    return name in _OWN_ETC or any(Path(path).parts[2] == name for path in _HOST_ETC)
+
+
+def usr(over: Sequence[Path]) -> list[str]:
+    """The machine's /usr, and what is laid over it."""
+    if not over:
+        return ["--ro-bind", "/usr", "/usr"]
+    sources = [word for source in (Path("/usr"), *over) for word in ("--overlay-src", str(source))]
+    return [*sources, "--ro-overlay", "/usr"]
+
+
+def _system(over: Sequence[Path]) -> Iterator[str]:
+    yield from usr(over)
     for link in _USR_LINKS:
         path = Path(link)
         if path.is_symlink():

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agents.sandboxes import packages
 from agents.sandboxes.boxes import usage
 from agents.sandboxes.boxes.keeper import BoxSettings, Keeper, mib
-from agents.sandboxes.local import probe
+from agents.sandboxes.local import apt, probe
 from agents.sandboxes.local.binary import Runtime, install
 from agents.sandboxes.local.cgroups import Cgroups
 from agents.sandboxes.local.process import Process, Spawner, start_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from agents.sandboxes.base import Limits, Report, SandboxSpec
+    from agents.sandboxes.boxes.layout import Box
+    from agents.sandboxes.boxes.mounts import Mount
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +65,27 @@ class LocalLauncher(Keeper):
 
     def _start(self, spec: SandboxSpec) -> Process:
         box, mounts = self.prepared(spec)
+        mounts += self._apt(box, spec)
         if spec.network == "none":
             return self._spawner.start(box, "serve", mounts=mounts)
         gate = self.gate()
         process, listener = self._spawner.start_with_door(box, self.trusting(box, spec.trust), mounts)
         gate.attach(spec.sandbox_id, listener)
         return process
+
+    def _apt(self, box: Box, spec: SandboxSpec) -> Iterator[Mount]:
+        """What shows apt's configuration to the sandbox that makes a set of it, and a set of it in its place."""
+        for name in spec.packages:
+            if packages.manager_of(name) != "apt":
+                continue
+            if name == spec.sandbox_id:
+                yield from apt.configuration(box.path / "apt")
+            elif self.lays_over and self._packages.has(name):
+                yield from apt.in_place(self._packages.path(name))
+
+    @functools.cached_property
+    def lays_over(self) -> bool:
+        return probe.lays_over(self._runtime)
 
     def run(self, sandbox_id: str, limits: Limits, *arguments: str) -> Process:
         return self._spawner.start(self._box(sandbox_id), *arguments)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import Report, SandboxError
 from agents.sandboxes.boxes import seccomp
+from agents.sandboxes.local import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agents.sandboxes.boxes.layout import Layout
+    from agents.sandboxes.local.binary import Runtime
     from agents.sandboxes.local.process import Spawner
 
 WAIT_SECONDS = 15.0
+NOBODY = 65534
 
 _SWITCHES = {
     Path("/proc/sys/kernel/unprivileged_userns_clone"): ("0", "sysctl kernel.unprivileged_userns_clone=1"),
@@ -69,6 +74,32 @@ def _reads(path: Path, value: str) -> bool:
         return path.read_text().strip() == value
     except OSError:
         return False
+
+
+def lays_over(runtime: Runtime) -> bool:
+    """Whether directories can be laid over this machine's /usr: a matter of the kernel, of bubblewrap's age, and of
+    whether /lib is a part of /usr. As a user of no standing, as sandboxes are.
+    """
+    if not Path("/lib").is_symlink():
+        return False
+    options = [*arguments.usr([runtime.runner]), *("--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64")]
+    user = NOBODY if os.geteuid() == 0 else None
+    try:
+        tried = subprocess.run(
+            ["bwrap", "--unshare-user", "--die-with-parent", *options, "/usr/bin/true"],
+            executable=runtime.bwrap,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else (),
+            env={},
+            cwd="/",
+            capture_output=True,
+            timeout=WAIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return tried.returncode == 0
 
 
 def unsupported() -> str | None:

@@ -75,8 +75,8 @@ def _check_out(repository: Repository, row: Resource, bash: Bash) -> Draft:
         shown = [{"name": one.name, "description": one.description, "path": one.path} for one in found]
         words = stage.split() if stage.startswith("commit") else []
         row.state = {"commit": "".join(words[1:2]), "skills": shown}
-        if repos.LFS in words:
-            row.state["note"] = repos.NOT_FETCHED
+        if note := repos.LARGE_FILES.get("".join(words[2:3])):
+            row.state["note"] = note.format(said=said[-repos.SAID :] or "git-lfs gave no reason")
         row.save(update_fields=["state"])
     about = {"resource_id": repository.id, "url": repository.url, "path": repository.path}
     return Draft(ev.OPS_REPOSITORY_READY, {**about, **row.state})

@@ -78,6 +78,7 @@ class SandboxHand:
         self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
         self._damaged = ""
         self._moved_from = ""  # the machine that had the sandbox until now
+        self._left_out: set[str] = set()  # sentences about outputs that were not kept, told once a turn
         self._reopened: list[Draft] = []  # by calls, in the pool; committed with their results
         self.is_open = False
 
@@ -280,9 +281,10 @@ class SandboxHand:
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
         """Store what the call left among the outputs, and tell of its requests."""
-        if result.outputs:
-            outputs.capture(self._session_id, result.outputs, self._read_output)
-        reopened, self._reopened = self._reopened, []
+        told = outputs.capture(self._session_id, result.outputs, self._read_output) if result.outputs else []
+        left_out = [Draft(ev.OPS_OUTPUT_LEFT_OUT, {"message": text}) for text in told if text not in self._left_out]
+        self._left_out.update(told)
+        reopened, self._reopened = [*self._reopened, *left_out], []
         return reopened + (self._network.drafts(call.name) if self._network else [])
 
     def tend(self) -> list[Draft]:

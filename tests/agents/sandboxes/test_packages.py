@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,45 @@ def test_a_link_out_of_a_set_leads_nowhere_new(host: RunningHost, name: str, san
     host.client.open(SandboxSpec(sandbox, packages=(name,)))
     assert run(host, sandbox, "cat /opt/packages/pip/shadow").is_error
     assert said(run(host, sandbox, "ls /opt/packages/pip")) == "shadow"
+
+
+def test_a_host_tells_what_it_keeps_and_why_it_could_not(host: RunningHost, name: str, sandbox: str) -> None:
+    (absent,) = host.client.inventory([name]).sets
+    assert (absent.kept, absent.fault, absent.built_at) == (False, "", None)
+    host.client.make_packages(SandboxSpec(name), "echo 'no such package'; (exit 3)")
+    (failed,) = host.client.inventory([name]).sets
+    assert (failed.kept, failed.built_at) == (False, None)
+    assert "no such package" in failed.fault
+    began = time.time()
+    host.client.make_packages(SandboxSpec(name), f"{MODULE} touch -d 2001-01-01 /opt/packages/pip")
+    host.client.open(SandboxSpec(sandbox, packages=(name,)))
+    found = host.client.inventory([name])
+    (made,) = found.sets
+    assert (made.kept, made.fault, made.failed_at) == (True, "", None)
+    assert made.size is not None and made.built_at is not None and made.used_at is not None
+    assert made.size > 0
+    assert min(made.built_at, made.used_at) > began - 60
+    assert [one.busy for one in found.open if one.sandbox_id == sandbox] == [False]
+
+
+def test_a_set_made_anew_replaces_the_earlier_one_only_if_it_succeeds(
+    host: RunningHost, name: str, sandbox: str
+) -> None:
+    host.client.make_packages(SandboxSpec(name), MODULE)
+    host.client.open(SandboxSpec(sandbox, packages=(name,)))
+    failed = host.client.make_packages(SandboxSpec(name), "echo 'mirror away'; (exit 3)", anew=True)
+    assert failed is not None
+    (kept,) = host.client.inventory([name]).sets
+    assert kept.kept
+    assert "mirror away" in kept.fault
+    newer = MODULE.replace("42", "43")
+    assert host.client.make_packages(SandboxSpec(name), newer, anew=True) is not None
+    assert host.client.inventory([name]).sets[0].fault == ""
+    show = "python3 -c 'import found; print(found.answer)'"
+    assert said(run(host, sandbox, show)) == "42"  # what is open keeps what it shows
+    host.client.close(sandbox, discard=True)
+    host.client.open(SandboxSpec(sandbox, packages=(name,)))
+    assert said(run(host, sandbox, show)) == "43"
 
 
 @pytest.mark.parametrize("manager", packages.MANAGERS)

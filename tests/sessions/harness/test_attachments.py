@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
 from sessions.harness.attachments import resolver
+from tests.pdfs import pdf
 
 PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
 PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="}}
@@ -29,6 +31,23 @@ def test_what_a_model_does_not_take_becomes_words(block: dict[str, Any], takes: 
     told = resolved(block, takes)
     assert told["type"] == "text"
     assert f"A {named} is here that tiny-1 can't be shown" in told["text"]
+
+
+def test_a_pdf_comes_as_its_text_where_the_model_takes_no_pdfs() -> None:
+    data = base64.b64encode(pdf("Quarterly figures", "Up by a third")).decode()
+    source = {"type": "base64", "media_type": "application/pdf", "data": data}
+    told = resolved({"type": "document", "title": "Report", "source": source})
+    assert told["type"] == "text"
+    assert "Instead this is the text of its 2 pages:] Report\n\n[Page 1]\nQuarterly figures" in told["text"]
+    assert told["text"].endswith("[Page 2]\nUp by a third")
+
+
+def test_why_a_pdf_has_no_text_is_said() -> None:
+    assert "Nor can its text be taken out: it could not be read" in resolved(PDF)["text"]
+    empty = {"type": "base64", "media_type": "application/pdf", "data": base64.b64encode(pdf("")).decode()}
+    assert "It holds no text on its 1 page" in resolved({"type": "document", "source": empty})["text"]
+    elsewhere = {"type": "document", "source": {"type": "url", "url": "https://docs.example/a.pdf"}}
+    assert "It lies at an address elsewhere." in resolved(elsewhere)["text"]
 
 
 @pytest.mark.parametrize("block", [TEXT, WORDS])

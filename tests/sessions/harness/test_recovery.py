@@ -17,7 +17,7 @@ from sessions import actions, log
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.harness import runner
-from sessions.harness.lease import Lease
+from sessions.harness.lease import Lease, free_orphans
 from sessions.models import Session, Thread
 from sessions.repair import repair
 from sessions.tasks import run_thread
@@ -164,6 +164,28 @@ def test_the_loop_repairs_a_row_that_refuses_its_appends_and_goes_on() -> None:
     session.refresh_from_db()
     assert session.status == "idle"
     assert verify(session) == []
+
+
+def test_a_message_to_a_row_that_refuses_it_is_taken_after_a_repair() -> None:
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    Session.objects.filter(pk=session.pk).update(last_seq=3)
+    ask(session, thread, "again")
+    assert session.stop_reason == ev.END_TURN
+    assert noted(session, ev.OPS_REPAIRED)
+
+
+@pytest.mark.parametrize("owner", ["nonsense", "ghost:1:5", "a:b:c", "::", "x:1:99999999999999999999"])
+def test_a_lease_that_somebody_wrote_by_hand_is_an_orphan_s_and_stops_no_sweep(owner: str) -> None:
+    session, thread = make_session()
+    say(session, "hello")
+    Thread.objects.filter(pk=thread.id).update(
+        lease_owner=owner, lease_expires=timezone.now() + timedelta(hours=1), fence=99
+    )
+    assert [orphan.thread_id for orphan in free_orphans()] == [thread.id]
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.stop_reason == ev.END_TURN
 
 
 def test_a_thread_said_to_run_by_hand_alone_comes_to_rest() -> None:

@@ -87,7 +87,7 @@ def test_a_permitted_call_runs_and_its_result_reaches_the_model(peer: Peer) -> N
 
 def test_a_call_waits_for_a_person_by_default_and_runs_or_does_not(peer: Peer) -> None:
     session, thread = make_session([mcp_toolset("docs")], mcp_servers={"docs": peer.url})
-    for answer, expected in (("allow", "echo: hi"), ("deny", "rejected by the user")):
+    for answer, expected in (("allow", "echo: hi"), ("deny", "denied by the user")):
         ask(session, thread, use("echo", '{"text": "hi"}'))
         call = entries(session, ev.MCP_TOOL_USE)[-1]
         assert session.stop_reason == ev.requires_action([call.id])

@@ -11,7 +11,7 @@ from agents.models import Workspace
 from contract.roles import Role
 from sessions import hub
 from sessions.routing import websocket_urlpatterns
-from tests.sessions.live.test_sockets import Person, socket
+from tests.sessions.live.opening import Person, socket
 from tests.sessions.live.world import World, make_world
 
 PATIENCE = 60

@@ -7,44 +7,31 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from channels.testing import WebsocketCommunicator
-from django.contrib.auth import get_user_model
-from django.test import Client
 
-from agents.models import Membership, Workspace
-from config.asgi import application
+from agents.models import Workspace
 from contract import ids
-from sessions import consumers, hub, nudges, overview, presence, render, streams
+from sessions import consumers, hub, nudges, overview, presence, render, sockets, streams
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.presence import Presence
 from sessions.routing import websocket_urlpatterns
+from tests.sessions.live.opening import (
+    CLOSES_SECONDS,
+    Person,
+    close_code,
+    closing_code,
+    frames,
+    next_frame,
+    opened,
+    session_path,
+    socket,
+)
 from tests.sessions.live.world import World, aside, delta, eventually, make_world, run, start
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from contract.acting import Acting
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ORIGIN = b"http://localhost:8400"
-CLOSES_SECONDS = 10
-
-
-class Person:
-    """A signed-in user with a cookie."""
-
-    def __init__(self, name: str, workspace: Workspace | None, role: str = "viewer") -> None:
-        self.user = get_user_model().objects.create_user(name, password="x")
-        if workspace is not None:
-            self.membership = Membership.objects.create(workspace=workspace, user=self.user, role=role)
-        self.client = Client()
-        self.client.force_login(self.user)
-
-    @property
-    def cookie(self) -> bytes:
-        return "; ".join(f"{name}={morsel.value}" for name, morsel in self.client.cookies.items()).encode()
 
 
 @pytest.fixture
@@ -55,55 +42,6 @@ def world() -> World:
 @pytest.fixture
 def alice(world: World) -> Person:
     return Person("alice", world.session.workspace)
-
-
-def socket(path: str, person: Person | None, origin: bytes = ORIGIN) -> WebsocketCommunicator:
-    headers = [(b"origin", origin), (b"host", b"localhost:8400")]
-    if person is not None:
-        headers.append((b"cookie", person.cookie))
-    return WebsocketCommunicator(application, path, headers=headers)
-
-
-def session_path(world: World, after: int | None = None) -> str:
-    return f"/ws/sessions/{world.id}/" + ("" if after is None else f"?after={after}")
-
-
-async def opened(communicator: WebsocketCommunicator) -> None:
-    connected, _ = await communicator.connect(CLOSES_SECONDS)
-    assert connected
-
-
-async def frames(communicator: WebsocketCommunicator) -> AsyncIterator[dict[str, Any]]:
-    while True:
-        message = await communicator.receive_output(CLOSES_SECONDS)
-        if message["type"] == "websocket.close":
-            return
-        if message["type"] == "websocket.send":
-            yield json.loads(message["text"])
-
-
-async def next_frame(communicator: WebsocketCommunicator) -> dict[str, Any]:
-    async for frame in frames(communicator):
-        return frame
-    raise AssertionError("the socket closed")
-
-
-async def close_code(communicator: WebsocketCommunicator) -> int:
-    while True:
-        message = await communicator.receive_output(CLOSES_SECONDS)
-        if message["type"] == "websocket.close":
-            return int(message["code"])
-
-
-def closing_code(path: str, person: Person | None) -> int:
-    async def work() -> int:
-        communicator = socket(path, person)
-        await opened(communicator)
-        code = await close_code(communicator)
-        await communicator.wait()
-        return code
-
-    return run(work)
 
 
 def test_a_stranger_is_told_to_sign_in(world: World) -> None:
@@ -139,7 +77,7 @@ def test_a_call_that_waits_appears_and_its_answer_too(world: World, alice: Perso
 
     asked, answered = run(work)
     assert "approval waiting" in asked
-    assert "Rejected by ben" in answered
+    assert "Denied by ben" in answered
 
 
 def test_whoever_is_removed_loses_the_socket_though_nothing_happens_in_the_session(world: World, alice: Person) -> None:
@@ -308,7 +246,7 @@ def test_a_failure_while_writing_asks_the_browser_to_come_back(
         raise RuntimeError("the database is away")
 
     monkeypatch.setattr(streams, "subscribe", broken)
-    assert closing_code(session_path(world), alice) == consumers.COME_BACK
+    assert closing_code(session_path(world), alice) == sockets.COME_BACK
     assert any("lost its socket" in record.message for record in caplog.records)
 
 
@@ -334,7 +272,7 @@ def test_an_event_that_can_not_be_drawn_is_left_out_and_the_page_goes_on(
 def test_the_inbox_shows_the_workspace_and_again_what_changed(
     world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "INBOX_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(sockets, "PAUSE_SECONDS", 0.0)
 
     async def work() -> tuple[dict[str, str], dict[str, Any]]:
         communicator = socket("/ws/inbox/", alice)
@@ -357,7 +295,7 @@ def test_the_inbox_shows_the_workspace_and_again_what_changed(
 def test_the_inbox_does_not_stir_for_other_workspaces(
     world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "INBOX_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(sockets, "PAUSE_SECONDS", 0.0)
     other = make_world(Workspace.objects.create(name="other"))
     drawn: list[str] = []
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from sessions import events as ev
 from sessions.projections.progress import Progress
 from tests.sessions.harness.test_decide import Entry
@@ -15,11 +18,13 @@ NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 class Log:
     def __init__(self) -> None:
         self.progress, self.seconds, self.seq = Progress(), 0.0, 0
+        self.entries: list[Entry] = []
 
     def add(self, event_type: str, payload: dict[str, Any] | None = None, *, after: float = 1.0, **more: Any) -> str:
         self.seconds, self.seq = self.seconds + after, self.seq + 1
         moment = NOON + timedelta(seconds=self.seconds)
         entry = Entry(f"sevt_{self.seq}", self.seq, event_type, payload or {}, created_at=moment, **more)
+        self.entries.append(entry)
         self.progress.advance(entry)
         return entry.id
 
@@ -83,3 +88,66 @@ def test_what_is_under_way_is_named_with_its_beginning() -> None:
     (under_way,) = log.progress.current()
     assert under_way["type"] == "model_request"
     assert under_way["since"] == ev.timestamp(NOON + timedelta(seconds=log.seconds))
+
+
+def test_phases_of_a_run_have_their_names_and_their_ends() -> None:
+    log = Log()
+    log.say("survey")
+    named = [{"id": "p1", "name": "find"}, {"id": "p2", "name": "judge"}]
+    log.add(ev.RUN_CREATED, {"workflow_run_id": "r", "phases": named})
+    log.add(ev.PHASE_STARTED, {"workflow_run_id": "r", "workflow_run_phase_id": "p1"})
+    log.add(ev.PHASE_ENDED, {"workflow_run_id": "r", "workflow_run_phase_id": "p1", "phase_started_id": "x"})
+    log.add(ev.PHASE_STARTED, {"workflow_run_id": "r", "workflow_run_phase_id": "p2"})
+    assert [(one.name, one.ended_at is not None) for one in log.progress.phases.values()] == [
+        ("find", True),
+        ("judge", False),
+    ]
+
+
+def test_a_call_that_a_person_changed_touched_the_file_that_they_named() -> None:
+    log = Log()
+    log.say("go")
+    call = log.add(ev.TOOL_USE, {"name": "write", "input": {"file_path": "a", "content": "1"}})
+    log.add(ev.OPS_CALL_EDITED, {"tool_use_id": call, "input": {"file_path": "b", "content": "1"}})
+    log.add(ev.TOOL_RESULT, {"tool_use_id": call, "is_error": False})
+    assert list(log.progress.files) == ["b"]
+
+
+DOINGS = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), st.text(max_size=5)),
+        st.tuples(st.just("write"), st.sampled_from("abc")),
+        st.tuples(st.just("fail"), st.sampled_from("abc")),
+        st.tuples(st.just("rest"), st.sampled_from(["end_turn", "requires_action", "budget_reached"])),
+    ),
+    max_size=25,
+)
+
+
+def happened(doings: list[tuple[str, str]]) -> list[Entry]:
+    log = Log()
+    for what, detail in doings:
+        if what == "say":
+            log.say(detail)
+        elif what == "rest":
+            log.rest(detail)
+        else:
+            log.step("write", {"file_path": detail, "content": detail}, failed=what == "fail")
+    return log.entries
+
+
+@given(DOINGS, st.integers(0, 100))
+def test_the_same_log_is_the_same_progress_in_one_go_or_in_pieces(doings: list[tuple[str, str]], at: int) -> None:
+    entries = happened(doings)
+    whole, pieces = Progress(), Progress()
+    for entry in entries:
+        whole.advance(entry)
+    for part in (entries[:at], entries[at:]):
+        for entry in part:
+            pieces.advance(entry)
+        pieces.current()
+        pieces.waiting_seconds(NOON)
+    assert whole == pieces
+    assert whole.current() == pieces.current()
+    later = NOON + timedelta(days=1)
+    assert whole.waiting_seconds(later) == pieces.waiting_seconds(later)

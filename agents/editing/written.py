@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from agents.mcp.tools import TOOLSET_TYPE as MCP_TOOLSET_TYPE
 from agents.permitted import BUILT_IN, permission_of
 from agents.policies import CUSTOM_TYPE, TOOLSET_TYPE
+from agents.toolsets import MCP_TOOLSET
 from contract.schema import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 DEFAULT: dict[str, Any] = {"enabled": True, "permission_policy": {"type": "always_allow"}}
-TOOL_PLACES = {TOOLSET_TYPE: "tool_settings", CUSTOM_TYPE: "custom_tools", MCP_TOOLSET_TYPE: "mcp_toolsets"}
 COMMON = ("type", "name", "enabled", "permission_policy")
 CENTS = 100
 
@@ -24,8 +23,6 @@ def initial(spec: Mapping[str, Any], version: int) -> dict[str, Any]:
     """What the editor shows of a stored agent."""
     ours = spec.get(OURS) or {}
     limits = ours.get("limits") or {}
-    configs = (toolset(spec) or {}).get("configs", ())
-    own = {config["name"]: _settings(config) for config in configs if _settings(config)}
     return {
         "name": spec["name"],
         "description": spec["description"] or "",
@@ -33,54 +30,62 @@ def initial(spec: Mapping[str, Any], version: int) -> dict[str, Any]:
         "effort": spec["model"]["effort"]["type"],
         "speed": spec["model"].get("speed") or "standard",
         "inference_geo": spec["model"].get("inference_geo") or "",
-        "fallback_models": ", ".join(ours.get("fallback_models") or ()),
+        "fallback_models": _lines(ours.get("fallback_models")),
+        "read_log": bool(ours.get("read_log")),
         "system": spec["system"] or "",
-        "tool_settings": _text(own),
-        "custom_tools": _text(of_type(spec["tools"], CUSTOM_TYPE)),
-        "mcp_servers": _text(spec["mcp_servers"]),
-        "mcp_toolsets": _text(of_type(spec["tools"], MCP_TOOLSET_TYPE)),
-        "permission_rules": _text(ours.get("permission_rules")),
         "skills": [skill["skill_id"] for skill in spec["skills"]],
-        "multiagent": _text(spec["multiagent"]),
         "role_arn": spec["execution_identity"].get("role_arn", ""),
-        "metadata": _text(spec["metadata"]),
         "version": version,
         **{f"limit_{name}": value for name, value in limits.items() if name != "list_cost"},
         "limit_dollars": _dollars(limits["list_cost"]["amount"]) if "list_cost" in limits else None,
     }
 
 
-def body(data: Mapping[str, Any], spec: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The whole agent as the API takes it, of the editor's cleaned fields; ``spec`` is the version that is edited."""
+def body(data: Mapping[str, Any], spec: Mapping[str, Any] | None, *, new: bool) -> dict[str, Any]:
+    """The whole agent as the API takes it, of the editor's cleaned fields; ``spec`` is what the editor began with.
+
+    What a page can't send back as it was (other line breaks, spaces at the ends of names) is kept unless changed.
+    """
+    before = spec or {}
     made: dict[str, Any] = {
-        "name": data["name"],
-        "description": data["description"] or None,
-        "model": _model(data),
-        "system": data["system"].replace("\r\n", "\n") or None,
+        "name": _kept(data["name"], before.get("name")),
+        "description": _kept(data["description"], before.get("description")) or None,
+        "model": _model(data, before.get("model") or {}),
+        "system": _kept(data["system"], before.get("system"), ends=True) or None,
         "tools": _tools(data, spec),
         "mcp_servers": data["mcp_servers"],
         "skills": _skills(data, spec),
-        "multiagent": data["multiagent"] or None,
+        "multiagent": data["multiagent"],
         "metadata": data["metadata"],
-        OURS: _ours(data),
+        OURS: _ours(data, before.get(OURS) or {}),
     }
     if data["role_arn"]:
         made["execution_identity"] = {"type": "aws_role", "role_arn": data["role_arn"]}
-    return made if spec is not None else {key: value for key, value in made.items() if value not in (None, [], {})}
+    return {key: value for key, value in made.items() if not new or value not in (None, [], {})}
 
 
 def changes(whole: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
     """Of a whole body, the fields that differ from a stored agent, in the form that an update clears them by."""
     now = _stored(spec)
-    sent = {key: value for key, value in whole.items() if key != OURS and value != now[key]}
-    if "tools" in sent and _alike(sent["tools"], spec["tools"]):
-        del sent["tools"]
+    sent = {key: value for key, value in whole.items() if key != OURS and not _same(value, now[key])}
     if "execution_identity" not in whole and now["execution_identity"]["type"] != "service_account":
         sent["execution_identity"] = None
     if "metadata" in sent:
         sent["metadata"] = _patch(spec["metadata"], whole["metadata"])
     ours = _ours_changed(whole.get(OURS) or {}, spec.get(OURS) or {})
     return sent | ({OURS: ours} if ours else {})
+
+
+def served(spec: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Each MCP server of an agent with its toolset."""
+    toolsets = {tool["mcp_server_name"]: tool for tool in of_type(spec.get("tools", ()), MCP_TOOLSET)}
+    return [(server, toolsets[server["name"]]) for server in spec.get("mcp_servers", ())]
+
+
+def settings_of(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the entries of the built-in tools hold besides whether they may run."""
+    found = next(iter(of_type(spec.get("tools", ()), TOOLSET_TYPE)), {})
+    return {config["name"]: _settings(config) for config in found.get("configs", ()) if _settings(config)}
 
 
 def toolset(spec: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -98,8 +103,30 @@ def _dollars(cents: str) -> Decimal:
     return (Decimal(cents) / CENTS).quantize(Decimal("0.01"))
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) if value else ""
+def _lines(values: Sequence[str] | None) -> str:
+    return "\n".join(values or ())
+
+
+def _breaks(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _kept(typed: str, stored: str | None, *, ends: bool = False) -> str:
+    """What was typed, or what is stored if that shows the same; ``ends``: spaces at its ends are told apart."""
+    typed = _breaks(typed)
+    shown = _breaks(stored or "")
+    return stored or "" if typed == (shown if ends else shown.strip()) else typed
+
+
+def _same(sent: Any, stored: Any) -> bool:
+    """Whether two values are the same but for line breaks, which come back from a page in one kind only."""
+    if isinstance(sent, dict) and isinstance(stored, dict):
+        return sent.keys() == stored.keys() and all(_same(value, stored[key]) for key, value in sent.items())
+    if isinstance(sent, list) and isinstance(stored, list):
+        return len(sent) == len(stored) and all(map(_same, sent, stored))
+    return bool(
+        _breaks(sent) == _breaks(stored) if isinstance(sent, str) and isinstance(stored, str) else sent == stored
+    )
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,23 +134,31 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in COMMON and value is not None}
 
 
-def _model(data: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = {"id": data["model"], "effort": data["effort"]}
+def _model(data: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = {"id": _kept(data["model"], stored.get("id")), "effort": data["effort"]}
     if data["speed"] and data["speed"] != "standard":
         chosen["speed"] = data["speed"]
     return chosen | ({"inference_geo": data["inference_geo"]} if data["inference_geo"] else {})
 
 
 def _tools(data: Mapping[str, Any], spec: Mapping[str, Any] | None) -> list[Any]:
-    """In the order the version has them; what is new comes last."""
-    made = [*_toolset(data, spec), *data["mcp_toolsets"], *data["custom_tools"]]
+    """Those of each kind in their order, where the version has that kind; more of a kind, and new kinds, come last."""
     before = [_known(tool) for tool in (spec or {}).get("tools", ())]
-    return sorted(made, key=lambda tool: before.index(_known(tool)) if _known(tool) in before else len(before))
+    served = sorted(
+        data["mcp_toolsets"], key=lambda tool: before.index(_known(tool)) if _known(tool) in before else 999
+    )
+    made: dict[str, Iterator[Any]] = {
+        TOOLSET_TYPE: iter(_toolset(data, spec)),
+        MCP_TOOLSET: iter(served),
+        CUSTOM_TYPE: iter(data["custom_tools"]),
+    }
+    placed = [tool for kind, _name in before for tool in (next(made[kind], None),) if tool is not None]
+    return [*placed, *chain.from_iterable(made.values())]
 
 
-def _known(tool: Any) -> tuple[Any, ...]:
-    """What an entry is recognised by."""
-    return tool.get("type"), tool.get("name"), tool.get("mcp_server_name")
+def _known(tool: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Its kind, and the server of an MCP toolset."""
+    return tool["type"], tool.get("mcp_server_name")
 
 
 def _toolset(data: Mapping[str, Any], spec: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -162,7 +197,7 @@ def _skills(data: Mapping[str, Any], spec: Mapping[str, Any] | None) -> list[dic
     return made
 
 
-def _ours(data: Mapping[str, Any]) -> dict[str, Any]:
+def _ours(data: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     limits = {
         name.removeprefix("limit_"): value
         for name, value in data.items()
@@ -170,16 +205,24 @@ def _ours(data: Mapping[str, Any]) -> dict[str, Any]:
     }
     if data["limit_dollars"]:
         limits["list_cost"] = {"amount": str(int(data["limit_dollars"] * CENTS)), "currency": "USD"}
-    models = [name.strip() for name in data["fallback_models"].split(",") if name.strip()]
-    made = {"permission_rules": data["permission_rules"], "limits": limits, "fallback_models": models}
+    before = stored.get("fallback_models") or []
+    same = data["fallback_models"] == _breaks(_lines(before))
+    made = {
+        "permission_rules": data["permission_rules"],
+        "limits": limits,
+        "read_log": data["read_log"],
+        "fallback_models": before if same else [line for line in data["fallback_models"].split("\n") if line.strip()],
+    }
     return {name: value for name, value in made.items() if value}
 
 
 def _ours_changed(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    changed: dict[str, Any] = {}
-    for name in ("permission_rules", "fallback_models"):
-        if wanted.get(name, []) != stored.get(name, []):
-            changed[name] = wanted.get(name, [])
+    empty: dict[str, Any] = {"permission_rules": [], "fallback_models": [], "read_log": False}
+    changed = {
+        name: wanted.get(name, none)
+        for name, none in empty.items()
+        if not _same(wanted.get(name, none), stored.get(name, none))
+    }
     limits = _patch(stored.get("limits", {}), wanted.get("limits", {}))
     return changed | ({"limits": limits} if limits else {})
 
@@ -187,7 +230,9 @@ def _ours_changed(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[
 def _patch(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """What turns ``stored`` into ``wanted`` where null deletes."""
     gone = {name: None for name in stored if name not in wanted}
-    return gone | {name: value for name, value in wanted.items() if stored.get(name) != value}
+    return gone | {
+        name: value for name, value in wanted.items() if name not in stored or not _same(value, stored[name])
+    }
 
 
 def _stored(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,8 +243,3 @@ def _stored(spec: Mapping[str, Any]) -> dict[str, Any]:
         chosen["speed"] = model["speed"]
     chosen |= {"inference_geo": model["inference_geo"]} if model.get("inference_geo") else {}
     return {**spec, "model": chosen}
-
-
-def _alike(sent: Sequence[Any], stored: Sequence[Any]) -> bool:
-    """Whether the entries of two tool lists are the same, in whatever order."""
-    return len(sent) == len(stored) and all(tool in stored for tool in sent)

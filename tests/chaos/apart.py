@@ -1,0 +1,114 @@
+"""An installation whose processes stand apart: the commands of `deploy/systemd`, each loaded and started by itself in
+the production profile, beside a database and a broker that it was given by URL.
+
+`python -m tests.chaos.apart` runs one in the foreground, in DATA_DIR and on PORT.
+"""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import os
+import secrets
+import shlex
+import socket
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from config import env, places
+from config.services import up
+from config.services.postgres import Postgres
+from config.services.service import Service
+from config.services.supervisor import Stop, Supervisor
+from config.services.valkey import Valkey
+from tests.live import ROOT, Installation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+UNITS = ROOT / "deploy" / "systemd"
+SETTINGS = "/etc/holdfast/env"
+PLAIN = ("PATH", "LANG")  # what systemd gives a unit that names no file of settings
+
+
+@dataclass
+class Apart(Installation):
+    """A production-shaped installation, with the same handles as one process tree has."""
+
+    command: ClassVar[Sequence[str]] = (sys.executable, "-m", "tests.chaos.apart")
+    directory: ClassVar[Path] = ROOT
+
+    def start(self) -> None:
+        self.data_dir.mkdir(exist_ok=True)
+        run = places.runtime_dir(self.data_dir)
+        places.generated(self.data_dir / "secret_key", lambda: secrets.token_urlsafe(48))
+        places.generated(self.data_dir / "keys", lambda: f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}")
+        self.environment |= {
+            "DATABASE_URL": Postgres(self.data_dir, run).url,
+            "REDIS_URL": Valkey(self.data_dir, run).url,
+            "SECRET_KEY_FILE": str(self.data_dir / "secret_key"),
+            "HOLDFAST_KEYS_FILE": str(self.data_dir / "keys"),
+            "SANDBOX_SOCKET": str(run / "sandbox.sock"),
+            "EGRESS_SOCKET": str(run / "egress.sock"),
+        }
+        super().start()
+
+
+def main() -> None:
+    holdfast = env.load()
+    data, run = holdfast.data_dir, holdfast.runtime_dir
+    supervisor = Supervisor(data / "log", run / "pids.json", lambda line: print(line, flush=True))
+    supervisor.install_signals()
+    given = [Postgres(data, run).service(), Valkey(data, run).service()]
+    names = ["egress", "sandbox", "web", *(f"worker@{number + 1}" for number in range(holdfast.workers)), "sweeper"]
+    try:
+        for together in (given, [unit(holdfast, "prepare")], [unit(holdfast, name) for name in names]):
+            supervisor.start(*together)
+            supervisor.wait_ready(together, up.START_SECONDS)
+        supervisor.watch()
+    except Stop:
+        print("stopping", flush=True)
+    finally:
+        supervisor.stop(*up.STOP_ORDER)
+
+
+def unit(holdfast: env.Holdfast, name: str) -> Service:
+    """A unit of `deploy/systemd` (`web`, `worker@2`) as a service, its places exchanged for this installation's."""
+    template, _, instance = name.partition("@")
+    read = configparser.ConfigParser(interpolation=None)
+    read.optionxform = str  # type: ignore[assignment, method-assign]  # systemd's names have capitals
+    read.read(UNITS / f"holdfast-{template}{'@' if instance else ''}.service", encoding="utf-8")
+    found = read["Service"]
+
+    def here(text: str) -> str:
+        exchanged = {
+            "/opt/holdfast/.venv/bin/python": sys.executable,
+            "/opt/holdfast": str(ROOT),
+            "/var/lib/holdfast": str(holdfast.data_dir),
+            "/run/holdfast-sandbox": str(holdfast.runtime_dir),
+            "/run/holdfast-egress": str(holdfast.runtime_dir),
+            "8400": str(holdfast.port),
+            "%i": instance,
+            "%H": socket.gethostname(),
+        }
+        for theirs, ours in exchanged.items():
+            text = text.replace(theirs, ours)
+        return text
+
+    inherited = dict(os.environ) if found.get("EnvironmentFile") == SETTINGS else {}
+    plain = {key: os.environ[key] for key in PLAIN if key in os.environ}
+    own = dict(pair.split("=", 1) for pair in shlex.split(here(found.get("Environment", ""))))
+    return Service(
+        name=f"{template}{instance}",
+        argv=shlex.split(here(found["ExecStart"])),
+        cwd=ROOT,
+        env={**plain, **inherited, **own},
+        once=found.get("Type") == "oneshot",
+        stop_seconds=float(found.get("TimeoutStopSec", "5")),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What the sockets tell besides the log that a reading shows: other threads, the trace, parts of set-up pages."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import pytest
+
+from sessions import events as ev
+from sessions import streams
+from sessions.events import Draft
+from sessions.models import WebhookDelivery, WebhookEndpoint
+from tests.sessions.live.opening import Person, closing_code, frames, next_frame, opened, session_path, socket
+from tests.sessions.live.world import World, aside, eventually, make_world, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture
+def alice(world: World) -> Person:
+    return Person("alice", world.session.workspace)
+
+
+def test_a_reading_hears_of_what_happens_on_threads_that_it_does_not_show(world: World, alice: Person) -> None:
+    async def work() -> dict[str, Any]:
+        communicator = socket(session_path(world, after=0), alice)
+        await opened(communicator)
+        await eventually(lambda: streams.open_count(f"user:{alice.user.pk}") == 1)
+        await aside(lambda: world.append(Draft(ev.MODEL_START), thread=world.child))
+        async for frame in frames(communicator):
+            if "seq" not in frame:
+                await communicator.disconnect()
+                return frame
+        raise AssertionError("the socket closed")
+
+    assert run(work) == {"type": "log"}
+
+
+def test_the_trace_gets_the_rows_of_every_thread(world: World, alice: Person) -> None:
+    async def work() -> str:
+        page = await aside(lambda: alice.client.get(f"/sessions/{world.id}/trace/").content.decode())
+        address = html.unescape(re.search(r'hx-ws:connect="([^"]+)"', page).group(1))  # type: ignore[union-attr]
+        communicator = socket(address, alice)
+        await opened(communicator)
+        await eventually(lambda: streams.open_count(f"user:{alice.user.pk}") == 1)
+        await aside(lambda: world.append(Draft(ev.MODEL_START), thread=world.child))
+        async for frame in frames(communicator):
+            if frame.get("target") in ("#bars", "#trace"):
+                await communicator.disconnect()
+                return str(frame["content"])
+        raise AssertionError("the socket closed")
+
+    assert "Model request" in run(work)
+
+
+def test_a_live_part_comes_again_when_it_changed_and_only_to_who_may_see_it(world: World, alice: Person) -> None:
+    workspace = world.session.workspace
+    stamps = {"created_at": world.session.created_at, "updated_at": world.session.created_at}
+    endpoint = WebhookEndpoint.objects.create(
+        workspace=workspace, url="https://h.example/", enabled_events=[], **stamps
+    )
+    address = f"/ws/part/?show=deliveries&of={endpoint.pk}"
+    assert closing_code(address, alice) == 4403, "a viewer"
+    assert closing_code("/ws/part/?show=nothing&of=x", alice) == 4403
+
+    async def work() -> tuple[str, str]:
+        communicator = socket(address, await aside(lambda: Person("adam", workspace, "admin")))
+        await opened(communicator)
+        first = await next_frame(communicator)
+        await aside(
+            lambda: WebhookDelivery.objects.create(
+                endpoint=endpoint,
+                event_id="evt_1",
+                event_type="session.status_idled",
+                body="{}",
+                created_at=stamps["created_at"],
+            )
+        )
+        second = await next_frame(communicator)
+        await communicator.disconnect()
+        return first["content"], second["content"]
+
+    empty, told = run(work)
+    assert "Nothing was delivered yet" in empty
+    assert "evt_1" in told

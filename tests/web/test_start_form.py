@@ -1,0 +1,142 @@
+"""The form that starts a session holds what the API's request holds, and copies an earlier session whole."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sessions import files
+from sessions.actions import create_session
+from sessions.models import Deployment, Session
+from sessions.schedules import actions as schedules
+from tests.web.conftest import WEATHER, text
+from tests.web.forms import filled
+
+if TYPE_CHECKING:
+    from tests.web.conftest import World
+
+REPOSITORY = {
+    "type": "github_repository",
+    "url": "https://github.com/octo/repo",
+    "checkout": {"type": "branch", "name": "next"},
+    "mount_path": "/workspace/here",
+}
+
+
+def upload(world: World, name: str = "rows.csv") -> Any:
+    return files.upload(io.BytesIO(b"1,2\n"), filename=name, mime_type="text/csv", acting=world.acting)
+
+
+def whole(world: World) -> dict[str, Any]:
+    """A session's request with everything the form holds."""
+    task = {"type": "user.message", "content": text("Count the rows")}
+    return {
+        "agent": {
+            "type": "agent_with_overrides",
+            "id": world.agent.pk,
+            "version": 1,
+            "model": {"id": "claude-opus-4-6", "effort": "low"},
+            "system": None,
+            "tools": [WEATHER],
+        },
+        "environment_id": world.environment.pk,
+        "title": "Whole",
+        "initial_events": [task],
+        "vault_ids": [world.vault.pk],
+        "metadata": {"team": "billing"},
+        "budget": {"type": "limit", "max_list_cost": {"amount": "250", "currency": "USD"}},
+        "resources": [
+            {"type": "file", "file_id": upload(world).pk, "mount_path": "/mnt/session/uploads/in/rows.csv"},
+            {"type": "memory_store", "memory_store_id": world.store.pk, "access": "read_only", "instructions": "Look"},
+            REPOSITORY,
+        ],
+        "holdfast": {
+            "limits": {"steps": 7, "tokens": 9000, "list_cost": {"amount": "105", "currency": "USD"}},
+            "permission_rules": [{"effect": "ask", "tool": "bash"}],
+        },
+    }
+
+
+def said(session: Session) -> dict[str, Any]:
+    """What a session was started with."""
+    resources = [(one.kind, one.mount_path, one.store_id, one.details) for one in session.resources.all()]
+    names = ("title", "environment_id", "vault_ids", "metadata", "budget", "limits", "permission_rules")
+    snapshot = {name: session.agent_snapshot[name] for name in ("model", "system", "tools", "mcp_servers", "skills")}
+    return {name: getattr(session, name) for name in names} | {"resources": resources, "snapshot": snapshot}
+
+
+def test_a_session_like_an_earlier_one_is_the_same_in_all_it_was_started_with(world: World) -> None:
+    world.agent.versions.update(spec=world.agent.versions.get().spec | {"system": "Be kind."})
+    first = create_session(whole(world), world.acting)
+    page = world.alice.get(f"/sessions/new/?like={first.pk}").content.decode()
+    answer = world.alice.post("/sessions/new/", filled(page))
+    assert answer.status_code == 302, answer.context["form"].complaints()
+    second = Session.objects.get(pk=answer["Location"].split("/")[2])
+    assert second.pk != first.pk
+    assert said(second) == said(first)
+
+
+@pytest.mark.parametrize("typed", ["rows.csv, 4 B ({})", "rows.csv", "{}", "file_of_mine.csv"])
+def test_a_file_is_found_by_its_name_and_mounted(world: World, typed: str) -> None:
+    file = upload(world, "file_of_mine.csv" if typed == "file_of_mine.csv" else "rows.csv")
+    page = world.alice.post("/sessions/new/", filled(world.alice.get("/sessions/new/").content.decode()) | {
+        "deed": "add:files",
+    })  # fmt: skip
+    assert page.status_code == 200
+    assert f"{file.filename}, 4 B ({file.pk})" in page.content.decode()
+    sent = filled(page.content.decode()) | {
+        "agent": world.agent.pk, "environment": world.environment.pk, "task": "Go",
+        "files-0-file": typed.format(file.pk),
+    }  # fmt: skip
+    started = Session.objects.get(pk=world.alice.post("/sessions/new/", sent)["Location"].split("/")[2])
+    assert [one.mount_path for one in started.resources.all()] == [f"/mnt/session/uploads/{file.pk}"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "field", "complaint"),
+    [
+        ({"files-0-file": "nothing"}, "files-0-file", "of the list"),
+        ({"files-0-file": "file_none"}, "", "There is no file file_none"),
+        ({"repositories-0-url": "https://example.com/x"}, "repositories-0-url", "github.com"),
+        (
+            {"repositories-0-url": "https://github.com/a/b", "repositories-0-kind": "commit"},
+            "repositories-0-ref",
+            "Name",
+        ),
+        ({"stores-0-store": "memstore_none"}, "stores-0-store", "not one of the available"),
+        ({"rules-0-effect": "allow", "rules-0-self_approval": "false"}, "rules-0", "rules that ask"),
+        ({"override_effort": "low"}, "override_model", "Name the model"),
+    ],
+)
+def test_a_mistake_is_told_at_its_row(world: World, rows: dict[str, str], field: str, complaint: str) -> None:
+    sent = filled(world.alice.get("/sessions/new/").content.decode())
+    sent |= {"agent": [world.agent.pk], "environment": [world.environment.pk], "task": ["Go"]}
+    prefix = next(iter(rows)).partition("-")[0]
+    counter = {f"{prefix}-TOTAL_FORMS": "1"} if f"{prefix}-TOTAL_FORMS" in sent else {}
+    answer = world.alice.post("/sessions/new/", sent | counter | rows)
+    assert answer.status_code == 422
+    form = answer.context["form"]
+    told = dict(form.complaints()) if field else {"id_": " ".join(form.non_field_errors())}
+    assert complaint in told[f"id_{field}"]
+    assert complaint in answer.content.decode()
+
+
+def test_a_deployment_keeps_what_its_form_does_not_change(world: World) -> None:
+    body = whole(world) | {"name": "Nightly", "agent": world.agent.pk}
+    for name in ("title", "holdfast", "budget"):
+        del body[name]
+    body["resources"][2] |= {"authorization_token": "kept-secret"}
+    made = schedules.create(body, world.acting)
+    address = f"/schedules/{made.pk}/edit/"
+    page = world.alice.get(address).content.decode()
+    answer = world.alice.post(address, filled(page) | {"name": "Each night"})
+    assert answer.status_code == 302
+    saved = Deployment.objects.get(pk=made.pk)
+    assert (saved.name, saved.sealed_tokens) == ("Each night", made.sealed_tokens)
+    assert (saved.resources, saved.vault_ids, saved.metadata) == (made.resources, made.vault_ids, made.metadata)
+    gone = filled(page) | {"files-TOTAL_FORMS": "0", "metadata-TOTAL_FORMS": "0"}
+    assert world.alice.post(address, gone).status_code == 302
+    saved.refresh_from_db()
+    assert ([one["type"] for one in saved.resources], saved.metadata) == (["memory_store", "github_repository"], {})
