@@ -143,6 +143,7 @@ def test_what_follows_at_once_is_part_of_the_same_append() -> None:
     assert seen == [1]
     assert [(event.seq, event.type) for event in stored] == [(1, ev.USER_MESSAGE), (2, ev.AGENT_THINKING)]
     assert types(session) == [ev.USER_MESSAGE, ev.AGENT_THINKING]
+    session.refresh_from_db()
     assert verify(session) == []
 
 

@@ -63,7 +63,7 @@ def test_an_interrupt_that_came_during_the_call_keeps_the_model_from_being_asked
 
 def test_a_message_that_came_during_the_call_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     session, thread = reader()
-    content = [{"type": "text", "text": "and tell me of roses"}]
+    content = [{"type": "text", "text": "say `roses`"}]
     meanwhile(monkeypatch, session, {"type": ev.USER_MESSAGE, "content": content})
     ask(session, thread, STEP)
     last = [event for event in log.read(session.id) if event.type == ev.AGENT_MESSAGE][-1]
