@@ -189,9 +189,7 @@ def create_environment(body: Mapping[str, Any], acting: Acting) -> Environment:
         created_at=now,
         updated_at=now,
     )
-    with transaction.atomic():
-        _save_environment(environment)
-        _tell("environment.created", environment)
+    _save_environment(environment, "environment.created")
     return environment
 
 
@@ -217,8 +215,7 @@ def update_environment(environment_id: str, body: Mapping[str, Any], acting: Act
         environment.metadata = metadata.merge(environment.metadata, body.get("metadata"), empty_deletes=True)
         if _written(environment) != before:
             environment.updated_at = timezone.now()
-            _save_environment(environment)
-            _tell("environment.updated", environment)
+            _save_environment(environment, "environment.updated")
     return environment
 
 
@@ -269,10 +266,12 @@ def _found(environment: Environment | None, environment_id: str) -> Environment:
     return environment
 
 
-def _save_environment(environment: Environment) -> None:
+def _save_environment(environment: Environment, event_type: str) -> None:
+    """Write the row and tell of it. A name that is taken raises ``Conflict``."""
     try:
         with transaction.atomic():
             environment.save()
+            _tell(event_type, environment)
     except IntegrityError:
         raise Conflict(f"name: {environment.name!r} is taken by another environment of this workspace") from None
 

@@ -6,9 +6,11 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from django.core import exceptions as django
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from ninja import errors as ninja
+from psycopg.errors import DiskFull
 from pydantic import ValidationError as PydanticError
 
 from contract import ids
@@ -17,10 +19,12 @@ from contract.errors import (
     AuthenticationFailed,
     Conflict,
     InvalidRequest,
+    NoRoom,
     NotFound,
     PermissionDenied,
     RateLimited,
     TooLarge,
+    Unavailable,
 )
 from contract.sentences import sentence
 
@@ -106,8 +110,18 @@ def as_api_error(error: BaseException) -> ApiError:
         return InvalidRequest("The multipart/form-data body could not be read: its boundary or a part is malformed.")
     if isinstance(error, django.BadRequest | django.SuspiciousOperation):
         return InvalidRequest("The request could not be read.")
+    if isinstance(error, OperationalError | InterfaceError):
+        return _of_database(error)
     log.error("An API request failed: %s", type(error).__name__, exc_info=error)
     return ApiError(INTERNAL)
+
+
+def _of_database(error: Exception) -> ApiError:
+    """A database that is away (503) or whose disk is full (507); both pass."""
+    log.error("The database failed a request: %s", type(error).__name__, exc_info=error)
+    if isinstance(error.__cause__, DiskFull):
+        return NoRoom("The database's disk is full; make room, then try again.")
+    return Unavailable("The database can't be used at the moment; try again.")
 
 
 def _http_error(error: ninja.HttpError) -> ApiError:

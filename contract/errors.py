@@ -74,6 +74,12 @@ class NoRoom(ApiError):
     status = 507
 
 
+class Unavailable(ApiError):
+    """503: something that the server needs can't be reached. The request may be sent again."""
+
+    status = 503
+
+
 class RateLimited(ApiError):
     """429, with ``retry-after`` in whole seconds."""
 

@@ -20,6 +20,7 @@ from sessions import events as ev
 from sessions.models import Event, Resource, Session, Thread
 from sessions.projections import changes, cost
 from sessions.projections.columns import Usage
+from sessions.projections.status import OF_THREADS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -175,7 +176,15 @@ def threads(session: Session) -> list[dict[str, Any]]:
     rows = list(Thread.objects.filter(session=session).order_by("created_at", "id")[:LISTED])
     ends = Event.objects.filter(session=session, type=ev.MODEL_END).order_by("thread_id", "-seq")
     last = dict(ends.distinct("thread_id").values_list("thread_id", "payload__model_usage"))
-    return [{"thread": row, "used": Usage.load(row.usage or {}), "context": _context(last.get(row.pk))} for row in rows]
+    return [
+        {
+            "thread": row,
+            "state": OF_THREADS.get(row.status, row.status),
+            "used": Usage.load(row.usage or {}),
+            "context": _context(last.get(row.pk)),
+        }
+        for row in rows
+    ]
 
 
 def _context(used: dict[str, Any] | None) -> int:

@@ -20,6 +20,8 @@ from django.template.loader import render_to_string
 from agents.models import AgentVersion
 from contract.errors import InvalidRequest
 from contract.pages import paginate
+from contract.phrases import Told
+from contract.phrases import marked as _
 from contract.roles import Permission, may
 from contract.schema import OURS
 from sessions import events as ev
@@ -58,6 +60,9 @@ FROM agent_sessions_session s CROSS JOIN LATERAL (
   ORDER BY seq DESC LIMIT 1) e
 WHERE s.id = ANY(%(ids)s)
 """
+
+
+WORDLESS = {ev.USER_MESSAGE: Told(_("A message")), ev.SESSION_ERROR: Told(_("An error"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +216,7 @@ def _words(kind: str, name: str | None, text: str | None, given: Any) -> str:
     if kind in ev.CALLS:
         told = json.loads(given) if isinstance(given, str) else given
         return headlines.of_call(name or "", told or {})
-    return " ".join((text or "").split()) or {ev.USER_MESSAGE: "A message", ev.SESSION_ERROR: "An error"}.get(kind, "")
+    return " ".join((text or "").split()) or WORDLESS.get(kind, "")
 
 
 @dataclass(slots=True)

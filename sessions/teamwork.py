@@ -9,9 +9,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from contract.phrases import Told
+from contract.phrases import marked as _
 from contract.schema import OURS
 from sessions import events as ev
 from sessions.models import Event, Session, Thread, WorkflowRun
+from sessions.projections.status import OF_THREADS
 from sessions.projections.tasks import TYPES, Task, TaskList
 
 if TYPE_CHECKING:
@@ -23,10 +26,10 @@ RUNS = 10
 AGENTS = 50  # of a phase, by name
 EXCERPT = 600  # characters of a message
 KINDS = {
-    "task": "gave a task to",
-    "report": "reported to",
-    "failure": "failed and told",
-    "advice": "advised",
+    "task": _("gave a task to"),
+    "report": _("reported to"),
+    "failure": _("failed and told"),
+    "advice": _("advised"),
 }
 
 
@@ -84,7 +87,8 @@ def team(session: Session) -> dict[str, Any]:
     """Everything of the tab."""
     own = Thread.objects.filter(session=session, workflow_run_id="")
     names = {
-        pk: name if parent else "coordinator" for pk, name, parent in own.values_list("pk", "agent_name", "parent")
+        pk: name if parent else Told(_("coordinator"))
+        for pk, name, parent in own.values_list("pk", "agent_name", "parent")
     }
     messages, count = _messages(session, names)
     idle = own.filter(status="idle", archived_at=None)
@@ -135,7 +139,7 @@ def _message(entry: Event, sender: str, names: dict[str, str], sent_seq: int) ->
         sender_id=sender,
         receiver=names[entry.thread_id],
         receiver_id=entry.thread_id,
-        verb=KINDS.get(private.get("kind", ""), "wrote to"),
+        verb=KINDS.get(private.get("kind", ""), _("wrote to")),
         text=words[:EXCERPT],
         cut=len(words) > EXCERPT,
         at=entry.created_at,
@@ -193,5 +197,5 @@ def _state(run: WorkflowRun, index: int) -> str:
 
 def _agent_state(thread_id: str, status: str, ended: dict[str, bool]) -> str:
     if thread_id in ended:
-        return "failed" if ended[thread_id] else "done"
-    return status
+        status = "failed" if ended[thread_id] else "done"
+    return OF_THREADS.get(status, status)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection
 from django.utils import timezone
 
+from contract.phrases import marked as _
 from sessions import events as ev
 from sessions.models import Event, Session, Thread
 from sessions.projections import kinds, trace
@@ -76,10 +77,10 @@ def minimap(session: Session) -> Minimap:
     axis = trace.Axis.over([(mark.start, mark.end) for mark in marks], width=WIDTH, idle=pause)
     threads = _named(list(dict.fromkeys(mark.thread_id for mark in marks)), session)
     shown, count = threads[:LANES], len(threads)
-    rows = {thread_id: index for index, (thread_id, _) in enumerate(shown)}
+    rows = {thread_id: index for index, (thread_id, _name) in enumerate(shown)}
     lanes = [
         Lane(name, index * LANE, _paths([m for m in marks if rows.get(m.thread_id, LANES - 1) == index], axis, index))
-        for index, (_, name) in enumerate(shown)
+        for index, (_id, name) in enumerate(shown)
     ]
     stops = dict(sorted(((axis.x(mark.start), mark.seq) for mark in marks), reverse=True))
     places = " ".join(f"{x:g}:{seq}" for x, seq in sorted(stops.items()))
@@ -111,7 +112,7 @@ def _marks(session: Session) -> list[_Mark]:
             parameters[kind.key] = types
     with connection.cursor() as cursor:
         cursor.execute(MARKS.format(cases=" ".join(cases)), parameters)
-        return [_Mark(thread, kind, seq, start, end) for thread, kind, _, seq, start, end in cursor.fetchall()]
+        return [_Mark(thread, kind, seq, start, end) for thread, kind, _bin, seq, start, end in cursor.fetchall()]
 
 
 def _paths(marks: Sequence[_Mark], axis: Axis, index: int) -> list[tuple[str, str]]:
@@ -125,15 +126,28 @@ def _paths(marks: Sequence[_Mark], axis: Axis, index: int) -> list[tuple[str, st
     return [(kind, "".join(parts)) for kind, parts in drawn.items()]
 
 
+class Box(NamedTuple):
+    """A stretch of a bar. ``label`` tells the phase in words."""
+
+    phase: str
+    label: str
+    x: float
+    width: float
+    seconds: float
+
+
+LABELS = {phase.key: phase.label for phase in kinds.PHASES} | {"turn": _("Turn")}
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A span with its place: ``boxes`` are (phase, x, width, seconds) on a line of ``WIDTH``.
+    """A span with its place on a line of ``WIDTH``.
 
     The last box of an open span grows ``rate`` a second from the moment ``since``.
     """
 
     span: Span
-    boxes: list[tuple[str, float, float, float]]
+    boxes: list[Box]
     seconds: float
     thread: str
     since: datetime | None = None
@@ -145,7 +159,8 @@ class Bar:
         if self.span.end is not None:
             return (self,)
         span = replace(self.span, segments=())
-        return (span, self.boxes[:-1], self.boxes[-1][:2], self.thread, self.since, self.rate)
+        last = self.boxes[-1]
+        return (span, self.boxes[:-1], last.phase, last.x, self.thread, self.since, self.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +252,8 @@ def _bar(span: Span, axis: Axis, now: datetime, names: dict[str, str]) -> Bar:
     segments = span.segments or (trace.Segment("turn", span.start, span.end or now),)
     for segment in segments:
         x = axis.x(segment.start)
-        boxes.append((segment.phase, x, max(1.5, axis.x(segment.end) - x), _seconds(segment.start, segment.end)))
+        width, seconds = max(1.5, axis.x(segment.end) - x), _seconds(segment.start, segment.end)
+        boxes.append(Box(segment.phase, LABELS[segment.phase], x, width, seconds))
     bar = Bar(span, boxes, _seconds(span.start, span.end or now), names.get(span.thread_id, ""))
     return bar if span.end is not None else replace(bar, since=segments[-1].start, rate=axis.scale)
 

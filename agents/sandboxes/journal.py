@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agents.sandboxes.base import SandboxLost
+from agents.sandboxes.base import SandboxLost, SandboxUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,8 +105,15 @@ class Journal:
         fd = self._file()
         offset = os.fstat(fd).st_size
         written = 0
-        while written < len(data):
-            written += os.write(fd, data[written:])
+        try:
+            while written < len(data):
+                written += os.write(fd, data[written:])
+        except OSError as error:  # a full disk: half a line must not stand before the next one
+            os.ftruncate(fd, offset)
+            raise SandboxUnavailable(
+                f"The journal of the sandbox can't be written ({error.strerror}); make room on the disk that holds "
+                "DATA_DIR/sandboxes."
+            ) from error
         return offset, len(data)
 
     def _file(self) -> int:

@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString
 
 from agents import rules
 from agents.templatetags.holdfast import coloured
+from contract.phrases import Told, mapped
+from contract.phrases import marked as _
 from contract.plain import clean
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class CallView:
 def view_of(name: str, given: Mapping[str, Any]) -> CallView:
     """The view of a call. Input that doesn't fit its tool (a model can send anything) falls back to JSON."""
     view = _viewed(name, given)
-    return replace(view, headline=clean(view.headline))
+    return replace(view, headline=mapped(view.headline, clean))
 
 
 def _viewed(name: str, given: Mapping[str, Any]) -> CallView:
@@ -75,25 +77,30 @@ def _folded(text: str) -> bool:
     return text.count("\n") >= SHOWN_LINES
 
 
-def _lines(text: str) -> str:
-    count = text.count("\n") + 1
-    return f"{count} line" if count == 1 else f"{count} lines"
+def _lines(phrase: str, text: str) -> str:
+    return Told(phrase, n=text.count("\n") + 1)
 
 
 def _bash(given: Mapping[str, Any]) -> CallView:
     if given.get("restart"):
-        return CallView("command-line", "Restart the shell", SafeString(""))
+        return CallView("command-line", Told(_("Restart the shell")), SafeString(""))
     command = given["command"].strip("\n")
-    return CallView("command-line", "Run", coloured(command, "bash"), f"Command, {_lines(command)}", _folded(command))
+    return CallView(
+        "command-line",
+        Told(_("Run")),
+        coloured(command, "bash"),
+        _lines(_("Command, lines: %(n)s"), command),
+        _folded(command),
+    )
 
 
 def _write(given: Mapping[str, Any]) -> CallView:
     body = given["content"]
     return CallView(
         "document-text",
-        f"Write {given['file_path']}",
+        Told(_("Write %(what)s"), what=given["file_path"]),
         coloured(body, filename=str(given["file_path"])),
-        f"Content, {_lines(body.rstrip(chr(10)))}",
+        _lines(_("Content, lines: %(n)s"), body.rstrip(chr(10))),
         folded=True,
     )
 
@@ -101,26 +108,36 @@ def _write(given: Mapping[str, Any]) -> CallView:
 def _edit(given: Mapping[str, Any]) -> CallView:
     before, after = given["old_string"].splitlines(), given["new_string"].splitlines()
     lines = [line for line in difflib.ndiff(before, after) if not line.startswith("?")]
-    return CallView("pencil-square", f"Edit {given['file_path']}", diff_html(lines), "Change", len(lines) > SHOWN_LINES)
+    headline = Told(_("Edit %(what)s"), what=given["file_path"])
+    return CallView("pencil-square", headline, diff_html(lines), Told(_("Change")), len(lines) > SHOWN_LINES)
 
 
 def _read(given: Mapping[str, Any]) -> CallView:
     lines = given.get("view_range")
-    part = f", lines {lines[0]} to {lines[1]}" if lines else ""
-    return CallView("eye", f"Read {given['file_path']}{part}", SafeString(""))
+    what = given["file_path"]
+    if not lines:
+        return CallView("eye", Told(_("Read %(what)s"), what=what), SafeString(""))
+    phrase = _("Read %(what)s, lines %(first)s to %(last)s")
+    return CallView("eye", Told(phrase, what=what, first=lines[0], last=lines[1]), SafeString(""))
 
 
-def _search(word: str) -> Callable[[Mapping[str, Any]], CallView]:
+def _search(word: str, within: str) -> Callable[[Mapping[str, Any]], CallView]:
     def view(given: Mapping[str, Any]) -> CallView:
-        place = f" in {given['path']}" if given.get("path") else ""
-        return CallView("magnifying-glass", f"{word}{place}", format_html("{}", clean(given["pattern"])))
+        headline = Told(within, where=given["path"]) if given.get("path") else Told(word)
+        return CallView("magnifying-glass", headline, format_html("{}", clean(given["pattern"])))
 
     return view
 
 
 def _plain(name: str, given: Mapping[str, Any]) -> CallView:
     text = json.dumps(given, indent=2, ensure_ascii=False, default=str)
-    return CallView("wrench-screwdriver", f"Call {name}", coloured(text, "json"), "Input", _folded(text))
+    return CallView(
+        "wrench-screwdriver",
+        Told(_("Call %(tool)s"), tool=name),
+        coloured(text, "json"),
+        Told(_("Input")),
+        _folded(text),
+    )
 
 
 VIEWERS: dict[str, Callable[[Mapping[str, Any]], CallView]] = {
@@ -128,8 +145,8 @@ VIEWERS: dict[str, Callable[[Mapping[str, Any]], CallView]] = {
     "write": _write,
     "edit": _edit,
     "read": _read,
-    "glob": _search("Find files"),
-    "grep": _search("Search"),
+    "glob": _search(_("Find files"), _("Find files in %(where)s")),
+    "grep": _search(_("Search"), _("Search in %(where)s")),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
@@ -20,6 +21,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
 from pygments.util import ClassNotFound
 
+from contract import script
+from contract.phrases import Told
 from contract.plain import clean
 from contract.roles import Permission, may
 
@@ -119,15 +122,19 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if 0 < seconds < 0.1:
-        return f"{seconds * 1000:.0f} ms"
+        return _amount("ms", f"{seconds * 1000:.0f}")
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return _amount("s", f"{seconds:.1f}")
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _amount("s", whole)
     if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+        return f"{_amount('m', whole // 60)} {_amount('s', f'{whole % 60:02d}')}"
+    return f"{_amount('h', whole // 3600)} {_amount('m', f'{whole % 3600 // 60:02d}')}"
+
+
+def _amount(unit: str, number: Any) -> str:
+    return gettext(script.TIMES[unit]).replace("{}", str(number))
 
 
 @register.filter
@@ -154,9 +161,8 @@ def ago_text(moment: datetime, reference: datetime) -> str:
     distance = abs(seconds)
     for unit_seconds, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if distance >= unit_seconds:
-            text = f"{int(distance // unit_seconds)} {unit}"
-            return f"{text} ago" if seconds >= 0 else f"in {text}"
-    return "just now" if seconds >= 0 else "in a moment"
+            return _amount("ago" if seconds >= 0 else "in", _amount(unit, int(distance // unit_seconds)))
+    return gettext(script.TIMES["now" if seconds >= 0 else "soon"])
 
 
 @register.filter
@@ -209,7 +215,20 @@ def spaced(name: str) -> str:
 @register.filter
 def translated(phrase: str) -> str:
     """A phrase that was marked without Django (``contract.phrases``) in the page's language; other text as it is."""
-    return gettext(str(phrase))
+    return phrase.said(gettext) if isinstance(phrase, Told) else gettext(str(phrase))
+
+
+@register.simple_tag
+def script_words(*names: str) -> str:
+    """What the scripts of a page say, in its language, as JSON for ``<body data-words>``."""
+    said = {key: gettext(phrase) for name in names for key, phrase in script.WORDS[name].items()}
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+@register.filter
+def told(text: str) -> str:
+    """What we say ourselves in the page's language; the words of others, though they may be the same, as they are."""
+    return text.said(gettext) if isinstance(text, Told) else text
 
 
 @register.filter

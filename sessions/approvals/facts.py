@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from agents.templatetags.calls import view_of
 from agents.trying import MAIN_ARGUMENT
+from contract.phrases import Told
 from credentials import lending, matching, scopes
 from credentials.lending import Borrower
 from sessions import events as ev
@@ -159,6 +160,6 @@ def _line(event_type: str, body: Mapping[str, Any]) -> Line:
         view = view_of(str(body.get("name", "")), body.get("input") or {})
         argument = MAIN_ARGUMENT.get(str(body.get("name")), "")
         main = str((body.get("input") or {}).get(argument, "")) if argument in ("command", "pattern") else ""
-        return Line("agent", f"{view.headline} {main}".strip()[:LINE])
+        return Line("agent", Told("%(call)s %(main)s", call=view.headline, main=main[:LINE]) if main else view.headline)
     text, _ = transcript.content(body.get("content") or ())
     return Line("person" if event_type == ev.USER_MESSAGE else "agent", " ".join(text.split())[:LINE])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from contract.phrases import Told
+from contract.phrases import marked as _
+from contract.plain import clean
 from sessions import events as ev
 
 if TYPE_CHECKING:
@@ -44,76 +47,96 @@ def sentence(event_type: str, payload: Payload) -> str:
     """One operator event as a sentence; empty for a type that has none, the bare type for one that lacks a field."""
     tell = SENTENCES.get(event_type)
     try:
-        return tell(payload) if tell else ""
+        return tell(payload).mapped(clean) if tell else ""
     except (KeyError, TypeError, ValueError):
         return event_type
 
 
-def _checked_out(payload: Payload) -> str:
+def _by(phrase: str, *names: str) -> Callable[[Payload], Told]:
+    """A phrase whose parameters are fields of the payload."""
+    return lambda payload: Told(phrase, **{name: payload[name] for name in names})
+
+
+def _checked_out(payload: Payload) -> Told:
     commit = str(payload.get("commit") or "")[:12]
-    told = f"{payload['url']} is in the sandbox" + (f" at {commit}" if commit else "")
-    return f"{told}. {payload['note']}" if payload.get("note") else told
+    told = Told(_("%(url)s is in the sandbox"), url=payload["url"])
+    if commit:
+        told = Told(_("%(url)s is in the sandbox at %(commit)s"), url=payload["url"], commit=commit)
+    return Told("%(told)s. %(note)s", told=told, note=payload["note"]) if payload.get("note") else told
 
 
-def _taken_over(payload: Payload) -> str:
+def _taken_over(payload: Payload) -> Told:
     seconds = payload.get("seconds")
-    return "Another worker took over" + (f" after {seconds:.1f} s" if seconds is not None else "")
+    if seconds is None:
+        return Told(_("Another worker took over"))
+    return Told(_("Another worker took over after %(seconds)s s"), seconds=f"{seconds:.1f}")
 
 
-def _retry(payload: Payload) -> str:
-    return f"Try {payload['attempt']} of {payload['of']} in {payload['seconds']:g} s"
+def _retry(payload: Payload) -> Told:
+    phrase = _("Try %(attempt)s of %(of)s in %(seconds)s s")
+    return Told(phrase, attempt=payload["attempt"], of=payload["of"], seconds=f"{payload['seconds']:g}")
 
 
-def _restored(payload: Payload) -> str:
+def _restored(payload: Payload) -> Told:
     if payload.get("from"):
-        return f"The session moved from {payload['from']} to {payload['to']}, where {_begun(payload)}"
+        return Told(_begun(payload), old=payload["from"], new=payload["to"])
     if payload.get("damaged_snapshot"):
-        return "The sandbox was lost and its snapshot is damaged; it starts empty"
+        return Told(_("The sandbox was lost and its snapshot is damaged; it starts empty"))
     if payload["origin"] == "restored":
-        return "Sandbox restored from its last snapshot"
-    return "The sandbox was lost and starts empty"
+        return Told(_("Sandbox restored from its last snapshot"))
+    return Told(_("The sandbox was lost and starts empty"))
 
 
 def _begun(payload: Payload) -> str:
     """How a sandbox began on another machine than the one that had it."""
     if payload.get("damaged_snapshot"):
-        return (
-            "its last snapshot is missing or damaged, so that its sandbox starts empty; "
-            "do both machines share DATA_DIR/blobs?"
+        return _(
+            "The session moved from %(old)s to %(new)s, where its last snapshot is missing or damaged, so that its "
+            "sandbox starts empty; do both machines share DATA_DIR/blobs?"
         )
     if payload["origin"] == "restored":
-        return "its sandbox was restored from its last snapshot"
-    return "its sandbox starts empty: there was no snapshot yet"
+        return _("The session moved from %(old)s to %(new)s, where its sandbox was restored from its last snapshot")
+    return _("The session moved from %(old)s to %(new)s, where its sandbox starts empty: there was no snapshot yet")
 
 
-SENTENCES: dict[str, Callable[[Payload], str]] = {
-    ev.OPS_CALL_EDITED: lambda payload: f"{payload['by']} changed the call of {payload['name']} before approving it",
-    ev.OPS_PERMISSIONS: lambda payload: f"{payload['by']} changed this session's permission rules",
+def _outside(payload: Payload) -> Told:
+    if not payload["worker"]:
+        return Told(_("An outside worker without a name took the session"))
+    return Told(_("The outside worker %(worker)s took the session"), worker=payload["worker"])
+
+
+def _assigned(payload: Payload) -> Told:
+    if not payload["to"]:
+        return Told(_("%(by)s passed the decision to everybody"), by=payload["by"])
+    return Told(_("%(by)s passed the decision to %(to)s"), by=payload["by"], to=payload["to"])
+
+
+SENTENCES: dict[str, Callable[[Payload], Told]] = {
+    ev.OPS_CALL_EDITED: _by(_("%(by)s changed the call of %(name)s before approving it"), "by", "name"),
+    ev.OPS_PERMISSIONS: _by(_("%(by)s changed this session's permission rules"), "by"),
     ev.OPS_REPOSITORY_READY: _checked_out,
-    ev.OPS_ASSIGNED: lambda payload: f"{payload['by']} passed the decision to {payload['to'] or 'everybody'}",
-    ev.OPS_WORKER_LOST: lambda payload: "The worker of this session was lost",
-    ev.OPS_OUTSIDE_STARTED: lambda payload: (
-        f"The outside worker {payload['worker'] or 'without a name'} took the session"
-    ),
-    ev.OPS_OUTSIDE_LOST: lambda payload: f"{payload['cause']} {payload['retry']}",
+    ev.OPS_ASSIGNED: _assigned,
+    ev.OPS_WORKER_LOST: _by(_("The worker of this session was lost")),
+    ev.OPS_OUTSIDE_STARTED: _outside,
+    ev.OPS_OUTSIDE_LOST: _by("%(cause)s %(retry)s", "cause", "retry"),
     ev.OPS_TAKEN_OVER: _taken_over,
     ev.OPS_RETRY: _retry,
-    ev.OPS_RETRIED: lambda payload: f"{payload['by']} asked for another try",
-    ev.OPS_PAUSED: lambda payload: f"{payload['by']} paused the session",
-    ev.OPS_RESUMED: lambda payload: f"{payload['by']} let the session go on",
-    ev.OPS_FALLBACK: lambda payload: f"{payload['from']} failed for good; {payload['to']} is asked instead",
+    ev.OPS_RETRIED: _by(_("%(by)s asked for another try"), "by"),
+    ev.OPS_PAUSED: _by(_("%(by)s paused the session"), "by"),
+    ev.OPS_RESUMED: _by(_("%(by)s let the session go on"), "by"),
+    ev.OPS_FALLBACK: _by(_("%(from)s failed for good; %(to)s is asked instead"), "from", "to"),
     ev.OPS_SANDBOX_RESTORED: _restored,
-    ev.OPS_NO_ROOM: lambda payload: f"{payload['message']} It goes on by itself",
-    ev.OPS_FAILED: lambda payload: f"Attempt {payload['times']} of 3 met an internal error: {payload['fault']}",
-    ev.OPS_REPAIRED: lambda payload: "The session's rows did not agree with its log and were repaired",
-    ev.OPS_LIMIT_REACHED: lambda payload: str(payload["message"]),
-    ev.OPS_OUTPUT_LEFT_OUT: lambda payload: str(payload["message"]),
-    ev.OPS_LIMITS_CHANGED: lambda payload: f"{payload['by']} changed this session's limits",
-    ev.OPS_CLEARED: lambda payload: "Old results left the model's view; the log keeps them",
-    ev.OPS_REMINDER: lambda payload: f"The agent was reminded: {payload['text']}",
-    ev.OPS_ONLY_TALK: lambda payload: (
-        f"Paused: it and {payload['with']} exchanged {payload['messages']} messages in a row and did nothing else"
+    ev.OPS_NO_ROOM: _by(_("%(message)s It goes on by itself"), "message"),
+    ev.OPS_FAILED: _by(_("Attempt %(times)s of 3 met an internal error: %(fault)s"), "times", "fault"),
+    ev.OPS_REPAIRED: _by(_("The session's rows did not agree with its log and were repaired")),
+    ev.OPS_LIMIT_REACHED: _by("%(message)s", "message"),
+    ev.OPS_OUTPUT_LEFT_OUT: _by("%(message)s", "message"),
+    ev.OPS_LIMITS_CHANGED: _by(_("%(by)s changed this session's limits"), "by"),
+    ev.OPS_CLEARED: _by(_("Old results left the model's view; the log keeps them")),
+    ev.OPS_REMINDER: _by(_("The agent was reminded: %(text)s"), "text"),
+    ev.OPS_ONLY_TALK: _by(
+        _("Paused: it and %(with)s exchanged %(messages)s messages in a row and did nothing else"), "with", "messages"
     ),
-    ev.OPS_FORKED: lambda payload: f"Forked: {payload['message']}",
-    ev.OPS_IMPORTED: lambda payload: f"Imported: {payload['message']}",
+    ev.OPS_FORKED: _by(_("Forked: %(message)s"), "message"),
+    ev.OPS_IMPORTED: _by(_("Imported: %(message)s"), "message"),
 }

@@ -145,3 +145,13 @@ def stop_reasons(group: str) -> list[str]:
 _NOT_STOP_REASONS = {
     *("worker", "paused", "only_talk", "ready", "stopped", "running", "rescheduling", "terminated", "archived"),
 }
+
+# A thread's own status, and how an agent of a workflow ended.
+OF_THREADS = {
+    "running": _("running"),
+    "idle": _("idle"),
+    "rescheduling": _("waits for the next try"),
+    "terminated": _("ended"),
+    "done": _("done"),
+    "failed": _("failed"),
+}

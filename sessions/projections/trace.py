@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from contract.phrases import Told
+from contract.phrases import marked as _
 from sessions import events as ev
 
 if TYPE_CHECKING:
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
 
 SHORTEST = 5.0  # seconds that an axis with room to grow draws at least
 STEP = 1.25
+WORDS = {
+    "end_turn": _("finished"),
+    "requires_action": _("waits for an answer"),
+    "retries_exhausted": _("given up"),
+    "budget_reached": _("stopped at the limit"),
+    "refusal": _("declined to answer"),
+    "fresh": _("new"),
+    "running": _("ran already"),
+    "restored": _("restored from its snapshot"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,7 @@ def _take(fold: _Fold, entry: Entry) -> None:
         _queued(fold, entry)
     elif entry.type == ev.THREAD_RUNNING:
         fold.turns[entry.thread_id] = entry.id
-        fold.spans[entry.id] = _span(entry, 0, "system", "Turn", None)
+        fold.spans[entry.id] = _span(entry, 0, "system", Told(_("Turn")), None)
     elif entry.type in (ev.THREAD_IDLE, ev.THREAD_TERMINATED, ev.THREAD_RESCHEDULED):
         _end_turn(fold, entry)
     elif entry.type == ev.MODEL_START:
@@ -99,7 +111,7 @@ def _take(fold: _Fold, entry: Entry) -> None:
         _sandbox(fold, entry)
     elif entry.type == ev.SESSION_ERROR:
         error = entry.payload.get("error") or {}
-        label = str(error.get("message") or "Error")
+        label = error.get("message") or Told(_("Error"))
         fold.spans[entry.id] = replace(_span(entry, 1, "failed", label, entry.created_at), failed=True)
 
 
@@ -113,7 +125,7 @@ def _queued(fold: _Fold, entry: Entry) -> None:
         end = entry.created_at
     until = fold.now if end is None else end
     segments = (Segment("queue", entry.created_at, until),) if until > entry.created_at else ()
-    fold.spans[entry.id] = replace(_span(entry, 0, "person", "Message", end), segments=segments)
+    fold.spans[entry.id] = replace(_span(entry, 0, "person", Told(_("Message")), end), segments=segments)
 
 
 def _end_turn(fold: _Fold, entry: Entry) -> None:
@@ -124,8 +136,9 @@ def _end_turn(fold: _Fold, entry: Entry) -> None:
         fold.spans[turn] = replace(fold.spans[turn], end=entry.created_at, failed=failed, notes=_notes(reason))
 
 
-def _notes(*words: str) -> tuple[str, ...]:
-    return tuple(word.replace("_", " ") for word in words if word)
+def _notes(word: str) -> tuple[str, ...]:
+    """A word of the wire in ours; one that has none, as it is."""
+    return (Told(WORDS[word]) if word in WORDS else word.replace("_", " "),) if word else ()
 
 
 def _model(fold: _Fold, entry: Entry) -> None:
@@ -137,14 +150,15 @@ def _model(fold: _Fold, entry: Entry) -> None:
     waited = private.get("first_token_ms")
     first = start if waited is None else min(end, start + timedelta(milliseconds=float(waited)))
     segments = [Segment("first", start, first), Segment("model", first, end)]
-    span = _span(opened, 1, "model", str(private.get("model") or "Model request"), end)
+    span = _span(opened, 1, "model", private.get("model") or Told(_("Model request")), end)
     used = entry.payload.get("model_usage") or {}
-    tokens = f"{used.get('output_tokens', 0):,} tokens written" if used.get("output_tokens") else ""
+    written = used.get("output_tokens")
+    tokens = (Told(_("%(n)s tokens written"), n=f"{written:,}"),) if written else ()
     fold.spans[opened.id] = replace(
         span,
         segments=tuple(one for one in segments if one.end > one.start),
         failed=bool(entry.payload.get("is_error")),
-        notes=(tokens,) if tokens else (),
+        notes=tokens,
     )
 
 
@@ -187,7 +201,7 @@ def _call(
 def _sandbox(fold: _Fold, entry: Entry) -> None:
     took = float(entry.payload.get("duration_ms") or 0)
     start = entry.created_at - timedelta(milliseconds=took)
-    span = replace(_span(entry, 1, "system", "Open the sandbox", entry.created_at), start=start)
+    span = replace(_span(entry, 1, "system", Told(_("Open the sandbox")), entry.created_at), start=start)
     segments = (Segment("provision", start, entry.created_at),) if took else ()
     fold.provisioned = (start, entry.created_at)
     fold.spans[entry.id] = replace(span, segments=segments, notes=_notes(str(entry.payload.get("origin") or "")))
@@ -196,7 +210,7 @@ def _sandbox(fold: _Fold, entry: Entry) -> None:
 def _leave_open(fold: _Fold) -> None:
     """What has no end yet, up to now."""
     for entry in fold.requests.values():
-        span = _span(entry, 1, "model", "Model request", None)
+        span = _span(entry, 1, "model", Told(_("Model request")), None)
         fold.spans[entry.id] = replace(span, segments=(Segment("first", entry.created_at, fold.now),))
     for call in fold.calls.values():
         waiting = call.gated and call.decided is None

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contract.phrases import Told
 from contract.phrases import marked as _
 from contract.plain import clean
 from sessions import events as ev
@@ -231,7 +232,7 @@ def current_action(steps: Iterable[Step]) -> Action | None:
     if model is not None or not running:
         return model
     names = dict.fromkeys(step.name for step in running.values())
-    return Action("Running " + ", ".join(names), next(iter(running.values())).at)
+    return Action(Told(_("Running %(tools)s"), tools=", ".join(names)), next(iter(running.values())).at)
 
 
 def _message(entry: Entry) -> Row:
@@ -277,13 +278,15 @@ def _mark(entry: Entry) -> Row | None:
     if entry.type == ev.STATUS_IDLE:
         mark = ENDINGS.get(str((entry.payload.get("stop_reason") or {}).get("type")))
     elif entry.type not in KNOWN:
-        mark = ("question-mark-circle", f"Event of a type that this page doesn't know: {clean(entry.type)}")
+        unknown = Told(_("Event of a type that this page doesn't know: %(type)s"), type=clean(entry.type))
+        mark = ("question-mark-circle", unknown)
     if mark is None:
         return None
     icon, sentence = mark
-    sentence = clean(operations.sentence(entry.type, entry.payload)) or sentence
+    sentence = operations.sentence(entry.type, entry.payload) or sentence
     if entry.type == ev.OPS_SANDBOX_OPENED and entry.payload.get("layers"):
-        sentence = f"{sentence}; limits in force: {', '.join(entry.payload['layers'])}"
+        layers = ", ".join(clean(str(one)) for one in entry.payload["layers"])
+        sentence = Told(_("Sandbox opened; limits in force: %(layers)s"), layers=layers)
     return Row(entry.id, entry.seq, "mark", entry.created_at, Text(sentence), icon=icon)
 
 

@@ -15,6 +15,7 @@ from sessions import actions, forks, inspection, livetrace, progress, raising, t
 from sessions import events as ev
 from sessions import render as html
 from sessions.models import Thread
+from sessions.projections.status import OF_THREADS
 from sessions.views.show import INSPECTOR, around, chosen, composer_context, find, inspector, number
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def thread(request: Request, session_id: str, thread_id: str) -> HttpResponse:
         before = wanted.seq + window.EVENTS // 2
     shown = window.window(found, before=before, thread_id=one.pk)
     rows = html.rows_html(shown.rows, wanted.pk if wanted else "")
-    context = {"thread": one, "window": shown, "rows_html": rows, "latest": before is None}
+    state = OF_THREADS.get(one.status, one.status)
+    context = {"thread": one, "state": state, "window": shown, "rows_html": rows, "latest": before is None}
     return render(request, "sessions/thread.html", around(request, found, "thread", wanted) | context)
 
 

@@ -1,5 +1,7 @@
 // The inbox: the tab tells how many wait, a screen reader hears of new ones, and "e" opens what it is about to change.
 
+import { say } from "./words.js";
+
 const title = document.title.replace(/^\(\d+\) /, "");
 const list = document.getElementById("approvals");
 let known = count();
@@ -12,7 +14,7 @@ function tell() {
   const now = Number(document.getElementById("waiting-count")?.textContent ?? count());
   document.title = now ? `(${now}) ${title}` : title;
   const waiting = count();
-  if (waiting > known) document.getElementById("asked").textContent = "A new call waits for your decision.";
+  if (waiting > known) document.getElementById("asked").textContent = say("asked");
   known = waiting;
 }
 

@@ -1,6 +1,8 @@
 // View settings, copying, asking before what can't be undone, drawers, and sending a form with Ctrl or Command and Enter.
 // All by delegation, so that what is swapped in later works too.
 
+import { say } from "./words.js";
+
 const root = document.documentElement;
 
 export function toast(text, tone = "") {
@@ -51,9 +53,9 @@ async function copy(button) {
   const words = from ? document.querySelector(from).textContent.trim() : new URL(text, location.href).href;
   try {
     await navigator.clipboard.writeText(words);
-    toast("Copied", "done");
+    toast(say("copied"), "done");
   } catch {
-    toast("The browser did not allow copying. Select the text and copy it by hand.", "failed");
+    toast(say("uncopied"), "failed");
   }
 }
 
@@ -74,7 +76,7 @@ async function ask(event) {
   event.stopImmediatePropagation();
   const dialog = document.getElementById("confirm");
   dialog.querySelector("p").textContent = text;
-  dialog.querySelector("[value=yes]").textContent = button?.textContent.trim() || "Go on";
+  dialog.querySelector("[value=yes]").textContent = button?.textContent.trim() || say("yes");
   dialog.returnValue = "";
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));

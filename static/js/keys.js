@@ -13,9 +13,6 @@ let timer = 0;
 export function startKeys() {
   document.addEventListener("keydown", pressed);
   document.addEventListener("click", (event) => event.target.closest("[data-palette]") && openPalette());
-  const palette = document.getElementById("palette");
-  palette?.addEventListener("input", () => search(palette));
-  palette?.addEventListener("keydown", (event) => walk(palette, event));
 }
 
 function pressed(event) {
@@ -77,72 +74,11 @@ async function openSheet() {
   place.replaceChildren(page.querySelector(".keysheet"));
 }
 
-// The palette: the navigation and the page's [data-command] at once, sessions and agents from the server.
-
-function openPalette() {
+// The palette opens at once; what it does comes with its module, which most pages never need.
+async function openPalette() {
   const palette = document.getElementById("palette");
   if (!palette || palette.open) return;
   palette.querySelector("input").value = "";
   palette.showModal();
-  search(palette);
-}
-
-const label = (node) => {
-  const group = node.closest("fieldset")?.querySelector("legend").textContent;
-  return (group ? `${group}: ` : "") + (node.dataset.command || node.textContent.trim() || node.title);
-};
-
-function entry(node) {
-  const item = document.createElement("li");
-  const button = Object.assign(document.createElement("button"), { type: "button" });
-  const icon = node.querySelector("svg")?.cloneNode(true);
-  icon?.setAttribute("aria-hidden", "true");
-  button.append(icon ?? "", label(node));
-  button.addEventListener("click", () => {
-    document.getElementById("palette").close();
-    node.click();
-  });
-  item.setAttribute("role", "option");
-  item.append(button);
-  return item;
-}
-
-function search(palette) {
-  const words = palette.querySelector("input").value.trim();
-  const list = palette.querySelector("ul");
-  const offered = [...document.querySelectorAll(`.mainnav a, [data-command]${words && ", #view [data-pref]"}`)];
-  const fitting = offered.filter((node) => label(node).toLowerCase().includes(words.toLowerCase()));
-  list.replaceChildren(...fitting.slice(0, 20).map(entry));
-  mark(list, 0);
-  clearTimeout(timer);
-  if (words) timer = setTimeout(() => ask(palette, words), 150);
-}
-
-async function ask(palette, words) {
-  const answer = await fetch(`${palette.dataset.href}?q=${encodeURIComponent(words)}`);
-  if (!answer.ok || palette.querySelector("input").value.trim() !== words) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const list = palette.querySelector("ul");
-  list.append(...page.querySelectorAll("li"));
-  if (!list.querySelector("[aria-selected=true]")) mark(list, 0);
-}
-
-function mark(list, at) {
-  const items = [...list.children];
-  items.forEach((item, index) => {
-    item.id = `found-${index}`;
-    item.setAttribute("aria-selected", String(index === at));
-  });
-  items[at]?.scrollIntoView({ block: "nearest" });
-  list.previousElementSibling.setAttribute("aria-activedescendant", items[at]?.id ?? "");
-}
-
-function walk(palette, event) {
-  const list = palette.querySelector("ul");
-  const at = [...list.children].findIndex((item) => item.ariaSelected === "true");
-  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (by) mark(list, (at + by + list.children.length) % list.children.length);
-  else if (event.key === "Enter") list.children[at]?.querySelector("a, button").click();
-  else return;
-  event.preventDefault();
+  (await import("./palette.js")).search();
 }

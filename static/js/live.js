@@ -1,6 +1,8 @@
 // The session page's socket: resume after the last event seen, say when it is away, follow the end.
 // Frames are JSON {seq, type, content, target, swap}; htmx puts their content in place.
 
+import { say } from "./words.js";
+
 const NEAR_END = 120;
 const REFRESH = 3000;
 const KINDS = "#log > .row:not(.streaming)";
@@ -44,10 +46,7 @@ class SessionPage {
     delete this.root.dataset.connected;
     if (document.hidden || code === 1000) return;
     const again = connection?.config.reconnectCodes.includes(code);
-    const ended = { 4401: "You are signed out. Reload the page to sign in.", 4403: "You may no longer see this session." };
-    this.banner.querySelector("span").textContent = again
-      ? `Reconnecting, showing up to event ${this.seq}`
-      : ended[code] ?? `The live connection ended at event ${this.seq}. Reload the page to go on.`;
+    this.banner.querySelector("span").textContent = say(again ? "back" : code === 4401 || code === 4403 ? code : "end", this.seq);
     this.banner.hidden = false;
   }
 
@@ -96,7 +95,7 @@ class SessionPage {
     this.unseen += by;
     if (!this.more) return;
     this.more.hidden = this.unseen === 0;
-    this.more.querySelector("span").textContent = `${this.unseen} new`;
+    this.more.querySelector("span").textContent = say("new", this.unseen);
   }
 
   // The tab tells a person in another window that the agent waits.
@@ -105,6 +104,6 @@ class SessionPage {
     const title = waits ? `(!) ${this.title}` : this.title;
     if (document.title === title) return;
     document.title = title;
-    document.getElementById("alert").textContent = waits ? "The agent waits for your answer." : "";
+    document.getElementById("alert").textContent = waits ? say("waits") : "";
   }
 }

@@ -1,7 +1,6 @@
 // Passkeys: a form waits for the browser's answer to the server's challenge, and takes it along.
 
-const GONE = "No passkey was used. Try again, or choose another way.";
-const CANNOT = "This browser can't use passkeys here. They need https or localhost.";
+import { say } from "./words.js";
 
 async function challenge(form) {
   const kept = document.getElementById("passkey-options");
@@ -18,7 +17,7 @@ async function answer(form) {
   return navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
 }
 
-function say(form, text) {
+function tell(form, text) {
   const place = form.querySelector("[role=status]");
   place.textContent = text;
   place.hidden = !text;
@@ -27,15 +26,15 @@ function say(form, text) {
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    say(form, "");
+    tell(form, "");
     if (!window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
-      say(form, CANNOT);
+      tell(form, say("cannot"));
       return;
     }
     try {
       form.elements.credential.value = JSON.stringify(await answer(form));
     } catch (error) {
-      say(form, error.name === "SecurityError" ? CANNOT : GONE);
+      tell(form, say(error.name === "SecurityError" ? "cannot" : "gone"));
       return;
     }
     form.submit();

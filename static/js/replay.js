@@ -1,5 +1,7 @@
 // Plays an exported session. The file never leaves the browser, and everything in it is put on the page as text.
 
+import { say } from "./words.js";
+
 const LONGEST_PAUSE = 3000;
 const SHOWN = 400;
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -10,9 +12,9 @@ class Player {
   constructor(head, steps, end) {
     Object.assign(this, { steps, at: 0, timer: 0 });
     byId("player").hidden = false;
-    byId("name").textContent = head.title || "Untitled session";
-    const masked = end ? `${end.masked} value${end.masked === 1 ? "" : "s"} masked` : "the file is not complete";
-    byId("about").textContent = `${head.agent?.name ?? ""}, ${steps.length} steps, ${masked}`;
+    byId("name").textContent = head.title || say("untitled");
+    const masked = end ? say("masked", end.masked) : say("cut");
+    byId("about").textContent = `${head.agent?.name ?? ""}, ${say("steps", steps.length)}, ${masked}`;
     byId("at").max = steps.length;
     byId("at").oninput = () => this.go(Number(byId("at").value));
     byId("play").onclick = () => (this.timer ? this.pause() : this.play());
@@ -30,13 +32,13 @@ class Player {
   show() {
     byId("at").value = this.at;
     const step = this.steps[this.at - 1];
-    byId("where").textContent = step ? `Event ${step.seq} · ${clock.format(new Date(step.created_at))}` : "At the start";
+    byId("where").textContent = step ? `${say("at", step.seq)} · ${clock.format(new Date(step.created_at))}` : say("start");
     if (this.at >= this.steps.length) this.pause();
   }
 
   play() {
     if (this.at >= this.steps.length) this.go(0);
-    byId("play").querySelector("span").textContent = "Pause";
+    byId("play").querySelector("span").textContent = say("pause");
     this.next();
   }
 
@@ -57,20 +59,20 @@ class Player {
   pause() {
     clearTimeout(this.timer);
     this.timer = 0;
-    byId("play").querySelector("span").textContent = "Play";
+    byId("play").querySelector("span").textContent = say("play");
   }
 }
 
-const NAMES = { "user.message": ["person", "Message"], "system.message": ["note", "System message"], "agent.message": ["agent", "Agent"], "session.error": ["error", "Error"] };
+const NAMES = { "user.message": ["person", "message"], "system.message": ["note", "system"], "agent.message": ["agent", "agent"], "session.error": ["error", "error"] };
 const text = (blocks) => (Array.isArray(blocks) ? blocks.map((block) => block.text ?? `[${block.type}]`).join("\n\n") : String(blocks ?? ""));
 
 function told(event) {
-  if (event.type in NAMES) return [...NAMES[event.type], event.error?.message ?? text(event.content), "div"];
-  if (/tool_use$/.test(event.type)) return ["call", `Call ${event.name}`, event.input?.command ?? JSON.stringify(event.input, null, 2), "pre"];
-  if (/tool_result$/.test(event.type)) return ["call", event.is_error ? "Failed" : "Result", text(event.content), "pre"];
-  if (event.type === "user.tool_confirmation") return ["person", event.result === "allow" ? "Approved" : "Denied", event.deny_message ?? "", "div"];
-  if (event.type === "user.interrupt") return ["mark", "Interrupted", "", "div"];
-  if (event.type === "session.status_idle") return ["mark", `Turn ended: ${String(event.stop_reason?.type).replaceAll("_", " ")}`, "", "div"];
+  if (event.type in NAMES) return [NAMES[event.type][0], say(NAMES[event.type][1]), event.error?.message ?? text(event.content), "div"];
+  if (/tool_use$/.test(event.type)) return ["call", say("call", event.name), event.input?.command ?? JSON.stringify(event.input, null, 2), "pre"];
+  if (/tool_result$/.test(event.type)) return ["call", say(event.is_error ? "failed" : "result"), text(event.content), "pre"];
+  if (event.type === "user.tool_confirmation") return ["person", say(event.result === "allow" ? "approved" : "denied"), event.deny_message ?? "", "div"];
+  if (event.type === "user.interrupt") return ["mark", say("stopped"), "", "div"];
+  if (event.type === "session.status_idle") return ["mark", say("ended", String(event.stop_reason?.type).replaceAll("_", " ")), "", "div"];
   return null;
 }
 
@@ -93,15 +95,15 @@ function row(step) {
 async function open(file) {
   byId("wrong").hidden = true;
   try {
-    if (file.size > MAX_BYTES) throw new Error("The file is too large for a browser.");
+    if (file.size > MAX_BYTES) throw new Error(say("large"));
     const lines = (await file.text()).split("\n").filter((line) => line.trim()).map((line) => JSON.parse(line));
     const head = lines.shift();
-    if (head?.type !== "holdfast.session") throw new Error("This is not a session that Export made.");
+    if (head?.type !== "holdfast.session") throw new Error(say("foreign"));
     const end = lines.at(-1)?.type === "end" ? lines.pop() : null;
     const steps = lines.filter((line) => line.event && line.on_session !== false);
     new Player(head, steps.map((step) => ({ ...step, told: told(step.event) })).filter((step) => step.told), end);
   } catch (error) {
-    byId("wrong").textContent = error instanceof SyntaxError ? "The file holds something that is not JSON lines." : error.message;
+    byId("wrong").textContent = error instanceof SyntaxError ? say("broken") : error.message;
     byId("wrong").hidden = false;
     byId("player").hidden = true;
   }

@@ -1,5 +1,7 @@
 // Times in the reader's zone (or UTC, if chosen); "3 m ago" and running clocks keep moving.
 
+import { say } from "./words.js";
+
 const zone = () => (document.documentElement.dataset.zone === "utc" ? "UTC" : undefined);
 const format = (options) => new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone() });
 let clock, dated, full;
@@ -9,20 +11,19 @@ function ago(seconds) {
   const distance = Math.abs(seconds);
   for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"]]) {
     if (distance >= size) {
-      const text = `${Math.floor(distance / size)} ${unit}`;
-      return seconds >= 0 ? `${text} ago` : `in ${text}`;
+      return say(seconds >= 0 ? "ago" : "in", say(unit, Math.floor(distance / size)));
     }
   }
-  return seconds >= 0 ? "just now" : "in a moment";
+  return say(seconds >= 0 ? "now" : "soon");
 }
 
 function duration(seconds) {
-  if (seconds > 0 && seconds < 0.1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds > 0 && seconds < 0.1) return say("ms", Math.round(seconds * 1000));
+  if (seconds < 10) return say("s", seconds.toFixed(1));
   const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} m ${two(whole % 60)} s`;
-  return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} m`;
+  if (whole < 60) return say("s", whole);
+  if (whole < 3600) return `${say("m", Math.floor(whole / 60))} ${say("s", two(whole % 60))}`;
+  return `${say("h", Math.floor(whole / 3600))} ${say("m", two(Math.floor((whole % 3600) / 60)))}`;
 }
 
 function localise() {

@@ -8,7 +8,9 @@ import re
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
+from psycopg.errors import AdminShutdown, DiskFull
 
 from agents import actions
 from config import bodies
@@ -276,3 +278,16 @@ def test_each_role_may_do_what_it_includes(db: None, role: str, path: str, body:
     who = caller("team", Role(role))
     assert who.send("POST", path, body).status_code == status
     assert who.send("GET", path).status_code == 200
+
+
+@pytest.mark.parametrize(("cause", "status", "told"), [(AdminShutdown, 503, "try again"), (DiskFull, 507, "is full")])
+def test_a_database_that_is_away_or_full_is_said_so(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch, cause: type[Exception], status: int, told: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("could not extend file") from cause()
+
+    monkeypatch.setattr("sessions.api.sessions.actions.create_session", fail)
+    answer = alice.refused("POST", "/sessions", {"agent": "agent_1", "environment_id": "env_1"})
+    assert (answer.status, answer.type) == (status, "api_error")
+    assert told in answer.message

@@ -66,6 +66,7 @@ def pages_of(world: World) -> list[str]:
         "/sessions/",
         "/sessions/new/",
         session,
+        f"{session}trace/",
         f"{session}events/",
         f"{session}files/",
         "/agents/",

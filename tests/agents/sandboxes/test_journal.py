@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import resource
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agents.sandboxes import journal as module
+from agents.sandboxes.base import SandboxUnavailable
 from agents.sandboxes.journal import Journal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 RESULT = {"content": [{"type": "text", "text": "x"}], "is_error": False}
@@ -76,3 +80,28 @@ def test_a_large_journal_keeps_states_and_only_the_latest_results(path: Path, mo
 def test_the_journal_is_readable_by_its_owner_only(path: Path) -> None:
     Journal.create(path, reaches_back=False).close()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """The kernel lets this process write no file beyond so many bytes, as if the disk were full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_no_half_line_and_the_journal_goes_on_once_there_is_room(path: Path) -> None:
+    journal = Journal.create(path, reaches_back=True)
+    journal.started("one", "bash")
+    before = path.stat().st_size
+    with no_file_beyond(before + 20), pytest.raises(SandboxUnavailable, match="make room on the disk"):
+        journal.started("two" * 20, "bash")
+    assert path.stat().st_size == before, "half a line"
+    journal.started("three", "bash")
+    journal.close()
+    again = Journal.load(path)
+    assert (again.state("one"), again.state("two" * 20), again.state("three")) == ("started", None, "started")
+    again.close()
