@@ -35,17 +35,6 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
 WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 """
-# One text holds all the entries: the statement is the same for any number of them, so it is prepared once. Words are
-# told apart by their workspace right in the index, so that a search never looks at another's.
-INSERT = """
-INSERT INTO agent_sessions_event
-  (id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at, words)
-SELECT id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at,
-  to_tsvector('simple', words) || array_to_tsvector(ARRAY[owner])
-FROM json_to_recordset(%s::json) AS entry (id text, session_id text, thread_id text, seq bigint, type text,
-  on_session boolean, payload jsonb, private jsonb, created_at timestamptz, processed_at timestamptz, words text,
-  owner text)
-"""
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s, paused=%s,
@@ -137,11 +126,6 @@ def together(cursor: Any, statements: Sequence[Statement]) -> None:
     cursor.execute(f"WITH {parts} {last}" if parts else last, plain([*before, *values]))
 
 
-def insertion(entries: Sequence[Event], workspace_id: str) -> Statement:
-    """The statement that stores entries of sessions of one workspace."""
-    return INSERT, [json.dumps([_row(entry, workspace_id) for entry in entries])]
-
-
 def updates(ledger: Ledger, session_id: str, thread_id: str, before: Before) -> list[Statement]:
     """What brings the columns of both rows up to date."""
     session, thread = ledger.session, ledger.thread
@@ -174,7 +158,8 @@ def parsed(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _row(event: Event, workspace_id: str) -> dict[str, Any]:
+def row(event: Event, workspace_id: str) -> dict[str, Any]:
+    """An entry as the table keeps it."""
     payload, private = event.stored()
     found, owner = words(event, payload, workspace_id)
     return {

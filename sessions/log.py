@@ -6,6 +6,7 @@ allots gapless ``seq`` numbers, inserts the events and brings the projected colu
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,6 +56,17 @@ class UnknownThread(Exception):
     """The session or thread does not exist (any more)."""
 
 
+# One text holds all the entries: the statement is the same for any number of them, so it is prepared once. Words are
+# told apart by their workspace right in the index, so that a search never looks at another's.
+INSERT = """
+INSERT INTO agent_sessions_event
+  (id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at, words)
+SELECT id, session_id, thread_id, seq, type, on_session, payload, private, created_at, processed_at,
+  to_tsvector('simple', words) || array_to_tsvector(ARRAY[owner])
+FROM json_to_recordset(%s::json) AS entry (id text, session_id text, thread_id text, seq bigint, type text,
+  on_session boolean, payload jsonb, private jsonb, created_at timestamptz, processed_at timestamptz, words text,
+  owner text)
+"""
 REWRITE = """
 UPDATE agent_sessions_event SET payload=%s, private=%s,
   words=to_tsvector('simple', %s::text) || array_to_tsvector(ARRAY[%s::text]) WHERE id=%s
@@ -102,7 +114,7 @@ def append(
         if then is not None:
             stored += _fold(cursor, ledger, session_id, thread_id, then(stored, ledger.session))
         writes = [*slices.additions(session_id, stored), *ledgers.updates(ledger, session_id, thread_id, before)]
-        ledgers.together(cursor, [*writes, ledgers.insertion(stored, ledger.workspace_id)])
+        ledgers.together(cursor, [*writes, _insertion(stored, ledger.workspace_id)])
         _mark_processed(cursor, session_id, stored)
         outbox.note_log(session_id, stored)
         work.follow(session_id, stored)
@@ -119,7 +131,7 @@ def append(
 def restore(entries: Sequence[Event], workspace_id: str) -> None:
     """Put entries of another installation's log back as they were: with their sessions, which are new here."""
     with prepared.cursor() as cursor:
-        ledgers.together(cursor, [ledgers.insertion(entries, workspace_id)])
+        ledgers.together(cursor, [_insertion(entries, workspace_id)])
 
 
 def rewrite(entry: Event) -> None:
@@ -218,6 +230,11 @@ def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Dra
         Sibling(status, tuple(call["id"] for call in parsed(pending) or ()), parsed(stop_reason))
         for status, pending, stop_reason in cursor.fetchall()
     ]
+
+
+def _insertion(entries: Sequence[Event], workspace_id: str) -> ledgers.Statement:
+    """The statement that stores entries of sessions of one workspace."""
+    return INSERT, [json.dumps([ledgers.row(entry, workspace_id) for entry in entries])]
 
 
 def _mark_processed(cursor: Any, session_id: str, stored: Sequence[Event]) -> None:
