@@ -164,8 +164,9 @@ class Mounts:
             return [one for one in stored if one["type"] == kind]
 
         self.uploads = _uploads(acting)
+        names = _named(of_kind(FILE), acting)
         stores = _open_stores(acting)
-        self.files = _files(data, prefix="files", stored=of_kind(FILE), names=dict(self.uploads), acting=acting)
+        self.files = _files(data, prefix="files", stored=of_kind(FILE), names=names, acting=acting)
         self.stores = _stores(data, prefix="stores", stored=of_kind(MEMORY_STORE), stores=stores)
         self.repositories = _repositories(data, prefix="repositories", stored=of_kind(REPOSITORY))
         self.has_stores = bool(stores) or bool(self.stores.forms)
@@ -223,7 +224,18 @@ def _mountable(acting: Acting) -> QuerySet[File]:
 
 
 def _uploads(acting: Acting) -> list[tuple[str, str]]:
-    return [(row.pk, f"{row.filename}, {size(row.size_bytes)} ({row.pk})") for row in _mountable(acting)[:LISTED]]
+    return [(row.pk, _label(row)) for row in _mountable(acting)[:LISTED]]
+
+
+def _named(stored: Sequence[Mapping[str, Any]], acting: Acting) -> dict[str, str]:
+    """What the files that a form begins with are called; some are a session's copies, which nobody looks for."""
+    ids = [one["file_id"] for one in stored]
+    rows = File.objects.filter(pk__in=ids, workspace_id=acting.workspace_id) if ids else ()
+    return {row.pk: _label(row) for row in rows}
+
+
+def _label(row: File) -> str:
+    return f"{row.filename}, {size(row.size_bytes)} ({row.pk})"
 
 
 def _open_stores(acting: Acting) -> list[tuple[str, str]]:

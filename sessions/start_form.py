@@ -15,8 +15,10 @@ from agents.models import Agent, Environment
 from contract.rows import Words, pairs
 from contract.schema import OURS
 from credentials.models import Vault
+from sessions import events as ev
 from sessions import starting
 from sessions.forms import MESSAGE_LENGTH, FilesField, message, short_title
+from sessions.inbound import MAX_DESCRIPTION, MAX_RUBRIC
 from sessions.mounting import Mounts
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ COUNTS = ("steps", "model_requests", "tokens", "running_seconds", "approval_seco
 PLACES = {
     "environment_id": "environment",
     "vault_ids": "vaults",
+    "initial_events.1.description": "outcome",
+    "initial_events.1.rubric": "rubric",
+    "initial_events.1.max_iterations": "outcome_tries",
     "initial_events": "task",
     "budget": "budget_dollars",
     "agent.model": "override_model",
@@ -97,6 +102,15 @@ class NewSessionForm(forms.Form):
     )
     own_system = forms.BooleanField(label=_("Other instructions than the agent's"), required=False)
     override_system = Words(label=_("Instructions"), rows=4, max_length=100_000, source=False)
+    outcome = Words(label=_("What must come of it"), max_length=MAX_DESCRIPTION, source=False)
+    rubric = Words(
+        label=_("How it is graded"),
+        rows=4,
+        max_length=MAX_RUBRIC,
+        source=False,
+        help_text=_("What a good result has; a model looks at what was made and sends the agent back until it is so."),
+    )
+    outcome_tries = forms.IntegerField(label=_("Tries at most"), required=False, help_text=_("3 if empty."))
     as_like = forms.BooleanField(
         label=_("With the tools, servers and skills of the session it is like, which differ from the agent's"),
         required=False,
@@ -153,6 +167,10 @@ class NewSessionForm(forms.Form):
     def limited(self) -> bool:
         return any(field.value() or field.errors for field in self.limit_fields())
 
+    def graded(self) -> bool:
+        """Whether an outcome is asked for."""
+        return any(self[name].value() or self[name].errors for name in ("outcome", "rubric", "outcome_tries"))
+
     def overridden(self) -> bool:
         """Whether anything is otherwise than the agent says."""
         names = ("override_model", "override_effort", "own_system", "as_like")
@@ -174,7 +192,7 @@ class NewSessionForm(forms.Form):
             "environment_id": data["environment"],
             "title": data["title"] or short_title(task),
             "resources": [*mounted, *self.mounts.value()],
-            "initial_events": [message(task, [str(one["mount_path"]) for one in mounted])],
+            "initial_events": [message(task, [str(one["mount_path"]) for one in mounted]), *self._outcome()],
             "vault_ids": data["vaults"],
             "metadata": dict(self.metadata.value()),
             "budget": self.budget(),
@@ -195,6 +213,14 @@ class NewSessionForm(forms.Form):
         if over:
             return {"type": "agent_with_overrides", **named, **over}
         return {"type": "agent", **named} if version else agent_id
+
+    def _outcome(self) -> list[dict[str, Any]]:
+        data = self.cleaned_data
+        if not data["outcome"] and not data["rubric"]:
+            return []
+        tries = {"max_iterations": data["outcome_tries"]} if data["outcome_tries"] is not None else {}
+        rubric = {"type": "text", "content": data["rubric"]}
+        return [{"type": ev.USER_DEFINE_OUTCOME, "description": data["outcome"], "rubric": rubric, **tries}]
 
     def budget(self) -> dict[str, Any] | None:
         spent = self.cleaned_data["budget_dollars"]

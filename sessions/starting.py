@@ -72,8 +72,19 @@ def like(session_id: str, acting: Acting) -> dict[str, Any]:
         "resources": mounting.requested(list(found.resources.all())),
         "metadata": found.metadata,
         "permission_rules": found.permission_rules,
+        **_outcome(found),
         **_otherwise(found),
     }
+
+
+def _outcome(found: Session) -> dict[str, Any]:
+    """The first outcome that the session was to reach."""
+    asked = Event.objects.filter(session=found, type=ev.USER_DEFINE_OUTCOME).order_by("seq").first()
+    if asked is None:
+        return {}
+    rubric = asked.payload.get("rubric") or {}
+    tries = {"outcome_tries": asked.payload.get("max_iterations")}
+    return {"outcome": asked.payload.get("description"), "rubric": rubric.get("content"), **tries}
 
 
 def _otherwise(found: Session) -> dict[str, Any]:

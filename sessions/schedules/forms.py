@@ -23,7 +23,7 @@ KEPT = _("The first message is more than a single text and was set by the API; i
 
 KINDS = (FILE, MEMORY_STORE, REPOSITORY)  # in the order of the rows
 # Fields of a session's start that deployments don't have.
-LEFT_OUT = ("attachments", "title", "own_system", "as_like", "like")
+LEFT_OUT = ("attachments", "title", "own_system", "as_like", "like", "outcome", "rubric", "outcome_tries")
 
 
 class DeploymentForm(NewSessionForm):

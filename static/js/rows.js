@@ -4,11 +4,11 @@ let pressed = null;
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[name=deed]");
-  if (button) pressed = button.value;
+  if (button) pressed = { deed: button.value, rows: button.closest(".rows") };
 });
 
 document.addEventListener("htmx:after:swap", () => {
-  if (pressed) goOn(pressed);
+  if (pressed && !pressed.rows.isConnected) goOn(pressed.deed); // other parts of the page are swapped, too
   tell();
 });
 

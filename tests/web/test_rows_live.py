@@ -48,7 +48,7 @@ def test_rows_are_added_checked_moved_and_saved(page: Page, complaints: list[str
     page.wait_for_selector(".permissions >> text=tickets: delete")
     assert violations(page) == []
     assert page.evaluate("window.neverReloaded") is True
-    page.get_by_label("Name", exact=True).press("Enter")
+    page.locator("#id_name").press("Enter")
     page.wait_for_url(re.compile(r"/agents/agent_\w+/$"))
     page.wait_for_selector(".rules li:nth-child(1) >> text=Ask about every call")
     page.wait_for_selector(".rules li:nth-child(2) >> text=*.example.com")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sessions import files
+from sessions import files, log
 from sessions.actions import create_session
 from sessions.models import Deployment, Session
 from sessions.schedules import actions as schedules
@@ -22,6 +22,14 @@ REPOSITORY = {
     "url": "https://github.com/octo/repo",
     "checkout": {"type": "branch", "name": "next"},
     "mount_path": "/workspace/here",
+}
+
+
+OUTCOME = {
+    "type": "user.define_outcome",
+    "description": "A count",
+    "rubric": {"type": "text", "content": "The count is right.\n\nNothing else is said."},
+    "max_iterations": 2,
 }
 
 
@@ -43,7 +51,7 @@ def whole(world: World) -> dict[str, Any]:
         },
         "environment_id": world.environment.pk,
         "title": "Whole",
-        "initial_events": [task],
+        "initial_events": [task, OUTCOME],
         "vault_ids": [world.vault.pk],
         "metadata": {"team": "billing"},
         "budget": {"type": "limit", "max_list_cost": {"amount": "250", "currency": "USD"}},
@@ -71,11 +79,15 @@ def test_a_session_like_an_earlier_one_is_the_same_in_all_it_was_started_with(wo
     world.agent.versions.update(spec=world.agent.versions.get().spec | {"system": "Be kind."})
     first = create_session(whole(world), world.acting)
     page = world.alice.get(f"/sessions/new/?like={first.pk}").content.decode()
+    assert 'value="rows.csv, 4 B (file_' in page
     answer = world.alice.post("/sessions/new/", filled(page))
     assert answer.status_code == 302, answer.context["form"].complaints()
     second = Session.objects.get(pk=answer["Location"].split("/")[2])
     assert second.pk != first.pk
     assert said(second) == said(first)
+    (asked,) = [one.payload for one in log.read(second.pk) if one.type == "user.define_outcome"]
+    (before,) = [one.payload for one in log.read(first.pk) if one.type == "user.define_outcome"]
+    assert {**asked, "outcome_id": ""} == {**before, "outcome_id": ""}
 
 
 @pytest.mark.parametrize("typed", ["rows.csv, 4 B ({})", "rows.csv", "{}", "file_of_mine.csv"])
@@ -108,6 +120,8 @@ def test_a_file_is_found_by_its_name_and_mounted(world: World, typed: str) -> No
         ({"stores-0-store": "memstore_none"}, "stores-0-store", "not one of the available"),
         ({"rules-0-effect": "allow", "rules-0-self_approval": "false"}, "rules-0", "rules that ask"),
         ({"override_effort": "low"}, "override_model", "Name the model"),
+        ({"outcome": "A count"}, "rubric", "1 to"),
+        ({"outcome": "A count", "rubric": "Right", "outcome_tries": "99"}, "outcome_tries", "1 to 20"),
     ],
 )
 def test_a_mistake_is_told_at_its_row(world: World, rows: dict[str, str], field: str, complaint: str) -> None:
