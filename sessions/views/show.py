@@ -125,7 +125,7 @@ def download(request: Request, session_id: str, file_id: str) -> FileResponse:
 def find(request: Request, session_id: str) -> Session:
     """A session of the caller's workspace, with what its header shows. One query."""
     mine = Session.objects.filter(workspace_id=request.acting.workspace_id)
-    found = mine.select_related("agent", "environment", "created_by").filter(pk=session_id).first()
+    found = mine.select_related("agent", "workspace", "environment", "created_by").filter(pk=session_id).first()
     if found is None:
         raise NotFound(f"There is no session {session_id} in this workspace.")
     return found
