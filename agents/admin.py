@@ -109,6 +109,7 @@ class VersionInline(TabularInline):
 class AgentAdmin(ReadOnly):
     """Agents change on their pages, where each change is a version; here they are read and archived."""
 
+    page = "agents:agent"
     list_display = ("name", "version", "workspace", "created_at", "archived_at")
     list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
     list_select_related = ("workspace",)
@@ -140,6 +141,7 @@ class AgentAdmin(ReadOnly):
 class EnvironmentAdmin(ReadOnly):
     """Environments change on their pages; here they are read and archived."""
 
+    page = "agents:environment"
     list_display = ("name", "workspace", "created_at", "archived_at")
     list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
     list_select_related = ("workspace",)
@@ -156,6 +158,7 @@ class EnvironmentAdmin(ReadOnly):
 class MemoryStoreAdmin(ReadOnly):
     """What is in a store is on its page."""
 
+    page = "agents:store"
     list_display = ("name", "workspace", "created_at", "archived_at")
     list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
     list_select_related = ("workspace",)
@@ -164,6 +167,7 @@ class MemoryStoreAdmin(ReadOnly):
 
 @admin.register(Skill)
 class SkillAdmin(ReadOnly):
+    page = "agents:skill"
     list_display = ("name", "display_name", "workspace", "created_at", "updated_at")
     list_filter = ("workspace",)
     list_select_related = ("workspace",)

@@ -13,25 +13,29 @@ from contract.roles import Permission
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A page of the navigation. ``url`` is its URL name; ``key`` is pressed after ``g`` to go there."""
+    """A page of the navigation. ``url`` is its URL name; ``key`` is pressed after ``g`` to go there.
+
+    ``also`` is how the paths of its pages begin that do not begin with its own.
+    """
 
     url: str
     label: str
     icon: str
     key: str
     permission: Permission = Permission.READ
+    also: str = ""
 
 
 GROUPS: dict[str, tuple[Place, ...]] = {
     _("Work"): (
         Place("sessions:overview", _("Overview"), "home", "o"),
         Place("sessions:approvals", _("Approvals"), "hand-raised", "p"),
-        Place("sessions:list", _("Sessions"), "queue-list", "s"),
+        Place("sessions:list", _("Sessions"), "queue-list", "s", also="/replay/"),
     ),
     _("Set up"): (
         Place("agents:list", _("Agents"), "cpu-chip", "a"),
         Place("agents:environments", _("Environments"), "cube", "e"),
-        Place("credentials:list", _("Credentials"), "lock-closed", "c", Permission.BUILD),
+        Place("credentials:list", _("Credentials"), "lock-closed", "c", Permission.BUILD, also="/credentials/"),
         Place("agents:memory", _("Memory"), "circle-stack", "m"),
         Place("sessions:dreams", _("Dreams"), "moon", "r"),
         Place("agents:skills", _("Skills"), "academic-cap", "k"),

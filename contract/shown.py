@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.urls import reverse
 
 from contract.acting import Acting
 from contract.roles import Role
@@ -18,7 +19,15 @@ else:  # generic to the type checker only
 
 
 class ReadOnly(ModelAdmin):
-    """Shows rows; they are made and changed on their pages, where secrets go in and never come out."""
+    """Shows rows; they are made and changed on their pages, where secrets go in and never come out.
+
+    ``page`` is the URL name of the page that shows such a row, with its id as the one argument.
+    """
+
+    page = ""
+
+    def get_view_on_site_url(self, obj: Any = None) -> str | None:
+        return reverse(self.page, args=[obj.pk]) if obj is not None and self.page else None
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -93,6 +93,7 @@ class ModelConnectionAdmin(OnRecord, ModelAdmin):
 
 @admin.register(Vault)
 class VaultAdmin(ReadOnly):
+    page = "credentials:vault"
     list_display = ("display_name", "workspace", "created_at", "archived_at", "open_page")
     list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
     list_select_related = ("workspace",)
@@ -115,6 +116,7 @@ class VaultAdmin(ReadOnly):
 class CredentialAdmin(ReadOnly):
     """``auth`` is what the API shows of a credential; the secrets themselves are no part of any page."""
 
+    page = "sessions:credential"
     list_display = ("__str__", "vault", "created_at", "refused_at", "archived_at", "open_page", "rotate")
     list_filter = (("archived_at", admin.EmptyFieldListFilter), ("refused_at", admin.EmptyFieldListFilter))
     list_select_related = ("vault",)

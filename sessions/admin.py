@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 @admin.register(Session)
 class SessionAdmin(ReadOnly):
+    page = "sessions:session"
     list_display = ("id", "title", "workspace", "agent", "status", "last_seq", "created_at", "log", "open_page")
     list_filter = ("status", "workspace", ("archived_at", admin.EmptyFieldListFilter))
     list_select_related = ("workspace", "agent")
@@ -79,6 +80,7 @@ class FileAdmin(ReadOnly):
 
 @admin.register(Deployment)
 class DeploymentAdmin(ReadOnly):
+    page = "sessions:schedule"
     list_display = ("name", "workspace", "agent", "expression", "time_zone", "next_run_at", "status", "archived_at")
     list_filter = ("workspace", ("archived_at", admin.EmptyFieldListFilter))
     list_select_related = ("workspace", "agent")
@@ -95,6 +97,7 @@ class DeploymentRunAdmin(ReadOnly):
 
 @admin.register(Dream)
 class DreamAdmin(ReadOnly):
+    page = "sessions:dream"
     list_display = ("id", "workspace", "status", "store_id", "output_store_id", "session_id", "created_at", "ended_at")
     list_filter = ("workspace", "status", ("archived_at", admin.EmptyFieldListFilter))
     list_select_related = ("workspace",)
@@ -103,10 +106,15 @@ class DreamAdmin(ReadOnly):
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(ReadOnly):
+    page = "sessions:webhook"
     list_display = ("url", "name", "workspace", "organization", "state", "disabled_reason", "last_success_at")
     list_filter = ("workspace", "state", "organization")
     list_select_related = ("workspace",)
     search_fields = ("url", "name", "=id")
+
+    def get_view_on_site_url(self, obj: Any = None) -> str | None:
+        """The organization's endpoints are on no workspace's page."""
+        return None if obj is not None and obj.organization else super().get_view_on_site_url(obj)
 
 
 @admin.register(WebhookDelivery)
@@ -130,6 +138,7 @@ class ThreadAdmin(ReadOnly):
 
 @admin.register(Approval)
 class ApprovalAdmin(ReadOnly):
+    page = "sessions:approval"
     list_display = ("id", "tool", "state", "workspace", "session_id", "asked_at", "decided_label", "decided_at", "via")
     list_filter = ("state", "workspace")
     list_select_related = ("workspace",)

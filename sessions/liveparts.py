@@ -13,8 +13,8 @@ from django.template.loader import render_to_string
 from agents.actions import find_environment
 from contract.errors import NotFound
 from contract.roles import Permission
-from sessions import impact
-from sessions.models import Work
+from sessions import impact, overview
+from sessions.models import Session, Work
 from sessions.models.work import STOPPED
 from sessions.schedules import actions as schedules
 from sessions.webhooks import endpoints
@@ -22,6 +22,8 @@ from sessions.work import queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from django.db.models import QuerySet
 
     from agents.models import Environment
     from contract.acting import Acting
@@ -50,8 +52,12 @@ def uses(credential_id: str, acting: Acting) -> dict[str, Any]:
 
 
 def runs(deployment_id: str, acting: Acting) -> dict[str, Any]:
+    """The last runs of a deployment, each with the state of its session; None once that is deleted."""
     found = schedules.find(deployment_id, acting)
-    return {"deployment": found, "runs": list(found.runs.order_by("-created_at", "-pk")[:SHOWN_RUNS])}
+    shown = list(found.runs.order_by("-created_at", "-pk")[:SHOWN_RUNS])
+    started = Session.objects.filter(pk__in=[run.session_id for run in shown]).defer("agent_snapshot")
+    states = {session.pk: overview.state_for(session) for session in started}
+    return {"deployment": found, "runs": [(run, states.get(run.session_id)) for run in shown]}
 
 
 def self_hosted(environment_id: str, acting: Acting) -> Environment:
@@ -62,13 +68,17 @@ def self_hosted(environment_id: str, acting: Acting) -> Environment:
     return environment
 
 
+def _live_work(environment: Environment) -> QuerySet[Work]:
+    return Work.objects.filter(environment=environment).exclude(state=STOPPED).select_related("session")
+
+
 def waiting(environment_id: str, acting: Acting) -> dict[str, Any]:
     """The queue of a ``self_hosted`` environment, and who asks it for work."""
     environment = self_hosted(environment_id, acting)
     return {
         "environment": environment,
         "stats": queue.stats(environment),
-        "items": list(Work.objects.filter(environment=environment).exclude(state=STOPPED)[:LISTED]),
+        "items": list(_live_work(environment)[:LISTED]),
         "seen": list(environment.workers_seen.order_by("-polled_at")[:LISTED]),
     }
 

@@ -72,13 +72,13 @@ def publish_person(user_id: int | str) -> None:
     _publish(channel("events"), {"session": person(user_id), "seq": 0}, insist=True)
 
 
-def publish_delta(session_id: str, thread_id: str, frame: Mapping[str, Any]) -> None:
-    """Send one ``event_start`` or ``event_delta`` frame of spec core 11.6.
+def publish_delta(session_id: str, thread_id: str, frame: Mapping[str, Any]) -> bool:
+    """Send one ``event_start`` or ``event_delta`` frame of spec core 11.6. False if no server listens to the session.
 
     Every frame is numbered per event id, so that a reader who missed one shows no text with a hole.
     """
     number = _counter.next(_event_id(frame))
-    _publish(deltas_channel(session_id), {"thread": thread_id, "n": number, "frame": dict(frame)})
+    return _publish(deltas_channel(session_id), {"thread": thread_id, "n": number, "frame": dict(frame)}) != 0
 
 
 def publish_interrupt(session_id: str, thread_id: str | None = None) -> None:
@@ -226,14 +226,16 @@ _breaker = _Breaker()
 _complaints = _Complaints()
 
 
-def _publish(name: str, body: Mapping[str, Any], *, insist: bool = False) -> None:
+def _publish(name: str, body: Mapping[str, Any], *, insist: bool = False) -> int | None:
+    """How many servers got it; None if that isn't known."""
     if _breaker.resting() and not insist:
-        return
+        return None
     try:
-        _client(settings.HOLDFAST_REDIS_URL).publish(name, json.dumps(body, separators=(",", ":")))
+        return int(_client(settings.HOLDFAST_REDIS_URL).publish(name, json.dumps(body, separators=(",", ":"))))
     except (redis.RedisError, OSError) as error:
         _breaker.trip()
         _complain("publish a nudge", error)
+        return None
 
 
 def _complain(what: str, error: Exception) -> None:

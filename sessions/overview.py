@@ -26,16 +26,17 @@ PARTS = ("needs", "outside", "running", "finished", "spend", "system")
 LISTED = 50
 FINISHED = 8
 
-# What waits for a person: calls that no outside worker carries out, and limits that somebody may raise.
+# What waits for a person: calls that no outside worker carries out, limits that somebody may raise, pauses.
 ASKS = Q(pending_count__gt=0) & Q(pending_count__gt=F("outside_count"))
 AT_LIMIT = Q(status="idle", stop_reason__type="budget_reached")
-NEEDS = ASKS | AT_LIMIT
+HELD = Q(status="idle") & ~Q(paused="")
+NEEDS = ASKS | AT_LIMIT | HELD
 OUTSIDE = Q(pending_count__gt=0, pending_count=F("outside_count"))
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A session that waits, with the first call that it waits for in a line; without one it stands at its limit."""
+    """A session that waits, with the first call that it waits for in a line; without one it is at its limit or held."""
 
     session: Session
     call: str
@@ -87,7 +88,7 @@ def _count(listed: list[Any], rows: Any) -> int:
 def _finished(acting: Acting) -> Any:
     """Ids of the sessions that came to rest last, found without the rest of their rows."""
     rows = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None, pending_count=0)
-    rested = rows.filter(status__in=("idle", "terminated")).exclude(Q(last_seq=0) | AT_LIMIT)
+    rested = rows.filter(status__in=("idle", "terminated")).exclude(Q(last_seq=0) | AT_LIMIT | HELD)
     return rested.order_by("-updated_at").values("pk")[:FINISHED]
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sessions.projections.transcript import Row
 
 INTO_LOG = {"target": "#log", "swap": "upsert key:data-seq"}
+RESTING = {"done", "failed", "archived"}  # groups of states in which the clocks stand still
 STATE_TYPES = frozenset(
     {
         *ev.CALLS,
@@ -175,7 +176,8 @@ def closed_html(session: Session) -> SafeString:
 def numbers(session: Session) -> dict[str, Any]:
     """Time, tokens and money of a session. ``since`` is set while it runs, so that a script can count on.
 
-    ``elapsed`` and ``waiting`` are as of the last change; scripts count on from there too, unless it is ``over``.
+    ``elapsed`` and ``waiting`` are as of the last change; scripts count on from there too, unless it is
+    ``over``: then it waits for nothing, though a message may start it again.
     """
     used = Usage.load(session.usage or {})
     since: datetime | None = session.running_since
@@ -184,7 +186,7 @@ def numbers(session: Session) -> dict[str, Any]:
     limit = inspection.limit_of(caps.overview(session)) if session.cost_known else None
     return {
         "session": session,
-        "over": session.status == "terminated" or session.archived_at is not None,
+        "over": overview.state_for(session).group in RESTING,
         "elapsed": elapsed,
         "waiting": max(0.0, elapsed - session.active_seconds),
         "seconds": session.active_seconds,

@@ -15,7 +15,7 @@ from django.db import connection
 
 from contract.errors import InvalidRequest
 from contract.roles import Permission
-from sessions import log
+from sessions import ledgers
 from sessions.models import Event, Session
 from sessions.models.core import TITLE_WORDS
 from sessions.projections import said
@@ -136,7 +136,7 @@ def search(asked: str, limit: int, acting: Acting) -> Answer:
 
 
 def _rows(sql: str, question: str, workspace_id: str, **more: Any) -> list[tuple[Any, ...]]:
-    mark = f"'{log.SEALED} {workspace_id}'"
+    mark = f"'{ledgers.SEALED} {workspace_id}'"
     given = {"asked": question, "workspace": f"'{workspace_id}'", "mark": mark, "most": MOST, **more}
     with connection.cursor() as cursor:
         cursor.execute(sql, given)

@@ -23,15 +23,16 @@ COUNTED = (
 ADD = f"""
 INSERT INTO agent_sessions_usageslice AS old
   (workspace_id, agent_id, session_id, user_id, api_key_id, at, model, {", ".join(COUNTED)})
-SELECT workspace_id, agent_id, id, created_by_id, created_by_key, %s, %s, {", ".join(["%s"] * len(COUNTED))}
+SELECT workspace_id, agent_id, id, created_by_id, created_by_key, %s::timestamptz, %s,
+  {", ".join("%s::numeric" if name == "cost" else "%s::bigint" for name in COUNTED)}
 FROM agent_sessions_session WHERE id = %s
 ON CONFLICT (session_id, at, model) DO UPDATE
 SET {", ".join(f"{name} = old.{name} + excluded.{name}" for name in COUNTED)}
 """  # noqa: S608  the names above
 
 
-def add(cursor: Any, session_id: str, stored: Sequence[Event]) -> None:
-    """Count what these entries used. Rows are the session's own, so that no other session waits for them."""
+def additions(session_id: str, stored: Sequence[Event]) -> list[tuple[str, list[Any]]]:
+    """Statements that count what these entries used. Rows are the session's own: no other session waits for them."""
     sums: dict[tuple[datetime, str], list[Any]] = defaultdict(lambda: [0] * len(COUNTED))
     for event in stored:
         private = event.private
@@ -39,8 +40,7 @@ def add(cursor: Any, session_id: str, stored: Sequence[Event]) -> None:
             continue
         key = (quarter(event.created_at), str(private.get("model") or ""))
         sums[key] = [one + more for one, more in zip(sums[key], _counted(private), strict=True)]
-    for (at, model), counted in sorted(sums.items()):
-        cursor.execute(ADD, [at, model, *counted, session_id])
+    return [(ADD, [at, model, *counted, session_id]) for (at, model), counted in sorted(sums.items())]
 
 
 def quarter(moment: datetime) -> datetime:

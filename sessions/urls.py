@@ -28,6 +28,7 @@ from sessions.views import (
 app_name = "sessions"
 urlpatterns = [
     path("approvals/", approvals.approval_list, name="approvals"),
+    path("approvals/count/", approvals.count, name="approvals_count"),
     path("approvals/decide/", approvals.decide_many, name="approvals_decide"),
     path("approvals/notices/", notices.notice_list, name="notices"),
     path("approvals/notices/new/", notices.notice_new, name="notice_new"),

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
-from sessions import log
+from sessions import ledgers
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
 from sessions.projected import session_columns, thread_columns
@@ -62,7 +62,7 @@ class Recount:
 
     def outside(self) -> int:
         """How many calls wait for an outside worker."""
-        return sum(log.outside(columns.pending) for columns in self.by_thread.values())
+        return sum(ledgers.outside(columns.pending) for columns in self.by_thread.values())
 
     def compare(self) -> Iterator[str]:
         if self.session.last_seq != self.seq:

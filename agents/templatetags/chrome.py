@@ -45,6 +45,11 @@ IN_ADMIN = {
     "credentials:keys": "credentials_apikey",
     "credentials:audit": "credentials_auditrecord",
     "agents:agent": "agents_agent",
+    "agents:version": "agents_agent",
+    "agents:store": "agents_memorystore",
+    "agents:skill": "agents_skill",
+    "sessions:dream": "agent_sessions_dream",
+    "sessions:approval": "agent_sessions_approval",
     "agents:environment": "agents_environment",
     "sessions:members": "agents_membership",
 }
@@ -68,12 +73,10 @@ def places(context: template.Context) -> list[tuple[str, list[Link]]]:
     request = context.get("request")
     acting: Acting | None = getattr(request, "acting", None)
     shown = {place: href for place in PLACES if may_see(acting, place) and (href := address(place.url))}
-    here = where(request.path if request else "", list(shown.values()))
-    groups = [
-        (name, [Link(place, shown[place], shown[place] == here) for place in group if place in shown])
-        for name, group in GROUPS.items()
-    ]
-    return [(name, links) for name, links in groups if links]
+    here = where(request.path if request else "", [*shown.values(), *(place.also for place in shown if place.also)])
+    links = {place: Link(place, href, here != "" and here in (href, place.also)) for place, href in shown.items()}
+    groups = [(name, [links[place] for place in group if place in links]) for name, group in GROUPS.items()]
+    return [(name, found) for name, found in groups if found]
 
 
 def may_see(acting: Acting | None, place: Place) -> bool:

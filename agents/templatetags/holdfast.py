@@ -121,7 +121,9 @@ def duration(seconds: float | None) -> str:
     """Seconds as "43 ms", "0.8 s", "12 s", "3 m 05 s", "2 h 04 m"."""
     if seconds is None:
         return "–"
-    if 0 < seconds < 0.1:
+    if seconds == 0:
+        return _amount("s", 0)
+    if seconds < 0.1:
         return _amount("ms", f"{seconds * 1000:.0f}")
     if seconds < 10:
         return _amount("s", f"{seconds:.1f}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from credentials.egress.rules import Networking
 
 SECONDS = 10.0
+IDLE_CONNECTIONS = 16  # of a process; a worker asks after every call of a sandbox
 ANSWER_BYTES = 16 * 1024 * 1024
 
 
@@ -115,11 +118,14 @@ def probe(path: Path) -> dict[str, Any]:
 
 def _ask(path: Path, question: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(SECONDS)
-            sock.connect(str(path))
+        sock = _idle.take(path) or _connected(path)
+        try:
             sock.sendall(json.dumps(question).encode() + b"\n")
             answer = json.loads(_line(sock))
+        except BaseException:
+            sock.close()
+            raise
+        _idle.give_back(path, sock)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "no proper answer"
         raise EgressUnavailable(f"No egress proxy answers at {path} ({reason}); is it running?") from None
@@ -127,6 +133,63 @@ def _ask(path: Path, question: Mapping[str, Any]) -> dict[str, Any]:
         raise EgressUnavailable(str(answer.get("error", "The egress proxy gave no proper answer.")))
     found: dict[str, Any] = answer["ok"]
     return found
+
+
+def _connected(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(SECONDS)
+        sock.connect(str(path))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class _Idle:
+    """Connections of this process that wait for their next question."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._kept: list[tuple[Path, socket.socket]] = []
+
+    def take(self, path: Path) -> socket.socket | None:
+        """One whose other side is still there."""
+        while True:
+            with self._lock:
+                if self._pid != os.getpid():
+                    # After a fork the parent's connections are the parent's.
+                    self._kept, self._pid = [], os.getpid()
+                if not self._kept:
+                    return None
+                of, sock = self._kept.pop()
+            if of == path and _is_open(sock):
+                return sock
+            sock.close()
+
+    def give_back(self, path: Path, sock: socket.socket) -> None:
+        with self._lock:
+            if len(self._kept) < IDLE_CONNECTIONS and self._pid == os.getpid():
+                self._kept.append((path, sock))
+                return
+        sock.close()
+
+
+_idle = _Idle()
+
+
+def _is_open(sock: socket.socket) -> bool:
+    """Nothing may wait on an idle connection; end of file means that the proxy has gone."""
+    sock.settimeout(0)
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        sock.settimeout(SECONDS)
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _line(sock: socket.socket) -> bytes:

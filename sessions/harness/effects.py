@@ -6,7 +6,7 @@ import logging
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 from django.db import connection
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from sessions.harness.prompt import Prompt
     from sessions.harness.spec import TurnSpec
     from sessions.harness.state import Call, ThreadState
+    from sessions.projections.columns import SessionColumns
 
 logger = logging.getLogger(__name__)
 
@@ -60,17 +61,27 @@ def tool_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=workers, thread_name_prefix="tool")
 
 
+class Course(Protocol):
+    """Where the turn goes: what ``Effects`` asks of the one that decides."""
+
+    def asks_model(self, coming: Sequence[Event], seen: SessionColumns) -> bool:
+        """Whether the model is asked next, once entries that are not in the state yet are on the log."""
+
+    def fold(self, stored: list[Event]) -> None:
+        """Bring the state and the prompt up to date with what was appended."""
+
+
 class Effects:
     """The shell around ``decide``: one lease, one session, the state it was decided from."""
 
-    def __init__(self, lease: Lease, spec: TurnSpec, state: ThreadState, prompt: Prompt) -> None:
-        self.lease, self.spec, self.state, self.prompt = lease, spec, state, prompt
+    def __init__(self, lease: Lease, spec: TurnSpec, state: ThreadState, prompt: Prompt, course: Course) -> None:
+        self.lease, self.spec, self.state, self.prompt, self.course = lease, spec, state, prompt, course
         self.hands = Hands(Turn(spec, state, lease))
         self.team = TeamWork(spec, lease)
         self._looked_at = time.monotonic()
 
     def perform(self, actions: Sequence[do.Action]) -> list[Event]:
-        """Carry out one answer of ``decide``; returns what was appended, in order.
+        """Carry out one answer of ``decide``; returns what was appended and is not in ``state`` yet, in order.
 
         Raises ``sessions.log.LeaseLost`` or ``Stale``.
         """
@@ -98,8 +109,11 @@ class Effects:
             case do.Wait(until):
                 raise AssertionError(f"The runner waits by itself (until {until}).")
 
-    def append(self, drafts: list[Draft], *, expect_seq: int | None = None) -> list[Event]:
-        return log.append(self.spec.session_id, self.spec.thread_id, drafts, lease=self.lease, expect_seq=expect_seq)
+    def append(
+        self, drafts: list[Draft], *, expect_seq: int | None = None, then: log.Then | None = None
+    ) -> list[Event]:
+        of = self.spec.session_id, self.spec.thread_id
+        return log.append(*of, drafts, lease=self.lease, expect_seq=expect_seq, then=then)
 
     @property
     def speed(self) -> str:
@@ -123,9 +137,13 @@ class Effects:
     # The model
 
     def _call_model(self, *, resume: bool) -> list[Event]:
-        names = Ids(request=ids.event_id(), message=ids.event_id(), thinking=ids.event_id())
+        names = _new_ids()
         opening = [Draft(ev.THREAD_RUNNING, self._about())] if resume else []
         stored = self.append([*opening, Draft(ev.MODEL_START, id=names.request)])
+        return stored + self._ask(names)
+
+    def _ask(self, names: Ids) -> list[Event]:
+        """Ask the model; the mark of the request is on the log."""
         connection.close()  # back to the pool: the model may take minutes
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
         try:
@@ -137,7 +155,7 @@ class Effects:
             drafts = [failed_request(names.request, error, self.speed)]
         except TurnInterrupted:
             drafts = [request_end(names.request, Usage(), self.speed, {}, is_error=True)]
-        return stored + self.append(drafts)
+        return self.append(drafts)
 
     def request(self) -> ModelRequest:
         """The next request: the whole prompt, and what may be done about it."""
@@ -188,7 +206,11 @@ class Effects:
                 sendable += calls
             except CannotCarryOut as error:
                 stored += self.append([_error_result(call, str(error)) for call in calls])
-        return stored + self._run(sendable)
+        self._run(sendable, stored)
+        if not stored or stored[-1].type != ev.MODEL_START:
+            return stored
+        self.course.fold(stored)
+        return self._ask(_new_ids(stored[-1].id))
 
     def _work_together(self, calls: Sequence[Call]) -> list[Event]:
         """Coordination calls, one after another; advice, which takes long, is one a step, when nothing else is left."""
@@ -198,7 +220,8 @@ class Effects:
             stored += advising.Advisor(self, calls[0]).advise()
         return stored
 
-    def _run(self, calls: list[Call]) -> list[Event]:
+    def _run(self, calls: list[Call], stored: list[Event]) -> None:
+        """Carry out calls side by side; what is appended is added to ``stored``."""
         connection.close()
         pool = tool_pool()
         running: dict[Future[CallResult], Call] = {}
@@ -206,18 +229,17 @@ class Effects:
             reattempt = self.state.may_have_started(call)
             carry_out = spans.tool(self.spec, call, self.hands.of(call).call)
             running[pool.submit(carry_out, call, reattempt=reattempt)] = call
-        stored: list[Event] = []
         told = False
         while running:
             done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
-                stored += self._finished(running.pop(future), future)
-            if drafts := self.hands.tend():
+                call = running.pop(future)
+                self._finished(call, future, stored, None if running else partial(self._go_on, stored))
+            if running and (drafts := self.hands.tend()):
                 stored += self.append(drafts)
             if running and self.should_stop() and not told:
                 told = True
                 self._stop_hands()
-        return stored
 
     def _stop_hands(self) -> None:
         """An interrupt ends what runs; a lost lease leaves it to the worker that has it now."""
@@ -225,19 +247,23 @@ class Effects:
             raise log.LeaseLost(self.lease.thread_id)
         self.hands.interrupt()
 
-    def _finished(self, call: Call, future: Future[CallResult]) -> list[Event]:
+    def _go_on(self, stored: list[Event], coming: list[Event], seen: SessionColumns) -> list[Draft]:
+        """If the model is asked next, the mark of its request goes with the last result: one commit less a step."""
+        return [Draft(ev.MODEL_START)] if self.course.asks_model([*stored, *coming], seen) else []
+
+    def _finished(self, call: Call, future: Future[CallResult], stored: list[Event], then: log.Then | None) -> None:
         try:
             result = future.result()
         except CannotCarryOut as error:
-            return self.append([_error_result(call, str(error))])
+            stored += self.append([_error_result(call, str(error))], then=then)
+            return
         private: dict[str, Any] = {"outcome": result.outcome, "duration_ms": round(result.duration_ms, 3)}
         if counter := COUNTED.get(call.name) if call.type == ev.TOOL_USE else None:
             private |= {"usage": {counter: 1}, "cost": "0"}
-        stored: list[Event] = []
         drafts = self._once_there_is_room(partial(self.hands.of(call).finished, call, result), stored)
         content = bounded(result.content, call, self.spec, self.hands, lambda news: stored.extend(self._told(news)))
         told = ev.result_draft(call.type, call.id, content, is_error=result.is_error, private=private)
-        return [*stored, *self.append([*drafts, told])]
+        stored += self.append([*drafts, told], then=then)
 
     def _once_there_is_room(self, keep: Callable[[], list[Draft]], stored: list[Event]) -> list[Draft]:
         """What ``keep`` answers, asked again while the disk is full; the timeline says so once.
@@ -330,6 +356,10 @@ class Effects:
         if self.spec.leads:
             return self.append(drafts)
         return self._rest(drafts, do.Finish(ev.RETRIES_EXHAUSTED, error=error), expect_seq=None)
+
+
+def _new_ids(request: str = "") -> Ids:
+    return Ids(request=request or ids.event_id(), message=ids.event_id(), thinking=ids.event_id())
 
 
 def _processed(event_ids: Sequence[str], *, dropped: bool = False) -> Draft:

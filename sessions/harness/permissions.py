@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from agents import judges, policies, pricing
 from sessions import events as ev
+from sessions import prepared
 from sessions.events import Draft
 from sessions.harness.reply import spent
 from sessions.harness.spec import provider
-from sessions.models import Event, Session
+from sessions.ledgers import parsed
+from sessions.log import UnknownThread
+from sessions.models import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from sessions.harness.spec import TurnSpec
 
 LAST_MESSAGES = 20
+RULES = "SELECT permission_rules, remembered_rules FROM agent_sessions_session WHERE id = %s"
 
 
 class Permissions:
@@ -35,8 +39,7 @@ class Permissions:
     def judge(self, request: Request, grant: Grant) -> Verdict:
         """The verdict on one call. Reads the rules at the first call; may ask a model."""
         if self._book is None:
-            own = Session.objects.filter(pk=self._spec.session_id).values_list("permission_rules", "remembered_rules")
-            self._book = policies.with_session(self._spec.rules, *own.get())
+            self._book = policies.with_session(self._spec.rules, *self._own())
             self._auto = self._judge()
         return policies.judge(request, grant, self._book, self._auto)
 
@@ -44,6 +47,15 @@ class Permissions:
         """What the judge's model used, to be counted as the session's."""
         replies = self._auto.replies if isinstance(self._auto, judges.ModelJudge) else []
         return [_judged(reply) for reply in replies]
+
+    def _own(self) -> list[Any]:
+        """The session's own rules and those that people had it remember. Raises ``UnknownThread``."""
+        with prepared.cursor() as cursor:
+            cursor.execute(RULES, [self._spec.session_id])
+            row = cursor.fetchone()
+        if row is None:
+            raise UnknownThread(self._spec.thread_id)
+        return [parsed(column) for column in row]
 
     def _judge(self) -> Judge:
         model = settings.HOLDFAST_PERMISSION_JUDGE

@@ -27,6 +27,7 @@ class Preview:
         self._indexes: dict[int, int] = {}
         self._blanks: dict[int, str] = {}
         self._started: set[str] = set()
+        self._unheard: set[str] = set()  # events whose beginning reached nobody: no reader shows what follows
         self._gathered: dict[int, str] = {}
         self._sent_at = 0.0
         self._asked_at = time.monotonic()
@@ -63,6 +64,8 @@ class Preview:
     def flush(self) -> None:
         """Send what was gathered."""
         gathered, self._gathered = self._gathered, {}
+        if self._ids.message in self._unheard:
+            return
         for index, text in gathered.items():
             content = {"type": "text", "text": text}
             delta = {"type": "content_delta", "index": index, "content": content}
@@ -72,7 +75,8 @@ class Preview:
     def _start(self, event_type: str, event_id: str) -> None:
         if event_id not in self._started:
             self._started.add(event_id)
-            self._publish({"type": "event_start", "event": {"type": event_type, "id": event_id}})
+            if not self._publish({"type": "event_start", "event": {"type": event_type, "id": event_id}}):
+                self._unheard.add(event_id)
 
-    def _publish(self, frame: dict[str, object]) -> None:
-        nudges.publish_delta(self._session_id, self._thread_id, frame)
+    def _publish(self, frame: dict[str, object]) -> bool:
+        return nudges.publish_delta(self._session_id, self._thread_id, frame)

@@ -19,7 +19,7 @@ from sessions.events import Draft
 from sessions.harness import faults, reports, servers, spans
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
-from sessions.harness.decide import Wait, decide
+from sessions.harness.decide import CallModel, Wait, decide
 from sessions.harness.effects import Effects
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.lease import Lease, keeper
@@ -32,9 +32,11 @@ from sessions.repair import repair
 from sessions.wake import make_room, pass_on, wake
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sessions.harness.spec import TurnSpec
+    from sessions.projections.columns import SessionColumns
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +178,7 @@ class Runner:
             log.append(spec.session_id, spec.thread_id, [note], lease=self.lease)
         self._catch_up()
         spec = self._with_servers(spec)
-        self.effects = Effects(self.lease, spec, self.state, self.prompt)
+        self.effects = Effects(self.lease, spec, self.state, self.prompt, self)
         self._with_repositories(self.effects, thread)
         return self.effects
 
@@ -188,7 +190,7 @@ class Runner:
         if not effects.spec.repositories_pending or self.state.status in ("idle", "terminated"):
             return
         try:
-            self._advance(effects.hands.open_sandbox(effects.append))
+            self.fold(effects.hands.open_sandbox(effects.append))
         except CannotCarryOut as error:
             logger.warning("The repositories of session %s have to wait: %s", thread.session_id, error)
             return
@@ -200,7 +202,7 @@ class Runner:
             return spec
         spec, drafts = servers.joined(spec, self.state.mcp_failed, self.state.tools_left_out)
         if drafts:
-            self._advance(log.append(spec.session_id, spec.thread_id, drafts, lease=self.lease))
+            self.fold(log.append(spec.session_id, spec.thread_id, drafts, lease=self.lease))
         return spec
 
     def _work(self, effects: Effects) -> None:
@@ -223,7 +225,7 @@ class Runner:
                     return
                 continue
             try:
-                self._advance(effects.perform(actions))
+                self.fold(effects.perform(actions))
             except log.Stale:
                 self._catch_up()
 
@@ -251,7 +253,22 @@ class Runner:
         self._catch_up()
         return True
 
-    def _advance(self, stored: list[Event]) -> None:
+    def asks_model(self, coming: Sequence[Event], seen: SessionColumns) -> bool:
+        """Whether the model is asked next, once entries that are not in the state yet are on the log."""
+        outcome = self.effects is not None and self.effects.spec.shared and self.state.outcome is not None
+        if outcome or self.lease.should_stop() or keeper().draining:
+            return False
+        state = self.state.copied()
+        state.session = seen
+        for event in coming:
+            if event.thread_id != self.lease.thread_id:
+                continue
+            if event.prior > state.seq:
+                return False  # others appended in between
+            state.advance(event)
+        return decide(state, self._bounds(), self.lease.now()) == [CallModel()]
+
+    def fold(self, stored: list[Event]) -> None:
         """Fold what was just appended, or read the log if others appended in between."""
         self.state.session = self.lease.seen
         for event in stored:

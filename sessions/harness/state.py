@@ -6,6 +6,7 @@ five-hundredth step as at its first.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -96,6 +97,15 @@ class ThreadState:
     watch: Watch = field(default_factory=Watch)
     takeovers: int = 0  # since something was last done
     taken_over_seq: int = 0  # when a worker last took this thread from one that had not let go
+
+    def copied(self) -> ThreadState:
+        """A state of its own, to see what entries that are not on the log yet would lead to."""
+        own: dict[str, Any] = {
+            name: copy(getattr(self, name)) for name in ("queue", "mail", "interrupts", "mcp_failed")
+        }
+        calls = {call_id: replace(call) for call_id, call in self.calls.items()}
+        own |= {"calls": calls, "watch": self.watch.copied(), "tools_left_out": dict(self.tools_left_out)}
+        return replace(self, **own)
 
     def advance(self, entry: Entry) -> None:
         """Take the next entry of this thread into account."""

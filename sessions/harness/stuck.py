@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ class Watch:
     _last: deque[str] = field(default_factory=lambda: deque(maxlen=PING_PONG_ROUNDS))
     _seen: dict[str, None] = field(default_factory=dict)
     _old: int = 0  # rounds since the last one that was new
+
+    def copied(self) -> Watch:
+        """One of its own that goes on from here."""
+        last, seen = self._last.copy(), dict(self._seen)
+        return replace(self, _open=dict(self._open), _round=list(self._round), _last=last, _seen=seen)
 
     def called(self, call_id: str, name: str, tool_input: Mapping[str, Any]) -> None:
         """A call was made."""

@@ -61,6 +61,7 @@ def agent(request: Request, agent_id: str, version: int | None = None) -> HttpRe
         "matrix": permitted.matrix(shown.spec, _secrets(request.acting)),
         "rules": (shown.spec.get(OURS) or {}).get("permission_rules") or [],
         "facts": _facts(shown.spec),
+        "team": _team(shown.spec, request.acting),
         "limits": _limits(shown.spec),
         "versions": _versions(agent_id),
         "previous": previous,
@@ -108,16 +109,24 @@ def _secret(row: Credential) -> Secret:
 
 def _facts(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What an agent has besides model, words and tools, if it has it: label and text."""
-    members = ["itself" if entry["type"] == "self" else entry["id"] for entry in rosters.entries(spec["multiagent"])]
     facts = [
         (_("Skills"), ", ".join(skill["skill_id"] for skill in spec["skills"])),
-        (_("Calls on"), ", ".join(dict.fromkeys(members))),
         (_("Advisor"), rosters.advisor(spec["multiagent"]) or ""),
         (_("Acts as"), spec["execution_identity"].get("role_arn", "")),
         (_("Falls back to"), ", ".join((spec.get(OURS) or {}).get("fallback_models") or ())),
         *((key, str(value)) for key, value in spec["metadata"].items()),
     ]
     return [(label, text) for label, text in facts if text]
+
+
+def _team(spec: Mapping[str, Any], acting: Acting) -> list[tuple[str, str]]:
+    """Whom it calls on: id and name, the id empty for the agent itself."""
+    members = dict.fromkeys(entry.get("id", "") for entry in rosters.entries(spec["multiagent"]))
+    if not members:
+        return []
+    known = Agent.objects.filter(workspace_id=acting.workspace_id, pk__in=members).values_list("pk", "name")
+    names = {"": _("itself"), **dict(known)}
+    return [(agent_id, names.get(agent_id, agent_id)) for agent_id in members]
 
 
 def _limits(spec: Mapping[str, Any]) -> list[tuple[str, str]]:

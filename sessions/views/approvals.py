@@ -56,6 +56,13 @@ def approval_list(request: Request) -> HttpResponse:
 
 
 @page(Permission.READ)
+def count(request: Request) -> HttpResponse:
+    """How many calls wait, as the navigation of every page shows it; nothing if none does."""
+    waiting = finding.waiting(request.acting).count()
+    return render(request, "approvals/count.html", {"waiting": waiting})
+
+
+@page(Permission.READ)
 def approval(request: Request, approval_id: str) -> HttpResponse:
     """One decision in full: where mail and pagers lead."""
     found = finding.find_approval(approval_id, request.acting)

@@ -13,7 +13,7 @@ from contract.door import explain, page
 from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission
 from credentials import scopes, vaults
-from credentials.credential_forms import CredentialChangeForm, CredentialForm, ScopeForm
+from credentials.credential_forms import KINDS, CredentialChangeForm, CredentialForm, ScopeForm
 from sessions import impact, liveparts
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def credential(request: Request, credential_id: str) -> HttpResponse:
         "credential": found.credential,
         "impact": found,
         **liveparts.uses(credential_id, request.acting),
-        "rule": scopes.described(found.credential.scope),
+        "scope": scopes.described(found.credential.scope).removeprefix("scope: "),
+        "kind": dict(KINDS).get(found.credential.auth["type"], _("A sign-in at an MCP server")),
     }
     return render(request, "credentials/credential.html", context)
 

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from agents.models import Environment
 from contract import rows
 from contract.door import explain, page
 from contract.errors import ApiError, PermissionDenied
@@ -65,6 +66,7 @@ def schedule(request: Request, deployment_id: str) -> HttpResponse:
     found = shown["deployment"]
     context = {
         **shown,
+        "environment_name": Environment.objects.filter(pk=found.environment_id).values_list("name", flat=True).first(),
         "upcoming": upcoming(found, timezone.now()),
         "reason": _reason(found),
         "words": [block for event in found.initial_events for block in event.get("content") or ()],

@@ -9,9 +9,12 @@ const typing = (node) => node.matches?.("input, textarea, select, [contenteditab
 
 let before = "";
 let timer = 0;
+let on = "";
 
 export function startKeys() {
   document.addEventListener("keydown", pressed);
+  document.addEventListener("htmx:after:swap", swapped);
+  document.addEventListener("pointerdown", () => (on = ""));
   document.addEventListener("click", (event) => event.target.closest("[data-palette]") && openPalette());
 }
 
@@ -56,12 +59,22 @@ function move(by) {
   const rows = [...document.querySelectorAll(ROWS)].filter(visible);
   if (!rows.length) return false;
   const at = rows.indexOf(document.activeElement?.closest(ROWS) ?? document.querySelector(".current"));
-  const next = rows[Math.min(rows.length - 1, Math.max(0, at + by))];
   document.querySelector(".current")?.classList.remove("current");
-  next.classList.add("current");
-  next.tabIndex = -1;
-  next.focus({ preventScroll: true });
-  next.scrollIntoView({ block: "nearest" });
+  stand(rows[Math.min(rows.length - 1, Math.max(0, at + by))]).scrollIntoView({ block: "nearest" });
+}
+
+function stand(row) {
+  row.classList.add("current");
+  row.tabIndex = -1;
+  row.focus({ preventScroll: true });
+  on = row.id;
+  return row;
+}
+
+// A swap may take the focus: back to the same row, never to another.
+function swapped() {
+  const row = document.activeElement === document.body && on && document.getElementById(on);
+  if (row) stand(row);
 }
 
 async function openSheet() {

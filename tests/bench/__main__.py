@@ -16,7 +16,8 @@ from tests.sdk.talk import client_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.bench.measures import Bench, Figure
+    from tests.bench.figures import Figure
+    from tests.bench.measures import Bench
 
 
 def main() -> int:

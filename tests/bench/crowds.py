@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from tests.bench.measures import TOOLS, Figure
+from tests.bench.burden import Burden
+from tests.bench.figures import Figure
+from tests.bench.measures import TOOLS
 from tests.bench.model import MODEL
 
 if TYPE_CHECKING:
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 
 THINKING_SECONDS = 0.5
 LOOK_SECONDS = 2.0
-PATIENCE_SECONDS = 900.0
+PATIENCE_SECONDS = 300.0
+TELL_SECONDS = 20.0
 AT_ONCE = 16  # requests of ours
 
 
@@ -29,30 +33,46 @@ def many(bench: Bench, sessions: int = 500, each: int = 20) -> list[Figure]:
         ids = [one.result().id for one in made]
         bench.model.thinking = THINKING_SECONDS
         try:
-            begun = time.time()
+            burden, begun = Burden(bench.installation), time.time()
             list(pool.map(lambda session: bench.send(session, f"[[demo: steps={each}]]"), ids))
             memory = _until_all_rest(bench, set(ids))
+            burnt = burden.figure(sessions * each)
         finally:
             bench.model.thinking = 0.0
-        ended = list(pool.map(bench.rested_at, ids))
-    rate = sessions * each / (max(ended) - begun)
+        ended = [moment for moment in pool.map(lambda session: _finished_at(bench, session), ids) if moment]
+    until = max(ended) if len(ended) == sessions else time.time()
+    rate = len(ended) * each / (until - begun)
     name = f"{sessions} sessions × {each} steps, a model of {THINKING_SECONDS} s"
+    met = rate >= 200 and len(ended) == sessions
+    told = f"{len(ended)} of {sessions} finished in {until - begun:.0f} s"
     return [
-        Figure(name, rate, "steps/s", "≥ 200", rate >= 200, f"all {len(ended)} finished"),
-        Figure(
-            "  both workers at their most", memory / 1e6, "MB", "≤ 600", memory <= 600e6, "shared pages counted once"
-        ),
+        Figure(name, rate, "steps/s", "≥ 200", met, told),
+        burnt,
+        Figure("  both workers at their most", memory / 1e6, "MB", "≤ 600", memory <= 600e6, "shared pages once"),
     ]
 
 
+def _finished_at(bench: Bench, session_id: str) -> float | None:
+    """When a session had done all its steps, by the server's clock; None if it rests for another reason, or not yet."""
+    found = bench.client.beta.sessions.retrieve(session_id)
+    latest = bench.client.beta.sessions.events.list(session_id, order="desc", limit=1, types=["session.status_idle"])
+    idle: Any = next(iter(latest), None)
+    if found.status != "idle" or idle is None or idle.stop_reason.type != "end_turn":
+        return None
+    return float(idle.processed_at.timestamp())
+
+
 def _until_all_rest(bench: Bench, ids: set[str]) -> int:
-    """Wait; the bytes that the workers held at their most."""
-    most, deadline = 0, time.monotonic() + PATIENCE_SECONDS
-    while True:
+    """Wait, as long as patience lasts; the bytes that the workers held at their most."""
+    most, begun, told = 0, time.monotonic(), 0.0
+    while (waited := time.monotonic() - begun) < PATIENCE_SECONDS:
         time.sleep(LOOK_SECONDS)
         pids = bench.installation.pids("worker")
         most = max(most, sum(int(psutil.Process(pid).memory_full_info().pss) for pid in pids))
         busy = bench.client.beta.sessions.list(limit=1, statuses=["running", "rescheduling"]).data
         if not [session for session in busy if session.id in ids]:
             return most
-        assert time.monotonic() < deadline, "the sessions did not come to rest"
+        if waited - told >= TELL_SECONDS:
+            told = waited
+            print(f"  after {waited:.0f} s they still work", file=sys.stderr, flush=True)
+    return most

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from tests.bench import bare, readers
+from tests.bench.burden import Burden
+from tests.bench.figures import Figure
 from tests.bench.model import MODEL
 from tests.live import ROOT, wait_for
 from tests.sdk.talk import TOOLSET, text
@@ -33,18 +35,6 @@ PATIENCE_SECONDS = 300.0
 LOOK_SECONDS = 0.5
 WARM_STEPS = 5
 WINDOW = 50
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One row: what, how much, the bar of the design and whether more is better."""
-
-    name: str
-    value: float
-    unit: str
-    bar: str = ""
-    met: bool | None = None
-    note: str = ""
 
 
 @dataclass
@@ -147,17 +137,19 @@ def crowd(bench: Bench, sessions: int = 20, each: int = 5) -> list[Figure]:
     """Sessions at once, sandboxes included: from the first message to the last rest, by the server's clock."""
     ids = [bench.session("demo") for _ in range(sessions)]
     task = f"[[demo: steps={each}]]"
+    burden = Burden(bench.installation)
     with ThreadPoolExecutor(sessions) as pool:
         begun = time.time()
         list(pool.map(lambda session: bench.send(session, task), ids))
     bench.finish(*ids)
+    burnt = burden.figure(sessions * each)
     ended = max(bench.rested_at(session) for session in ids)
     rate = sessions * each / (ended - begun)
-    return [Figure(f"{sessions} sessions × {each} steps", rate, "steps/s", "≥ 60", rate >= 60)]
+    return [Figure(f"{sessions} sessions × {each} steps", rate, "steps/s", "≥ 60", rate >= 60), burnt]
 
 
 def pages(bench: Bench, sessions: int, events: int) -> list[Figure]:
-    """First byte of the overview, of the list and of a long session's page."""
+    """First byte of the overview, of the lists and of a long session's page."""
     like = bench.session("demo")
     bench.send(like, "run `echo pattern`")
     bench.finish(like)
@@ -169,7 +161,10 @@ def pages(bench: Bench, sessions: int, events: int) -> list[Figure]:
         places = [
             (f"overview, {sessions:,} sessions", "/", 150),
             (f"session list, {sessions:,} sessions", "/sessions/", 150),
+            (f"those that are done, {sessions:,} sessions", "/sessions/?status=done", 150),
+            (f"search, {sessions:,} sessions", "/sessions/?q=seeded", 150),
             (f"session page, {events:,} events", f"/sessions/{seeded}/", 300),
+            *((f"{name}, {sessions:,} sessions", f"/{name}/", 150) for name in ("approvals", "usage", "audit")),
         ]
         return [_page(http, *place) for place in places]
 

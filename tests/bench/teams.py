@@ -7,7 +7,9 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tests.bench.measures import TOOLS, Figure
+from tests.bench.burden import Burden
+from tests.bench.figures import Figure
+from tests.bench.measures import TOOLS
 from tests.sdk.talk import text
 
 if TYPE_CHECKING:
@@ -26,9 +28,10 @@ def team(bench: Bench, children: int = 25, each: int = 10) -> list[Figure]:
     lead = _lead(bench)
     message = DIRECTIVE.format(steps=each)
     task = " ".join(START.format(message=message) for _ in range(children)) + " in parallel"
-    begun = time.time()
+    burden, begun = Burden(bench.installation), time.time()
     bench.client.beta.sessions.events.send(lead, events=[text(task)])  # type: ignore[list-item]
     bench.finish(lead)
+    burnt = burden.figure(children * each)
     threads = [thread.id for thread in bench.client.beta.sessions.threads.list(lead) if thread.parent_thread_id]
     calls = [_calls(bench, lead, thread) for thread in threads]
     ended = max(moment for moments in calls for moment in moments)
@@ -36,6 +39,7 @@ def team(bench: Bench, children: int = 25, each: int = 10) -> list[Figure]:
     rate, single_rate = sum(map(len, calls)) / (ended - begun), (len(single) - 1) / (single[-1] - single[0])
     return [
         Figure(f"{children} children × {each} steps, one session", rate, "steps/s"),
+        burnt,
         Figure("  one thread alone, same run", single_rate, "steps/s"),
         Figure("  a step of one of them, to the next", statistics.median(g for one in calls for g in _gaps(one)), "ms"),
         Figure("  a step of the thread alone, to the next", statistics.median(_gaps(single)), "ms"),

@@ -131,6 +131,22 @@ def test_a_decision_on_an_old_log_is_turned_away() -> None:
     assert types(session) == [ev.USER_MESSAGE]
 
 
+def test_what_follows_at_once_is_part_of_the_same_append() -> None:
+    session, thread = make_session()
+    seen: list[int] = []
+
+    def then(stored: list[Event], columns: SessionColumns) -> list[Draft]:
+        seen.extend(event.seq for event in stored)
+        return [Draft(ev.AGENT_THINKING)]
+
+    stored = log.append(session.id, thread.id, [Draft(ev.USER_MESSAGE, TEXT)], then=then)
+    assert seen == [1]
+    assert [(event.seq, event.type) for event in stored] == [(1, ev.USER_MESSAGE), (2, ev.AGENT_THINKING)]
+    assert types(session) == [ev.USER_MESSAGE, ev.AGENT_THINKING]
+    session.refresh_from_db()
+    assert verify(session) == []
+
+
 def test_an_unknown_thread_is_named() -> None:
     session, _ = make_session()
     with pytest.raises(log.UnknownThread):

@@ -158,11 +158,23 @@ def test_pages_and_admin_lead_to_each_other(world: World, root: Client, django_u
         (f"/sessions/{world.session.pk}/", f"/admin/agent_sessions/session/{world.session.pk}/change/"),
         (f"/agents/{world.agent.pk}/", f"/admin/agents/agent/{world.agent.pk}/change/"),
         (f"/credentials/{world.secret.pk}/", f"/admin/credentials/credential/{world.secret.pk}/change/"),
+        (f"/agents/{world.agent.pk}/versions/1/", f"/admin/agents/agent/{world.agent.pk}/change/"),
+        (f"/memory/{world.store.pk}/", f"/admin/agents/memorystore/{world.store.pk}/change/"),
+        (f"/skills/{world.skill.pk}/", f"/admin/agents/skill/{world.skill.pk}/change/"),
+        (f"/dreams/{world.dream.pk}/", f"/admin/agent_sessions/dream/{world.dream.pk}/change/"),
+        (f"/approvals/{world.approval.pk}/", f"/admin/agent_sessions/approval/{world.approval.pk}/change/"),
+        (f"/vaults/{world.vault.pk}/", f"/admin/credentials/vault/{world.vault.pk}/change/"),
+        (f"/environments/{world.environment.pk}/", f"/admin/agents/environment/{world.environment.pk}/change/"),
+        (f"/schedules/{world.deployment.pk}/", f"/admin/agent_sessions/deployment/{world.deployment.pk}/change/"),
+        (f"/webhooks/{world.hook.pk}/", f"/admin/agent_sessions/webhookendpoint/{world.hook.pk}/change/"),
         ("/members/", "/admin/agents/membership/"),
         ("/sessions/", "/admin/"),
     ):
         assert f'href="{place}" title="Admin"' in root.get(page).content.decode(), page
-        assert root.get(place).status_code == 200
+        shown = root.get(place)
+        assert shown.status_code == 200
+        if place.endswith("/change/"):
+            assert f'href="{page.partition("versions")[0]}" class="viewsitelink"' in shown.content.decode(), place
     assert f"/sessions/{world.session.pk}/" in root.get("/admin/agent_sessions/session/").content.decode()
     assert 'title="Admin"' not in world.alice.get("/").content.decode()
 

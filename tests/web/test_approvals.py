@@ -162,3 +162,11 @@ def test_the_list_is_filtered_by_its_address(world: World) -> None:
     Membership.objects.filter(user__username="bob").delete()
     response = world.bob.get("/approvals/")  # whoever is removed is signed out at once
     assert (response.status_code, response["Location"].split("?")[0]) == (302, "/login")
+
+
+def test_every_page_asks_how_many_calls_wait(world: World) -> None:
+    assert 'hx-get="/approvals/count/"' in world.bob.get("/skills/").content.decode()
+    assert world.bob.get("/approvals/count/").content.decode().strip() == ""
+    assert world.approval.pk
+    assert '<span class="n">1<' in world.bob.get("/approvals/count/").content.decode()
+    assert world.charlie.get("/approvals/count/").content.decode().strip() == ""

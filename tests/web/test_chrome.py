@@ -23,7 +23,9 @@ def test_the_navigation_leads_only_to_pages_that_answer(world: World) -> None:
 
 
 def test_the_place_one_is_in_is_marked(world: World) -> None:
-    for path, label in (("/", "Overview"), (f"/sessions/{world.session.pk}/", "Sessions"), ("/agents/", "Agents")):
+    session, credential = f"/sessions/{world.session.pk}/", f"/credentials/{world.credential.pk}/"
+    places = (("/", "Overview"), (session, "Sessions"), ("/agents/", "Agents"), (credential, "Credentials"))
+    for path, label in places:
         page = world.alice.get(path).content.decode()
         here = re.findall(r'title="([\w ]+)" aria-current="page"', page)
         assert here == [label]

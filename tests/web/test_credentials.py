@@ -33,7 +33,7 @@ def test_a_variable_is_made_with_hosts_and_a_scope(world: World) -> None:
     assert made.auth["injection_location"] == {"header": True, "body": False}
     assert made.scope == {"tools": ["bash"], "methods": ["GET", "POST"]}
     shown = response.content.decode()
-    assert "scope: tools bash; methods GET, POST" in shown
+    assert "tools bash; methods GET, POST" in shown
     assert SECRET not in shown
 
 
@@ -69,7 +69,7 @@ def test_the_page_tells_what_would_break_and_what_it_was_used_for(world: World) 
     lending.note_uses(borrower, "Coder", [use])
     shown = world.alice.get(f"/credentials/{world.secret.pk}/").content.decode()
     assert "Tidy up" in shown
-    assert "has none" in shown
+    assert "is left without one" in shown
     assert "POST api.example.com" in shown
     world.alice.post(f"/credentials/{world.secret.pk}/revoke/")
     after = world.alice.get(f"/credentials/{world.secret.pk}/").content.decode()

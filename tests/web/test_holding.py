@@ -31,10 +31,18 @@ def test_a_session_is_paused_and_resumed_from_its_page(world: World) -> None:
     shown = render.state_html(world.fresh())
     assert ">Paused<" in shown
     assert 'form="resume"' in shown
+    assert "An operator paused it." in world.alice.get("/").content.decode()
     world.alice.post(f"{address}hold/resume/")
     assert (world.fresh().paused, world.fresh().status) == ("", "running")
     assert verify.verify(world.fresh()) == []
     assert world.alice.post(f"{address}hold/stop/").status_code == 404
+
+
+def test_the_clocks_of_a_session_that_is_done_stand_still(world: World) -> None:
+    world.append(world.running(), world.idle({"type": "requires_action", "event_ids": []}))
+    assert not render.numbers(world.fresh())["over"]
+    world.append(world.running(), world.idle({"type": "end_turn"}))
+    assert render.numbers(world.fresh())["over"]
 
 
 def test_a_session_that_waits_for_a_turn_shows_its_place_in_the_queue(world: World) -> None:

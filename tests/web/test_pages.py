@@ -366,7 +366,7 @@ def test_an_agent_shows_what_it_has_besides_tools(world: World) -> None:
     shown = world.alice.get(f"/agents/{made.agent_id}/").content.decode()
     for piece in (
         "<dd>pdf</dd>",
-        f"<dd>{world.agent.pk}, itself</dd>",
+        f'<a href="/agents/{world.agent.pk}/">Coder</a>, itself</dd>',
         "<dd>wise-1</dd>",
         "arn:aws:iam::1:role/runner",
     ):

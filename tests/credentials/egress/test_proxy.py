@@ -17,6 +17,7 @@ from tests.credentials.egress.rig import API, OTHERS, UNRESTRICTED, Request, Rig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LIMITED = Networking("limited", (API,))
 
@@ -315,3 +316,21 @@ def test_an_unrestricted_session_reaches_any_name(rig: Rig, api: Server) -> None
     connection.request("GET", "/")
     assert connection.getresponse().status == 200
     connection.close()
+
+
+def test_a_worker_asks_over_one_connection_until_the_proxy_goes_away(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    dialled: list[socket.socket] = []
+    connected = client._connected
+
+    def dial(path: Path) -> socket.socket:
+        dialled.append(connected(path))
+        return dialled[-1]
+
+    monkeypatch.setattr(client, "_connected", dial)
+    monkeypatch.setattr(client, "_idle", client._Idle())
+    client.probe(rig.socket)
+    client.probe(rig.socket)
+    assert len(dialled) == 1
+    dialled[0].shutdown(socket.SHUT_RDWR)
+    client.probe(rig.socket)
+    assert len(dialled) == 2

@@ -90,9 +90,28 @@ def test_blank_text_is_not_logged() -> None:
     assert [draft.type for draft in drafts(text(" \n"), stop_reason="end_turn")] == [ev.MODEL_END]
 
 
-def test_previews_number_text_blocks_as_the_log_will(monkeypatch: Any) -> None:
+def published(monkeypatch: Any, *, heard: bool) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
-    monkeypatch.setattr("sessions.nudges.publish_delta", lambda session_id, thread_id, frame: sent.append(frame))
+
+    def publish(session_id: str, thread_id: str, frame: dict[str, Any]) -> bool:
+        sent.append(frame)
+        return heard
+
+    monkeypatch.setattr("sessions.nudges.publish_delta", publish)
+    return sent
+
+
+def test_a_text_whose_beginning_nobody_heard_is_not_sent_on(monkeypatch: Any) -> None:
+    sent = published(monkeypatch, heard=False)
+    preview = Preview("sesn_1", "sthr_1", NAMES)
+    for words in ("Hel", "lo"):
+        preview.part(StreamPart("text", 0, words))
+    preview.flush()
+    assert [frame["type"] for frame in sent] == ["event_start"]
+
+
+def test_previews_number_text_blocks_as_the_log_will(monkeypatch: Any) -> None:
+    sent = published(monkeypatch, heard=True)
     preview = Preview("sesn_1", "sthr_1", NAMES)
     parts = [(0, " "), (2, "Hel"), (2, "lo"), (4, "there")]
     preview.part(StreamPart("thinking_started", 1))

@@ -1,0 +1,192 @@
+"""The rows behind a log: what an append locks and what it writes, in one statement each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.db import connection
+
+from credentials import at_rest
+from sessions.models import Session
+from sessions.prepared import plain
+from sessions.projections import said
+from sessions.projections.columns import Clock, SessionColumns, Spent, ThreadColumns, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sessions.models import Event
+
+    Statement = tuple[str, Sequence[Any]]
+
+LOCK = """
+SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_reason, s.usage, s.cost,
+       s.cost_known, s.active_seconds, s.running_since, s.ended_at, s.snapshot,
+       t.fence, coalesce(t.lease_expires > clock_timestamp(), false), t.created_at, t.status, t.stop_reason,
+       t.usage, t.cost, t.cost_known, t.active_seconds, t.running_since, t.ended_at, t.startup_seconds,
+       t.wake_at, t.pending, s.pending_count, s.budget, s.hour_price, t.last_seq, s.outcomes,
+       CASE WHEN t.parent_id IS NULL THEN t.id ELSE
+         (SELECT p.id FROM agent_sessions_thread p WHERE p.session_id = s.id AND p.parent_id IS NULL) END,
+       s.outside_count, s.workspace_id, s.paused
+FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
+WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
+"""
+UPDATE_SESSION = """
+UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
+  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s, paused=%s,
+  pending_count=%s, outside_count=%s WHERE id=%s
+"""
+UPDATE_SESSION_SEQ = "UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE id=%s"
+UPDATE_THREAD = """
+UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
+  cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s
+WHERE id=%s
+"""
+UPDATE_THREAD_SEQ = "UPDATE agent_sessions_thread SET last_seq=%s WHERE id=%s"
+SEALED = "sealed"  # before the workspace's id in the index of words: what such an entry says can't be found
+OUTCOMES = Session._meta.get_field("outcomes")
+
+
+class Waiting(NamedTuple):
+    """How many calls of a session wait for an answer, and how many of them for an outside worker's."""
+
+    calls: int
+    outside: int
+
+    def after(self, before: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]]) -> Waiting:
+        """The counts once a thread's waiting calls are ``now``."""
+        return Waiting(self.calls + len(now) - len(before), self.outside + outside(now) - outside(before))
+
+
+def outside(pending: Sequence[Mapping[str, str]]) -> int:
+    """How many of a thread's waiting calls an outside worker carries out."""
+    return sum(call["kind"] == "result" for call in pending)
+
+
+class Before(NamedTuple):
+    """The columns as they were when the rows were locked."""
+
+    session: SessionColumns
+    thread: ThreadColumns
+    waiting: Waiting
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The locked rows of one append, and what they become."""
+
+    last_seq: int
+    now: datetime
+    fence: int
+    leased: bool
+    thread_created_at: datetime
+    session: SessionColumns
+    thread: ThreadColumns
+    waiting: Waiting
+    thread_seq: int
+    primary_id: str
+    workspace_id: str
+
+
+def locked(cursor: Any, session_id: str, thread_id: str) -> Ledger | None:
+    """The locked rows of a thread and its session; None if they don't exist (any more)."""
+    cursor.execute(LOCK, [session_id, thread_id])
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    session = SessionColumns(
+        clock=Clock(row[2], parsed(row[3]), row[7], row[8], row[9]),
+        spent=Spent(Usage.load(parsed(row[4]) or {}), Decimal(row[5]), row[6]),
+        snapshot=row[10],
+        budget=parsed(row[26]),
+        outcomes=tuple(OUTCOMES.from_db_value(row[29], None, connection) or ()),
+        hour_price=Decimal(row[27]),
+        paused=row[33],
+    )
+    thread = ThreadColumns(
+        clock=Clock(row[14], parsed(row[15]), row[19], row[20], row[21]),
+        spent=Spent(Usage.load(parsed(row[16]) or {}), Decimal(row[17]), row[18]),
+        startup_seconds=row[22],
+        wake_at=row[23],
+        pending=tuple(parsed(row[24]) or ()),
+    )
+    waiting = Waiting(row[25], row[31])
+    return Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, waiting, row[28], row[30], row[32])
+
+
+def together(cursor: Any, statements: Sequence[Statement]) -> None:
+    """Carry out several writes as one statement: one round trip, planned once. No two may write the same row."""
+    *others, (last, values) = statements
+    parts = ", ".join(f"part{number} AS ({sql})" for number, (sql, _) in enumerate(others))
+    before = [value for _, more in others for value in more]
+    cursor.execute(f"WITH {parts} {last}" if parts else last, plain([*before, *values]))
+
+
+def updates(ledger: Ledger, session_id: str, thread_id: str, before: Before) -> list[Statement]:
+    """What brings the columns of both rows up to date."""
+    session, thread = ledger.session, ledger.thread
+    if (session, ledger.waiting) == (before.session, before.waiting):
+        of_session = UPDATE_SESSION_SEQ, [ledger.last_seq, ledger.now, session_id]
+        if thread == before.thread:
+            return [of_session, (UPDATE_THREAD_SEQ, [ledger.thread_seq, thread_id])]
+    else:
+        outcomes = json.dumps(OUTCOMES.stored(list(session.outcomes)))
+        values = [ledger.last_seq, ledger.now, *_shared(session), session.snapshot, outcomes]
+        values += [text(session.budget), session.paused, *ledger.waiting, session_id]
+        of_session = UPDATE_SESSION, values
+    values = [ledger.thread_seq, ledger.now, *_shared(thread), thread.startup_seconds, thread.wake_at]
+    return [of_session, (UPDATE_THREAD, [*values, json.dumps(list(thread.pending)), thread_id])]
+
+
+def words(event: Event, form: Any, workspace_id: str) -> tuple[str | None, str]:
+    """What a search finds an entry by, and whose it is. Of sealed words the index is told only that there are some."""
+    found = said.plain(said.said(event.type, event.payload)) or None
+    return ("", f"{SEALED} {workspace_id}") if found and at_rest.is_sealed(form) else (found, workspace_id)
+
+
+def text(value: Any) -> str | None:
+    """JSON of a column that may be null."""
+    return None if value is None else json.dumps(value)
+
+
+def parsed(value: Any) -> Any:
+    """Django's connections hand jsonb over as text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def row(event: Event, workspace_id: str) -> dict[str, Any]:
+    """An entry as the table keeps it."""
+    payload, private = event.stored()
+    found, owner = words(event, payload, workspace_id)
+    return {
+        "id": event.id,
+        "session_id": event.session_id,
+        "thread_id": event.thread_id,
+        "seq": event.seq,
+        "type": event.type,
+        "on_session": event.on_session,
+        "payload": payload,
+        "private": private,
+        "created_at": event.created_at.isoformat(),
+        "processed_at": event.processed_at.isoformat() if event.processed_at else None,
+        "words": found,
+        "owner": owner,
+    }
+
+
+def _shared(columns: SessionColumns | ThreadColumns) -> list[Any]:
+    clock, spent = columns.clock, columns.spent
+    return [
+        clock.status,
+        text(clock.stop_reason),
+        json.dumps(spent.usage.dump()),
+        spent.cost,
+        spent.cost_known,
+        clock.active_seconds,
+        clock.running_since,
+        clock.ended_at,
+    ]
