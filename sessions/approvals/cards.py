@@ -14,6 +14,7 @@ from contract.roles import GRANTS, Permission, may
 from sessions.approvals.answers import OWN, is_own
 from sessions.approvals.facts import facts
 from sessions.approvals.remembering import suggested
+from sessions.models.approvals import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ class Card:
 
     @property
     def waiting(self) -> bool:
-        return self.approval.state == "waiting"
+        return self.approval.state == WAITING
 
     def shown(self) -> dict[str, Any]:
         """What is kept of the card as the record of what whoever decided saw."""
