@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from agents import policies, rules
 from agents.models import Membership
 from agents.templatetags.calls import CallView, view_of
@@ -109,5 +111,5 @@ def _reason(approval: Approval) -> str:
 
 def _obstacle(approval: Approval, acting: Acting) -> str:
     if not may(acting.role, Permission.OPERATE):
-        return "Deciding needs the operator role."
+        return gettext("Deciding needs the operator role.")
     return OWN if is_own(approval, approval.session, acting) else ""
