@@ -27,8 +27,10 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "live": {
         "back": _("Reconnecting, showing up to event {}"),
-        "4401": _("You are signed out. Reload the page to sign in."),
-        "4403": _("You may no longer see this session."),
+        "4401": _("Your sign-in has ended, or your rights here have changed. This page shows how it was."),
+        "4403": _("You may no longer see this. The page shows how it was."),
+        "sign_in": _("Sign in and come back here"),
+        "overview": _("Go to the overview"),
         "end": _("The live connection ended at event {}. Reload the page to go on."),
         "waits": _("The agent waits for your answer."),
         "new": _("{} new"),

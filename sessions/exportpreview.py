@@ -55,7 +55,7 @@ def preview(session_id: str, acting: Acting) -> Preview:
 
 
 def _places(line: str) -> list[Place]:
-    found = SEQ.match(line)  # a masked line need not be JSON any more
+    found = SEQ.match(line)
     seq = int(found.group(1)) if found else None
     parts = line.strip().split(MASK)
     return [Place(seq, one[-AROUND:], other[:AROUND]) for one, other in itertools.pairwise(parts)]

@@ -67,9 +67,9 @@ def lines(session: Session) -> Iterator[str]:
         "events": session.last_seq,
     }
     for entry in _with_head(head, session):
-        text, count = mask(json.dumps(entry, ensure_ascii=False, separators=(",", ":"), default=str), secrets)
+        clean, count = _masked_entry(entry, secrets)
         masked += count
-        yield text + "\n"
+        yield json.dumps(clean, ensure_ascii=False, separators=(",", ":"), default=str) + "\n"
     yield json.dumps({"type": "end", "events": session.last_seq, "masked": masked}) + "\n"
 
 
@@ -92,10 +92,39 @@ def line_of(entry: Event) -> dict[str, Any]:
 
 
 def mask(text: str, secrets: Iterable[Secret]) -> tuple[str, int]:
-    """A line without what is secret, and how many values were taken out of it."""
+    """A text without what is secret, and how many values were taken out of it."""
     clean, count = counted(text, secrets)
     clean, more = TOKENS.subn(MASK, clean)
     return clean, count + more
+
+
+OWN = frozenset({"id", "type", "processed_at"})  # of an event: made here, so no secret, but one may look like them
+
+
+def _masked_entry(entry: dict[str, Any], secrets: list[Secret]) -> tuple[dict[str, Any], int]:
+    """The head or a line of an event with what people and models said masked; what the server wrote stays."""
+    said = entry.get("event", entry)
+    own = OWN if "event" in entry else entry.keys() - {"title", "agent"}
+    clean, count = masked({name: value for name, value in said.items() if name not in own}, secrets)
+    whole = {name: said[name] if name in own else clean[name] for name in said if name in own or name in clean}
+    whole |= {name: value for name, value in clean.items() if name not in whole}  # a name was masked
+    return ({**entry, "event": whole} if "event" in entry else whole), count
+
+
+def masked(value: Any, secrets: list[Secret]) -> tuple[Any, int]:
+    """A JSON value with the texts, names and numbers in it masked, so that it stays one; and how many there were."""
+    if isinstance(value, str):
+        return mask(value, secrets)
+    if isinstance(value, dict):
+        pairs = [(masked(str(name), secrets), masked(one, secrets)) for name, one in value.items()]
+        return {name: one for (name, _), (one, _) in pairs}, sum(a + b for (_, a), (_, b) in pairs)
+    if isinstance(value, list | tuple):
+        ones = [masked(one, secrets) for one in value]
+        return [one for one, _ in ones], sum(count for _, count in ones)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        text, count = mask(json.dumps(value), secrets)
+        return (text, count) if count else (value, 0)
+    return value, 0
 
 
 def secrets_in(session: Session) -> list[Secret]:

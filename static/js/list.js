@@ -1,5 +1,7 @@
 // The list of sessions: what is chosen stays chosen when a row is told anew, and the page says when it lost its socket.
 
+import { ended } from "./ended.js";
+
 const form = document.getElementById("bulk");
 const all = document.getElementById("all");
 const chosen = new Set();
@@ -36,6 +38,6 @@ live.addEventListener("htmx:ws:after:connection", () => {
 });
 live.addEventListener("htmx:ws:close", ({ detail }) => {
   delete live.dataset.connected;
-  if (document.hidden || detail.code === 1000) return;
+  if (ended(detail.code, banner) || document.hidden || detail.code === 1000) return;
   banner.hidden = false;
 });

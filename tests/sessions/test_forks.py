@@ -14,6 +14,7 @@ from django.utils import timezone
 from contract import blobs
 from contract.errors import InvalidRequest, PermissionDenied
 from contract.roles import Role
+from contract.secret import Secret
 from credentials.models import AuditRecord
 from sessions import events as ev
 from sessions import exports, files, forks, log
@@ -176,6 +177,23 @@ def test_an_export_is_masked_says_so_and_leaves_private_parts_out(history: World
     response = history.alice.get(f"/sessions/{history.session.pk}/export/")
     assert "attachment" in response["Content-Disposition"]
     assert b"".join(response.streaming_content).count(b"\n") == len(found)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("secret", ["2024", '","', "user", "null", "\\\\n:", "e"])
+def test_an_export_stays_json_whatever_the_secret_is(
+    history: World, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"file": f"a{secret}b", f"k{secret}": [2024, 20241, True, None], "user": 1.5}
+    history.append(Draft(ev.TOOL_USE, {"name": "bash", "input": said, "evaluated_permission": "allow"}))
+    monkeypatch.setattr(exports, "secrets_in", lambda session: [Secret(secret)])
+    *lines, end = [json.loads(line) for line in exports.lines(history.fresh())]
+    assert end["masked"] > 0
+    assert [line["seq"] for line in lines[1:]] == list(range(1, len(lines)))
+    assert [line["event"]["type"] for line in lines[1:]] == [one.type for one in events_of(history.fresh())]
+    given = lines[-1]["event"]
+    assert "a[secret]b" in given["input"].values()
+    if secret == "2024":
+        assert given["input"] == {"file": "a[secret]b", "k[secret]": ["[secret]", "[secret]1", True, None], "user": 1.5}
 
 
 def test_an_import_is_history_to_read_and_to_fork(history: World) -> None:
