@@ -31,7 +31,7 @@ ATTACKS = (
 
 
 def fill(session_id: str) -> None:
-    """Put the page's worst day on the log, after the turn that is over, and give the session a title of 500 characters."""
+    """Put a page's worst day on the log after the turn that is over, and a title of 500 characters on the session."""
     thread = Thread.objects.get(session=session_id, parent=None)
 
     def append(*drafts: Draft) -> list[Event]:
