@@ -316,7 +316,7 @@ def test_where_what_is_said_is_sealed_the_list_still_tells_the_last_step(world: 
     world.append(Draft(ev.AGENT_MESSAGE, {"content": text("A sealed word")}))
     shown = page(world.alice, "/sessions/?q=tidy")
     assert "A sealed word" in shown
-    assert "only titles are searched" in shown
+    assert "only titles were searched" in shown
 
 
 def test_a_running_session_tells_its_time_without_scripts(world: World) -> None:
