@@ -23,6 +23,8 @@ from tests.live import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from django.db.backends.postgresql.base import DatabaseWrapper
+
     from tests.live import Installation
 
 SECONDS = 60.0
@@ -78,7 +80,7 @@ def main() -> None:
     for question in sys.stdin:
         answer = answers[question.strip()]()
         connections.close_all()
-        connection.close_pool()
+        cast("DatabaseWrapper", connection).close_pool()
         print(json.dumps(answer), flush=True)
 
 
