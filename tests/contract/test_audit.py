@@ -51,6 +51,7 @@ READING = {
     ("sessions/webhooks/endpoints.py", "find"),
     ("sessions/webhooks/endpoints.py", "redeliver"),
     ("sessions/approvals/actions.py", "decide_many"),
+    ("sessions/bulk.py", "matching"),  # finds what carry_out is then told
     ("sessions/bulk.py", "carry_out"),  # one by one, with the reason
     ("sessions/demo.py", "start_demo"),  # by the actions that it calls
     ("credentials/mcp_signin.py", "start"),  # only talks to the server
