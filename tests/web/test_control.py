@@ -277,7 +277,7 @@ def test_the_system_page_says_what_is_missing_and_lets_a_turn_be_tried_again(wor
     assert "/system/errors/#billing_error" in shown
     assert "Try again" not in page(world.bob, "/system/")
     assert "No credit is left." not in page(world.charlie, "/system/")
-    world.alice.post(f"/sessions/{world.session.pk}/retry/", {"system": "yes"})
+    world.alice.post(f"/sessions/{world.session.pk}/retry/")
     assert world.fresh().status == "running"
     assert "No credit is left." not in page(world.alice, "/system/")
 
