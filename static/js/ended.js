@@ -17,3 +17,16 @@ export function ended(code, banner) {
   for (const button of document.querySelectorAll("form[method=post] button, button[form]")) button.hidden = true;
   return true;
 }
+
+// A page without a place for such words gets one at its head, once.
+export function startEnds() {
+  document.addEventListener("htmx:ws:close", ({ detail }) => {
+    if (!ENDS.includes(detail.code) || document.getElementById("connection")) return;
+    const banner = document.createElement("div");
+    banner.id = "connection";
+    banner.className = "notice needs";
+    banner.append(document.createElement("span"));
+    document.querySelector(".messages").append(banner);
+    ended(detail.code, banner);
+  });
+}
