@@ -116,6 +116,10 @@ def state(kind: str, object_id: str, workspace_id: str) -> dict[str, Any] | None
         row = apps.get_model(kind).objects.filter(pk=object_id).first()
     except ValueError:  # an id that can't be one of this kind
         return None
+    return _of_workspace(row, workspace_id)
+
+
+def _of_workspace(row: models.Model | None, workspace_id: str) -> dict[str, Any] | None:
     if row is None or getattr(row, "workspace_id", workspace_id) != workspace_id:
         return None
     return values(row)
@@ -130,8 +134,7 @@ def _held(kind: str, object_id: str, workspace_id: str, within: str) -> dict[str
     if within:
         above = rows.model._meta.get_field(within).related_model.objects.filter(pk__in=rows.values(within))
         list(above.select_for_update(of=("self",)).values_list("pk"))
-    list(rows.select_for_update(of=("self",)).values_list("pk"))
-    return state(kind, object_id, workspace_id)
+    return _of_workspace(rows.select_for_update(of=("self",)).first(), workspace_id)
 
 
 def values(row: models.Model, spec: Mapping[str, Any] | None = None) -> dict[str, Any]:
