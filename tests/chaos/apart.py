@@ -23,8 +23,9 @@ import redis
 from psycopg import sql
 
 from config import env, places
+from config.places import DATABASE, DATABASE_USER
 from config.services import roles, up
-from config.services.postgres import DATABASE, USER, Postgres
+from config.services.postgres import Postgres
 from config.services.service import Service
 from config.services.supervisor import Stop, Supervisor
 from config.services.valkey import Valkey
@@ -55,7 +56,7 @@ class Apart(Installation):
         places.generated(self.data_dir / "keys", lambda: f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}")
         words = {name: places.generated(self.data_dir / f"{name}.word", _word) for name in ("database", "broker")}
         self.environment |= {
-            "DATABASE_URL": f"postgresql://{USER}:{words['database']}@/{DATABASE}?host={quote(str(run))}",
+            "DATABASE_URL": f"postgresql://{DATABASE_USER}:{words['database']}@/{DATABASE}?host={quote(str(run))}",
             "REDIS_URL": f"unix://:{words['broker']}@{Valkey(self.data_dir, run).socket}?db=0",
             "SECRET_KEY_FILE": str(self.data_dir / "secret_key"),
             "HOLDFAST_KEYS_FILE": str(self.data_dir / "keys"),
@@ -94,7 +95,7 @@ def guarded_database(holdfast: env.Holdfast) -> Service:
         if "trust" in rules.read_text(encoding="utf-8"):
             with psycopg.connect(holdfast.database_url, autocommit=True) as connection:
                 word = sql.Literal(connection.info.password)
-                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(USER), word))
+                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(DATABASE_USER), word))
                 rules.write_text("local all all scram-sha-256\n", encoding="utf-8")
                 connection.execute("SELECT pg_reload_conf()")
         return True

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
@@ -185,7 +185,7 @@ def _installations_own(online: Installation) -> list[str]:
 def _servers(online: Installation) -> tuple[str, str]:
     """The addresses of database and broker."""
     run_dir = places.runtime_dir(online.data_dir)
-    embedded = f"postgresql://holdfast@/holdfast?host={quote(str(run_dir))}", f"unix://{run_dir}/valkey.sock"
+    embedded = places.database_url(run_dir), places.redis_url(run_dir)
     given = online.environment
     return given.get("DATABASE_URL", embedded[0]), given.get("REDIS_URL", embedded[1])
 
