@@ -67,6 +67,7 @@ class Player {
 }
 
 const NAMES = { "user.message": ["person", "message"], "system.message": ["note", "system"], "agent.message": ["agent", "agent"], "session.error": ["error", "error"] };
+const ENDS = new Set(["end_turn", "requires_action", "budget_reached", "retries_exhausted"]);
 const text = (blocks) => (Array.isArray(blocks) ? blocks.map((block) => block.text ?? `[${block.type}]`).join("\n\n") : String(blocks ?? ""));
 
 function told(event) {
@@ -75,7 +76,10 @@ function told(event) {
   if (/tool_result$/.test(event.type)) return ["call", say(event.is_error ? "failed" : "result"), text(event.content), "pre"];
   if (event.type === "user.tool_confirmation") return ["person", say(event.result === "allow" ? "approved" : "denied"), event.deny_message ?? "", "div"];
   if (event.type === "user.interrupt") return ["mark", say("stopped"), "", "div"];
-  if (event.type === "session.status_idle") return ["mark", say("ended", String(event.stop_reason?.type).replaceAll("_", " ")), "", "div"];
+  if (event.type === "session.status_idle") {
+    const why = String(event.stop_reason?.type);
+    return ["mark", ENDS.has(why) ? say(why) : say("ended", why.replaceAll("_", " ")), "", "div"];
+  }
   return null;
 }
 
