@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from config import places, telemetry
 from config.endpoints import refuse_own_address
@@ -145,7 +145,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
     public_url = reader.url("PUBLIC_URL", f"http://{_host(bind)}:{port}", ("http", "https")).rstrip("/")
     base_url, api_key, model = _model(reader)
     refuse_own_address(base_url, port=port, bind=bind, public_url=public_url)
-    redis_url_or_ours = redis_url or f"unix://{run}/valkey.sock?db=0"
+    redis_url_or_ours = redis_url or places.redis_url(run)
     return Holdfast(
         data_dir=data,
         runtime_dir=run,
@@ -157,7 +157,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         port=port,
         public_url=public_url,
         allowed_hosts=reader.names("ALLOWED_HOSTS", _usual_hosts(bind, public_url)),
-        database_url=database_url or f"postgresql://holdfast@/holdfast?host={quote(str(run))}",
+        database_url=database_url or places.database_url(run),
         redis_url=redis_url_or_ours,
         tasks_url=reader.url("TASKS_URL", "", ("redis", "rediss", "unix", "amqp", "amqps")) or redis_url_or_ours,
         secret_key=_secret_key(reader, data, production=production),
@@ -189,11 +189,11 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         log_level=reader.level("LOG_LEVEL", "INFO"),
         mail=_mail(reader),
         permission_judge=reader.text("PERMISSION_JUDGE", "rules"),
-        **_in_the_open(reader),
+        **_more(reader),
     )
 
 
-def _in_the_open(reader: Reader) -> dict[str, Any]:
+def _more(reader: Reader) -> dict[str, Any]:
     """Settings of sandboxes, schedules, outside workers, telemetry and signing in."""
     return {
         "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),

@@ -9,6 +9,7 @@ import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from config.readers import SettingError
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # A unix socket's path holds at most 107 bytes on Linux (103 on macOS); PostgreSQL adds its own file name.
 SOCKET_PATH_LIMIT = 100
 LONGEST_SOCKET_NAME = "/.s.PGSQL.5432"
+VALKEY_SOCKET = "valkey.sock"
+DATABASE = DATABASE_USER = "holdfast"  # of the embedded database
 
 
 def data_dir(value: str, root: Path) -> Path:
@@ -52,6 +55,16 @@ def runtime_dir(data: Path) -> Path:
             f"{short} belongs to someone else or is open to others; remove it, or set DATA_DIR to a shorter path."
         )
     return short
+
+
+def database_url(sockets: Path) -> str:
+    """The embedded database's address."""
+    return f"postgresql://{DATABASE_USER}@/{DATABASE}?host={quote(str(sockets))}"
+
+
+def redis_url(sockets: Path) -> str:
+    """The embedded Valkey's address."""
+    return f"unix://{sockets / VALKEY_SOCKET}?db=0"
 
 
 def generated(path: Path, make: Callable[[], str]) -> str:

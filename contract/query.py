@@ -62,6 +62,10 @@ class AgentRange(Query):
         }
         return {name: moment for name, moment in found.items() if moment is not None}
 
+    def created(self) -> dict[str, Any]:
+        """The bounds as conditions on the column ``created_at``."""
+        return {f"created_at__{name}": moment for name, moment in self.bounds().items()}
+
 
 class Range(AgentRange):
     """All four bounds on ``created_at``."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
+
+from credentials.encodings import forms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,16 +15,16 @@ MASK = "[secret]"
 
 
 def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
-    """``text`` without the secrets, also where they stand in JSON, in a URL or in base64."""
+    """``text`` without the secrets, however they may be written (``credentials.encodings``)."""
     return counted(text, secrets)[0]
 
 
 def masker(secrets: Iterable[Secret]) -> Callable[[str], str]:
     """What scrubs many texts of the same secrets."""
-    forms = _longest_first(secrets)
+    known = _longest_first(secrets)
 
     def mask(text: str) -> str:
-        for form in forms:
+        for form in known:
             text = text.replace(form, MASK)
         return text
 
@@ -67,10 +66,4 @@ def _longest_first(secrets: Iterable[Secret]) -> list[str]:
 def _forms(secret: str) -> set[str]:
     if not secret:
         return set()
-    return {
-        secret,
-        json.dumps(secret)[1:-1],
-        quote(secret, safe=""),
-        quote_plus(secret),
-        base64.b64encode(secret.encode()).decode(),
-    }
+    return {form.decode("utf-8", "surrogateescape") for form in forms(secret.encode("utf-8", "surrogateescape"))}

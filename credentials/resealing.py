@@ -83,7 +83,7 @@ def _reseal_json(column: at_rest.SealableJSON) -> Tally:
     tally = Tally(column.owner)
     rows = column.model._default_manager.all()
     marks = rows.exclude(**{f"{column.name}__isnull": True}).values_list("pk", KeyTextTransform(MARK, column.name))
-    for pk, sealed in list(marks):
+    for pk, sealed in marks.iterator(BATCH):
         key = at_rest.key_of({MARK: sealed}) if sealed else ""
         try:
             with transaction.atomic():

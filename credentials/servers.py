@@ -54,7 +54,7 @@ def key_for(borrower: Borrower, url: str, tool: str | None = None) -> Key | None
     try:
         auth = vaults.auth_of(credential)
     except CannotOpen as error:
-        raise Refused(f"The credential {credential.pk} can't be used: {error}") from None
+        raise _unreadable(credential, error) from None
     key = Key(credential, auth.secrets["token" if auth.shown["type"] == "static_bearer" else "access_token"])
     if _is_over(auth):
         key = renewed(borrower, key)
@@ -72,7 +72,10 @@ def renewed(borrower: Borrower, key: Key) -> Key:
     def note(auth: Auth) -> None:
         _note(borrower, key.credential, "refresh", auth.shown["refresh"]["token_endpoint"])
 
-    outcome = renewal.renew(key.credential, key.token, note)
+    try:
+        outcome = renewal.renew(key.credential, key.token, note)
+    except CannotOpen as error:
+        raise _unreadable(key.credential, error) from None
     if outcome.auth is None:
         _failures.add(key)
         raise Refused(REASONS[outcome.status])
@@ -84,6 +87,10 @@ REASONS = {
     "connect_error": "The credential's token could not be renewed: its token endpoint could not be reached.",
     "failed": "The credential's token could not be renewed: its token endpoint refused. Sign in again if it goes on.",
 }
+
+
+def _unreadable(credential: Credential, error: CannotOpen) -> Refused:
+    return Refused(f"The credential {credential.pk} can't be used: {error}")
 
 
 def _is_over(auth: Auth) -> bool:

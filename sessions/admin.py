@@ -167,7 +167,7 @@ class EnvironmentKeyAdmin(ReadOnly):
     @admin.action(description="Revoke the chosen keys")
     def revoke(self, request: HttpRequest, queryset: QuerySet[EnvironmentKey]) -> None:
         for key in queryset.select_related("environment"):
-            keys.revoke(key.pk, acting_for(request, key.environment.workspace_id))
+            keys.revoke(key.environment_id, key.pk, acting_for(request, key.environment.workspace_id))
 
 
 @admin.register(Work)

@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.utils import timezone
 
-from agents.models import AgentVersion
 from contract import zones
 from contract.schema import OURS
-from sessions import usage
+from sessions import prepared, usage
 from sessions.harness.limits import DAILY, Caps, Reached, Used
+from sessions.ledgers import parsed
 from sessions.projected import clock, session_columns, spent
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from sessions.models import Session, Thread
+
+STORED = """
+SELECT (SELECT v.spec #> %s::text[] FROM agents_agentversion v WHERE v.agent_id = a.id ORDER BY v.version DESC LIMIT 1),
+  w.limits
+FROM agents_agent a JOIN agents_workspace w ON w.id = a.workspace_id WHERE a.id = %s
+"""
 
 
 def caps_of(session: Session) -> Caps:
@@ -53,9 +59,10 @@ def day() -> datetime:
 
 def stored(agent_id: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The limits of an agent's current version and of its workspace."""
-    versions = AgentVersion.objects.filter(agent_id=agent_id).order_by("-version")
-    found = versions.values_list(f"spec__{OURS}__limits", "agent__workspace__limits").first()
-    return (found[0] or {}, found[1]) if found else ({}, {})
+    with prepared.cursor() as cursor:
+        cursor.execute(STORED, [[OURS, "limits"], agent_id])
+        found = cursor.fetchone()
+    return (parsed(found[0]) or {}, parsed(found[1]) or {}) if found else ({}, {})
 
 
 def own_caps(session: Session, thread: Thread) -> Caps:

@@ -18,6 +18,7 @@ from sessions import events as ev
 from sessions.intake import Intake
 from sessions.models import Event, Session, Thread
 from sessions.repair import repair
+from sessions.verify import UNREADABLE
 from sessions.wake import wake_on_commit
 
 if TYPE_CHECKING:
@@ -52,12 +53,14 @@ def send(
     """
     acting.require(Permission.OPERATE)
     _check_worker(events, acting, where)
-    inbound.check(session, events, where)
     try:
+        inbound.check(session, events, where)
         return _append(session, events, acting, asides or {}, where)
-    except IntegrityError:  # the log refuses it: the rows were changed by hand
+    except (IntegrityError, *UNREADABLE):  # the log refuses it: the rows were changed by hand
         if not repair(session.pk):
             raise
+        session.refresh_from_db()
+        inbound.check(session, events, where)
         return _append(session, events, acting, asides or {}, where)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 MAX_DIGITS = 18
-ROWS = {"target": "#bars", "swap": "upsert key:data-seq"}
+ROWS = {"target": "#bars", "swap": "upsert key:data-place"}
 WHOLE = {"target": "#trace", "swap": "innerMorph"}
 EXTENT = {"target": "#traced", "swap": "innerHTML"}
 

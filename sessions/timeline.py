@@ -5,6 +5,7 @@ Everything drawn is attributes of SVG, so the strict policy has nothing to forbi
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from sessions.projections.trace import Axis, Span
 
 BINS = 240
-LANES = 8
+LANES = 60  # threads with a line of their own
 LANE = 12
+LOW = 4  # pixels of a line, where there are so many that they share
+TALL = 96  # pixels before lines get low
 WIDTH = 1000.0
 SPANS = 400
 EVENTS = 1000
@@ -52,13 +55,26 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Minimap:
-    """``stops`` are "x:seq" from left to right: where the playhead can stand. ``gaps`` are folded pauses."""
+    """``stops`` are "x:seq" from left to right: where the playhead can stand. ``gaps`` are folded pauses.
+
+    It is drawn ``height`` high and shown ``pixels`` high: the lines of a big team get lower, so that all are seen.
+    """
 
     lanes: list[Lane]
     gaps: list[tuple[float, float]]
     stops: str
     height: int
     more_lanes: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """What it takes of the page."""
+        return min(self.height, max(TALL, len(self.lanes) * LOW))
+
+    @property
+    def names(self) -> list[tuple[str, int]]:
+        """The agents of the lines from above, each once, and how many lines it has."""
+        return list(Counter(lane.name for lane in self.lanes).items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +94,10 @@ def minimap(session: Session) -> Minimap:
     threads = _named(list(dict.fromkeys(mark.thread_id for mark in marks)), session)
     shown, count = threads[:LANES], len(threads)
     rows = {thread_id: index for index, (thread_id, _name) in enumerate(shown)}
-    lanes = [
-        Lane(name, index * LANE, _paths([m for m in marks if rows.get(m.thread_id, LANES - 1) == index], axis, index))
-        for index, (_id, name) in enumerate(shown)
-    ]
+    lines: dict[int, list[_Mark]] = {}
+    for mark in marks:
+        lines.setdefault(rows.get(mark.thread_id, LANES - 1), []).append(mark)
+    lanes = [Lane(name, n * LANE, _paths(lines.get(n, ()), axis, n)) for n, (_id, name) in enumerate(shown)]
     stops = dict(sorted(((axis.x(mark.start), mark.seq) for mark in marks), reverse=True))
     places = " ".join(f"{x:g}:{seq}" for x, seq in sorted(stops.items()))
     gaps = [(x, pause.total_seconds()) for x, pause in axis.gaps]
@@ -188,7 +204,7 @@ class Trace:
     @property
     def kept(self) -> tuple[int, int]:
         """What to ask for as ``Wanted.kept``, to see the same begin again."""
-        return (self.first, self.bars[0].span.seq) if self.bars else (0, 0)
+        return (self.first, min(bar.span.seq for bar in self.bars)) if self.bars else (0, 0)
 
     @property
     def room(self) -> float:
@@ -216,19 +232,29 @@ def read_trace(session: Session, wanted: Wanted) -> Trace:
     entries = _entries(session, wanted)
     if not entries:
         return Trace([], [], 0, 0, session.last_seq, 0, trace.Axis((), WIDTH), timezone.now())
-    runs = session.status in ("running", "rescheduling")
-    now = timezone.now() if runs else session.updated_at
+    now = timezone.now()
     found = trace.spans(entries, now)
+    goes_on = _goes_on(session, found)
+    if not goes_on:
+        now = session.updated_at
+        found = trace.spans(entries, now)
     shown = _shown([span for span in found if span.failed or not wanted.errors], wanted.kept[1])
     stretches = [(span.start, span.end or now) for span in shown if span.depth or span.end is None]
     pause = SHORTEST_PAUSE if wanted.fold else timedelta.max
     axis = trace.Axis.over(stretches or [(entries[0].created_at, now)], width=WIDTH, idle=pause, fold=wanted.fold)
-    axis = axis.with_room(now) if runs else axis
+    axis = axis.with_room(now) if goes_on else axis
     names = dict(Thread.objects.filter(session=session).values_list("pk", "agent_name")[:100])
-    bars = [_bar(span, axis, now, names if len(names) > 1 else {}) for span in shown]
+    bars = [_bar(span, axis, now, names if len(names) > 1 else {}, grows=goes_on) for span in shown]
     gaps = [(x, length.total_seconds()) for x, length in axis.gaps]
     first, last = entries[0].seq, entries[-1].seq
     return Trace(bars, gaps, first, last, session.last_seq, len(found) - len(shown), axis, now)
+
+
+def _goes_on(session: Session, found: Sequence[Span]) -> bool:
+    """Whether open spans grow: the session works, or it is idle and somebody or something waits for an answer."""
+    if session.status == "idle":
+        return session.archived_at is None and any(span.end is None for span in found)
+    return session.status in ("running", "rescheduling")
 
 
 def _entries(session: Session, wanted: Wanted) -> list[Event]:
@@ -244,10 +270,13 @@ def _entries(session: Session, wanted: Wanted) -> list[Event]:
 
 def _shown(spans: list[Span], kept: int) -> list[Span]:
     since = [span for span in spans if span.seq >= kept]
-    return since if kept and len(since) < SPANS * 5 // 4 else spans[-SPANS:]
+    if kept and len(since) < SPANS * 5 // 4:
+        return since
+    latest = {span.seq for span in sorted(spans, key=lambda span: span.seq)[-SPANS:]}
+    return [span for span in spans if span.seq in latest]
 
 
-def _bar(span: Span, axis: Axis, now: datetime, names: dict[str, str]) -> Bar:
+def _bar(span: Span, axis: Axis, now: datetime, names: dict[str, str], *, grows: bool) -> Bar:
     boxes = []
     segments = span.segments or (trace.Segment("turn", span.start, span.end or now),)
     for segment in segments:
@@ -255,7 +284,7 @@ def _bar(span: Span, axis: Axis, now: datetime, names: dict[str, str]) -> Bar:
         width, seconds = max(1.5, axis.x(segment.end) - x), _seconds(segment.start, segment.end)
         boxes.append(Box(segment.phase, LABELS[segment.phase], x, width, seconds))
     bar = Bar(span, boxes, _seconds(span.start, span.end or now), names.get(span.thread_id, ""))
-    return bar if span.end is not None else replace(bar, since=segments[-1].start, rate=axis.scale)
+    return replace(bar, since=segments[-1].start, rate=axis.scale) if grows and span.end is None else bar
 
 
 def _seconds(start: datetime, end: datetime) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
@@ -13,10 +14,11 @@ from sessions.projected import session_columns, thread_columns
 from sessions.projections.columns import SessionColumns, ThreadColumns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
 PAGE = 2000
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)  # what values nobody here wrote raise
 
 
 def verify(session: Session) -> list[str]:
@@ -47,9 +49,13 @@ class Recount:
         thread = self.threads[event.thread_id]
         queued = event.processed_at is None or event.processed_at != event.created_at
         draft = Draft(event.type, event.payload, private=event.private, processed=not queued)
-        self.columns = self.columns.after(draft, event.created_at)
-        own = self.by_thread[event.thread_id]
-        self.by_thread[event.thread_id] = own.after(event.id, draft, event.created_at, thread.created_at)
+        try:
+            columns = self.columns.after(draft, event.created_at)
+            own = self.by_thread[event.thread_id].after(event.id, draft, event.created_at, thread.created_at)
+        except UNREADABLE as error:
+            self.complaints.append(f"{event.id} ({event.type}) is damaged and was passed over: {error!r}")
+            return
+        self.columns, self.by_thread[event.thread_id] = columns, own
         self._processed(event, queued=queued)
 
     def _processed(self, event: Event, *, queued: bool) -> None:
@@ -67,14 +73,14 @@ class Recount:
     def compare(self) -> Iterator[str]:
         if self.session.last_seq != self.seq:
             yield f"last_seq is {self.session.last_seq}, the log ends at {self.seq}"
-        yield from _differences("session", session_columns(self.session), self.columns)
+        yield from _differences("session", lambda: session_columns(self.session), self.columns)
         pending = sum(len(columns.pending) for columns in self.by_thread.values())
         if self.session.pending_count != pending:
             yield f"session.pending_count is {self.session.pending_count}, the log says {pending}"
         if self.session.outside_count != self.outside():
             yield f"session.outside_count is {self.session.outside_count}, the log says {self.outside()}"
         for thread_id, columns in self.by_thread.items():
-            yield from _differences(thread_id, thread_columns(self.threads[thread_id]), columns)
+            yield from _differences(thread_id, partial(thread_columns, self.threads[thread_id]), columns)
         for event_id, processed_at in self.processed.items():
             if self.stored[event_id] != processed_at:
                 yield f"{event_id}.processed_at is {self.stored[event_id]}, the log says {processed_at}"
@@ -87,9 +93,14 @@ def everything(session_id: str) -> Iterator[Event]:
         after = page[-1].seq
 
 
-def _differences(name: str, stored: Any, computed: Any) -> Iterable[str]:
+def _differences(name: str, stored: Callable[[], Any], computed: Any) -> Iterable[str]:
     """Differences field by field; times spent are compared to the microsecond."""
-    left, right = _flat(asdict(stored)), _flat(asdict(computed))
+    try:
+        left = _flat(asdict(stored()))
+    except UNREADABLE as error:
+        yield f"{name} holds what can't be read: {error!r}"
+        return
+    right = _flat(asdict(computed))
     for key in sorted(left.keys() | right.keys()):
         one, other = left.get(key), right.get(key)
         if isinstance(one, float) and isinstance(other, float) and abs(one - other) < 1e-6:

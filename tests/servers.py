@@ -12,10 +12,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
+from config import places
 from config.services import kernel
-from config.services.postgres import DATABASE, USER, Postgres
+from config.services.postgres import Postgres
 from config.services.supervisor import Stop, Supervisor
 from config.services.valkey import Valkey
 
@@ -33,10 +33,10 @@ class Servers:
 
     @property
     def database_url(self) -> str:
-        return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self.directory))}"
+        return places.database_url(self.directory)
 
     def redis_url(self, number: int) -> str:
-        return f"unix://{self.directory}/valkey.sock?db={number % 16}"
+        return f"{places.redis_url(self.directory).removesuffix('0')}{number % 16}"
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)

@@ -48,6 +48,7 @@ PURE = (
     "sessions/harness/compaction.py",
     "sessions/harness/spill.py",
     "credentials/scopes.py",
+    "credentials/encodings.py",
     "credentials/masking.py",
     "credentials/addresses.py",
     "credentials/auths.py",

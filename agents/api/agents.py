@@ -46,7 +46,7 @@ def list_agents(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
     """The latest version of each agent, newest agent first."""
     bounds = query.bounds()
     rows = Agent.objects.filter(workspace_id=request.acting.workspace_id)
-    rows = rows.filter(**{f"created_at__{name}": moment for name, moment in bounds.items()})
+    rows = rows.filter(**query.created())
     if not query.include_archived:
         rows = rows.filter(archived_at=None)
     fields = ("created_at", "id")

@@ -106,7 +106,7 @@ def list_stores(request: Request, query: Query[StoresQuery]) -> dict[str, Any]:
     """Newest first."""
     bounds = query.bounds()
     rows = MemoryStore.objects.filter(workspace_id=request.acting.workspace_id)
-    rows = rows.filter(**{f"created_at__{name}": moment for name, moment in bounds.items()})
+    rows = rows.filter(**query.created())
     if not query.include_archived:
         rows = rows.filter(archived_at=None)
     fields = ("created_at", "id")

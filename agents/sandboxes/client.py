@@ -197,7 +197,7 @@ class _Use:
             raise fault from None
         if isinstance(error, TimeoutError):
             raise SandboxUnavailable(f"The sandbox host did not answer within {self._seconds:.0f} s.") from None
-        if isinstance(error, (Closed, ConnectionError)):
+        if isinstance(error, Closed):
             raise SandboxUnavailable("The sandbox host went away in the middle of a request.") from None
         if isinstance(error, Broken):
             raise SandboxError(f"The sandbox host and this client do not understand each other: {error}") from None

@@ -11,8 +11,7 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass, replace
-from queue import Empty
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from agents.sandboxes import archives, egress, packages
@@ -135,6 +134,14 @@ class EngineSettings:
     watch_seconds: float = WATCH_SECONDS
 
 
+@dataclass(slots=True)
+class _Door:
+    """A lock that is there while somebody wants it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    wanted_by: int = 0
+
+
 class RunnerBackend:
     """``SandboxBackend`` over any launcher. Thread-safe."""
 
@@ -143,7 +150,7 @@ class RunnerBackend:
         self._settings = settings or EngineSettings()
         self._lock = threading.Lock()
         self._links: dict[str, Link] = {}
-        self._opening: dict[str, threading.Lock] = {}
+        self._doors: dict[str, _Door] = {}
         self._stop = threading.Event()
         threading.Thread(target=self._watch, name="sandbox-watchdog", daemon=True).start()
 
@@ -158,7 +165,7 @@ class RunnerBackend:
             self._make_room()
             if self._launcher.exists(spec.sandbox_id):
                 self._launcher.add_uploads(spec)
-                self._start(spec, Journal.load(self._launcher.journal(spec.sandbox_id)))
+                self._start(spec)
                 return Opened(spec.sandbox_id, "kept", self._launcher.layers)
             return self._open_new(spec, snapshot)
 
@@ -176,18 +183,11 @@ class RunnerBackend:
         begun = self._link(sandbox_id).begin(call_id, name, tool_input, reattempt, lane)
         if isinstance(begun, CallResult):
             return begun
-        queue = begun.listen()
-        while begun.result is None:
-            try:
-                text = queue.get(timeout=60)
-            except Empty:
-                continue
-            if text is None:
-                break
+        for text in begun.output():
             if on_output is not None:
                 on_output(text)
         if begun.result is None:
-            raise SandboxLost("The sandbox ended before this call was started; open it again.")
+            raise begun.fault or SandboxLost("The sandbox ended; open it again.")
         return begun.result
 
     def interrupt(self, sandbox_id: str, call_id: str | None = None) -> None:
@@ -241,8 +241,6 @@ class RunnerBackend:
             self._end(sandbox_id, "The sandbox was closed.")
             if discard:
                 self._launcher.remove(sandbox_id)
-        if discard:
-            self._opening.pop(sandbox_id, None)
 
     def sweep(self, alive: Sequence[str]) -> list[str]:
         kept = {*alive, *(name for name in list(self._links) if packages.manager_of(name))}
@@ -262,18 +260,23 @@ class RunnerBackend:
         self._launcher.create(spec.sandbox_id)
         if snapshot is not None:
             archives.unpack(self._launcher.run(spec.sandbox_id, spec.limits, "unpack", *archives.ROOTS), snapshot, spec)
-        journal = Journal.create(self._launcher.journal(spec.sandbox_id), reaches_back=spec.first)
+        Journal.create(self._launcher.journal(spec.sandbox_id), reaches_back=spec.first).close()
         self._launcher.seal(spec.sandbox_id)
         self._launcher.add_uploads(spec)
-        self._start(spec, journal)
+        self._start(spec)
         return Opened(spec.sandbox_id, "restored" if snapshot else "fresh", self._launcher.layers)
 
-    def _start(self, spec: SandboxSpec, journal: Journal) -> None:
+    def _start(self, spec: SandboxSpec) -> None:
         usual = egress.ENVIRONMENT if spec.network == "proxy" else {}
         installed = packages.environment(spec.packages, in_place=self._launcher.lays_over)
         spec = replace(spec, environment={**usual, **installed, **spec.environment})
-        process = self._launcher.start(spec)
-        link = Link(spec, process, journal)
+        journal = Journal.load(self._launcher.journal(spec.sandbox_id))
+        try:
+            link = Link(spec, self._launcher.start(spec), journal)
+        except BaseException:
+            journal.close()
+            self._launcher.ended(spec.sandbox_id)
+            raise
         with self._lock:
             self._links[spec.sandbox_id] = link
 
@@ -298,9 +301,16 @@ class RunnerBackend:
     def _door(self, sandbox_id: str) -> Iterator[None]:
         """One opening or closing of a sandbox at a time."""
         with self._lock:
-            door = self._opening.setdefault(sandbox_id, threading.Lock())
-        with door:
-            yield
+            door = self._doors.setdefault(sandbox_id, _Door())
+            door.wanted_by += 1
+        try:
+            with door.lock:
+                yield
+        finally:
+            with self._lock:
+                door.wanted_by -= 1
+                if not door.wanted_by:
+                    del self._doors[sandbox_id]
 
     def _end(self, sandbox_id: str, reason: str) -> None:
         with self._lock:
@@ -320,13 +330,15 @@ class RunnerBackend:
             links = dict(self._links)
         if len(links) < self._settings.max_open:
             return
-        idle = {name: link.idle_seconds() for name, link in links.items() if not link.busy}
-        if not idle:
-            raise SandboxUnavailable(
-                f"All {self._settings.max_open} sandboxes of this host are at work; try again later, "
-                "or raise the host's --max-open."
-            )
-        self._end(max(idle, key=lambda name: idle[name]), "Ended to make room: it was not in use.")
+        why = "Ended to make room: it was not in use."
+        for name, link in sorted(links.items(), key=lambda one: one[1].last_used):
+            if link.retire(why):
+                self._end(name, why)
+                return
+        raise SandboxUnavailable(
+            f"All {self._settings.max_open} sandboxes of this host are at work; try again later, "
+            "or raise the host's --max-open."
+        )
 
     def _watch(self) -> None:
         while not self._stop.wait(self._settings.watch_seconds):
@@ -339,8 +351,9 @@ class RunnerBackend:
     def _check(self, sandbox_id: str, link: Link) -> None:
         if link.lost is not None:
             return
-        if link.idle_seconds() > self._settings.idle_seconds:
-            self._end(sandbox_id, "Ended after a time without use; its files are kept.")
+        why = "Ended after a time without use; its files are kept."
+        if link.idle_seconds() > self._settings.idle_seconds and link.retire(why):
+            self._end(sandbox_id, why)
             return
         overdue = link.overdue()
         if overdue is not None:
@@ -350,7 +363,7 @@ class RunnerBackend:
         if not link.busy and now - link.last_checked < WATCH_IDLE_SECONDS:
             return
         link.last_checked = now
-        why = self._launcher.excess(sandbox_id, link.process, link.spec.limits)
-        if why is not None:
-            log.warning("sandbox %s ended: %s", sandbox_id, why)
-            link.end(why)
+        excess = self._launcher.excess(sandbox_id, link.process, link.spec.limits)
+        if excess is not None:
+            log.warning("sandbox %s ended: %s", sandbox_id, excess)
+            link.end(excess)

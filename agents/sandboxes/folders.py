@@ -15,6 +15,7 @@ import secrets
 import stat
 import threading
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from agents.sandboxes.base import FolderChange, FolderState, FolderUpdate, SandboxError
@@ -57,10 +58,12 @@ class Folder:
         """Carry ``updates`` out, each only if the file is still as its sender saw it; then look for changes."""
         with self._lock:
             known = self._load()
-            for update in updates:
-                self._apply(update, known)
-            found, more = self._changes(known)
-            self._save(known)
+            try:
+                for update in updates:
+                    self._apply(update, known)
+                found, more = self._changes(known)
+            finally:
+                self._save(known)
         return FolderState({path: one.sha for path, one in known.items()}, tuple(found), more)
 
     def _apply(self, update: FolderUpdate, known: dict[str, _Known]) -> None:
@@ -158,7 +161,8 @@ def _files(root: Path) -> Iterator[tuple[str, list[int]]]:
         relative, depth = pending.pop()
         try:
             with _directory(root, relative) as fd:
-                entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in os.scandir(fd)]
+                first = islice(os.scandir(fd), MAX_ENTRIES + 1)
+                entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in first]
         except OSError:
             continue
         for name, status in sorted(entries, key=lambda one: one[0]):

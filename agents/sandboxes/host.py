@@ -8,7 +8,6 @@ by executing itself again (the kernel keeps showing the first environment of a p
 from __future__ import annotations
 
 import argparse
-import ctypes
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from agents.sandboxes import registry
 from agents.sandboxes.base import Report, SandboxError
 from agents.sandboxes.engine import EngineSettings, RunnerBackend, sandboxes_that_fit
 from agents.sandboxes.server import Server, listen
+from contract.processes import allow_many_files, die_with
 
 if TYPE_CHECKING:
     import socket
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("holdfast.sandboxes")
 
-# Everything else is dropped, whatever its name.
+# All the host may know. No database URL, no key, no model: what it holds, a sandbox might one day reach.
 KEPT = frozenset(
     [
         "PATH",
@@ -53,7 +53,6 @@ KEPT = frozenset(
         "PYTHONHASHSEED",
     ]
 )
-PR_SET_PDEATHSIG = 1
 
 
 def kept_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -67,13 +66,6 @@ def scrub_environment() -> None:
     if kept != dict(os.environ):
         sys.stdout.flush()
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], kept)  # noqa: S606 - our own program
-
-
-def die_with(parent: int) -> None:
-    """Be killed when the process that started us dies, also if it died a moment ago."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 def describe(report: Report) -> str:
@@ -155,8 +147,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parent = os.getppid()
     options = arguments(sys.argv[1:] if argv is None else argv)
     scrub_environment()
+    allow_many_files()
     if options.die_with_parent:
-        die_with(parent)
+        die_with(parent, signal.SIGKILL)
     level = os.environ.get("LOG_LEVEL", "INFO").upper()
     logging.basicConfig(level=level if level in logging.getLevelNamesMapping() else "INFO", format="%(message)s")
     try:

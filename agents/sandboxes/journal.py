@@ -21,8 +21,10 @@ from agents.sandboxes.base import SandboxLost, SandboxUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMPACT_BYTES = 32 * 1024 * 1024
+COMPACT_BYTES = 64 * 1024 * 1024
+# Of results, the latest; one at least.
 RESULTS_KEPT = 200
+KEPT_BYTES = COMPACT_BYTES // 2
 
 State = Literal["started", "finished", "dropped"]
 
@@ -66,7 +68,7 @@ class Journal:
                 journal._learn(record, offset, len(line))
         same_boot = header.get("boot") == boot_id()
         journal.reaches_back = bool(header.get("reaches_back")) and same_boot
-        if os.fstat(journal._fd).st_size > COMPACT_BYTES or not same_boot:
+        if not same_boot:
             journal._compact()
         return journal
 
@@ -82,12 +84,7 @@ class Journal:
     def result(self, call_id: str) -> dict[str, Any] | None:
         """The recorded result of a finished call."""
         with self._lock:
-            where = self._offsets.get(call_id)
-            if where is None:
-                return None
-            line = os.pread(self._file(), where[1], where[0])
-        result: dict[str, Any] = json.loads(line)["result"]
-        return result
+            return self._result(call_id)
 
     def close(self) -> None:
         with self._lock:
@@ -97,8 +94,17 @@ class Journal:
 
     def _write(self, record: dict[str, Any]) -> None:
         with self._lock:
+            if os.fstat(self._file()).st_size > COMPACT_BYTES:
+                self._compact()
             offset, length = self._append(record)
             self._learn(record, offset, length)
+
+    def _result(self, call_id: str) -> dict[str, Any] | None:
+        where = self._offsets.get(call_id)
+        if where is None:
+            return None
+        result: dict[str, Any] = json.loads(os.pread(self._file(), where[1], where[0]))["result"]
+        return result
 
     def _append(self, record: dict[str, Any]) -> tuple[int, int]:
         data = json.dumps(record, separators=(",", ":")).encode() + b"\n"
@@ -129,19 +135,30 @@ class Journal:
 
     def _compact(self) -> None:
         """Rewrite the file with this boot's id and only the latest results."""
-        latest = set(list(self._offsets)[-RESULTS_KEPT:])
-        kept = {call: self.result(call) for call in latest}
-        states, part = dict(self._states), self._path.with_suffix(".part")
+        kept, part = self._latest(), self._path.with_suffix(".part")
         fresh = Journal.create(part, reaches_back=self.reaches_back)
-        for call_id, state in states.items():
-            record: dict[str, Any] = {"call": call_id, "state": state}
-            if state == "finished":
-                result = kept.get(call_id)
-                record |= {"result": result} if result is not None else {"state": "dropped"}
-            fresh._write(record)
-        part.rename(self._path)
+        try:
+            for call_id, state in self._states.items():
+                record: dict[str, Any] = {"call": call_id, "state": state}
+                if state == "finished":
+                    record |= {"result": self._result(call_id)} if call_id in kept else {"state": "dropped"}
+                fresh._learn(record, *fresh._append(record))
+            part.rename(self._path)
+        except BaseException:
+            fresh.close()
+            raise
         os.close(self._fd)
         self._fd, self._states, self._offsets = fresh._fd, fresh._states, fresh._offsets
+
+    def _latest(self) -> set[str]:
+        """The calls whose results are worth keeping."""
+        left, kept = KEPT_BYTES, set[str]()
+        for call_id, (_, length) in reversed(self._offsets.items()):
+            left -= length
+            if kept and (left < 0 or len(kept) >= RESULTS_KEPT):
+                break
+            kept.add(call_id)
+        return kept
 
 
 def _open(path: Path) -> int:

@@ -7,20 +7,23 @@ treated as hostile: sizes, types and texts are checked before they are believed.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from agents.sandboxes.base import OUTPUTS, WORKSPACE, CallResult, SandboxError, SandboxLost, SandboxSpec
-from agents.sandboxes.results import answer_from, result_from, result_to, unknown
+from agents.sandboxes.results import answer_from, clean, result_from, result_to, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from agents.sandboxes.journal import Journal
+
+log = logging.getLogger("holdfast.sandboxes")
 
 LINE_BYTES = 40 * 1024 * 1024
 LIVE_CHARACTERS = 512 * 1024
@@ -51,7 +54,7 @@ class Process(Protocol):
 
 @dataclass(slots=True)
 class Call:
-    """One call on its way. Listeners get text pieces, then ``None`` when the result is there."""
+    """One call on its way; once it is ``over`` it has a ``result``, or a ``fault`` if it was never started."""
 
     call_id: str
     number: int
@@ -61,13 +64,23 @@ class Call:
     lane: str = ""
     started_at: float | None = None
     result: CallResult | None = None
+    fault: SandboxError | None = None
+    over: bool = False
     live: int = 0
     listeners: list[SimpleQueue[str | None]] = field(default_factory=list)
 
-    def listen(self) -> SimpleQueue[str | None]:
+    def output(self) -> Iterator[str]:
+        """The pieces of its live output from now on; ends when the call is over."""
         queue: SimpleQueue[str | None] = SimpleQueue()
         self.listeners.append(queue)
-        return queue
+        if self.over:  # perhaps before anybody could see the new queue
+            queue.put(None)
+        return iter(queue.get, None)
+
+    def end(self) -> None:
+        self.over = True
+        for queue in self.listeners:
+            queue.put(None)
 
 
 class Link:
@@ -134,20 +147,27 @@ class Link:
                 if call not in waiting:
                     self._send({"op": "interrupt", "id": call.number})
 
+    def retire(self, reason: str) -> bool:
+        """Take no further call; False if one is on its way."""
+        with self._lock:
+            if self._calls:
+                return False
+            self.lost = self.lost or reason
+            return True
+
     def end(self, reason: str) -> None:
         """Kill the sandbox; calls on their way end as unknown, those not yet started as lost."""
         self.lost = self.lost or reason
         self.process.kill()
 
     def _greet(self) -> None:
-        limits = self.spec.limits
         hello = {
             "workspace": WORKSPACE,
             "outputs": OUTPUTS,
             "home": "/home/sandbox",
             "script": "/run/holdfast/bash",
             "environment": dict(self.spec.environment),
-            "limits": {name: getattr(limits, name) for name in limits.__dataclass_fields__},
+            "limits": asdict(self.spec.limits),
         }
         guard = threading.Timer(READY_SECONDS, self.process.kill)
         guard.start()
@@ -198,9 +218,15 @@ class Link:
         return min(seconds, self.spec.limits.call_seconds_max)
 
     def _start(self, call: Call) -> None:
+        """Have the runner begin, once the journal knows; what it can't be told of is not begun."""
+        try:
+            self.journal.started(call.call_id, call.name)
+        except SandboxError as error:
+            call.fault = error
+            self._leave(call)
+            return
         call.started_at = time.monotonic()
         self._by_number[call.number] = call
-        self.journal.started(call.call_id, call.name)
         message = {"op": "call", "id": call.number, "name": call.name, "input": dict(call.input)}
         self._send({**message, "label": call.call_id, "lane": call.lane})
 
@@ -221,7 +247,7 @@ class Link:
                 if not line.endswith(b"\n"):
                     break
                 self._take(json.loads(line))
-        except (ValueError, KeyError, TypeError, OSError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
             self.end("The sandbox sent something that is no answer and was ended.")
         finally:
             self._settle()
@@ -231,7 +257,7 @@ class Link:
         if call is None:
             return
         if "out" in message:
-            self._pass_on(call, str(message["out"]))
+            self._pass_on(call, clean(message["out"]))
             return
         result = answer_from(message)
         with self._lock:
@@ -246,13 +272,20 @@ class Link:
                 queue.put(text)
 
     def _finish(self, call: Call, result: CallResult) -> None:
-        self.journal.finished(call.call_id, result_to(result))
+        try:
+            self.journal.finished(call.call_id, result_to(result))
+        except SandboxError as error:
+            # Whoever waits gets the result; whoever asks again later is told that the outcome is unknown.
+            log.warning("the result of %s could not be kept: %s", call.call_id, error)
         call.result = result
+        self._leave(call)
+
+    def _leave(self, call: Call) -> None:
+        """The call is over: tell who listens, and let the lane's next one begin."""
         self.last_used = time.monotonic()
         self._calls.pop(call.call_id, None)
         self._by_number.pop(call.number, None)
-        for queue in call.listeners:
-            queue.put(None)
+        call.end()
         waiting = self._shells.get(call.lane)
         if waiting and waiting[0] is call:
             waiting.popleft()
@@ -270,8 +303,7 @@ class Link:
                 if call.started_at is not None:
                     self._finish(call, unknown(self.lost))
             for call in list(self._calls.values()):
-                self._calls.pop(call.call_id)
-                for waiting in call.listeners:
-                    waiting.put(None)
+                call.fault = SandboxLost("The sandbox ended before this call was started; open it again.")
+                self._leave(call)
         self.process.close()
         self.ended.set()

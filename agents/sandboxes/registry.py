@@ -58,14 +58,17 @@ HOSTED: dict[str, Callable[[HostSettings], RunnerBackend]] = {
 
 def backend(kind: str, settings: HostSettings) -> RunnerBackend:
     """A backend for the sandbox host's own process."""
-    if kind not in HOSTED:
-        raise SandboxUnavailable(f"There is no sandbox backend {kind!r}; there are: {', '.join(sorted(HOSTED))}.")
-    return HOSTED[kind](settings)
+    return _known(kind)(settings)
 
 
 @cache
 def client(kind: str, socket_path: str | Path) -> SandboxBackend:
     """The backend as workers see it: always through the host of this machine."""
+    _known(kind)
+    return HostClient(socket_path)
+
+
+def _known(kind: str) -> Callable[[HostSettings], RunnerBackend]:
     if kind not in HOSTED:
         raise SandboxUnavailable(f"There is no sandbox backend {kind!r}; there are: {', '.join(sorted(HOSTED))}.")
-    return HostClient(socket_path)
+    return HOSTED[kind]

@@ -50,12 +50,12 @@ def result_from(record: dict[str, Any]) -> CallResult:
 
 
 def answer_from(message: dict[str, Any]) -> CallResult:
-    """A runner's answer, checked; raises ``ValueError``, ``KeyError`` or ``TypeError``."""
+    """A runner's answer, checked; raises ``ValueError``, ``KeyError``, ``TypeError`` or ``OverflowError``."""
     return CallResult(
         content=[_block(block) for block in message["content"]],
         is_error=bool(message["is_error"]),
         outputs=tuple(_output(entry) for entry in message["outputs"][:OUTPUT_FILES]),
-        duration_ms=float(message["ms"]),
+        duration_ms=_number(float(message["ms"])),
     )
 
 
@@ -82,4 +82,11 @@ def _output(entry: list[Any]) -> OutputFile:
     parts = clean(path).split("/")
     if not path or "" in parts or "." in parts or ".." in parts:
         raise ValueError("output path")
-    return OutputFile(clean(path), int(size), int(mtime_ns))
+    return OutputFile(clean(path), int(_number(size)), int(_number(mtime_ns)))
+
+
+def _number(value: float) -> float:
+    """A number that the database's columns and JSON can hold."""
+    if not -(2**63) < value < 2**63:
+        raise ValueError("number")
+    return value

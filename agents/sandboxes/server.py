@@ -34,6 +34,7 @@ from agents.sandboxes.wire import (
     PieceReader,
     fault_to,
     inventory_to,
+    opened_to,
     report_to,
     state_to,
     update_from,
@@ -48,6 +49,7 @@ log = logging.getLogger("holdfast.sandboxes")
 CONNECTIONS = 1024
 PATH_BYTES = 107
 SEND_SECONDS = 60.0
+RETRY_SECONDS = 0.1  # after a moment without a free descriptor
 
 
 def listen(path: Path) -> socket.socket:
@@ -83,12 +85,13 @@ def _refuse_if_served(path: Path) -> None:
 
 
 class Server:
-    """Serves a backend until the listening socket is closed."""
+    """Serves a backend until it is stopped."""
 
     def __init__(self, backend: SandboxBackend, listener: socket.socket) -> None:
         self._backend = backend
         self._listener = listener
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
+        self._stopped = threading.Event()
         self._operations: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
             "probe": self._probe,
             "open": self._open,
@@ -108,8 +111,11 @@ class Server:
         while True:
             try:
                 sock, _ = self._listener.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if self._stopped.wait(RETRY_SECONDS):
+                    return
+                log.warning("no connection could be taken: %s", error)
+                continue
             if not _is_ours(sock) or not self._slots.acquire(blocking=False):
                 sock.close()
                 continue
@@ -117,6 +123,7 @@ class Server:
             threading.Thread(target=self._talk, args=(Connection(sock),), daemon=True).start()
 
     def stop(self) -> None:
+        self._stopped.set()
         # A close alone does not wake a thread that is blocked in accept.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -125,7 +132,7 @@ class Server:
         try:
             while self._answer(connection, connection.receive_json()):
                 continue
-        except (Closed, Broken, OSError):
+        except (Closed, Broken, SandboxError):
             return
         finally:
             connection.close()
@@ -141,11 +148,11 @@ class Server:
         except SandboxError as error:
             connection.send(FAULT, fault_to(error))
             return False
-        except (Closed, Broken, OSError, GeneratorExit):
+        except (Closed, Broken):
             raise
         except Exception as error:
             log.exception("%s failed", request.get("op"))
-            connection.send(FAULT, fault_to(SandboxError(f"The sandbox host failed: {type(error).__name__}")))
+            connection.send(FAULT, fault_to(_unforeseen(error)))
             return False
         return True
 
@@ -156,20 +163,18 @@ class Server:
         spec = _spec(connection, request["spec"])
         snapshot = _asked(connection, {"want": "snapshot"}) if request["snapshot"] else None
         opened = self._backend.open(spec, snapshot)
-        connection.send_json(
-            {"ok": {"sandbox_id": opened.sandbox_id, "origin": opened.origin, "layers": opened.layers}}
-        )
+        connection.send_json({"ok": opened_to(opened)})
 
     def _call(self, connection: Connection, request: dict[str, Any]) -> None:
-        alive = True
+        gone: Closed | None = None
 
         def on_output(text: str) -> None:
-            nonlocal alive
-            if alive:
+            nonlocal gone
+            if gone is None:
                 try:
                     connection.send_json({"out": text})
-                except (Closed, OSError):
-                    alive = False
+                except Closed as error:
+                    gone = error
 
         result = self._backend.call(
             request["sandbox_id"],
@@ -180,6 +185,8 @@ class Server:
             lane=request["lane"],
             on_output=on_output if request["live"] else None,
         )
+        if gone is not None:
+            raise gone
         connection.send_json({"ok": result_to(result)})
 
     def _interrupt(self, connection: Connection, request: dict[str, Any]) -> None:
@@ -211,6 +218,13 @@ class Server:
 
     def _sweep(self, connection: Connection, request: dict[str, Any]) -> None:
         connection.send_json({"ok": self._backend.sweep(request["alive"])})
+
+
+def _unforeseen(error: Exception) -> SandboxError:
+    """What the machine refuses (a full disk, no descriptors) may be over in a while; the rest is a fault of ours."""
+    if isinstance(error, OSError):
+        return SandboxUnavailable(f"The sandbox host failed: {error.strerror or type(error).__name__}.")
+    return SandboxError(f"The sandbox host failed: {type(error).__name__}.")
 
 
 def _stream(connection: Connection, pieces: Iterator[bytes]) -> None:

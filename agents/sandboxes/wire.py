@@ -18,7 +18,6 @@ from agents.sandboxes.base import (
     FolderState,
     FolderUpdate,
     Inventory,
-    Limits,
     Opened,
     OpenSandbox,
     PackageSet,
@@ -53,7 +52,9 @@ class Broken(Exception):
 
 
 class Connection:
-    """One socket, spoken by one thread at a time. ``socket.timeout`` means no answer in time."""
+    """One socket, spoken by one thread at a time. ``TimeoutError`` means no answer in time, every other fault of the
+    socket is ``Closed``.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -64,7 +65,9 @@ class Connection:
             raise Broken(f"a frame of {len(payload)} bytes")
         try:
             self.sock.sendall(_HEAD.pack(kind, len(payload)) + payload)
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except TimeoutError:
+            raise
+        except OSError as error:
             raise Closed(str(error)) from None
 
     def send_json(self, value: Any) -> None:
@@ -126,8 +129,10 @@ class Connection:
         while len(self._buffer) < size:
             try:
                 data = self.sock.recv(max(65536, min(size - len(self._buffer), 1 << 20)))
-            except ConnectionResetError:
-                data = b""
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise Closed(str(error)) from None
             if not data:
                 raise Closed("the connection was closed")
             self._buffer += data
@@ -169,14 +174,14 @@ def spec_to(spec: SandboxSpec) -> dict[str, Any]:
     """A spec without the uploads' contents."""
     return {
         "sandbox_id": spec.sandbox_id,
-        "limits": {name: getattr(spec.limits, name) for name in Limits.__dataclass_fields__},
+        "limits": asdict(spec.limits),
         "network": spec.network,
         "trust": spec.trust,
         "uploads": [
             {"path": upload.path, "size": upload.size, "executable": upload.executable} for upload in spec.uploads
         ],
         "environment": dict(spec.environment),
-        "folders": [{"name": folder.name, "read_only": folder.read_only} for folder in spec.folders],
+        "folders": [asdict(folder) for folder in spec.folders],
         "first": spec.first,
         "packages": list(spec.packages),
     }
@@ -214,6 +219,10 @@ def _from_text(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
 
 
+def opened_to(opened: Opened) -> dict[str, Any]:
+    return asdict(opened)
+
+
 def opened_from(record: dict[str, Any]) -> Opened:
     return Opened(record["sandbox_id"], record["origin"], tuple(record["layers"]))
 
@@ -228,7 +237,7 @@ def inventory_from(record: dict[str, Any]) -> Inventory:
 
 
 def report_to(report: Report) -> dict[str, Any]:
-    return {name: getattr(report, name) for name in Report.__dataclass_fields__}
+    return asdict(report)
 
 
 def report_from(record: dict[str, Any]) -> Report:

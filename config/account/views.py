@@ -123,13 +123,11 @@ def confirm(request: HttpRequest) -> HttpResponse:
     key = ReauthenticateWebAuthnForm(request.POST if "credential" in request.POST else None, user=user)
     later, wrong = "", False
     if request.method == "POST":
-        later = LATER if attempts.are_too_many() else ""
+        later = "" if attempts.begin() else LATER
         if not later and _is_proved(request, bool(found), code, typed, key):
             attempts.succeeded()
             return redirect(safe_next(request) or reverse("account:account"))
         wrong = not later
-        if wrong:
-            attempts.failed()
     context = {
         "later": later,
         "wrong": wrong,

@@ -8,11 +8,12 @@ import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from contract.processes import die_with
+
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
 
-PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWUSER = 0x1000_0000
@@ -43,14 +44,6 @@ def setup(death_signal: signal.Signals, identity: Identity = Identity.SAME) -> C
         die_with(parent, death_signal)
 
     return prepare
-
-
-def die_with(parent: int, death_signal: signal.Signals) -> None:
-    """Get ``death_signal`` when our parent process dies; end now if it has died meanwhile."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-        if os.getppid() != parent:  # died between fork and prctl
-            os._exit(1)
 
 
 def adopt_orphans(wanted: bool = True) -> bool:

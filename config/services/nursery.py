@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.services import kernel
+from contract.processes import die_with
 
 # What every program needs sooner or later. None of them may connect or start a thread when it is imported.
 LOADED = (
@@ -122,7 +123,7 @@ def _settle(link: socket.socket, listener: socket.socket, output: int, superviso
         os.dup2(descriptor, number)
     for descriptor in (nothing, *unwanted):
         os.close(descriptor)
-    kernel.die_with(supervisor, signal.SIGKILL)
+    die_with(supervisor, signal.SIGKILL)
     link.send(str(os.getpid()).encode())
     if link.recv(16) != b"go":
         raise TimeoutError("the supervisor gave us up")

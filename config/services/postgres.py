@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.places import DATABASE, DATABASE_USER
 from config.readers import SettingError
 from config.services import kernel
 from config.services.kernel import Identity
@@ -21,8 +22,6 @@ from config.services.service import Service
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-USER = "holdfast"
-DATABASE = "holdfast"
 PORT = 5432  # only part of the socket's name
 ORPHAN_SECONDS = 10.0
 
@@ -62,12 +61,6 @@ class Postgres:
         self.binaries = _binaries()
         self.identity = _identity(self.binaries)
 
-    @property
-    def url(self) -> str:
-        from urllib.parse import quote
-
-        return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self.sockets))}"
-
     def service(self) -> Service:
         options = [part for name, value in self.tuning.items() for part in ("-c", f"{name}={value}")]
         return Service(
@@ -101,8 +94,8 @@ class Postgres:
     def _has_database(self) -> bool:
         marker = self.cluster / "holdfast.created"
         if not marker.exists():
-            self._run("createdb", "-h", self.sockets, "-p", str(PORT), "-U", USER, DATABASE, check=False)
-            self._run("psql", "-h", self.sockets, "-p", str(PORT), "-U", USER, "-c", "SELECT 1", DATABASE)
+            self._run("createdb", "-h", self.sockets, "-p", str(PORT), "-U", DATABASE_USER, DATABASE, check=False)
+            self._run("psql", "-h", self.sockets, "-p", str(PORT), "-U", DATABASE_USER, "-c", "SELECT 1", DATABASE)
             marker.touch()
         return True
 
@@ -115,7 +108,7 @@ class Postgres:
                 os.chown(directory, kernel.NOBODY, kernel.NOBODY)
         locale = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
         # Trust is safe: the socket is in a 0700 directory and there is no TCP.
-        self._run("initdb", "-D", draft, "-U", USER, "-A", "trust", *locale, "--no-instructions", "--no-sync")
+        self._run("initdb", "-D", draft, "-U", DATABASE_USER, "-A", "trust", *locale, "--no-instructions", "--no-sync")
         draft.rename(self.cluster)
 
     def _run(self, program: str, *arguments: str | Path, check: bool = True) -> None:

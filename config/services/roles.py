@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from agents.sandboxes.host import kept_environment
 from config.env import ROOT, Holdfast
 from config.services.service import Service
 from credentials.egress.packages import CONFIGURED
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-# All the sandbox host may know. No database URL, no key, no model: what it holds, a sandbox might one day reach.
-SANDBOX_ENVIRONMENT = (
-    *("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "DOCKER_HOST", "XDG_RUNTIME_DIR", "LOG_LEVEL"),
-    *("APT_CONFIG", "SSL_CERT_FILE"),
-)
 # The egress proxy holds secrets that workers lend it; of the installation's own it knows none. Its settings, and what
 # this machine's package managers are configured with: sandboxes install from the same places.
 EGRESS_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LOG_LEVEL", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -96,12 +92,11 @@ def sandbox_host(holdfast: Holdfast) -> Service:
         options += ["--backend", "docker", "--image", holdfast.sandbox_image]
     if holdfast.egress.socket is not None:
         options += ["--egress", str(holdfast.egress.socket)]
-    kept = {name: os.environ[name] for name in SANDBOX_ENVIRONMENT if name in os.environ}
     return Service(
         name="sandbox",
         argv=[sys.executable, "-m", "agents.sandboxes.host", *options],
         cwd=ROOT,
-        env={**kept, "PYTHONUNBUFFERED": "1"},
+        env={**kept_environment(os.environ), "PYTHONUNBUFFERED": "1"},
         ready=_answers(str(holdfast.sandbox_socket)),
     )
 

@@ -19,6 +19,7 @@ from config.services.forked import Nursery
 from config.services.postgres import Postgres
 from config.services.supervisor import ServiceFailed, Stop, Supervisor
 from config.services.valkey import Valkey
+from contract.processes import allow_many_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     try:
         holdfast = env.load()
+        allow_many_files()  # inherited by all that is started
         with lock(holdfast), listen(holdfast) as listener:
             return run(holdfast, listener, quiet=options.quiet)
     except SettingError as error:

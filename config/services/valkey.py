@@ -7,6 +7,7 @@ import os
 import socket
 from pathlib import Path
 
+from config.places import VALKEY_SOCKET
 from config.readers import SettingError
 from config.services.service import Service
 
@@ -14,16 +15,12 @@ MEMORY_LIMIT = "256mb"
 
 
 class Valkey:
-    """One server on `sockets/valkey.sock`."""
+    """One server on a socket in `sockets`."""
 
     def __init__(self, data: Path, sockets: Path) -> None:
         self.data = data
-        self.socket = sockets / "valkey.sock"
+        self.socket = sockets / VALKEY_SOCKET
         self.binary = _binary()
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.socket}?db=0"
 
     def service(self) -> Service:
         options = {

@@ -40,26 +40,57 @@ class Attempts:
             self.counters[self.own] = FAILURES_OF_A_PERSON
 
     def are_too_many(self) -> bool:
+        """For what can't be guessed: looked at only, and counted by ``failed``."""
         return any(_counted(name) >= most for name, most in self.counters.items())
 
     def failed(self) -> None:
         for name in self.counters:
             _count(name)
 
+    def begin(self) -> bool:
+        """Count an attempt as failed before it is looked at, so that many at one moment get no further than one after
+        another. False, and not counted, if there were too many.
+        """
+        begun = [name for name, most in self.counters.items() if _count(name, most)]
+        if len(begun) == len(self.counters):
+            return True
+        for name in begun:
+            _take_back(name)
+        return False
+
     def succeeded(self) -> None:
-        """Forget the failures of the name or person; the address's stay."""
-        if self.own:
-            _forget(self.own)
+        """After ``begin``: forget the failures of the name or person; the address's stay."""
+        for name in self.counters:
+            if name == self.own:
+                _forget(name)
+            else:
+                _take_back(name)
 
 
-def _count(name: str) -> None:
+def _count(name: str, most: int | None = None) -> bool:
+    """Count a failure; False if it would be one more than ``most``. Everything passes while Redis is away."""
     try:
-        with rates.client(settings.HOLDFAST_REDIS_URL).pipeline(transaction=False) as pipeline:
-            pipeline.incr(name)
+        client = rates.client(settings.HOLDFAST_REDIS_URL)
+        if most is not None and int(client.incr(name)) > most:
+            client.decr(name)
+            return False
+        with client.pipeline(transaction=False) as pipeline:
+            if most is None:
+                pipeline.incr(name)
             pipeline.expire(name, WINDOW_SECONDS)
             pipeline.execute()
     except (redis.RedisError, OSError) as error:
         log.warning("A failed sign-in could not be counted (%s).", type(error).__name__)
+    return True
+
+
+def _take_back(name: str) -> None:
+    try:
+        client = rates.client(settings.HOLDFAST_REDIS_URL)
+        if int(client.decr(name)) <= 0:
+            client.delete(name)
+    except (redis.RedisError, OSError) as error:
+        log.warning("A sign-in could not be taken back (%s).", type(error).__name__)
 
 
 def _counted(name: str) -> int:

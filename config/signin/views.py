@@ -46,14 +46,9 @@ class SignIn(LoginView):
         return super().get_context_data(provider=settings.HOLDFAST_SIGNING_IN.provider, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if self._attempts().are_too_many():
+        if not self._attempts().begin():
             return self.render_to_response(self.get_context_data(later=LATER), status=429)
         return super().post(request, *args, **kwargs)
-
-    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        self._attempts().failed()
-        response: HttpResponse = super().form_invalid(form)
-        return response
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponseBase:  # type: ignore[override]
         self._attempts().succeeded()
@@ -74,13 +69,12 @@ class SecondFactor(AuthenticateView):  # type: ignore[misc]  # allauth has no ty
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         attempts = Attempts(request, person=self.stage.login.user.pk)
-        if attempts.are_too_many():
+        if not attempts.begin():
             return render(request, self.template_name, self.get_context_data(later=LATER), status=429)
         if self.form.is_valid():
             attempts.succeeded()
             done: HttpResponse = self.form_valid(self.form)
             return done
-        attempts.failed()
         answer: HttpResponse = self.render_to_response(self.get_context_data(), status=422)
         return answer
 

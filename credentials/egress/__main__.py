@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contract.processes import allow_many_files, die_with
 from credentials import addresses
 from credentials.egress.control import Control, bound
 from credentials.egress.packages import Packages
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("holdfast.egress")
 
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+PR_SET_DUMPABLE = 4
 SWEEP_SECONDS = 60.0
 
 
@@ -73,20 +74,18 @@ async def _sweep(sessions: Sessions) -> None:
         sessions.forget_unused()
 
 
-def guard(parent: int, *, die_with_parent: bool) -> None:
+def hide_memory() -> None:
     """Keep this process's memory from others of the same user, core dumps included."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    if die_with_parent:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            sys.exit(1)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parent = os.getppid()
     options = arguments(sys.argv[1:] if argv is None else argv)
-    guard(parent, die_with_parent=options.die_with_parent)
+    hide_memory()
+    allow_many_files()
+    if options.die_with_parent:
+        die_with(parent, signal.SIGKILL)
     level = os.environ.get("LOG_LEVEL", "INFO").upper()
     logging.basicConfig(level=level if level in logging.getLevelNamesMapping() else "INFO", format="%(message)s")
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from credentials.egress.packages import Packages
     from credentials.egress.proxy import Proxy
@@ -33,6 +33,7 @@ CLIENTS = 1024
 BACKLOG = 128
 MAX_ID = 128
 SETTLE_SECONDS, SETTLE_STEPS = 0.01, 5
+RETRY_SECONDS = 0.1
 
 
 class BadRequest(Exception):
@@ -52,7 +53,12 @@ class Control:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                sock, _ = await loop.sock_accept(listener)
+                try:
+                    sock, _ = await loop.sock_accept(listener)
+                except OSError as error:  # no free descriptor at the moment
+                    log.warning("no connection could be taken: %s", error)
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
                 if len(self._clients) >= CLIENTS or not _is_ours(sock):
                     sock.close()
                     continue
@@ -241,8 +247,10 @@ def _is_ours(sock: socket.socket) -> bool:
 
 
 @contextlib.contextmanager
-def bound(path: str) -> Any:
+def bound(path: str) -> Iterator[socket.socket]:
     """A listening unix socket at ``path``, 0600, removed in the end. One that nobody serves is replaced."""
+    if Path(path).exists() and not Path(path).is_socket():
+        raise OSError(f"{path} exists and is no socket; choose another --socket.")
     with contextlib.suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as other:
         other.settimeout(2.0)
         try:

@@ -151,7 +151,8 @@ class Incoming:
             yield self._replacer.feed(piece)
 
     def finish(self) -> bytes:
-        return self._replacer.finish()
+        rest = self._replacer.feed(self._unpack.finish()) if self._unpack else b""
+        return rest + self._replacer.finish()
 
 
 class _Unpacker:
@@ -176,6 +177,10 @@ class _Unpacker:
             if self._object.eof and self._object.unused_data:
                 data = self._object.unused_data
                 self._object = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+
+    def finish(self) -> bytes:
+        """What zlib still holds, a few bytes at most: of an answer that ended where a piece did."""
+        return self._object.flush()
 
 
 def refusal(status: int, kind: str, text: str, *, host: str, rule: str) -> tuple[h11.Response, bytes]:

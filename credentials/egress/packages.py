@@ -116,8 +116,9 @@ class Packages:
                     stderr=asyncio.subprocess.DEVNULL,
                 )
                 assert process.stdout is not None
-                answer = await process.stdout.read(ANSWER_BYTES)
-                await process.wait()
+                answer = await _up_to(ANSWER_BYTES, process.stdout)
+                if len(answer) < ANSWER_BYTES:
+                    await process.wait()
         except (OSError, TimeoutError):
             return ""
         finally:
@@ -125,6 +126,14 @@ class Packages:
                 process.kill()
                 await process.wait()
         return answer.decode("utf-8", "replace")
+
+
+async def _up_to(size: int, stream: asyncio.StreamReader) -> bytes:
+    """What comes until the end, however many pieces it comes in."""
+    try:
+        return await stream.readexactly(size)
+    except asyncio.IncompleteReadError as error:
+        return error.partial
 
 
 def _sorted_by_use(text: str) -> list[str]:

@@ -6,11 +6,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
-from html import escape
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
+
+from credentials.encodings import forms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,28 +88,11 @@ class Replacer:
 
 
 def scrubbing(secret: bytes, placeholder: bytes) -> list[Pair]:
-    """What a response is cleaned of: the secret as it is, in JSON, HTML, URLs, base64 and hexadecimal."""
+    """What a response is cleaned of: the secret, however it may be written."""
     if len(secret) < SHORTEST_SCRUBBED:
         return []
-    pairs = dict(zip(_forms(secret), _forms(placeholder), strict=True))
+    pairs = dict(zip(forms(secret), forms(placeholder), strict=True))
     return list(pairs.items())
-
-
-def _forms(value: bytes) -> list[bytes]:
-    text = value.decode("utf-8", "surrogateescape")
-    return [
-        value,
-        json.dumps(text, ensure_ascii=True)[1:-1].encode(),
-        json.dumps(value.decode("latin-1"), ensure_ascii=True)[1:-1].encode(),
-        json.dumps(value.decode("latin-1"), ensure_ascii=False)[1:-1].encode(),
-        json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "surrogateescape"),
-        escape(text).encode("utf-8", "surrogateescape"),
-        quote(value, safe="").encode(),
-        quote_plus(value).encode(),
-        base64.b64encode(value),
-        base64.urlsafe_b64encode(value).rstrip(b"="),
-        value.hex().encode(),
-    ]
 
 
 def put_in_header(value: bytes, replacer: Replacer) -> tuple[bytes, list[Pair]]:

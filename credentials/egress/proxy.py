@@ -66,18 +66,18 @@ class Proxy:
         caps: Caps | None = None,
         plain_credentials: bool = False,
     ) -> None:
-        self._dialler = dialler
+        self.dialler = dialler
+        self.caps = caps or Caps()
+        self.plain_credentials = plain_credentials
         self._package_hosts = package_hosts
-        self._caps = caps or Caps()
-        self._plain_credentials = plain_credentials
 
     async def serve(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection from its first byte to its last. Never raises."""
-        budget = Budget(self._caps.bytes)
-        stream = SocketStream(reader, writer, self._caps.idle_seconds, budget)
+        budget = Budget(self.caps.bytes)
+        stream = SocketStream(reader, writer, self.caps.idle_seconds, budget)
         session.connections += 1
         try:
-            async with asyncio.timeout(self._caps.connection_seconds):
+            async with asyncio.timeout(self.caps.connection_seconds):
                 await _Visit(self, session, stream, budget).run()
         except (Ended, TimeoutError, h11.ProtocolError, asyncio.CancelledError):
             log.debug("a connection of %s ended early", session.id)
@@ -92,18 +92,6 @@ class Proxy:
         if session.networking is None:
             return rules.Verdict(False, "the session's rules are not known to this proxy yet")
         return rules.decide(session.networking, host, self._package_hosts())
-
-    @property
-    def dialler(self) -> Dialler:
-        return self._dialler
-
-    @property
-    def caps(self) -> Caps:
-        return self._caps
-
-    @property
-    def plain_credentials(self) -> bool:
-        return self._plain_credentials
 
 
 class _Visit:

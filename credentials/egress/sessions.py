@@ -72,9 +72,12 @@ class Session:
 
     def holding(self, host: str) -> list[Held]:
         """The credentials for a host. If there are any, connections to it are opened."""
+        self.return_overdue()
+        return [held for held in self.credentials if held.serves(host)]
+
+    def return_overdue(self) -> None:
         if time.monotonic() > self.lent_until:
             self.credentials = ()
-        return [held for held in self.credentials if held.serves(host)]
 
 
 class Sessions:
@@ -92,9 +95,10 @@ class Sessions:
 
     def get(self, session_id: str) -> Session:
         """The session, made known if it is new. Raises ``ValueError`` at the limit."""
-        self.forget_unused()
         session = self._all.get(session_id)
         if session is None:
+            if len(self._all) >= MAX_SESSIONS:
+                self.forget_unused()
             if len(self._all) >= MAX_SESSIONS:
                 raise ValueError(f"there are {MAX_SESSIONS} sessions already")
             session = self._all[session_id] = Session(session_id, Authority(self._key, session_id))
@@ -133,7 +137,7 @@ class Sessions:
         for session in [s for s in self._all.values() if not s.attached and s.used_at < before]:
             self.forget(session.id)
         for session in self._all.values():
-            session.holding("")
+            session.return_overdue()
 
     def _held(self, session: Session, told: Mapping[str, Any]) -> Held:
         """A placeholder keeps its length when its secret is replaced: running programs hold it already."""

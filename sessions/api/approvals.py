@@ -155,11 +155,12 @@ def decide_many(request: Request, body: Body[ManyDecisions]) -> dict[str, Any]:
     """Decide several alike; each answers for itself."""
     decision = {"result": body.result, "message": body.message}
     outcomes = actions.decide_many(body.ids, decision, request.acting, via="api")
+    decided = {shape["id"]: shape for shape in shapes([one.approval for one in outcomes if one.approval])}
     return {
         "data": [
             {
                 "id": one.approval_id,
-                "approval": approval_shape(one.approval) if one.approval else None,
+                "approval": decided.get(one.approval_id),
                 "error": {"type": one.error.type, "message": one.error.message} if one.error else None,
             }
             for one in outcomes

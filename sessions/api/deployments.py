@@ -62,7 +62,7 @@ def list_deployments(request: Request, query: Query[DeploymentsQuery]) -> dict[s
 
 
 def _filters(query: DeploymentsQuery) -> dict[str, Any]:
-    wanted: dict[str, Any] = {f"created_at__{name}": moment for name, moment in query.bounds().items()}
+    wanted = query.created()
     if query.agent_id is not None:
         wanted["agent_id"] = query.agent_id
     if query.status is not None:
@@ -119,7 +119,7 @@ def list_runs(request: Request, query: Query[RunsQuery]) -> dict[str, Any]:
 
 
 def _run_filters(query: RunsQuery) -> dict[str, Any]:
-    wanted: dict[str, Any] = {f"created_at__{name}": moment for name, moment in query.bounds().items()}
+    wanted = query.created()
     if query.deployment_id is not None:
         wanted["deployment_id"] = query.deployment_id
     if query.has_error is not None:

@@ -50,7 +50,7 @@ def list_dreams(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
 
 
 def _filters(query: ListQuery) -> dict[str, Any]:
-    wanted: dict[str, Any] = {f"created_at__{name}": moment for name, moment in query.bounds().items()}
+    wanted = query.created()
     if query.statuses:
         wanted["status__in"] = query.statuses
     if not query.include_archived:

@@ -1,14 +1,13 @@
 """``/v1/x/workspace``: the caller's workspace out, or another one's archive in (only here)."""
 
-import tempfile
 from typing import Any
 
-from django.http import FileResponse
+from django.http import StreamingHttpResponse
 from ninja import Body, File, Form, Router
 from ninja.files import UploadedFile
 from pydantic import BaseModel, ConfigDict
 
-from agents.models import Workspace
+from contract import pieces
 from contract.http import Request
 from contract.roles import Permission
 from contract.secret import Secret
@@ -23,18 +22,10 @@ class ExportBody(BaseModel):
 
 
 @router.post("/export", operation_id="x.workspace.export")
-def export(request: Request, body: Body[ExportBody]) -> FileResponse:
+def export(request: Request, body: Body[ExportBody]) -> StreamingHttpResponse:
     """A zip that the passphrase signs. It holds no secrets, but everything that was ever said."""
-    request.acting.require(Permission.ADMINISTER)
-    workspace = Workspace.objects.get(pk=request.acting.workspace_id)
-    target = tempfile.TemporaryFile()  # noqa: SIM115  the response closes it
-    try:
-        archive.export(workspace, target, Secret(body.passphrase))
-    except BaseException:
-        target.close()
-        raise
-    target.seek(0)
-    return FileResponse(target, as_attachment=True, filename="workspace.zip", content_type="application/zip")
+    made = archive.export_file(Secret(body.passphrase), request.acting)
+    return pieces.download(made, filename="workspace.zip", mime_type="application/zip")
 
 
 @router.post("/import", response=dict[str, Any], operation_id="x.workspace.import")

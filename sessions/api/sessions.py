@@ -58,7 +58,7 @@ def list_sessions(request: Request, query: Query[ListQuery]) -> dict[str, Any]:
 
 
 def _filters(query: ListQuery) -> dict[str, Any]:
-    wanted: dict[str, Any] = {f"created_at__{name}": moment for name, moment in query.bounds().items()}
+    wanted = query.created()
     if query.agent_id is not None:
         wanted["agent_id"] = query.agent_id
         if query.agent_version is not None:

@@ -159,4 +159,4 @@ def list_keys(request: Request, environment_id: str, query: Query[ListQuery]) ->
     "/{environment_id}/keys/{key_id}/revoke", response=dict[str, Any], operation_id="x.environments.keys.revoke"
 )
 def revoke_key(request: Request, environment_id: str, key_id: str) -> dict[str, Any]:
-    return key_shape(keys.revoke(key_id, request.acting))
+    return key_shape(keys.revoke(environment_id, key_id, request.acting))

@@ -106,5 +106,4 @@ def list_deliveries(request: Request, endpoint_id: str, query: Query[DeliveriesQ
 )
 def redeliver(request: Request, endpoint_id: str, delivery_id: str) -> dict[str, Any]:
     """Send it once more, under the same event id."""
-    endpoints.find(endpoint_id, request.acting, organization=False)
-    return delivery_shape(endpoints.redeliver(delivery_id, request.acting))
+    return delivery_shape(endpoints.redeliver(endpoint_id, delivery_id, request.acting))

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from agents import policies, rules
 from agents.models import Membership
 from agents.templatetags.calls import CallView, view_of
@@ -14,6 +16,7 @@ from contract.roles import GRANTS, Permission, may
 from sessions.approvals.answers import OWN, is_own
 from sessions.approvals.facts import facts
 from sessions.approvals.remembering import suggested
+from sessions.models.approvals import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +48,7 @@ class Card:
 
     @property
     def waiting(self) -> bool:
-        return self.approval.state == "waiting"
+        return self.approval.state == WAITING
 
     def shown(self) -> dict[str, Any]:
         """What is kept of the card as the record of what whoever decided saw."""
@@ -108,5 +111,5 @@ def _reason(approval: Approval) -> str:
 
 def _obstacle(approval: Approval, acting: Acting) -> str:
     if not may(acting.role, Permission.OPERATE):
-        return "Deciding needs the operator role."
+        return gettext("Deciding needs the operator role.")
     return OWN if is_own(approval, approval.session, acting) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from agents import rules
@@ -24,7 +24,7 @@ BY = "Holdfast, since nobody answered in time"
 
 
 def expire_due() -> int:
-    """End every approval whose time is over; returns how many. Called by the sweep."""
+    """End every approval whose time is over; returns how many. One that can't be ended keeps no other waiting."""
     due = Approval.objects.filter(state=WAITING, expires_at__lte=timezone.now()).order_by("expires_at")
     ended = 0
     for approval in due[:BATCH]:
@@ -33,6 +33,10 @@ def expire_due() -> int:
             ended += 1
         except ApiError as error:
             logger.warning("Approval %s could not be ended: %s", approval.pk, error.message)
+        except DatabaseError:
+            raise
+        except Exception:
+            logger.exception("Approval %s could not be ended; the next sweep tries again.", approval.pk)
     return ended
 
 

@@ -21,7 +21,7 @@ from sessions.projections import transcript
 from sessions.projections.columns import budget_dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from decimal import Decimal
 
     from credentials.models import Credential
@@ -82,12 +82,14 @@ def facts(approvals: Sequence[Approval], *, before: bool = True) -> dict[str, Fa
         return {}
     calls = Event.objects.only("payload").in_bulk(ids)
     rows = lending.of_vaults({vault for approval in approvals for vault in approval.session.vault_ids or ()})
+    inputs: dict[str, dict[str, Any]] = {key: call.payload["input"] for key, call in calls.items()}
+    tokens = _tokens({one.session_id for one in approvals if GIT.search(_command(one, inputs[one.pk]))})
     earlier = _before(ids) if before else {}
     found = {}
     for approval in approvals:
-        given: dict[str, Any] = calls[approval.pk].payload["input"]
+        given = inputs[approval.pk]
         hosts = tuple(_hosts(approval, given))
-        lent = tuple(_lent(approval, given, rows))
+        lent = tuple(_lent(approval, given, rows, tokens.get(approval.session_id, ())))
         found[approval.pk] = Facts(given, hosts, lent, _left(approval.session), tuple(earlier.get(approval.pk, ())))
     return found
 
@@ -101,11 +103,16 @@ def server_url(approval: Approval) -> str:
 def _hosts(approval: Approval, given: Mapping[str, Any]) -> list[str]:
     if approval.mcp_server:
         urls = [server_url(approval)]
-    elif approval.tool == "bash":
-        urls = URL.findall(str(given.get("command", ""))[:COMMAND])
+    elif command := _command(approval, given):
+        urls = URL.findall(command)
     else:
         urls = [given["url"]] if isinstance(given.get("url"), str) else []
     return list(dict.fromkeys(filter(None, map(_host, urls))))[:LISTED]
+
+
+def _command(approval: Approval, given: Mapping[str, Any]) -> str:
+    """What is looked at of a command in the sandbox; "" for any other call."""
+    return str(given.get("command", ""))[:COMMAND] if approval.tool == "bash" and not approval.mcp_server else ""
 
 
 def _host(url: str) -> str:
@@ -115,7 +122,9 @@ def _host(url: str) -> str:
         return ""
 
 
-def _lent(approval: Approval, given: Mapping[str, Any], rows: Iterable[Credential]) -> list[Lent]:
+def _lent(
+    approval: Approval, given: Mapping[str, Any], rows: Iterable[Credential], tokens: Sequence[Lent]
+) -> list[Lent]:
     session = approval.session
     borrower = Borrower(session.workspace_id, session.vault_ids or [], session.agent_id, session.pk)
     if approval.mcp_server:
@@ -124,22 +133,27 @@ def _lent(approval: Approval, given: Mapping[str, Any], rows: Iterable[Credentia
         except matching.BadUrl:
             return []
         return [_credential(found)] if found else []
-    if approval.tool != "bash":
+    command = _command(approval, given)
+    if not command:
         return []
-    command = str(given.get("command", ""))[:COMMAND]
     words = set(re.findall(r"\w+", command))
     held = lending.held(borrower, approval.tool, rows)
     lent = [_credential(row) for name, row in held.items() if name in words]
-    return [*lent, *(_repositories(session) if GIT.search(command) else [])][:LISTED]
+    return [*lent, *(tokens if GIT.search(command) else ())][:LISTED]
 
 
 def _credential(row: Credential) -> Lent:
     return Lent(row.pk, "credential", str(row), scopes.described(row.scope))
 
 
-def _repositories(session: Session) -> list[Lent]:
-    rows = Resource.objects.filter(session=session, kind="github_repository").exclude(sealed=b"").defer("sealed")
-    return [Lent(row.pk, row.kind, str(row.details.get("url", "")), "scope: this repository") for row in rows[:LISTED]]
+def _tokens(session_ids: Collection[str]) -> dict[str, list[Lent]]:
+    """The tokens of these sessions' repositories, by session."""
+    found: dict[str, list[Lent]] = {}
+    rows = Resource.objects.filter(session__in=session_ids, kind="github_repository").exclude(sealed=b"")
+    for row in rows.defer("sealed"):
+        lent = Lent(row.pk, row.kind, str(row.details.get("url", "")), "scope: this repository")
+        found.setdefault(row.session_id, []).append(lent)
+    return found
 
 
 def _left(session: Session) -> Decimal | None:

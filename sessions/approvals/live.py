@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
 from django.template.loader import render_to_string
@@ -36,9 +36,10 @@ class Changes:
         """The fragments of what changed; None if nothing did."""
         rows = self._rows(acting)
         content = SafeString("")
+        beside = {"alone": bool(self.only), **around(acting)} if rows else {}
         for card in cards(rows, acting):
             self.sent[card.approval.pk] = card.approval.state
-            content += _fragment(card, acting, alone=bool(self.only))
+            content += _fragment(card, beside)
         count = 0 if self.only else waiting(acting).count()
         if count != self.count:
             self.count = count
@@ -53,9 +54,9 @@ class Changes:
         return [row for row in reversed(rows[:MOST]) if self.sent.get(row.pk) != row.state]
 
 
-def _fragment(card: Card, acting: Acting, *, alone: bool) -> SafeString:
+def _fragment(card: Card, beside: dict[str, Any]) -> SafeString:
     """A new card for the list; an answered one takes the place of its own, if that is on the page."""
-    html = SafeString(render_to_string("approvals/card.html", {"card": card, "alone": alone, **around(acting)}).strip())
+    html = SafeString(render_to_string("approvals/card.html", {"card": card, **beside}).strip())
     return html if card.waiting else _partial(f"#a-{card.approval.pk}", "outerHTML", html)
 
 

@@ -141,7 +141,7 @@ def message(approval: Approval) -> Message:
         "expires_at": timestamp(approval.expires_at) if approval.expires_at else None,
         "url": link(approval),
     }
-    subject = f"{approval.agent.name} asks: may it use {approval.tool}?".replace("\n", " ")
+    subject = " ".join(f"{approval.agent.name} asks: may it use {approval.tool}?".split())  # mail takes no line breaks
     return Message(subject, _text(approval, body), body)
 
 

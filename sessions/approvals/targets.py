@@ -27,6 +27,7 @@ NO_MAIL = "kind: mail needs SMTP_HOST and MAIL_FROM in the installation's settin
 
 
 def targets_of(acting: Acting) -> QuerySet[NoticeTarget]:
+    acting.require(Permission.ADMINISTER)
     return NoticeTarget.objects.filter(workspace_id=acting.workspace_id)
 
 
@@ -55,7 +56,6 @@ def add_target(kind: str, address: str, acting: Acting) -> tuple[NoticeTarget, s
 @audit.logged("notice_target.updated", "agent_sessions.NoticeTarget", "target_id")
 def change_target(target_id: str, address: str, acting: Acting) -> NoticeTarget:
     """Another address; the kind and the signing key stay."""
-    acting.require(Permission.ADMINISTER)
     target = find_target(target_id, acting)
     _check(target.kind, address)
     target.address, target.last_error = address, ""
@@ -65,13 +65,11 @@ def change_target(target_id: str, address: str, acting: Acting) -> NoticeTarget:
 
 @audit.logged("notice_target.deleted", "agent_sessions.NoticeTarget", "target_id")
 def remove_target(target_id: str, acting: Acting) -> None:
-    acting.require(Permission.ADMINISTER)
     find_target(target_id, acting).delete()
 
 
 def try_target(target_id: str, acting: Acting) -> NoticeTarget:
     """Send a trial message now; ``last_error`` says how that went, "" for well."""
-    acting.require(Permission.ADMINISTER)
     target = find_target(target_id, acting)
     target.last_error = notices.attempt(target, notices.TRIAL)[:300]
     NoticeTarget.objects.filter(pk=target.pk).update(last_error=target.last_error)

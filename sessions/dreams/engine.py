@@ -74,13 +74,13 @@ def waiting() -> list[str]:
 
 
 def drive(dream_id: str) -> None:
-    """Begin a pending dream: write down its transcripts, then make its session."""
+    """Begin a pending dream: write down its transcripts, then make its session. One that never succeeds is ended."""
     dream = Dream.objects.filter(pk=dream_id, status="pending").first()
     if dream is None:
         return
-    error, papers = None, []
+    error, papers = _too_old(dream), []
     try:
-        papers = transcripts.write(dream.session_ids, dream.workspace_id)
+        papers = transcripts.write(dream.session_ids, dream.workspace_id) if error is None else []
     except ApiError as problem:
         error = _error(SESSION_GONE, problem.message)
     with transaction.atomic():
@@ -186,8 +186,8 @@ def _judge(dream: Dream) -> None:
         finish(dream, "failed", _error(INTERNAL, "The dream's session was archived or deleted while it ran."))
     elif session.status == "terminated":
         finish(dream, "failed", _error(INTERNAL, _last_error(session)))
-    elif timezone.now() > dream.created_at + MAX_TIME:
-        finish(dream, "failed", _error(TIMEOUT, f"The dream did not end within {MAX_TIME.days * 24} hours."))
+    elif (late := _too_old(dream)) is not None:
+        finish(dream, "failed", late)
     elif session.status == "idle":
         _rested(dream, session)
 
@@ -222,6 +222,12 @@ def _lost_input(dream: Dream) -> dict[str, str] | None:
     there = set(rows.exclude(archived_at__gt=dream.created_at).values_list("pk", flat=True))
     lost = set(dream.session_ids) - there
     return _error(SESSION_GONE, f"Session {min(lost)} was archived or deleted.") if lost else None
+
+
+def _too_old(dream: Dream) -> dict[str, str] | None:
+    if timezone.now() <= dream.created_at + MAX_TIME:
+        return None
+    return _error(TIMEOUT, f"The dream did not end within {MAX_TIME.days * 24} hours.")
 
 
 def _too_large(dream: Dream) -> dict[str, str] | None:

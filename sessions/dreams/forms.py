@@ -60,7 +60,7 @@ class DreamForm(forms.Form):
     def clean_sessions(self) -> list[str]:
         chosen: list[str] = self.cleaned_data["sessions"]
         if len(chosen) > MAX_SESSIONS:
-            raise forms.ValidationError(_("Choose at most 100 sessions."))
+            raise forms.ValidationError(_("Choose at most %(most)s sessions.") % {"most": MAX_SESSIONS})
         return chosen
 
     def body(self) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def _sections(session: Session) -> Iterator[tuple[str, str]]:
         for entry in entries:
             if (found := section(entry)) is not None:
                 heading, body = found
-                yield (heading if entry.thread_id == main else f"{heading} ({names[entry.thread_id]})"), body
+                who = names.get(entry.thread_id, "a thread opened meanwhile")
+                yield (heading if entry.thread_id == main else f"{heading} ({who})"), body
 
 
 def section(entry: Event) -> tuple[str, str] | None:

@@ -11,10 +11,11 @@ import hmac
 import itertools
 import json
 import os
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
@@ -89,6 +90,20 @@ def export(workspace: Workspace, target: IO[bytes], passphrase: Secret, say: Say
                 entries[f"blobs/{digest}"] = _write_blob(archive, digest, snapshot=digest in kept)
         _sign(archive, workspace, entries, passphrase)
     return counts
+
+
+def export_file(passphrase: Secret, acting: Acting) -> BinaryIO:
+    """The caller's workspace as a file without a name, at its start; on record, for it holds everything ever said."""
+    acting.require(Permission.ADMINISTER)
+    target = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115  whoever asked closes it
+    try:
+        counts = export(Workspace.objects.get(pk=acting.workspace_id), target, passphrase)
+        audit.record(acting, "workspace.exported", "agents.Workspace", acting.workspace_id, after=counts)
+    except BaseException:
+        target.close()
+        raise
+    target.seek(0)
+    return target
 
 
 def _write_rows(

@@ -103,11 +103,14 @@ class Copy:
 
     def _sessions(self) -> None:
         def make(row: Any) -> str | None:
-            content = b"".join(self._history(row))
-            if len(content) > MAX_HISTORY:
-                self.left.append(f"session {row.id}: its history is larger than a file may be")
-                return None
-            upload: Any = (f"{row.id}.jsonl", io.BytesIO(content), "application/jsonl")
+            content = io.BytesIO()
+            for line in self._history(row):
+                content.write(line)
+                if content.tell() > MAX_HISTORY:
+                    self.left.append(f"session {row.id}: its history is larger than a file may be")
+                    return None
+            content.seek(0)
+            upload: Any = (f"{row.id}.jsonl", content, "application/jsonl")
             return str(self.target.files.upload(file=upload).id)
 
         self._each("session history", self.source.beta.sessions.list(include_archived=True), make)

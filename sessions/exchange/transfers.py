@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from datetime import timedelta
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from django.conf import settings
 from django.utils import timezone
@@ -44,18 +44,23 @@ def export(passphrase: Secret, acting: Acting) -> Transfer:
     acting.require(Permission.ADMINISTER)
     archive.check_passphrase(passphrase)
     workspace = Workspace.objects.get(pk=acting.workspace_id)
-    return _begin(EXPORT, f"{workspace.name}-{timezone.now():%Y-%m-%d}.zip", passphrase, acting)
+    transfer = _new(EXPORT, f"{workspace.name}-{timezone.now():%Y-%m-%d}.zip", passphrase, acting)
+    return _begin(transfer, acting)
 
 
 def take_in(upload: Any, passphrase: Secret, acting: Acting) -> Transfer:
     """Keep an uploaded archive, and begin to check it. Nothing is brought in before ``confirm``."""
     acting.require(Permission.ADMINISTER)
     archive.check_passphrase(passphrase)
-    transfer = _begin(IMPORT, upload.name or "archive.zip", passphrase, acting, size=upload.size)
-    with place(transfer).open("wb") as kept:
-        for piece in upload.chunks():
-            kept.write(piece)
-    return transfer
+    transfer = _new(IMPORT, upload.name or "archive.zip", passphrase, acting, size=upload.size)
+    try:
+        with place(transfer).open("wb") as kept:
+            for piece in upload.chunks():
+                kept.write(piece)
+        return _begin(transfer, acting)  # only now: the sweep hands to a worker whatever it finds waiting
+    except BaseException:
+        _forget(transfer)
+        raise
 
 
 def confirm(transfer_id: str, acting: Acting) -> Transfer:
@@ -76,7 +81,7 @@ def discard(transfer_id: str, acting: Acting) -> None:
     transfer.delete()
 
 
-def open_export(transfer_id: str, acting: Acting) -> tuple[Transfer, IO[bytes]]:
+def open_export(transfer_id: str, acting: Acting) -> tuple[Transfer, BinaryIO]:
     """A finished export to be read; on record, for it holds everything that was ever said."""
     transfer = find(transfer_id, acting)
     if transfer.kind != EXPORT or transfer.state != COMPLETED:
@@ -145,7 +150,8 @@ def place(transfer: Transfer) -> Path:
     return directory / f"{transfer.pk}.zip"
 
 
-def _begin(kind: str, filename: str, passphrase: Secret, acting: Acting, size: int = 0) -> Transfer:
+def _new(kind: str, filename: str, passphrase: Secret, acting: Acting, size: int = 0) -> Transfer:
+    """One that is not begun. Raises ``InvalidRequest`` while too many are under way."""
     going = Transfer.objects.filter(workspace_id=acting.workspace_id, state__in=(WAITING, RUNNING))
     if going.count() >= MAX_OPEN:
         raise InvalidRequest(f"{MAX_OPEN} archives of this workspace are being worked on; wait for one to end.")
@@ -158,9 +164,13 @@ def _begin(kind: str, filename: str, passphrase: Secret, acting: Acting, size: i
         created_at=timezone.now(),
     )
     transfer.sealed_passphrase = crypto.seal(passphrase, transfer.pk)
-    transfer.save()
-    after = {"filename": transfer.filename, "size": size}
-    audit.record(acting, f"workspace.{kind}_begun", "agent_sessions.Transfer", transfer.pk, after=after)
+    return transfer
+
+
+def _begin(transfer: Transfer, acting: Acting) -> Transfer:
+    transfer.save(force_insert=True)
+    after = {"filename": transfer.filename, "size": transfer.size}
+    audit.record(acting, f"workspace.{transfer.kind}_begun", "agent_sessions.Transfer", transfer.pk, after=after)
     return transfer
 
 

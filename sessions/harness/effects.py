@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -51,7 +50,6 @@ logger = logging.getLogger(__name__)
 COUNTED = {"web_search": "web_search_requests", "web_fetch": "web_fetch_requests"}  # in a session's usage
 POLL_SECONDS = 0.1
 ROOM_SECONDS = 2.0  # between two looks at a full disk
-LOOK_SECONDS = 1.0  # how often a wait looks into the log for an interrupt whose nudge got lost
 
 
 @cache
@@ -78,7 +76,6 @@ class Effects:
         self.lease, self.spec, self.state, self.prompt, self.course = lease, spec, state, prompt, course
         self.hands = Hands(Turn(spec, state, lease))
         self.team = TeamWork(spec, lease)
-        self._looked_at = time.monotonic()
 
     def perform(self, actions: Sequence[do.Action]) -> list[Event]:
         """Carry out one answer of ``decide``; returns what was appended and is not in ``state`` yet, in order.
@@ -184,10 +181,11 @@ class Effects:
 
     def should_stop(self) -> bool:
         """True once the lease is lost or an interrupt is on the log."""
-        if not self.lease.should_stop() and time.monotonic() - self._looked_at > LOOK_SECONDS:
-            self._looked_at = time.monotonic()
-            waiting = Event.objects.filter(thread_id=self.spec.thread_id, type=ev.USER_INTERRUPT, processed_at=None)
-            self.lease.interrupted = self.lease.interrupted or waiting.exists()
+        if self.lease.suspected and not self.lease.should_stop():
+            self.lease.suspected = False
+            of = {"session_id": self.spec.session_id, "thread_id": self.spec.thread_id}
+            waiting = Event.objects.filter(**of, type=ev.USER_INTERRUPT, processed_at=None).exists()
+            self.lease.interrupted = self.lease.interrupted or waiting
             connection.close()
         return self.lease.should_stop()
 

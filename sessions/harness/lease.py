@@ -21,6 +21,7 @@ import psycopg
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
+from sessions import events as ev
 from sessions import nudges
 from sessions.harness import admission
 from sessions.projections.columns import SessionColumns
@@ -28,7 +29,7 @@ from sessions.projections.columns import SessionColumns
 log = logging.getLogger(__name__)
 
 LIVENESS_CLASS = 0x4846  # "HF": the class of our advisory locks; the object is the worker's number
-RECONNECT_SECONDS = 1.0
+LOOK_SECONDS = 1.0  # how often the log is looked at for interrupts whose nudge got lost
 
 CLAIM = """
 UPDATE agent_sessions_thread t
@@ -64,6 +65,10 @@ SELECT l.objid::bigint FROM pg_locks l
 WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid::bigint > 0 AND l.objsubid = 2 AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+INTERRUPTS = """
+SELECT thread_id FROM agent_sessions_event
+WHERE session_id = ANY(%(sessions)s) AND processed_at IS NULL AND type = %(type)s
+"""
 
 
 @dataclass(slots=True)
@@ -74,6 +79,7 @@ class Lease:
     ``claimed_at``: the database's time at the claim, and our own monotonic one.
 
     ``changed`` is set when the lease was lost or an interrupt came: whoever waits should look.
+    ``suspected``: an interrupt was seen on the log a moment ago, which may have been dealt with since.
     """
 
     thread_id: str
@@ -84,6 +90,7 @@ class Lease:
     claimed_at: tuple[datetime, float] = field(default_factory=lambda: (datetime.now(UTC), time.monotonic()))
     lost: bool = False
     interrupted: bool = False
+    suspected: bool = False
     changed: threading.Event = field(default_factory=threading.Event)
     seen: SessionColumns = field(default_factory=SessionColumns)  # of the session, after our last append
 
@@ -169,9 +176,14 @@ class Keeper:
                 lease.changed.set()
 
     def _beat_for_ever(self) -> None:
+        beat_at = time.monotonic() + self.ttl / 3
         while True:
-            time.sleep(self.ttl / 3)
+            time.sleep(max(0.0, min(beat_at - time.monotonic(), LOOK_SECONDS)))
             try:
+                if time.monotonic() < beat_at:
+                    self._look_for_interrupts()
+                    continue
+                beat_at = time.monotonic() + self.ttl / 3
                 self._beat()
             except (DatabaseError, psycopg.Error) as error:
                 log.warning("The leases could not be renewed: %s", type(error).__name__)
@@ -193,6 +205,18 @@ class Keeper:
             if lease.thread_id not in renewed:
                 lease.lost = True
                 lease.changed.set()
+
+    def _look_for_interrupts(self) -> None:
+        """One question for all turns of this process, instead of one for each that waits for its model or a tool."""
+        with self._lock:
+            leases = list(self._leases.values())
+        if not leases:
+            return
+        sessions = list({lease.session_id for lease in leases})
+        asked = self._hold_liveness().execute(INTERRUPTS, {"sessions": sessions, "type": ev.USER_INTERRUPT})
+        found = {row[0] for row in asked.fetchall()}
+        for lease in leases:
+            lease.suspected = lease.suspected or lease.thread_id in found
 
     def _hold_liveness(self) -> psycopg.Connection[Any]:
         """The keeper's own connection, with the advisory lock on it; opened again if it broke."""

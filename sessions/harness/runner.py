@@ -114,6 +114,7 @@ class Runner:
         """A fault of our own. The turn is taken up again, until it has failed the same way three times: then it rests
         with the reason, until a person asks for another try.
         """
+        repair(self.lease.session_id)  # values edited by hand may be what failed, and would refuse the notes below
         fault = faults.where(error)
         times = faults.times(self.lease.thread_id, fault) + 1
         note = Draft(ev.OPS_FAILED, {"fault": fault, "times": times})

@@ -14,14 +14,16 @@ from agents.policies import Grant
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
+from sessions import prepared
 from sessions.bounds import caps_of, own_caps
 from sessions.harness import notes
 from sessions.harness.hands import checkouts, skills
 from sessions.harness.hands.network import borrower
 from sessions.harness.limits import Limits
 from sessions.harness.prompt import system_prompt
+from sessions.ledgers import parsed
 from sessions.log import UnknownThread
-from sessions.models import Thread
+from sessions.models import Session, Thread
 from sessions.repositories import skills_note
 from sessions.teams import MEMBER_NOTE, RUN_NOTE, Team, lead_note, team_of, tools_of
 
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
     from agents.policies import Rulebook
     from agents.providers.base import Provider
     from credentials.lending import Borrower
-    from sessions.models import Session
+
+# What tells the limits of a turn: asked for every few seconds of every turn, so no whole rows.
+BOUNDED = """
+SELECT t.agent, t.parent_id, s.agent_id, s.workspace_id, s.limits
+FROM agent_sessions_thread t JOIN agent_sessions_session s ON s.id = t.session_id WHERE t.id = %s AND s.id = %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +140,16 @@ def media(model_id: str, workspace_id: str) -> frozenset[str]:
 
 def limits(session_id: str, thread_id: str) -> Limits:
     """What bounds the turns of a thread, as it is now. Raises ``sessions.log.UnknownThread``."""
-    thread = Thread.objects.select_related("session").filter(pk=thread_id, session_id=session_id).first()
-    if thread is None:
+    with prepared.cursor() as cursor:
+        cursor.execute(BOUNDED, [thread_id, session_id])
+        row = cursor.fetchone()
+    if row is None:
         raise UnknownThread(thread_id)
+    thread = Thread(id=thread_id, session_id=session_id, agent=parsed(row[0]), parent_id=row[1])
+    session = Session(id=session_id, agent_id=row[2], workspace_id=row[3], limits=parsed(row[4]))
     return Limits(
-        caps=caps_of(thread.session),
-        own=own_caps(thread.session, thread),
+        caps=caps_of(session),
+        own=own_caps(session, thread),
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
         clear_at=settings.HOLDFAST_COMPACT_AT_TOKENS * 5 // 8,

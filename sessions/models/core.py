@@ -18,6 +18,7 @@ from django.db.models.functions import Lower
 
 from contract import ids
 from credentials import at_rest
+from sessions.models import shapes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -84,6 +85,15 @@ class Session(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-id")
+        constraints = [
+            shapes.of_kind(
+                "object",
+                *("agent_snapshot", "metadata", "limits", "budget", "sandbox_config", "stop_reason", "usage"),
+                name="session_objects",
+            ),
+            shapes.of_kind("array", "vault_ids", "permission_rules", "remembered_rules", name="session_arrays"),
+            shapes.sums("session_sums"),
+        ]
         indexes = [
             models.Index(fields=["workspace", "-created_at", "-id"], name="session_list"),
             models.Index(fields=["workspace", "status", "-created_at"], name="session_by_status"),
@@ -152,6 +162,9 @@ class Thread(models.Model):
                 condition=~models.Q(workflow_run_id=""),
                 name="one_thread_per_workflow_step",
             ),
+            shapes.of_kind("object", "agent", "stop_reason", "usage", name="thread_objects"),
+            shapes.of_kind("array", "pending", name="thread_arrays"),
+            shapes.sums("thread_sums"),
         ]
         indexes = [
             models.Index(
@@ -223,7 +236,10 @@ class Event(models.Model):
 
     class Meta:
         ordering = ("session", "seq")
-        constraints = [models.UniqueConstraint(fields=["session", "seq"], name="gapless_seq")]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "seq"], name="gapless_seq"),
+            shapes.of_kind("object", "payload", name="event_objects"),
+        ]
         indexes = [
             models.Index(fields=["session", "processed_at", "seq"], name="event_list"),
             models.Index(fields=["thread", "seq"], name="event_thread"),

@@ -1,7 +1,8 @@
 """The trace: a window of the log as spans on a common clock, each cut into the phases it went through. Pure.
 
-A turn holds what happened in it: model requests, tool calls, the opening of a sandbox. Spans that are still open end
-at the moment the log was read. Bars keep their order and their start for ever; only open ones grow.
+A turn holds what happened in it: model requests, tool calls, the opening of a sandbox. What the threads of a team do
+at once stands under their own turns. Spans that are still open end at the moment the log was read. Bars keep their
+order and their start for ever; only open ones grow.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """``id`` and ``seq`` are those of the event that began it; ``end`` is None while it goes on."""
+    """``id`` and ``seq`` are those of the event that began it; ``end`` is None while it goes on.
+
+    ``turn``: the number of the event that began the turn it belongs to, else of the first one it stands with.
+    """
 
     id: str
     seq: int
@@ -58,6 +62,12 @@ class Span:
     segments: tuple[Segment, ...] = ()
     failed: bool = False
     notes: tuple[str, ...] = ()
+    turn: int = 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands among the others, for ever."""
+        return (self.turn, self.seq)
 
 
 @dataclass(slots=True)
@@ -80,12 +90,26 @@ class _Fold:
 
 
 def spans(entries: Iterable[Entry], now: datetime) -> list[Span]:
-    """The spans of ``entries`` (in log order), in the order they began."""
+    """The spans of ``entries`` (in log order): turn by turn as they began, and in each what belongs to it."""
     fold = _Fold(now)
     for entry in entries:
         _take(fold, entry)
     _leave_open(fold)
-    return sorted(fold.spans.values(), key=lambda span: (span.seq, span.depth))
+    return sorted(_in_turns(fold), key=lambda span: span.place)
+
+
+def _in_turns(fold: _Fold) -> list[Span]:
+    """Each span with the turn of its own thread; a message that comes between two turns stands by itself."""
+    placed: list[Span] = []
+    latest: dict[str, Span] = {}
+    for span in sorted(fold.spans.values(), key=lambda span: span.seq):
+        turn = latest.get(span.thread_id)
+        begins = span.depth == 0 and span.kind == "system"
+        between = span.depth == 0 and (turn is None or (turn.end is not None and span.start >= turn.end))
+        if begins or (turn is None and not between):
+            latest[span.thread_id] = turn = span
+        placed.append(replace(span, turn=span.seq if between or turn is None else turn.seq))
+    return placed
 
 
 def _take(fold: _Fold, entry: Entry) -> None:
@@ -134,6 +158,18 @@ def _end_turn(fold: _Fold, entry: Entry) -> None:
         reason = str((entry.payload.get("stop_reason") or {}).get("type") or "")
         failed = reason == "retries_exhausted" or entry.type == ev.THREAD_TERMINATED
         fold.spans[turn] = replace(fold.spans[turn], end=entry.created_at, failed=failed, notes=_notes(reason))
+    _abandon(fold, entry)
+
+
+def _abandon(fold: _Fold, end: Entry) -> None:
+    """What its turn left without an end ends with it: a request, and the calls of a thread that is over."""
+    for opened in [one for one in fold.requests.values() if one.thread_id == end.thread_id]:
+        del fold.requests[opened.id]
+        fold.spans[opened.id] = replace(_asking(opened, end.created_at), end=end.created_at)
+    if end.type == ev.THREAD_TERMINATED:
+        for call in [one for one in fold.calls.values() if one.entry.thread_id == end.thread_id]:
+            del fold.calls[call.entry.id]
+            fold.spans[call.entry.id] = replace(_called(call, end.created_at), end=end.created_at)
 
 
 def _notes(word: str) -> tuple[str, ...]:
@@ -210,15 +246,24 @@ def _sandbox(fold: _Fold, entry: Entry) -> None:
 def _leave_open(fold: _Fold) -> None:
     """What has no end yet, up to now."""
     for entry in fold.requests.values():
-        span = _span(entry, 1, "model", Told(_("Model request")), None)
-        fold.spans[entry.id] = replace(span, segments=(Segment("first", entry.created_at, fold.now),))
+        fold.spans[entry.id] = _asking(entry, fold.now)
     for call in fold.calls.values():
-        waiting = call.gated and call.decided is None
-        person = fold.now if waiting else (call.decided or call.entry.created_at)
-        parts = [Segment("wait", call.entry.created_at, person), Segment("tool", person, fold.now)]
-        shown = tuple(one for one in parts if one.end > one.start)
-        span = _span(call.entry, 1, "tool", str(call.entry.payload.get("name", "")), None)
-        fold.spans[call.entry.id] = replace(span, segments=shown)
+        fold.spans[call.entry.id] = _called(call, fold.now)
+
+
+def _asking(entry: Entry, now: datetime) -> Span:
+    """A request whose reply has not begun."""
+    span = _span(entry, 1, "model", Told(_("Model request")), None)
+    return replace(span, segments=(Segment("first", entry.created_at, now),))
+
+
+def _called(call: _Open, now: datetime) -> Span:
+    """A call without a result."""
+    waiting = call.gated and call.decided is None
+    person = now if waiting else (call.decided or call.entry.created_at)
+    parts = [Segment("wait", call.entry.created_at, person), Segment("tool", person, now)]
+    span = _span(call.entry, 1, "tool", str(call.entry.payload.get("name", "")), None)
+    return replace(span, segments=tuple(one for one in parts if one.end > one.start))
 
 
 @dataclass(frozen=True, slots=True)

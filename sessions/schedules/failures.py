@@ -58,7 +58,8 @@ def _agents(deployment: Deployment) -> Iterator[str]:
     spec = deployment.agent.versions.filter(version=deployment.agent_version).values_list("spec", flat=True).first()
     roster = ((spec or {}).get("multiagent") or {}).get("agents") or []
     listed = [one["id"] for one in roster if isinstance(one, dict) and one.get("id")]
-    if Agent.objects.filter(pk__in=listed).exclude(archived_at=None).exists():
+    named = Agent.objects.filter(pk__in=listed, workspace_id=deployment.workspace_id)
+    if named.exclude(archived_at=None).exists():
         yield "agent_archived_error"
     skills = [one["skill_id"] for one in (spec or {}).get("skills") or [] if one.get("type") == "custom"]
     if Skill.objects.filter(pk__in=skills, workspace_id=deployment.workspace_id).count() < len(set(skills)):

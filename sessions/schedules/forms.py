@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from sessions.models import Deployment
 
 KEPT = _("The first message is more than a single text and was set by the API; it is kept.")
-
-
 KINDS = (FILE, MEMORY_STORE, REPOSITORY)  # in the order of the rows
 # Fields of a session's start that deployments don't have.
 LEFT_OUT = ("attachments", "title", "own_system", "as_like", "like", "outcome", "rubric", "outcome_tries")
@@ -66,9 +64,6 @@ class DeploymentForm(NewSessionForm):
 
     def parts(self) -> list[Any]:
         return [self.mounts, self.metadata]
-
-    def clean(self) -> dict[str, Any]:
-        return self.cleaned_data
 
     def deployment_body(self) -> dict[str, Any]:
         """The API's body of this form. What isn't changed isn't sent: pinned versions and tokens stay."""

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
 
 from contract import audit, happenings
@@ -160,11 +160,13 @@ def retire(deployment: Deployment) -> None:
 
 
 def _run(deployment: Deployment, scheduled_at: datetime | None, acting: Acting) -> DeploymentRun:
-    """Make the session, or note why there is none."""
+    """Make the session, or note why there is none. A database that fails is no reason: the next sweep tries again."""
     session_id, error = "", None
     try:
         with transaction.atomic():
             session_id = begin(deployment, acting).pk
+    except OperationalError:
+        raise
     except Exception as problem:
         error = failures.failure(deployment, problem)
     return DeploymentRun.objects.create(

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 TIMEOUT_SECONDS = 2.0
 
@@ -52,26 +53,22 @@ def broker() -> str:
 
 
 def sandbox_host() -> str:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(TIMEOUT_SECONDS)
-        try:
-            probe.connect(str(settings.HOLDFAST_SANDBOX_SOCKET))
-        except OSError as error:
-            return f"no sandbox host behind its socket ({error.strerror})"
-    return "ok"
+    return _listens(settings.HOLDFAST_SANDBOX_SOCKET, "sandbox host")
 
 
 def egress() -> str:
     """Not asked where the operator turned the network of sandboxes off."""
     path = settings.HOLDFAST_EGRESS_SOCKET
-    if path is None:
-        return "ok"
+    return "ok" if path is None else _listens(path, "egress proxy")
+
+
+def _listens(path: Path, who: str) -> str:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(TIMEOUT_SECONDS)
         try:
             probe.connect(str(path))
         except OSError as error:
-            return f"no egress proxy behind its socket ({error.strerror})"
+            return f"no {who} behind its socket ({error.strerror or error})"  # a time-out has no number and no words
     return "ok"
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
-from django.http import FileResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from contract import pieces
 from contract.door import explain, page
 from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission
@@ -128,7 +128,7 @@ def archive_discard(request: Request, transfer_id: str) -> HttpResponse:
 @page(Permission.ADMINISTER)
 def archive_download(request: Request, transfer_id: str) -> HttpResponseBase:
     transfer, source = transfers.open_export(transfer_id, request.acting)
-    return FileResponse(source, as_attachment=True, filename=transfer.filename, content_type="application/zip")
+    return pieces.download(source, filename=transfer.filename, mime_type="application/zip")
 
 
 def _page(request: Request, out: ExportForm, taken: ImportForm, status: int = 200) -> HttpResponse:

@@ -14,6 +14,7 @@ from agents.models import Agent, AgentVersion, Environment
 from contract.door import explain, page
 from contract.errors import Conflict, InvalidRequest, TooLarge
 from contract.roles import Permission
+from sessions import events as ev
 from sessions import exportpreview, exports, forks, window
 from sessions.forms import MESSAGE_LENGTH
 from sessions.models import Event, Session
@@ -121,7 +122,7 @@ def compare(request: Request, session_id: str, other_id: str) -> HttpResponse:
 
 def _forked(session: Session) -> int:
     """The number of the event that ends what a fork took over."""
-    marks = Event.objects.filter(session=session, type="ops.forked").order_by("-seq").values_list("seq", flat=True)
+    marks = Event.objects.filter(session=session, type=ev.OPS_FORKED).order_by("-seq").values_list("seq", flat=True)
     return marks.first() or 0
 
 

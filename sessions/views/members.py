@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from agents import members
@@ -114,5 +114,10 @@ def member_remove(request: Request, member_id: str) -> HttpResponse:
 
 
 def _said(member: Membership, revoked: int) -> str:
-    keys = f" {revoked} of their keys {'is' if revoked == 1 else 'are'} revoked." if revoked else ""
-    return f"{member.user.get_username()} is no longer a member and is signed out everywhere.{keys}"
+    said = gettext("%(name)s is no longer a member and is signed out everywhere.") % {
+        "name": member.user.get_username()
+    }
+    if not revoked:
+        return said
+    keys = ngettext("%(count)s of their keys is revoked.", "%(count)s of their keys are revoked.", revoked)
+    return f"{said} {keys % {'count': revoked}}"

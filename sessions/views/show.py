@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from contract import pieces
 from contract.door import page
 from contract.errors import NotFound
 from contract.roles import Permission, may
@@ -109,23 +110,20 @@ def session_files(request: Request, session_id: str) -> HttpResponse:
 
 
 @page(Permission.READ)
-def download(request: Request, session_id: str, file_id: str) -> FileResponse:
+def download(request: Request, session_id: str, file_id: str) -> StreamingHttpResponse:
     """An output as an attachment: what an agent made is never shown as a page of ours."""
     found = find(request, session_id)
     file, stream = files.open_download(file_id, request.acting)
     if file.session_id != found.pk:
         stream.close()
         raise Http404(_("No such file in this session."))
-    response = FileResponse(stream, as_attachment=True, filename=file.filename, content_type="application/octet-stream")
-    response["Content-Length"] = str(file.size_bytes)
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    return pieces.download(stream, filename=file.filename, mime_type="application/octet-stream")
 
 
 def find(request: Request, session_id: str) -> Session:
     """A session of the caller's workspace, with what its header shows. One query."""
     mine = Session.objects.filter(workspace_id=request.acting.workspace_id)
-    found = mine.select_related("agent", "environment", "created_by").filter(pk=session_id).first()
+    found = mine.select_related("agent", "workspace", "environment", "created_by").filter(pk=session_id).first()
     if found is None:
         raise NotFound(f"There is no session {session_id} in this workspace.")
     return found

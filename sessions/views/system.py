@@ -47,10 +47,10 @@ def machine(request: Request, name: str) -> HttpResponse:
 
 @page(Permission.OPERATE, "POST")
 def retry(request: Request, session_id: str) -> HttpResponse:
-    """Ask again where a turn gave up; the form's ``next`` is "system" where one comes from that page."""
+    """Ask again where a turn gave up, as the system page lists them."""
     try:
         actions.retry_session(session_id, request.acting)
         messages.success(request, _("The turn is tried again."), "done")
     except InvalidRequest as error:
         messages.error(request, error.message, "failed")
-    return redirect("sessions:system") if "system" in request.POST else redirect("sessions:session", session_id)
+    return redirect("sessions:system")

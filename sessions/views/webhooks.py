@@ -94,9 +94,8 @@ def webhook_delete(request: Request, endpoint_id: str) -> HttpResponse:
 @page(Permission.ADMINISTER, "POST")
 def webhook_redeliver(request: Request, endpoint_id: str) -> HttpResponse:
     """Send one delivery again: ``delivery`` in the form names it."""
-    endpoints.find(endpoint_id, request.acting, organization=False)
     try:
-        endpoints.redeliver(request.POST.get("delivery", ""), request.acting)
+        endpoints.redeliver(endpoint_id, request.POST.get("delivery", ""), request.acting)
     except (NotFound, PermissionDenied):
         raise
     except ApiError as error:

@@ -27,6 +27,8 @@ from sessions.webhooks.wake import wake
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from django.db.models import QuerySet
+
 MAX_ATTEMPTS = 3
 SEND_SECONDS = 10.0
 CLAIM_SECONDS = 30.0
@@ -75,7 +77,7 @@ def deliver(endpoint_id: str) -> int:
             return done
         started = time.monotonic()
         outcome = attempt(delivery)
-        _settle(delivery.pk, outcome, time.monotonic() - started)
+        _settle(delivery, outcome, time.monotonic() - started)
     wake(endpoint_id)  # the rest, after others had their turn
     return IN_ONE_TASK
 
@@ -118,12 +120,21 @@ def _headers(url: str, signed: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _settle(delivery_id: str, outcome: Outcome, seconds: float) -> None:
+def lock(endpoint_id: str) -> WebhookEndpoint | None:
+    """An endpoint, held still until the transaction ends; None if it is gone.
+
+    Whoever changes deliveries locks their endpoint first: deliveries settle side by side, and one of them may drop
+    the others. Events can still be noted meanwhile.
+    """
+    return WebhookEndpoint.objects.select_for_update(no_key=True).filter(pk=endpoint_id).first()
+
+
+def _settle(sent: WebhookDelivery, outcome: Outcome, seconds: float) -> None:
     with transaction.atomic():
-        rows = WebhookDelivery.objects.select_for_update(of=("self",)).select_related("endpoint")
-        delivery = rows.filter(pk=delivery_id, state=PENDING).first()
-        if delivery is None:
-            return  # deleted with its endpoint meanwhile
+        endpoint = lock(sent.endpoint_id)
+        delivery = WebhookDelivery.objects.select_for_update().filter(pk=sent.pk, state=PENDING).first()
+        if endpoint is None or delivery is None:
+            return  # deleted, or dropped with its endpoint's others, meanwhile
         now = timezone.now()
         delivery.log = [*delivery.log, _entry(outcome, seconds)]
         delivery.claimed_until = None
@@ -134,7 +145,7 @@ def _settle(delivery_id: str, outcome: Outcome, seconds: float) -> None:
         else:
             delivery.next_attempt_at = now + timedelta(seconds=pause(delivery.attempts))
         delivery.save(update_fields=["log", "claimed_until", "state", "finished_at", "next_attempt_at"])
-        _judge(delivery.endpoint_id, outcome)
+        _judge(endpoint, outcome)
 
 
 def _entry(outcome: Outcome, seconds: float) -> dict[str, Any]:
@@ -149,9 +160,8 @@ def pause(attempts: int) -> float:
     return min(high, wait + random.uniform(0, wait))  # noqa: S311  spreads load, guards nothing
 
 
-def _judge(endpoint_id: str, outcome: Outcome) -> None:
-    """What an attempt means for its endpoint: one success forgives, a redirect or a day of failures disables."""
-    endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint_id)
+def _judge(endpoint: WebhookEndpoint, outcome: Outcome) -> None:
+    """What an attempt means for its locked endpoint: one success forgives, a redirect or a day of failures disables."""
     now = timezone.now()
     if outcome.delivered:
         endpoint.failing_since, endpoint.last_success_at = None, now
@@ -166,18 +176,24 @@ def _judge(endpoint_id: str, outcome: Outcome) -> None:
 
 
 def disable(endpoint: WebhookEndpoint, reason: str) -> None:
-    """Stop deliveries; what waits is dropped, for a disabled endpoint gets nothing later either."""
+    """Stop deliveries to a locked endpoint; what waits is dropped, for a disabled one gets nothing later either."""
     endpoint.state, endpoint.disabled_reason, endpoint.updated_at = DISABLED, reason, timezone.now()
     endpoint.save(update_fields=["state", "disabled_reason", "updated_at"])
-    waiting = WebhookDelivery.objects.filter(endpoint=endpoint, state=PENDING)
-    waiting.update(state=DROPPED, finished_at=timezone.now(), next_attempt_at=None, claimed_until=None)
+    _end(WebhookDelivery.objects.filter(endpoint=endpoint, state=PENDING), DROPPED)
+
+
+def _end(rows: QuerySet[WebhookDelivery], state: str) -> None:
+    rows.update(state=state, finished_at=timezone.now(), next_attempt_at=None, claimed_until=None)
 
 
 def due() -> list[str]:
-    """Endpoints for which something waits, for the sweeper to wake. Also ends what a dying worker left over."""
+    """Endpoints for which something waits, for the sweeper to wake.
+
+    Also ends what a dying worker left over, and what was noted in the moment in which its endpoint was disabled.
+    """
     now = timezone.now()
-    lost = WebhookDelivery.objects.filter(state=PENDING, attempts__gte=MAX_ATTEMPTS, claimed_until__lt=now)
-    lost.update(state=FAILED, finished_at=now, next_attempt_at=None, claimed_until=None)
+    _end(WebhookDelivery.objects.filter(state=PENDING, attempts__gte=MAX_ATTEMPTS, claimed_until__lt=now), FAILED)
+    _end(WebhookDelivery.objects.filter(state=PENDING, endpoint__state=DISABLED), DROPPED)
     waiting = WebhookDelivery.objects.filter(state=PENDING, next_attempt_at__lte=now)
     return list(waiting.order_by("endpoint_id").values_list("endpoint_id", flat=True).distinct())
 

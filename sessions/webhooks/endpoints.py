@@ -19,7 +19,7 @@ from credentials.dialling import AddressRefused, Unreachable, resolve
 from sessions.models import WebhookDelivery, WebhookEndpoint
 from sessions.models.webhooks import DISABLED, ENABLED, PENDING
 from sessions.webhooks import kinds, signing
-from sessions.webhooks.delivery import disable
+from sessions.webhooks.delivery import disable, lock
 from sessions.webhooks.wake import wake
 
 if TYPE_CHECKING:
@@ -48,19 +48,19 @@ def create(body: Mapping[str, Any], acting: Acting, *, organization: bool) -> tu
     """A new endpoint and its signing secret, which is never to be had again."""
     acting.require(Permission.ADMINISTER)
     now = timezone.now()
+    if not body["enabled_events"]:
+        raise InvalidRequest("enabled_events: must name at least one event type")
     endpoint = WebhookEndpoint(
         workspace_id=acting.workspace_id,
         organization=organization,
         created_by_id=acting.user_id,
         created_at=now,
         updated_at=now,
+        **_fields(body, organization=organization),
     )
-    _take(endpoint, {"name": "", "description": "", **body})
-    if not endpoint.enabled_events:
-        raise InvalidRequest("enabled_events: must name at least one event type")
     secret = _new_secret(endpoint)
     with transaction.atomic():
-        Workspace.objects.select_for_update().get(pk=acting.workspace_id)
+        Workspace.objects.select_for_update(no_key=True).get(pk=acting.workspace_id)
         mine = WebhookEndpoint.objects.filter(workspace_id=acting.workspace_id, organization=organization)
         if mine.count() >= MAX_ENDPOINTS:
             raise InvalidRequest(f"There are {MAX_ENDPOINTS} webhook endpoints, and no more are allowed; delete one.")
@@ -72,9 +72,11 @@ def create(body: Mapping[str, Any], acting: Acting, *, organization: bool) -> tu
 def update(endpoint_id: str, body: Mapping[str, Any], acting: Acting, *, organization: bool) -> WebhookEndpoint:
     """Change what was sent. Enabling forgets why the endpoint was disabled; what it missed stays missed."""
     find(endpoint_id, acting, organization=organization)
+    fields = _fields(body, organization=organization)
     with transaction.atomic():
-        endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint_id)
-        _take(endpoint, body)
+        endpoint = _locked(endpoint_id)
+        for name, value in fields.items():
+            setattr(endpoint, name, value)
         endpoint.updated_at = timezone.now()
         if body.get("state") == ENABLED:
             endpoint.state, endpoint.disabled_reason, endpoint.failing_since = ENABLED, "", None
@@ -86,7 +88,9 @@ def update(endpoint_id: str, body: Mapping[str, Any], acting: Acting, *, organiz
 
 @audit.logged("webhook.deleted", "agent_sessions.WebhookEndpoint", "endpoint_id")
 def delete(endpoint_id: str, acting: Acting, *, organization: bool) -> None:
-    find(endpoint_id, acting, organization=organization).delete()
+    find(endpoint_id, acting, organization=organization)
+    with transaction.atomic():
+        _locked(endpoint_id).delete()
 
 
 @audit.logged("webhook.secret_renewed", "agent_sessions.WebhookEndpoint", "endpoint_id", always=True)
@@ -99,23 +103,30 @@ def regenerate_secret(endpoint_id: str, acting: Acting, *, organization: bool) -
     return secret
 
 
-def redeliver(delivery_id: str, acting: Acting) -> WebhookDelivery:
-    """Send an event once more, under its own id, with three attempts."""
-    acting.require(Permission.ADMINISTER)
+def redeliver(endpoint_id: str, delivery_id: str, acting: Acting) -> WebhookDelivery:
+    """Send an event once more to a workspace's endpoint, under its own id, with three attempts."""
+    find(endpoint_id, acting, organization=False)
     with transaction.atomic():
-        rows = WebhookDelivery.objects.select_for_update(of=("self",)).select_related("endpoint")
-        delivery = rows.filter(pk=delivery_id, endpoint__workspace_id=acting.workspace_id).first()
+        endpoint = _locked(endpoint_id)
+        delivery = WebhookDelivery.objects.select_for_update().filter(pk=delivery_id, endpoint=endpoint).first()
         if delivery is None:
-            raise NotFound(f"There is no webhook delivery {delivery_id} in this workspace.")
-        if delivery.endpoint.state != ENABLED:
+            raise NotFound(f"Webhook endpoint {endpoint_id} has no delivery {delivery_id}.")
+        if endpoint.state != ENABLED:
             raise InvalidRequest("The endpoint is disabled; enable it, then deliver again.")
         if delivery.state == PENDING:
             raise InvalidRequest("This delivery is still under way.")
         delivery.state, delivery.attempts, delivery.finished_at = PENDING, 0, None
         delivery.next_attempt_at = timezone.now()
         delivery.save(update_fields=["state", "attempts", "finished_at", "next_attempt_at"])
-        transaction.on_commit(lambda: wake(delivery.endpoint_id))
+        transaction.on_commit(lambda: wake(endpoint_id))
     return delivery
+
+
+def _locked(endpoint_id: str) -> WebhookEndpoint:
+    endpoint = lock(endpoint_id)
+    if endpoint is None:
+        raise NotFound(f"The webhook endpoint {endpoint_id} has just been deleted.")
+    return endpoint
 
 
 def _new_secret(endpoint: WebhookEndpoint) -> str:
@@ -124,18 +135,17 @@ def _new_secret(endpoint: WebhookEndpoint) -> str:
     return secret.reveal()
 
 
-def _take(endpoint: WebhookEndpoint, body: Mapping[str, Any]) -> None:
+def _fields(body: Mapping[str, Any], *, organization: bool) -> dict[str, Any]:
+    """What was sent, found good. Looks the host up, so not for transactions. No event types at all means unchanged."""
+    found = {field: body[field] for field in ("name", "description") if field in body}
     for field, most in (("name", MAX_NAME), ("description", MAX_DESCRIPTION)):
-        if field in body:
-            if len(body[field]) > most:
-                raise InvalidRequest(f"{field}: must be at most {most} characters long")
-            setattr(endpoint, field, body[field])
+        if len(found.get(field, "")) > most:
+            raise InvalidRequest(f"{field}: must be at most {most} characters long")
     if body.get("enabled_events"):
-        endpoint.enabled_events = _event_types(body["enabled_events"], organization=endpoint.organization)
-    elif endpoint.enabled_events is None:
-        endpoint.enabled_events = []
+        found["enabled_events"] = _event_types(body["enabled_events"], organization=organization)
     if "url" in body:
-        endpoint.url = _url(body["url"])
+        found["url"] = _url(body["url"])
+    return found
 
 
 def _event_types(names: list[str], *, organization: bool) -> list[str]:

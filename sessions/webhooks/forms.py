@@ -8,6 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from sessions.webhooks import kinds
+from sessions.webhooks.endpoints import MAX_DESCRIPTION, MAX_NAME, MAX_URL
 
 if TYPE_CHECKING:
     from sessions.models import WebhookEndpoint
@@ -30,10 +31,10 @@ class EndpointForm(forms.Form):
     """A new endpoint, or a change of one. One field of check boxes for each kind of object."""
 
     url = forms.CharField(
-        label=_("Address"), max_length=2048, help_text=_("An https:// address that answers with 2xx.")
+        label=_("Address"), max_length=MAX_URL, help_text=_("An https:// address that answers with 2xx.")
     )
-    name = forms.CharField(label=_("Name"), max_length=256, required=False)
-    description = forms.CharField(label=_("Description"), max_length=2048, required=False)
+    name = forms.CharField(label=_("Name"), max_length=MAX_NAME, required=False)
+    description = forms.CharField(label=_("Description"), max_length=MAX_DESCRIPTION, required=False)
 
     def __init__(self, data: Any = None, *, endpoint: WebhookEndpoint | None = None) -> None:
         initial: dict[str, Any] = {}

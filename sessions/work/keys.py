@@ -64,14 +64,16 @@ def issue(
 
 
 @audit.logged("environment_key.revoked", "agent_sessions.EnvironmentKey", "key_id")
-def revoke(key_id: str, acting: Acting) -> EnvironmentKey:
+def revoke(environment_id: str, key_id: str, acting: Acting) -> EnvironmentKey:
     """End a key at once. A second time changes nothing."""
     acting.require(Permission.ADMINISTER)
-    mine = EnvironmentKey.objects.filter(pk=key_id, environment__workspace_id=acting.workspace_id)
+    mine = EnvironmentKey.objects.filter(
+        pk=key_id, environment_id=environment_id, environment__workspace_id=acting.workspace_id
+    )
     mine.filter(revoked_at=None).update(revoked_at=timezone.now())
     key = mine.first()
     if key is None:
-        raise NotFound(f"There is no environment key {key_id} in this workspace.")
+        raise NotFound(f"Environment {environment_id} has no key {key_id}.")
     return key
 
 
@@ -100,9 +102,8 @@ def still_valid(acting: Acting) -> bool:
     if acting.environment_key_id is not None:
         return valid_keys().filter(pk=acting.environment_key_id).exists()
     if acting.work_id is not None:
-        return (
-            Work.objects.filter(pk=acting.work_id, token_digest=acting.token_digest).exclude(state="stopped").exists()
-        )
+        claimed = Work.objects.filter(pk=acting.work_id, token_digest=acting.token_digest)
+        return claimed.exclude(state=STOPPED).exists()
     return True
 
 

@@ -17,7 +17,7 @@ from contract import ids, metadata
 from contract.errors import ApiError, Conflict, InvalidRequest, NotFound
 from contract.times import timestamp
 from sessions import events as ev
-from sessions.models import Event, Thread, Work, WorkerSeen
+from sessions.models import Event, Session, Thread, Work, WorkerSeen
 from sessions.models.work import ACTIVE, QUEUED, STARTING, STOPPED, STOPPING
 from sessions.work import keys
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FIRST = "NO_HEARTBEAT"
 TTL_BOUNDS = (5, 3600)
 SEEN_SECONDS = 30
+SEEN_KEPT = timedelta(days=30)
 MAX_PAUSE = 60.0
 BATCH = 100
 QUEUED_AGAIN = "The session is queued again for the next worker."
@@ -91,10 +92,10 @@ def poll(environment: Environment, worker: str, reclaim_older_than_ms: int) -> t
 
 
 def seen(environment: Environment, worker: str) -> None:
-    """A worker asked for work."""
-    WorkerSeen.objects.update_or_create(
-        environment=environment, worker=worker[:256], defaults={"polled_at": timezone.now()}
-    )
+    """A worker asked for work. One statement, as each of them asks every second."""
+    row = WorkerSeen(environment=environment, worker=worker, polled_at=timezone.now())
+    key = ["environment", "worker"]
+    WorkerSeen.objects.bulk_create([row], update_conflicts=True, unique_fields=key, update_fields=["polled_at"])
 
 
 def find(environment_id: str, work_id: str, acting: Acting) -> Work:
@@ -208,8 +209,7 @@ def _go_on(work: Work) -> None:
 
 def open_calls(session_id: str) -> int:
     """How many calls of a session wait for a worker's result."""
-    waiting = Thread.objects.filter(session_id=session_id).values_list("pending", flat=True)
-    return sum(call["kind"] == "result" for calls in waiting for call in calls)
+    return Session.objects.filter(pk=session_id).values_list("outside_count", flat=True).first() or 0
 
 
 def reclaim() -> int:
@@ -246,11 +246,15 @@ def _requeue(work: Work) -> None:
 
 
 def mend() -> None:
-    """Queue sessions whose calls wait for a worker and that have no item: a crash came between stop and queue."""
-    waiting = Thread.objects.filter(status="idle", pending__contains=[{"kind": "result"}])
+    """Queue sessions whose calls wait for a worker and that have no item: a crash came between stop and queue.
+
+    Also forgets workers that have asked for nothing for a month: each process has a name of its own.
+    """
+    waiting = Session.objects.filter(outside_count__gt=0, archived_at=None).exclude(status="terminated")
     served = Work.objects.exclude(state=STOPPED).values("session_id")
-    for session_id in waiting.exclude(session_id__in=served).values_list("session_id", flat=True)[:BATCH]:
+    for session_id in waiting.exclude(pk__in=served).values_list("pk", flat=True)[:BATCH]:
         ensure(session_id)
+    WorkerSeen.objects.filter(polled_at__lt=timezone.now() - SEEN_KEPT).delete()
 
 
 def change(environment_id: str, work_id: str, patch: Mapping[str, str | None], acting: Acting) -> Work:

@@ -28,10 +28,6 @@ class PlanError(Exception):
     """The plan can't be run; the text says what is wrong with it."""
 
 
-class TooManyAgents(Exception):
-    """A phase would start more agents than a run may."""
-
-
 @dataclass(frozen=True, slots=True)
 class Phase:
     """One phase. ``items``: its own values, or the name of the earlier phase whose results they are.

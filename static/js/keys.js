@@ -83,6 +83,7 @@ async function openSheet() {
   sheet.showModal();
   if (place.childElementCount) return;
   const answer = await fetch(sheet.dataset.href);
+  if (!answer.ok || answer.redirected) return location.assign(sheet.dataset.href); // signed out: the page says so
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   place.replaceChildren(page.querySelector(".keysheet"));
 }

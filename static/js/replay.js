@@ -5,6 +5,7 @@ import { say } from "./words.js";
 const LONGEST_PAUSE = 3000;
 const SHOWN = 400;
 const MAX_BYTES = 256 * 1024 * 1024;
+let player;
 const byId = (id) => document.getElementById(id);
 const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -27,6 +28,7 @@ class Player {
     const from = Math.max(0, to - SHOWN);
     byId("played").replaceChildren(...this.steps.slice(from, to).map(row));
     this.show();
+    if (this.timer) this.next(); // what it waited to show comes from where it was
   }
 
   show() {
@@ -43,6 +45,7 @@ class Player {
   }
 
   next() {
+    clearTimeout(this.timer);
     const now = this.steps[this.at - 1], then = this.steps[this.at];
     if (!then) return this.pause();
     const gap = now ? Date.parse(then.created_at) - Date.parse(now.created_at) : 0;
@@ -64,6 +67,7 @@ class Player {
 }
 
 const NAMES = { "user.message": ["person", "message"], "system.message": ["note", "system"], "agent.message": ["agent", "agent"], "session.error": ["error", "error"] };
+const ENDS = new Set(["end_turn", "requires_action", "budget_reached", "retries_exhausted"]);
 const text = (blocks) => (Array.isArray(blocks) ? blocks.map((block) => block.text ?? `[${block.type}]`).join("\n\n") : String(blocks ?? ""));
 
 function told(event) {
@@ -72,7 +76,10 @@ function told(event) {
   if (/tool_result$/.test(event.type)) return ["call", say(event.is_error ? "failed" : "result"), text(event.content), "pre"];
   if (event.type === "user.tool_confirmation") return ["person", say(event.result === "allow" ? "approved" : "denied"), event.deny_message ?? "", "div"];
   if (event.type === "user.interrupt") return ["mark", say("stopped"), "", "div"];
-  if (event.type === "session.status_idle") return ["mark", say("ended", String(event.stop_reason?.type).replaceAll("_", " ")), "", "div"];
+  if (event.type === "session.status_idle") {
+    const why = String(event.stop_reason?.type);
+    return ["mark", ENDS.has(why) ? say(why) : say("ended", why.replaceAll("_", " ")), "", "div"];
+  }
   return null;
 }
 
@@ -101,7 +108,8 @@ async function open(file) {
     if (head?.type !== "holdfast.session") throw new Error(say("foreign"));
     const end = lines.at(-1)?.type === "end" ? lines.pop() : null;
     const steps = lines.filter((line) => line.event && line.on_session !== false);
-    new Player(head, steps.map((step) => ({ ...step, told: told(step.event) })).filter((step) => step.told), end);
+    player?.pause();
+    player = new Player(head, steps.map((step) => ({ ...step, told: told(step.event) })).filter((step) => step.told), end);
   } catch (error) {
     byId("wrong").textContent = error instanceof SyntaxError ? say("broken") : error.message;
     byId("wrong").hidden = false;

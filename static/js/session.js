@@ -73,6 +73,9 @@ document.addEventListener("pointerup", (event) => {
   }
 });
 
+// A finger that scrolls the page takes its press back.
+document.addEventListener("pointercancel", () => (from = null));
+
 document.addEventListener("keydown", (event) => {
   if (!event.target.closest?.("#minimap svg")) return;
   const all = stops();

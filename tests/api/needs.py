@@ -78,6 +78,8 @@ BY_PERMISSION = {
         "DELETE /skills/{skill_id}/versions/{version}",
     ),
     Permission.ADMINISTER: (
+        "GET /x/approvals/targets",
+        "GET /x/approvals/targets/{target_id}",
         "GET /x/audit/export",
         "POST /x/approvals/targets/{target_id}",
         "POST /x/approvals/targets/{target_id}/test",

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from agents.actions import archive_agent, archive_environment
@@ -254,6 +255,23 @@ def test_a_rate_limit_waits_for_the_next_due_time(alice: Caller, hourly: str, mo
     assert alice.get(f"/deployments/{hourly}")["status"] == "active"
     after = Deployment.objects.get(pk=hourly)
     assert after.fire_at is not None
+
+
+def test_a_database_that_fails_for_a_moment_pauses_nothing(
+    alice: Caller, hourly: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: Any, **__: Any) -> None:
+        raise OperationalError("deadlock detected")
+
+    due(hourly)
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "create_session", lost)
+        with pytest.raises(OperationalError):
+            runs.fire_due()
+    assert scheduled(hourly) == []
+    assert runs.fire_due() == 1
+    (run,) = scheduled(hourly)
+    assert run.error is None
 
 
 def test_archiving_the_agent_archives_its_deployments(alice: Caller, hourly: str, agent: str) -> None:

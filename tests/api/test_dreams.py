@@ -188,6 +188,22 @@ def test_a_session_that_waits_for_a_person_is_waited_for_until_the_time_is_up(
     assert (ended["status"], ended["error"]["type"]) == ("failed", "timeout")
 
 
+def test_a_dream_that_never_begins_is_ended_when_its_time_is_up(
+    alice: Caller, store: str, past: str, blob_dir: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise OSError("the disk is away")
+
+    monkeypatch.setattr("sessions.dreams.transcripts.write", broken)
+    made = alice.post("/dreams", wanted(store, past))["id"]
+    with pytest.raises(OSError, match="disk"):
+        engine.drive(made)
+    Dream.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    engine.drive(made)
+    ended = alice.get(f"/dreams/{made}")
+    assert (ended["status"], ended["error"]["type"], engine.waiting()) == ("failed", "timeout", [])
+
+
 @pytest.mark.parametrize("lost", ["before", "meanwhile"])
 def test_an_input_session_that_goes_ends_the_dream(
     alice: Caller, store: str, past: str, blob_dir: Any, agent: str, environment: str, lost: str

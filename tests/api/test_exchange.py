@@ -19,6 +19,7 @@ from contract import blobs
 from contract.errors import Conflict, InvalidRequest
 from contract.secret import Secret
 from credentials.actions import issue_api_key
+from credentials.models import AuditRecord
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
@@ -27,6 +28,7 @@ from sessions.models import Deployment, Session, Thread
 from sessions.verify import verify
 from tests.api.conftest import Caller, caller
 from tests.api.multipart import Piece, multipart
+from tests.streamed import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -257,7 +259,8 @@ def test_the_commands_and_the_api_do_the_same(
         call_command("export_workspace", "alice", str(path))
     sent = alice.send("POST", "/x/workspace/export", {"passphrase": PASSPHRASE.reveal()})
     assert sent.status_code == 200
-    content = b"".join(sent.streaming_content)
+    content = whole(sent)
+    assert AuditRecord.objects.filter(action="workspace.exported", user_id=alice.acting.user_id).exists()
     assert alice.refused("POST", "/x/workspace/export", {"passphrase": "short"}).status == 400
     wipe()
     call_command("import_workspace", str(path), "Again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from sessions import files, mounts
 from sessions.models import File, Resource, Session
 from tests.api.conftest import Caller, fits, refusal
 from tests.api.multipart import Piece, multipart
+from tests.streamed import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,10 +38,6 @@ def upload(who: Caller, name: str = "data.csv", data: bytes = b"a,b\n1,2\n", **f
 def uploaded(alice: Caller) -> dict[str, Any]:
     answer: dict[str, Any] = upload(alice).json()
     return answer
-
-
-async def gathered(response: Any) -> bytes:
-    return b"".join([chunk async for chunk in response])
 
 
 def output(session_id: str, path: str = "out/report.txt", data: bytes = b"done") -> File:
@@ -168,7 +164,7 @@ def test_outputs_can_be_downloaded_byte_for_byte(alice: Caller, session: dict[st
     fits(METADATA, listed)
     assert (listed["downloadable"], listed["scope"]) == (True, {"type": "session", "id": session["id"]})
     response = alice.send("GET", f"/files/{made.pk}/content")
-    assert asyncio.run(gathered(response)) == bytes(range(100))
+    assert whole(response) == bytes(range(100))
     response.close()
     assert response["content-length"] == "100"
     assert response["request-id"].startswith("req_")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import zipfile
 from datetime import timedelta
@@ -20,6 +19,7 @@ from sessions import files
 from tests.agents.skills.zips import good, skill_md
 from tests.api.conftest import Caller, caller, fits, refusal
 from tests.api.multipart import Piece, multipart
+from tests.streamed import whole
 
 if TYPE_CHECKING:
     from agents.models import Workspace
@@ -46,14 +46,10 @@ def old(who: Caller, method: str, path: str) -> Any:
     return who.send(method, path, **LEGACY)
 
 
-async def gathered(response: Any) -> bytes:
-    return b"".join([chunk async for chunk in response])
-
-
 def downloaded(who: Caller, path: str, **headers: str) -> zipfile.ZipFile:
     response = who.send("GET", f"{path}/content", **headers)
     assert response.status_code == 200, response.content
-    data = asyncio.run(gathered(response))
+    data = whole(response)
     request_finished.disconnect(close_old_connections)  # the test's own connection must stay
     response.close()
     request_finished.connect(close_old_connections)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pydantic import TypeAdapter
 
@@ -272,6 +274,23 @@ def test_a_delivery_is_sent_again_by_hand_under_its_own_id(
     assert len({seen.headers["webhook-id"] for seen in receiver.seen}) == 1
     shown = alice.get(f"{path}?state=delivered")["data"]
     assert [len(entry["attempts"]) for entry in shown] == [2]
+    other = alice.post("/x/webhooks", {"url": receiver.url, "enabled_events": ["agent.created"]})
+    assert alice.refused("POST", f"/x/webhooks/{other['id']}/deliveries/{row.pk}/redeliver").status == 404
+
+
+def test_an_endpoint_is_locked_before_its_deliveries(hook: dict[str, Any], receiver: Receiver, agent: str) -> None:
+    """Two that settle at once, of which one drops the other's, would else wait for each other for ever."""
+    receiver.statuses = [302]
+    with CaptureQueriesContext(connection) as seen:
+        delivery.deliver(hook["id"])
+    locks = [query["sql"] for query in seen if query["sql"].endswith(("FOR UPDATE", "FOR NO KEY UPDATE"))]
+    assert ["webhookendpoint" in sql.partition("WHERE")[0] for sql in locks] == [True, False]
+
+
+def test_what_is_noted_while_its_endpoint_is_disabled_is_dropped(hook: dict[str, Any], agent: str) -> None:
+    WebhookEndpoint.objects.update(state="disabled")
+    assert delivery.due() == []
+    assert one().state == "dropped"
 
 
 def test_the_queue_of_an_endpoint_is_bounded(

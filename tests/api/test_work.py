@@ -16,7 +16,7 @@ from contract.roles import Role
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
-from sessions.models import EnvironmentKey, Event, Session, Thread, Work
+from sessions.models import EnvironmentKey, Event, Session, Thread, Work, WorkerSeen
 from sessions.work import keys, queue
 from tests.api.conftest import Caller, fits
 
@@ -196,7 +196,9 @@ def test_a_worker_that_lets_go_with_calls_open_is_followed_by_another_a_little_l
     assert Event.objects.filter(session_id=waiting, type=ev.OPS_OUTSIDE_LOST).exists()
 
 
-def test_one_live_item_a_session_and_none_elsewhere(alice: Caller, agent: str, environment: str, waiting: str) -> None:
+def test_one_live_item_a_session_and_none_elsewhere(
+    alice: Caller, agent: str, environment: str, outside: str, waiting: str
+) -> None:
     queue.ensure(waiting)
     assert Work.objects.count() == 1
     cloud = alice.post("/sessions", {"agent": agent, "environment_id": environment, "initial_events": [HELLO]})
@@ -205,8 +207,12 @@ def test_one_live_item_a_session_and_none_elsewhere(alice: Caller, agent: str, e
     Work.objects.update(state="stopped")
     call_of(waiting)
     Work.objects.exclude(state="stopped").delete()
+    for name, days in (("gone", 31), ("here", 0)):
+        seen = timezone.now() - timedelta(days=days)
+        WorkerSeen.objects.create(environment_id=outside, worker=name, polled_at=seen)
     queue.mend()
     assert Work.objects.exclude(state="stopped").count() == 1
+    assert list(WorkerSeen.objects.values_list("worker", flat=True)) == ["here"]
 
 
 ALLOWED = [
@@ -279,6 +285,8 @@ def test_keys_expire_and_are_revoked_at_once(alice: Caller, charlie: Caller, out
     caller = Caller(made["key"], alice.acting)
     assert caller.send("GET", f"/environments/{outside}/work/poll").status_code == 200
     assert charlie.refused("POST", f"/x/environments/{outside}/keys/{made['id']}/revoke").status == 404
+    other = alice.post("/environments", {"name": "Other", "config": {"type": "self_hosted"}})["id"]
+    assert alice.refused("POST", f"/x/environments/{other}/keys/{made['id']}/revoke").status == 404
     alice.post(f"/x/environments/{outside}/keys/{made['id']}/revoke")
     assert caller.refused("GET", f"/environments/{outside}/work/poll").status == 401
     second = alice.post(f"/x/environments/{outside}/keys", {"name": "w"})

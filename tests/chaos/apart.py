@@ -46,8 +46,8 @@ class Apart(Installation):
         places.generated(self.data_dir / "secret_key", lambda: secrets.token_urlsafe(48))
         places.generated(self.data_dir / "keys", lambda: f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}")
         self.environment |= {
-            "DATABASE_URL": Postgres(self.data_dir, run).url,
-            "REDIS_URL": Valkey(self.data_dir, run).url,
+            "DATABASE_URL": places.database_url(run),
+            "REDIS_URL": places.redis_url(run),
             "SECRET_KEY_FILE": str(self.data_dir / "secret_key"),
             "HOLDFAST_KEYS_FILE": str(self.data_dir / "keys"),
             "SANDBOX_SOCKET": str(run / "sandbox.sock"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 from django.contrib.auth import get_user_model
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from config import rates
 from config.signin import throttle
@@ -30,8 +30,12 @@ class Memory:
     def delete(self, name: str) -> None:
         self.kept.pop(name, None)
 
-    def incr(self, name: str) -> None:
-        self.kept[name] = self.kept.get(name, 0) + 1
+    def incr(self, name: str, by: int = 1) -> int:
+        self.kept[name] = self.kept.get(name, 0) + by
+        return self.kept[name]
+
+    def decr(self, name: str) -> int:
+        return self.incr(name, -1)
 
     def expire(self, name: str, seconds: int) -> None:
         assert seconds == throttle.WINDOW_SECONDS
@@ -75,6 +79,15 @@ def test_a_success_forgets_the_failures_of_the_name(memory: Memory) -> None:
         sign_in("wrong")
     assert sign_in("only for tests").status_code == 302
     assert sign_in("wrong").status_code == 200
+
+
+def test_attempts_at_one_moment_get_no_further_than_one_after_another(memory: Memory) -> None:
+    request = RequestFactory().post("/login")
+    begun = [throttle.Attempts(request, name="alice").begin() for _ in range(12)]
+    assert begun == [True] * throttle.FAILURES_OF_A_NAME + [False] * (12 - throttle.FAILURES_OF_A_NAME)
+    assert sorted(memory.kept.values()) == [throttle.FAILURES_OF_A_NAME] * 2, "refused attempts don't count"
+    throttle.Attempts(request, name="alice").succeeded()
+    assert list(memory.kept.values()) == [throttle.FAILURES_OF_A_NAME - 1]
 
 
 def test_trying_many_names_from_one_address_is_throttled(memory: Memory) -> None:

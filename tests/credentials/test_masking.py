@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from html import escape
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -17,7 +18,10 @@ VALUE = 'to/ken "42"+x y'
 FORMS = [VALUE, json.dumps(VALUE), quote(VALUE), quote(VALUE, safe=""), quote_plus(VALUE)]
 
 
-@pytest.mark.parametrize("form", [*FORMS[:2], *FORMS[3:], base64.b64encode(VALUE.encode()).decode()])
+@pytest.mark.parametrize(
+    "form",
+    [*FORMS[:2], *FORMS[3:], escape(VALUE), base64.b64encode(VALUE.encode()).decode(), VALUE.encode().hex()],
+)
 def test_a_secret_is_found_in_every_spelling(form: str) -> None:
     clean = scrubbed(f"a {form} b {form}", [Secret(VALUE)])
     assert form not in clean

@@ -94,27 +94,29 @@ def apply(page: Node, frame: dict[str, str]) -> None:
     if frame["swap"] in ("innerMorph", "innerHTML"):
         place.inside(content)
         return
-    assert frame["swap"] == "upsert key:data-seq"
+    by = frame["swap"].removeprefix("upsert key:")
+    assert by in ("data-seq", "data-place")
     for node in content.elements:
         if node.tag == "hx-partial":
             _partial(page, node)
         else:
-            _upsert(place, node)
+            _upsert(place, node, by)
 
 
-def _upsert(log: Node, row: Node) -> None:
+def _upsert(log: Node, row: Node, by: str) -> None:
     known = log.find(str(row.attributes["id"]))
     if known is not None:
         known.replace([row])
         return
     row.parent = log
-    key = _key(row)
-    after = [index for index, child in enumerate(log.children) if isinstance(child, Node) and _key(child) > key]
+    key = _key(row, by)
+    after = [index for index, child in enumerate(log.children) if isinstance(child, Node) and _key(child, by) > key]
     log.children.insert(after[0] if after else len(log.children), row)
 
 
-def _key(row: Node) -> float:
-    return float(row.attributes.get("data-seq") or "inf")
+def _key(row: Node, by: str) -> list[float]:
+    """As the page's own ``upsert`` compares: number by number."""
+    return [float(part) for part in (row.attributes.get(by) or "inf").split(".")]
 
 
 def _partial(page: Node, partial: Node) -> None:

@@ -8,14 +8,21 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from agents.models import Agent
+from contract.acting import Acting
+from contract.roles import Role
+from contract.secret import Secret
 from credentials.models import AuditRecord
 from sessions.exchange import transfers
 from sessions.models import Session, Transfer
+from tests.streamed import whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.web.conftest import World
 
 PHRASE = "correct horse battery"
@@ -37,7 +44,23 @@ def made(world: World) -> bytes:
     assert f"/archives/{one.pk}/download/" in page
     fetched = world.alice.get(f"/archives/{one.pk}/download/")
     assert fetched["Content-Disposition"].startswith("attachment")
-    return bytes(fetched.getvalue())
+    return whole(fetched)
+
+
+def test_a_file_that_can_t_be_kept_leaves_nothing_to_be_worked_on(world: World) -> None:
+    """The sweep hands over whatever it finds waiting, so the row comes after its file."""
+
+    class Torn(SimpleUploadedFile):
+        def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+            yield b"PK"
+            assert not Transfer.objects.exists()
+            raise OSError(28, "No space left on device")
+
+    acting = Acting(world.session.workspace_id, Role.ADMIN, "alice")
+    with pytest.raises(OSError, match="No space left"):
+        transfers.take_in(Torn("ours.zip", b""), Secret(PHRASE), acting)
+    assert not Transfer.objects.exists()
+    assert list((settings.HOLDFAST_DATA_DIR / "transfers").glob("*.zip")) == []
 
 
 def bring(world: World, content: bytes, phrase: str = PHRASE) -> Transfer:

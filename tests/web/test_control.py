@@ -277,7 +277,7 @@ def test_the_system_page_says_what_is_missing_and_lets_a_turn_be_tried_again(wor
     assert "/system/errors/#billing_error" in shown
     assert "Try again" not in page(world.bob, "/system/")
     assert "No credit is left." not in page(world.charlie, "/system/")
-    world.alice.post(f"/sessions/{world.session.pk}/retry/", {"system": "yes"})
+    world.alice.post(f"/sessions/{world.session.pk}/retry/")
     assert world.fresh().status == "running"
     assert "No credit is left." not in page(world.alice, "/system/")
 
@@ -316,7 +316,7 @@ def test_where_what_is_said_is_sealed_the_list_still_tells_the_last_step(world: 
     world.append(Draft(ev.AGENT_MESSAGE, {"content": text("A sealed word")}))
     shown = page(world.alice, "/sessions/?q=tidy")
     assert "A sealed word" in shown
-    assert "only titles are searched" in shown
+    assert "only titles were searched" in shown
 
 
 def test_a_running_session_tells_its_time_without_scripts(world: World) -> None:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = IN_CHROMIUM
+MOVED_WHILE_IT_PLAYS = """() => {
+  const at = document.getElementById("at");
+  const move = (to) => { at.value = to; at.oninput(); };
+  move(0);
+  document.getElementById("play").onclick();
+  move(3);
+}"""
 
 
 def careful_agent(page: Page, name: str) -> None:
@@ -101,6 +108,10 @@ def test_a_session_is_forked_compared_exported_and_replayed(
     page.wait_for_selector("#player:visible")
     page.select_option("#speed", "64")
     page.wait_for_selector("#played >> text=from-the-fork")
+    page.evaluate(MOVED_WHILE_IT_PLAYS)
+    page.wait_for_function("document.getElementById('played').childElementCount > 3")
+    shown = [int(number) for number in page.locator("#played .seq").all_inner_texts()]
+    assert shown == sorted(set(shown)), "it goes on from where one has moved it"
     wrong = tmp_path_factory.mktemp("replay") / "wrong.jsonl"
     wrong.write_text("<script>alert(1)</script>")
     page.set_input_files("#file", wrong)

@@ -148,11 +148,15 @@ def foreign(world: World) -> None:
 @pytest.mark.usefixtures("another_language")
 @pytest.mark.parametrize(
     "reading",
-    ["", "trace/", "files/", *[f"inspect/{tab}/" for tab in ("session", "tools", "resources", "threads", "access")]],
+    [
+        *("", "trace/", "events/", "files/", "threads/{thread}/"),
+        *[f"inspect/{tab}/" for tab in ("session", "progress", "tools", "resources", "threads", "team", "access")],
+    ],
 )
 def test_a_session_s_page_is_translated_whole(world: World, reading: str) -> None:
     foreign(world)
-    page = world.alice.get(f"/sessions/{world.session.pk}/{reading}").content.decode()
+    path = f"/sessions/{world.session.pk}/" + reading.replace("{thread}", world.thread.pk)
+    page = world.alice.get(path).content.decode()
     texts = Shown(page[page.index("<main") : page.index("</main>")]).texts
     left = re.findall(r"[A-Za-z0-9_.]{2,}", said(" ".join(texts)))
     ours = {word for word in left if not re.search(r"[0-9_.]", word)} - NO_LANGUAGE  # no ids, no names of files

@@ -13,6 +13,7 @@ from django.utils import timezone
 from sessions import events as ev
 from sessions import livetrace, timeline
 from sessions.events import Draft
+from sessions.models import Session
 from tests.web.conftest import World, bash, result, text
 from tests.web.dom import Node, apply, parse
 
@@ -118,6 +119,23 @@ def test_a_new_step_sends_its_row_alone_until_the_line_is_full(world: World, clo
     assert push(live, page) == ["#trace"], "the line is drawn anew with more room"
     assert live.room > 0
     assert shown(page) == shown(loaded(world))
+
+
+def test_a_call_that_waits_grows_while_its_session_is_idle(world: World, clock: Clock) -> None:
+    world.append(world.running(), bash("make", ask=True))
+    world.append(world.idle({"type": "requires_action"}))
+    assert world.fresh().status == "idle"
+    clock.passes()
+    page = loaded(world)
+    live = watching(world, page)
+    assert push(live, page) == []
+    (drawn,) = [node for node in page.every() if "data-rate" in node.attributes]
+    assert float(str(drawn.attributes["data-rate"])) > 0
+    clock.passes(live.room + 1)
+    assert push(live, page) == ["#trace"], "the line is drawn anew with more room, however long nobody answers"
+    assert shown(page) == shown(loaded(world))
+    Session.objects.update(archived_at=timezone.now())
+    assert not [node for node in loaded(world).every() if "data-rate" in node.attributes], "nobody will"
 
 
 def test_a_socket_that_comes_back_after_a_loss_draws_what_it_missed(world: World, clock: Clock) -> None:

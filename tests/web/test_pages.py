@@ -19,6 +19,7 @@ from sessions import log
 from sessions.events import Draft
 from sessions.models import Session
 from sessions.projections.status import STATES, state_of
+from tests.streamed import whole
 from tests.web.conftest import World, bash, result, text
 from tests.web.forms import NO_START_ROWS, no_rows
 
@@ -288,7 +289,7 @@ def test_an_output_is_downloaded_as_an_attachment_and_never_shown(world: World) 
     address = f"/sessions/{world.session.pk}/files/"
     assert "report.html" in world.alice.get(address).content.decode()
     response = world.alice.get(f"{address}{world.output.pk}/")
-    assert b"".join(response) == b"hello\n"
+    assert whole(response) == b"hello\n"
     assert response["Content-Disposition"].startswith("attachment")
     assert response["Content-Type"] == "application/octet-stream"
     assert response["X-Content-Type-Options"] == "nosniff"

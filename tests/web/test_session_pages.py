@@ -224,6 +224,21 @@ def test_the_minimap_folds_pauses_and_stays_small_however_long_the_log_is(world:
     assert len(world.alice.get(f"/sessions/{world.session.pk}/minimap/").content) < 40_000
 
 
+def test_the_minimap_of_a_big_team_shows_every_thread_in_little_room(world: World) -> None:
+    parent, now = world.thread, timezone.now()
+    about = {"session": world.session, "parent": parent, "created_at": now, "updated_at": now}
+    for n in range(24):
+        thread = Thread.objects.create(**about, agent_name="Worker", agent=parent.agent)
+        log.append(world.session.pk, thread.pk, [Draft(ev.AGENT_MESSAGE, {"content": text(f"mine is {n}")})])
+    world.append(Draft(ev.AGENT_MESSAGE, {"content": text("All at work")}))
+    drawn = timeline.minimap(world.fresh())
+    assert len(drawn.lanes) == 25
+    assert all(lane.paths for lane in drawn.lanes)
+    assert drawn.pixels == 100
+    page = world.alice.get(f"/sessions/{world.session.pk}/minimap/").content.decode()
+    assert "Worker × 24, Coder" in page
+
+
 def test_a_title_of_500_arabic_characters_leaves_the_page_whole(world: World) -> None:
     Session.objects.filter(pk=world.session.pk).update(title="جلسة " * 100)
     page = world.alice.get(f"/sessions/{world.session.pk}/").content.decode()

@@ -37,6 +37,16 @@ def test_every_file_others_wrote_is_recorded() -> None:
     assert others == {name for name, _ in VENDORED}
 
 
+def test_buttons_that_copy_are_shown_where_scripts_run() -> None:
+    buttons = [
+        tag
+        for path in TEMPLATES.rglob("*.html")
+        for tag in re.findall(r"<button [^>]*data-copy[^>]*>", path.read_text(encoding="utf-8"))
+    ]
+    assert len(buttons) >= 7
+    assert [tag for tag in buttons if 'class="button js"' not in tag or " hidden" in tag] == []
+
+
 def stylesheets(page: str) -> set[str]:
     return set(re.findall(r'href="/static/(css/[\w./-]+)"', page))
 

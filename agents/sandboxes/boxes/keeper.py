@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from agents.sandboxes.base import (
     MIB,
@@ -22,6 +22,7 @@ from agents.sandboxes.base import (
     SandboxSpec,
     SandboxUnavailable,
     SharedFolder,
+    Upload,
 )
 from agents.sandboxes.boxes import usage
 from agents.sandboxes.boxes.beneath import open_beneath
@@ -99,12 +100,18 @@ class Keeper:
     def add_uploads(self, spec: SandboxSpec) -> None:
         box = self._box(spec.sandbox_id)
         for upload in spec.uploads:
-            target = _upload_path(box, upload.path)
+            place, target = _upload_path(box, upload.path)
             if target.exists():
                 continue
             if usage.free_bytes(box.path) - upload.size < self._settings.floor_bytes:
                 raise SandboxUnavailable(f"There is no room on the disk for the upload {upload.path}.")
-            _copy_upload(upload.open(), target, upload.size, 0o555 if upload.executable else 0o444)
+            part = box.path / "upload.part"  # a half copied file is never taken for a whole one
+            _copy_upload(upload, part)
+            for directory in reversed(target.relative_to(place).parents):
+                (place / directory).mkdir(exist_ok=True)
+                if directory.name:
+                    (place / directory).chmod(0o755)
+            part.rename(target)
 
     def prepared(self, spec: SandboxSpec) -> tuple[Box, list[Mount]]:
         """The box with its shared folders, and what is shown inside besides the session's own places."""
@@ -165,6 +172,8 @@ class Keeper:
         disk = usage.disk_bytes(box.files)
         # A large tree takes long to count: spend a twentieth of the time on it at most.
         watch.next_disk = time.monotonic() + max(2.0, 20 * (time.monotonic() - now))
+        if disk is None:  # too many files to be counted: taken to be growing
+            disk = watch.disk + 1
         watch.growth, watch.disk = disk - watch.disk, disk
         if disk > limits.disk_bytes:
             return f"The sandbox used {mib(disk)} of disk, more than its limit of {mib(limits.disk_bytes)}."
@@ -223,25 +232,20 @@ def _lock(path: Path) -> int:
     return fd
 
 
-def _upload_path(box: Box, path: str) -> Path:
+def _upload_path(box: Box, path: str) -> tuple[Path, Path]:
+    """The box's directory for such uploads, and the upload's place below it."""
     for place, directory in ((UPLOADS, box.uploads), (SKILLS, box.skills)):
         relative = path.removeprefix(place + "/")
         parts = relative.split("/")
         if relative != path and "\0" not in path and not any(part in ("", ".", "..") for part in parts):
-            return directory.joinpath(*parts)
+            return directory, directory.joinpath(*parts)
     raise SandboxError(f"The upload path {path[:200]!r} is neither below {UPLOADS} nor below {SKILLS}.")
 
 
-def _copy_upload(source: BinaryIO, target: Path, size: int, mode: int) -> None:
-    """Copy under another name first: a half copied file is never taken for a whole one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for directory in target.parents:
-        if directory.parent.parent.name == "boxes":
-            break
-        directory.chmod(0o755)
-    part = target.with_name(target.name[:200] + ".part")
-    left = size
-    with source, part.open("wb") as out:
+def _copy_upload(upload: Upload, part: Path) -> None:
+    part.unlink(missing_ok=True)
+    left = upload.size
+    with upload.open() as source, part.open("wb") as out:
         while piece := source.read(PIECE):
             left -= len(piece)
             if left < 0:
@@ -249,9 +253,8 @@ def _copy_upload(source: BinaryIO, target: Path, size: int, mode: int) -> None:
             out.write(piece)
     if left != 0:
         part.unlink()
-        raise SandboxError(f"The upload {target.name} is not of the size announced ({size} bytes).")
-    part.chmod(mode)
-    part.rename(target)
+        raise SandboxError(f"The upload {upload.path} is not of the size announced ({upload.size} bytes).")
+    part.chmod(0o555 if upload.executable else 0o444)
 
 
 def mib(size: int) -> str:

@@ -1,12 +1,14 @@
-"""Where the local backend keeps things on disk, and which host uid owns them.
+"""Where backends keep things on this machine's disk, and which host uid owns them.
 
 ::
 
     <root>/                      0711 as root, else 0700
       lock                       held by the one sandbox host that serves this root
-      runtime/<digest>/          bwrap, its libraries, the runner, our /etc (read-only to all)
+      runtime/<digest>/          what every sandbox is shown of ours: the runner, an /etc, bwrap (read-only to all)
+      packages/<name>/           package sets (``boxes.packages``)
       boxes/<sandbox id>/        0711
         box.json  journal.jsonl  0600, never visible inside
+        …                        what a backend adds: trust.pem, init.json, apt/, etc/, door/
         files/                   0700, owned by the sandbox's own uid
           workspace/ home/ outputs/ tmp/
           memory/<name>/         the shared folders that the agent may write
@@ -22,6 +24,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +103,8 @@ class Layout:
         self.root = root
         self.boxes = root / "boxes"
         self.per_box_uid = os.geteuid() == 0
+        self._uids: dict[str, int] | None = None  # by id; read from the disk once, for only one host serves a root
+        self._uids_lock = threading.Lock()
         mode = 0o711 if self.per_box_uid else 0o700
         if self.per_box_uid and root.is_relative_to(SYSTEM_ROOT):
             SYSTEM_ROOT.mkdir(mode=mode, parents=True, exist_ok=True)
@@ -123,7 +128,7 @@ class Layout:
         """Make an empty box; what a crash left half made is removed first."""
         path = self._path(sandbox_id)
         shutil.rmtree(path, ignore_errors=True)
-        box = Box(path, self._free_uid() if self.per_box_uid else None)
+        box = Box(path, self._uid(sandbox_id) if self.per_box_uid else None)
         shown = (box.uploads, box.skills, box.memory)
         for directory, mode in ((path, 0o711), (box.files, 0o700), *((one, 0o750) for one in shown)):
             directory.mkdir(mode=mode)
@@ -167,24 +172,29 @@ class Layout:
         if not self.per_box_uid and path.exists():
             _open_directories(path)
         shutil.rmtree(path, ignore_errors=True)
+        if self._uids is not None and not path.exists():
+            with self._uids_lock:
+                self._uids.pop(sandbox_id, None)
 
     def _path(self, sandbox_id: str) -> Path:
         if not _ID.fullmatch(sandbox_id):
             raise SandboxError(f"{sandbox_id[:80]!r} cannot name a sandbox: letters, digits, - and _ only.")
         return self.boxes / sandbox_id
 
-    def _free_uid(self) -> int:
+    def _uid(self, sandbox_id: str) -> int:
+        """A uid that no other box has."""
         digest = hashlib.sha256(str(self.root).encode()).digest()
         first = _UID_FIRST + int.from_bytes(digest[:4], "big") % _UID_BLOCKS * _UID_BLOCK
-        used = {box.uid for box in map(self.find, self.ids()) if box}
-        used |= {entry.stat().st_uid for entry in self._file_dirs()}
-        free = next((uid for uid in range(first, first + _UID_BLOCK) if uid not in used), None)
-        if free is None:
-            raise SandboxError(f"All {_UID_BLOCK} sandbox uids of {self.root} are in use; delete old sessions.")
-        return free
-
-    def _file_dirs(self) -> list[Path]:
-        return [path for path in (self.boxes / name / "files" for name in self.ids()) if path.exists()]
+        with self._uids_lock:
+            if self._uids is None:
+                files = ((name, self.boxes / name / "files") for name in self.ids())
+                self._uids = {name: path.stat().st_uid for name, path in files if path.exists()}
+            used = {uid for name, uid in self._uids.items() if name != sandbox_id}
+            free = next((uid for uid in range(first, first + _UID_BLOCK) if uid not in used), None)
+            if free is None:
+                raise SandboxError(f"All {_UID_BLOCK} sandbox uids of {self.root} are in use; delete old sessions.")
+            self._uids[sandbox_id] = free
+            return free
 
 
 def _check_name(name: str) -> None:

@@ -99,13 +99,18 @@ class PackageSets:
         """Remove what no sandbox was started with for a month, and what was made anew; returns the names."""
         before = time.time() - KEPT_SECONDS
         unused = [entry for entry in self._root.iterdir() if entry.name.partition(".")[0] not in used]
-        old = [entry for entry in unused if OLD in entry.name or entry.stat().st_mtime < before]
+        old = [entry for entry in unused if OLD in entry.name or self._used_at(entry) < before]
         for entry in old:
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)
         return [entry.name for entry in old]
+
+    def _used_at(self, entry: Path) -> float:
+        """What is known of a set is used whenever the set is."""
+        kept = entry.with_suffix("")
+        return (kept if entry.suffix == ".json" and kept.is_dir() else entry).stat().st_mtime
 
 
 def _hand_over(root: Path) -> None:

@@ -57,16 +57,16 @@ def _rss(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def disk_bytes(directory: Path) -> int:
-    """Disk space below ``directory`` as allocated; links are not followed."""
+def disk_bytes(directory: Path) -> int | None:
+    """Disk space below ``directory`` as allocated; links are not followed. None if it can't be counted in time."""
     command = ["du", "-s", "-x", "--block-size=1", "--", str(directory)]
     env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
     try:
         done = subprocess.run(command, env=env, capture_output=True, timeout=DU_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return 0
+        return None
     number = done.stdout.split()[:1]
-    return int(number[0]) if number else 0
+    return int(number[0]) if number else None
 
 
 def free_bytes(directory: Path) -> int:

@@ -63,9 +63,7 @@ class Container:
     def kill(self) -> None:
         """End the container's first process and with it all others; safe to call twice."""
         with self._lock:
-            if not self._killed:
-                self._engine.kill(self._id)
-                self._killed = True
+            self._killed = self._killed or self._engine.kill(self._id)
 
     def wait(self, seconds: float) -> int | None:
         """Exit status, or None if it has not ended in time."""

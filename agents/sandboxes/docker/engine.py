@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import docker
 import requests
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from agents.sandboxes.base import MIB, Limits, SandboxError, SandboxUnavailable
 
@@ -155,10 +155,13 @@ class Engine:
         except (DockerException, requests.RequestException):
             return None
 
-    def kill(self, container: str) -> None:
-        """End all its processes; no error if there are none."""
-        with contextlib.suppress(DockerException, requests.RequestException):
+    def kill(self, container: str) -> bool:
+        """End all its processes; False if the engine did not answer. No error if there are none."""
+        try:
             self._api.kill(container)
+        except (requests.RequestException, DockerException) as error:
+            return isinstance(error, APIError) and error.is_client_error()
+        return True
 
     def remove(self, container: str) -> None:
         with contextlib.suppress(NotFound), said("remove a container"):

@@ -96,9 +96,7 @@ class DockerLauncher(Keeper):
     def excess(self, sandbox_id: str, process: object, limits: Limits) -> str | None:
         assert isinstance(process, Container)
         if in_force.killed_for_memory(process.init_pid):
-            return (
-                f"The sandbox needed more than its limit of {mib(limits.memory_bytes)} of memory, more than its limit."
-            )
+            return f"The sandbox needed more memory than its limit of {mib(limits.memory_bytes)}."
         return self.disk_excess(sandbox_id, limits)
 
     def _start(self, box: Box, limits: Limits, mounts: Sequence[Mount], *arguments: str) -> Container:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.sandboxes import packages
+from agents.sandboxes.base import SandboxUnavailable
 from agents.sandboxes.boxes import usage
 from agents.sandboxes.boxes.keeper import BoxSettings, Keeper, mib
 from agents.sandboxes.local import apt, probe
@@ -55,12 +56,16 @@ class LocalLauncher(Keeper):
     def start(self, spec: SandboxSpec) -> Process:
         sandbox_id, limits = spec.sandbox_id, spec.limits
         process = self._start(spec)
-        record = {"pid": process.init_pid, "start": start_time(process.init_pid)}
-        (self._box(sandbox_id).path / "init.json").write_text(json.dumps(record))
-        if self._cgroups is not None:
-            # The runner waits for its first line, so nothing has been started in there yet.
-            self._cgroups.create(sandbox_id, limits)
-            self._cgroups.enter(sandbox_id, process.init_pid)
+        try:
+            record = {"pid": process.init_pid, "start": start_time(process.init_pid)}
+            (self._box(sandbox_id).path / "init.json").write_text(json.dumps(record))
+            if self._cgroups is not None:
+                # The runner waits for its first line, so nothing has been started in there yet.
+                self._cgroups.create(sandbox_id, limits)
+                self._cgroups.enter(sandbox_id, process.init_pid)
+        except (OSError, ValueError) as error:
+            process.close()
+            raise SandboxUnavailable(f"The sandbox's limits could not be put in force: {error}") from error
         return process
 
     def _start(self, spec: SandboxSpec) -> Process:

@@ -14,12 +14,12 @@ import signal
 import socket
 import subprocess
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING
 
-from agents.sandboxes.base import SandboxError
+from agents.sandboxes.base import SandboxError, SandboxUnavailable
 from agents.sandboxes.boxes import seccomp
 from agents.sandboxes.egress import receive_listener
 from agents.sandboxes.local import arguments
@@ -123,11 +123,17 @@ class Spawner:
     def _by_the_thread(self, job: Callable[[], Process]) -> Process:
         future: Future[Process] = Future()
         self._jobs.put((job, future))
-        return future.result(START_SECONDS * 2)
+        if not wait([future], 2 * START_SECONDS).done:
+            future.cancel()
+            future.add_done_callback(_close_unwanted)
+            raise SandboxUnavailable("The machine is too busy to start a sandbox in time; try again later.")
+        return future.result()
 
     def _work(self) -> None:
         while True:
             job, future = self._jobs.get()
+            if not future.set_running_or_notify_cancel():
+                continue
             try:
                 future.set_result(job())
             except BaseException as error:
@@ -173,6 +179,11 @@ class Spawner:
         return _started(popen, os.fdopen(status_read, "rb"))
 
 
+def _close_unwanted(future: Future[Process]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().close()
+
+
 def _identity(box: Box) -> tuple[int | None, int | None, tuple[int, ...] | None]:
     """As root: the session's own uid and gid and no other groups, taken on before bubblewrap is
     executed. Started by uid 0 it would map the sandbox's user to the host's root.
@@ -181,8 +192,7 @@ def _identity(box: Box) -> tuple[int | None, int | None, tuple[int, ...] | None]
 
 
 def _started(popen: subprocess.Popen[bytes], status: IO[bytes]) -> Process:
-    ready = select.select([status], [], [], START_SECONDS)[0]
-    line = status.readline() if ready else b""
+    line = status.readline() if _is_ready(status, START_SECONDS) else b""
     try:
         return Process(popen, int(json.loads(line)["child-pid"]), status)
     except (ValueError, KeyError, OSError):
@@ -203,9 +213,16 @@ def _memory(data: bytes) -> int:
 
 
 def _read_now(stream: IO[bytes]) -> str:
-    if not select.select([stream], [], [], 0.2)[0]:
+    if not _is_ready(stream, 0.2):
         return ""
     return os.read(stream.fileno(), 4000).decode("utf-8", "replace").strip()
+
+
+def _is_ready(stream: IO[bytes], seconds: float) -> bool:
+    """Whether there is something to read, or the end, in time. Not by ``select``, which knows no descriptor > 1023."""
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def start_time(pid: int) -> int:

@@ -6,8 +6,8 @@ Devices and FIFOs are left out and set-user-id bits are dropped, in both directi
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
 import tarfile
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -43,9 +43,19 @@ def _add_one(tar: tarfile.TarFile, path: str) -> None:
         with open(path, "rb") as handle:
             # Taken again: the file may have changed; addfile copies exactly this many bytes.
             member.size = os.fstat(handle.fileno()).st_size
-            tar.addfile(member, handle)
+            tar.addfile(member, _Padded(handle))
     except (PermissionError, FileNotFoundError, UnicodeError):
-        sys.stderr.write(f"left out: {path!r}\n")
+        return  # what its owner can't read, or took away meanwhile, is in no snapshot
+
+
+class _Padded:
+    """A file that goes on with zeros where it ends: it may be cut while it is read, and its size is announced."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._handle.read(size).ljust(size, b"\0")
 
 
 def _plain(member: tarfile.TarInfo | None) -> tarfile.TarInfo | None:
@@ -91,7 +101,8 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         os.symlink(member.linkname, target)
         return
     if member.islnk():
-        os.link("/" + member.linkname, target, follow_symlinks=False)
+        with contextlib.suppress(FileNotFoundError):  # the first of its names could not be read when it was packed
+            os.link("/" + member.linkname, target, follow_symlinks=False)
         return
     content = tar.extractfile(member)
     assert content is not None

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 PR_SET_DUMPABLE = 4
 
 
-def set_rlimits(limits: Mapping[str, int]) -> dict[str, int]:
-    """Set hard limits for this process and all it starts; returns them as read back."""
+def set_rlimits(limits: Mapping[str, int]) -> None:
+    """Set hard limits for this process and all it starts."""
     wanted = {
         resource.RLIMIT_NPROC: limits["processes"],
         resource.RLIMIT_DATA: limits["memory_bytes"],
@@ -26,8 +26,6 @@ def set_rlimits(limits: Mapping[str, int]) -> dict[str, int]:
         hard = resource.getrlimit(kind)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (value, value))
-    names = {"NPROC": resource.RLIMIT_NPROC, "DATA": resource.RLIMIT_DATA, "FSIZE": resource.RLIMIT_FSIZE}
-    return {name: resource.getrlimit(kind)[1] for name, kind in names.items()}
 
 
 def hide_from_siblings() -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from .texts import SPILL_FILE_BYTES, Stopped, ToolError, show_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 GLOB_PATHS = 200
 GLOB_ENTRIES = 50_000
@@ -66,8 +68,6 @@ def grep(root: str, pattern: str, path: str | None = None, stop: threading.Event
     rg = shutil.which("rg", path=TOOL_PATH)
     command = ripgrep_command(rg, pattern, target) if rg else walk_command(pattern, target)
     code, out, err = _run(command, stop)
-    if not out and code in (0, 1) and not err:
-        return "no matches"
     if code not in (0, 1) and not out:
         raise ToolError("grep: {} failed: {}".format("rg" if rg else "search", err.strip()[-2000:]))
     return out.rstrip("\n") or "no matches"
@@ -100,16 +100,21 @@ def _run(command: list[str], stop: threading.Event | None) -> tuple[int, str, st
     except OSError as error:
         raise ToolError(f"grep: {reason(error)}") from None
     guard = _Guard(process, stop)
+    assert process.stdout is not None and process.stderr is not None
     errors: list[bytes] = []
-    reader = threading.Thread(target=lambda: errors.append(_drain(process.stderr.read1, 4096)), daemon=True)  # type: ignore[union-attr]
+    reader = threading.Thread(target=_keep_errors, args=(process.stderr, errors), daemon=True)
     reader.start()
-    assert process.stdout is not None
     out = _drain(process.stdout.read1, SPILL_FILE_BYTES)  # type: ignore[attr-defined]
     process.stdout.close()
     code = process.wait()
     reader.join(1.0)
     guard.finish()
     return code, out.decode("utf-8", "replace"), b"".join(errors).decode("utf-8", "replace")
+
+
+def _keep_errors(stream: Any, errors: list[bytes]) -> None:
+    with stream:
+        errors.append(_drain(stream.read1, 4096))
 
 
 def _drain(read: Callable[[int], bytes], keep: int) -> bytes:
@@ -142,7 +147,8 @@ class _Guard:
             elif waited >= GREP_SECONDS:
                 self._why = ToolError("grep: timed out after %ds" % GREP_SECONDS)
             if self._why:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
                 return
 
     def finish(self) -> None:

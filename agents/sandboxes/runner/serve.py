@@ -2,7 +2,7 @@
 
 In:   the hello (limits, environment, directories), then
       ``{"op": "call", "id", "name", "input", "label", "lane"}`` and ``{"op": "interrupt", "id" | null}``.
-Out:  ``{"ready": true, "rlimits"}``, then per call any number of ``{"id", "out"}`` and one
+Out:  ``{"ready": true}``, then per call any number of ``{"id", "out"}`` and one
       ``{"id", "content", "is_error", "outputs", "ms"}``.
 End of input ends the process, and with it, as it is the first of its PID namespace, everything.
 """
@@ -76,12 +76,12 @@ def main() -> None:
     """Read the hello, confine this process, then serve until the input ends."""
     source = sys.stdin.buffer
     hello = json.loads(source.readline())
-    rlimits = set_rlimits(hello["limits"])
+    set_rlimits(hello["limits"])
     hide_from_siblings()
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
     server = Server(Toolbox(hello))
-    server.send({"ready": True, "rlimits": rlimits})
+    server.send({"ready": True})
     for line in source:
         server.dispatch(json.loads(line))
     os._exit(0)

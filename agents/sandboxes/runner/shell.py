@@ -120,8 +120,7 @@ class Shell:
             self.was_put_away = False
         assert self._process is not None
         before = set(children_of(self._process.pid))
-        with open(self._script, "w", encoding="utf-8") as handle:
-            handle.write(command + "\n")
+        self._write_script(command)
         self._send("builtin source %s </dev/null %d>&-" % (self._script, self._number))
         marker = self._ask_marker()
         deadline = time.monotonic() + seconds
@@ -133,6 +132,15 @@ class Shell:
         cause = "interrupted" if stop.is_set() else "timeout"
         self._end_foreground(marker, sink, before)
         return Ended(130 if self.alive else None, cause)
+
+    def _write_script(self, command: str) -> None:
+        try:
+            with open(self._script, "w", encoding="utf-8") as handle:
+                handle.write(command + "\n")
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(self._script)
+            raise ToolError("bash: the command is too long; write it to a file and run that") from None
 
     def _end_foreground(self, marker: bytes, sink: Callable[[bytes], None], before: set[int]) -> None:
         """Interrupt the command as ^C would; what ignores that is killed; last, the shell is."""

@@ -153,10 +153,6 @@ class Toolbox:
             lines.append("(no output)" if ended.code == 0 else f"(no output, exit status {ended.code})")
         return _text("\n".join(lines)), ended.code != 0 or ended.cause != "finished"
 
-    def close(self) -> None:
-        for shell in self._shells.values():
-            shell.close()
-
 
 def _text(text: str) -> list[Block]:
     return [{"type": "text", "text": text}]

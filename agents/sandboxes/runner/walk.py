@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
 MAX_FILES = 50_000
 # A pathological pattern on a very long line is the classic way to burn a day of CPU.
@@ -39,12 +40,23 @@ def matches(pattern: re.Pattern[str], path: str) -> Iterator[str]:
         if b"\x00" in handle.read(512):
             return
         handle.seek(0)
-        for number, raw in enumerate(handle, 1):
-            if len(raw) > MAX_LINE:
-                continue
+        for number, raw in lines(handle):
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
             if pattern.search(line):
                 yield "%s:%d:%s" % (path, number, line)
+
+
+def lines(handle: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Number and text of every line that is not longer than ``MAX_LINE``; no longer one is ever held as a whole."""
+    number, begun = 1, True
+    while True:
+        piece = handle.readline(MAX_LINE + 1)
+        if not piece:
+            return
+        ends = piece.endswith(b"\n")
+        if begun and (ends or len(piece) <= MAX_LINE):
+            yield number, piece
+        number, begun = number + ends, ends
 
 
 def main() -> None:
@@ -61,4 +73,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception as error:
+        sys.stderr.write("%s: %s\n" % (type(error).__name__, error))
+        sys.exit(2)  # as ripgrep does; 1 would mean that nothing was found

@@ -7,6 +7,7 @@ checkout may lie where only root can read.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from agents.sandboxes.engine import EngineSettings, RunnerBackend
 from agents.sandboxes.local import binary
 from agents.sandboxes.local.launcher import LocalLauncher, LocalSettings
 from agents.sandboxes.server import listen
+from contract.processes import die_with
 
 
 def main() -> int:
@@ -27,7 +29,7 @@ def main() -> int:
     os.setgroups([])
     os.setgid(uid)
     os.setuid(uid)
-    host.die_with(parent)
+    die_with(parent, signal.SIGKILL)
     launcher = LocalLauncher(LocalSettings(root=root, egress=egress), runtime)
     return host.serve_backend(listen(socket), socket, RunnerBackend(launcher, EngineSettings(watch_seconds=0.1)))
 

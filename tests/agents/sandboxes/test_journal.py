@@ -65,13 +65,16 @@ def test_a_large_journal_keeps_states_and_only_the_latest_results(path: Path, mo
     monkeypatch.setattr(module, "COMPACT_BYTES", 1000)
     monkeypatch.setattr(module, "RESULTS_KEPT", 3)
     journal = Journal.create(path, reaches_back=True)
-    for number in range(20):
+    for number in range(40):
         journal.started(f"c{number}", "bash")
         journal.finished(f"c{number}", RESULT)
+    states = [journal.state(f"c{number}") for number in range(40)]
     journal.close()
     kept = Journal.load(path)
-    assert [kept.state(f"c{number}") for number in range(20)] == ["dropped"] * 17 + ["finished"] * 3
-    assert kept.result("c19") == RESULT
+    assert [kept.state(f"c{number}") for number in range(40)] == states
+    dropped = states.count("dropped")
+    assert 20 < dropped < 38 and states == ["dropped"] * dropped + ["finished"] * (40 - dropped)
+    assert kept.result("c39") == RESULT
     assert kept.reaches_back
     kept.finished("new", RESULT)
     assert kept.result("new") == RESULT

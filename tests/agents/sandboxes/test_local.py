@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import struct
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agents.sandboxes.base import Limits, SandboxError, SandboxUnavailable
+from agents.sandboxes.base import UPLOADS, Limits, SandboxError, SandboxSpec, SandboxUnavailable, Upload
 from agents.sandboxes.boxes import layout, seccomp, usage
 from agents.sandboxes.boxes.beneath import open_beneath
+from agents.sandboxes.boxes.keeper import BoxSettings, Keeper
 from agents.sandboxes.boxes.layout import Layout, sandbox_root
 from agents.sandboxes.local import binary, cgroups
+from agents.sandboxes.runner import archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +129,42 @@ def test_boxes_have_different_owners_as_root(tmp_path: Path) -> None:
     assert all(uid is None or uid >= 1_900_000_000 for uid in uids)
 
 
+def test_boxes_made_at_one_moment_have_different_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "chown", lambda *_, **__: None)
+    boxes = Layout(tmp_path / "root")
+    boxes.per_box_uid = True
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(boxes.create, (f"box{number}" for number in range(32))))
+    assert len({box.uid for box in made}) == 32
+    boxes.remove("box0")
+    assert boxes.create("another").uid == made[0].uid, "free again"
+
+
+def test_an_upload_may_have_the_name_of_anothers_part(tmp_path: Path) -> None:
+    keeper = Keeper(BoxSettings(tmp_path / "data", floor_bytes=0))
+    keeper.create("one")
+    names = ("a.part", "a", "boxes/b/c")
+    uploads = [Upload(f"{UPLOADS}/{name}", len(name), partial(BytesIO, name.encode())) for name in names]
+    keeper.add_uploads(SandboxSpec("one", uploads=uploads))
+    place = tmp_path / "data" / "boxes" / "one" / "uploads"
+    assert [(place / name).read_text() for name in names] == list(names)
+    assert all((place / name).stat().st_mode & 0o777 == 0o755 for name in ("boxes", "boxes/b"))
+    assert not list(place.parent.glob("*.part"))
+    keeper.release()
+
+
+def test_a_file_that_is_cut_while_it_is_packed_is_filled_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * 1000)
+    real, packed = os.fstat, BytesIO()
+    monkeypatch.setattr(os, "fstat", lambda fd: (real(fd), path.write_bytes(b"y"))[0])
+    archive.pack([str(tmp_path)], packed)
+    packed.seek(0)
+    with tarfile.open(fileobj=packed) as tar:
+        found = tar.extractfile(f"{path}".lstrip("/"))
+        assert found is not None and found.read() == b"y" + bytes(999)
+
+
 def test_a_missing_or_old_bubblewrap_is_refused_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +201,7 @@ def test_memory_of_a_process_tree_is_counted() -> None:
 
 def test_disk_use_counts_what_is_allocated(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(os.urandom(300_000))
-    assert 300_000 <= usage.disk_bytes(tmp_path) < 400_000
+    assert 300_000 <= (usage.disk_bytes(tmp_path) or 0) < 400_000
 
 
 def test_a_version_2_cgroup_gets_the_limits_and_reads_them_back(tmp_path: Path) -> None:

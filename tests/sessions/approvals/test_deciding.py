@@ -259,6 +259,24 @@ def test_what_nobody_answers_in_time_ends_as_its_rule_says(desk: Desk, outcome: 
         assert desk.events(ev.STATUS_IDLE)[-1].payload["stop_reason"] == ev.END_TURN
 
 
+def test_a_call_that_can_t_be_ended_keeps_no_other_waiting(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = desk.asks("make", "ls", rule={"effect": "ask", "expires_after_seconds": 60})
+    now = timezone.now()
+    Approval.objects.update(asked_at=now - timedelta(minutes=2), expires_at=now)
+    Approval.objects.filter(pk=first.pk).update(expires_at=now - timedelta(minutes=1))
+    locked = actions.locked
+
+    def torn(approval_id: str, acting: Acting) -> Approval:
+        if approval_id == first.pk:
+            raise ValueError("torn")
+        return locked(approval_id, acting)
+
+    monkeypatch.setattr(actions, "locked", torn)
+    assert deadlines.expire_due() == 1
+    second.refresh_from_db()
+    assert second.state == "expired"
+
+
 def test_without_a_rule_that_says_so_a_call_waits_for_ever(desk: Desk) -> None:
     (approval,) = desk.asks("make")
     assert approval.expires_at is None

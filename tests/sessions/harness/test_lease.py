@@ -123,6 +123,24 @@ def test_an_interrupt_reaches_the_lease_of_its_session_only(running: Thread, kee
     assert lease.changed.is_set()
 
 
+def test_an_interrupt_whose_nudge_got_lost_is_seen_on_the_log(running: Thread, keepers: list[Keeper]) -> None:
+    lease = keepers[0].claim(running.id)
+    assert lease is not None
+    seen = [_suspected(keepers[0], lease)]
+    (entry,) = log.append(lease.session_id, running.id, [Draft(ev.USER_INTERRUPT, processed=False)])
+    seen.append(_suspected(keepers[0], lease))
+    log.append(lease.session_id, running.id, [Draft(ev.OPS_PROCESSED, {"event_ids": [entry.id]})])
+    seen.append(_suspected(keepers[0], lease))
+    assert seen == [False, True, False]
+
+
+def _suspected(keeper: Keeper, lease: leases.Lease) -> bool:
+    """What one look at the log, by itself, makes of a lease."""
+    lease.suspected = False
+    keeper._look_for_interrupts()
+    return lease.suspected
+
+
 def test_the_sweeper_wakes_a_thread_whose_wake_up_got_lost(running: Thread, monkeypatch: pytest.MonkeyPatch) -> None:
     woken: list[str] = []
     monkeypatch.setattr("sessions.sweeper.wake", woken.append)

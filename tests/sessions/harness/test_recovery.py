@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import IntegrityError
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from agents import actions as agents
@@ -18,7 +20,7 @@ from sessions import events as ev
 from sessions.events import Draft
 from sessions.harness import runner
 from sessions.harness.lease import Lease, free_orphans
-from sessions.models import Session, Thread
+from sessions.models import Event, Session, Thread
 from sessions.repair import repair
 from sessions.tasks import run_thread
 from sessions.verify import verify
@@ -152,6 +154,57 @@ def test_a_session_row_edited_by_hand_is_repaired_loudly(edit: dict[str, Any]) -
     assert verify(session) == []
     assert noted(session, ev.OPS_REPAIRED)
     assert repair(session.pk) == []
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"usage": []},
+        {"agent_snapshot": []},
+        {"limits": [1]},
+        {"metadata": []},
+        {"vault_ids": {}},
+        {"permission_rules": {}},
+        {"stop_reason": "idle"},
+        {"budget": 5},
+        {"cost": RawSQL("'NaN'::numeric", [])},
+        {"active_seconds": float("nan")},
+        {"active_seconds": float("inf")},
+    ],
+)
+def test_what_nobody_could_read_in_a_row_is_refused_by_the_database(edit: dict[str, Any]) -> None:
+    session, thread = make_session()
+    say(session, "hello")
+    with pytest.raises(IntegrityError):
+        Session.objects.filter(pk=session.pk).update(**edit)
+    if edit.keys() & {"usage", "stop_reason", "cost", "active_seconds"}:
+        with pytest.raises(IntegrityError):
+            Thread.objects.filter(pk=thread.pk).update(**edit)
+    with pytest.raises(IntegrityError):
+        Event.objects.filter(session=session).update(payload=[])
+
+
+def test_figures_that_are_no_numbers_stop_neither_a_turn_nor_a_message() -> None:
+    session, thread = make_session()
+    say(session, "hello")
+    Session.objects.filter(pk=session.pk).update(usage={"steps": "many"})
+    runner.run(thread.id)
+    runner.run(thread.id)
+    session.refresh_from_db()
+    assert session.stop_reason == ev.END_TURN
+    assert verify(session) == []
+    Session.objects.filter(pk=session.pk).update(usage={"steps": "many"})
+    ask(session, thread, "again")
+    assert session.stop_reason == ev.END_TURN
+    assert len(noted(session, ev.OPS_REPAIRED)) == 2
+
+
+def test_a_damaged_entry_is_told_and_doesn_t_hide_the_rest() -> None:
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    Event.objects.filter(session=session, type=ev.THREAD_IDLE).update(type=ev.OPS_SNAPSHOT)
+    found = verify(session)
+    assert any("is damaged and was passed over" in complaint for complaint in found)
 
 
 def test_the_loop_repairs_a_row_that_refuses_its_appends_and_goes_on() -> None:

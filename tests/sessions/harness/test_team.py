@@ -154,7 +154,7 @@ def test_agents_that_pass_messages_round_in_a_circle_are_paused_and_a_person_let
     settle(session)
     assert "paused, as it only exchanged messages" in texts(entries(session, ev.OPS_TEAM_RESULT)[-1])
     assert ev.only_talks(session.stop_reason), "what the first thread says to itself ends no other's pause"
-    assert operator.post(f"/sessions/{session.pk}/retry/").status_code == 302
+    assert operator.post(f"/sessions/{session.pk}/hold/retry/").status_code == 302
     settle(session)
     assert session.stop_reason == ev.END_TURN
     assert "is paused" not in operator.get(f"/sessions/{session.pk}/inspect/team/").content.decode()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from config import places
 from config.services.valkey import Valkey
 from sessions import hub, nudges
 from tests.live import wait_for
@@ -48,7 +49,7 @@ class OwnRedis:
 def own_redis(settings: Any) -> Iterator[OwnRedis]:
     with tempfile.TemporaryDirectory(prefix="hf-r-", dir="/tmp") as directory:
         server = OwnRedis(Path(directory))
-        settings.HOLDFAST_REDIS_URL = server.valkey.url
+        settings.HOLDFAST_REDIS_URL = places.redis_url(Path(directory))
         settings.HOLDFAST_LIVE_POLL_SECONDS = 0.1
         nudges.forget_troubles()
         with contextlib.ExitStack() as stack:

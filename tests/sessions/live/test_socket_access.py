@@ -7,7 +7,9 @@ import json
 
 import pytest
 
+from agents.actions import create_environment
 from agents.models import Workspace
+from contract.acting import Acting
 from contract.roles import Role
 from sessions import hub
 from sessions.routing import websocket_urlpatterns
@@ -40,13 +42,17 @@ async def first_frame(path: str, person: Person) -> str:
 
 @pytest.mark.parametrize("route", [str(pattern.pattern) for pattern in websocket_urlpatterns])
 def test_a_teammate_of_any_role_watches_and_an_outsider_does_not(world: World, route: str) -> None:
-    """Every path of the routing table. Sockets only show, so each role of the workspace may watch."""
+    """Every path of the routing table; of the live parts, one that each role may see. Sockets only show, so each
+    role of the workspace may watch.
+    """
     outsider = Person("charlie", Workspace.objects.create(name="elsewhere"), "admin")
     world.say("only for us")
-    path = f"/{route}?after=0".replace("<str:session_id>", world.id)
+    acting = Acting(world.session.workspace_id, Role.ADMIN, "alice")
+    machines = create_environment({"name": "Machines", "config": {"type": "self_hosted"}}, acting)
+    path = f"/{route}?after=0&show=queue&of={machines.pk}".replace("<str:session_id>", world.id)
     for role in Role:
         person = Person(f"a-{role.value}", world.session.workspace, role.value)
         assert "closed" not in asyncio.run(first_frame(path, person)), role.value
     seen = asyncio.run(first_frame(path, outsider))
     assert world.id not in seen
-    assert seen == "closed 4403" or world.id not in path
+    assert seen == "closed 4403" or (world.id not in path and "/part/" not in path)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import sys
 import threading
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agents.sandboxes.runner import search
+from agents.sandboxes.runner import search, walk
 from agents.sandboxes.runner.texts import Stopped, ToolError
 
 if TYPE_CHECKING:
@@ -80,3 +82,14 @@ def test_newest_files_come_first_and_links_out_are_left_out(tmp_path: Path) -> N
     assert search.glob(str(base), "out/*.py") == "no matches"
     with pytest.raises(ToolError, match="pattern"):
         search.glob(str(base), "a**b")
+
+
+def test_a_pattern_search_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "walk_command", lambda pattern, target: [sys.executable, search.WALKER, "(", target])
+    with pytest.raises(ToolError, match="search failed: error: missing"):
+        search.grep(str(tmp_path), "hit")
+
+
+def test_long_lines_are_counted_and_left_out() -> None:
+    text = b"a\n" + b"b" * (3 * walk.MAX_LINE) + b"\n" + b"c" * walk.MAX_LINE + b"\nd"
+    assert [(number, line[:1]) for number, line in walk.lines(BytesIO(text))] == [(1, b"a"), (3, b"c"), (4, b"d")]

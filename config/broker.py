@@ -1,0 +1,70 @@
+"""Redis or Valkey as the task broker, and what may lie in its queues: a message that can't be read costs itself only.
+
+Kombu and Celery let whatever is no message end the whole worker, with all turns it has. Here it is dropped and told of
+in the log. Nothing is lost by that: messages are wake-ups, and the sweeper finds the work of those that are gone.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from kombu.transport import TRANSPORT_ALIASES, redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+NO_MESSAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)  # what taking JSON apart may raise
+
+
+class Channel(redis.Channel):
+    """Takes messages off the queues."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+        except NO_MESSAGE as error:
+            _tell(error)
+            return True  # something was taken off the queue
+
+    def basic_consume(
+        self, queue: str, no_ack: bool, callback: Callable[[Any], Any], consumer_tag: str, **options: Any
+    ) -> Any:
+        """Consume from a queue; a message that fails Celery is no longer kept as unacknowledged."""
+
+        def taken(message: Any) -> Any:
+            try:
+                return callback(message)
+            except self.connection.connection_errors:
+                raise
+            except Exception:
+                if not message.acknowledged:
+                    message.reject_log_error(logger, self.connection.connection_errors)
+                raise
+
+        return super().basic_consume(queue, no_ack, taken, consumer_tag, **options)  # type: ignore[no-untyped-call]
+
+
+class Transport(redis.Transport):
+    """Redis with the channel of above."""
+
+    Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        try:
+            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
+        except self.connection_errors:
+            raise
+        except Exception as error:  # JSON, but no message, or a message that is none of Celery's
+            _tell(error)
+
+
+def install() -> None:
+    """Have Celery use it for every Redis address."""
+    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:Transport"))
+
+
+def _tell(error: BaseException) -> None:
+    logger.error("A message in the task queue could not be read and was dropped (%s: %s).", type(error).__name__, error)

@@ -1,0 +1,99 @@
+"""What lies in the task queue and is no task costs itself only: the worker goes on with what comes after it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+import redis
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+
+from config import broker
+from config.endpoints import celery_broker
+
+if TYPE_CHECKING:
+    import pytest
+
+QUEUE = "poisoned"
+
+
+def packed(value: Any) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+def message(body: Any = None, headers: dict[str, Any] | None = None, properties: dict[str, Any] | None = None) -> bytes:
+    """A call of the test's task as Celery writes it, with something changed."""
+    known = {"lang": "py", "task": "arrive", "id": "one", "root_id": "one", "argsrepr": "()", "retries": 0}
+    told = {"body_encoding": "base64", "delivery_tag": "tag", "delivery_info": {"exchange": "", "routing_key": QUEUE}}
+    call = {
+        "body": packed([[], {}, {}]) if body is None else body,
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {**known, **(headers or {})},
+        "properties": {**told, **(properties or {})},
+    }
+    return json.dumps(call).encode()
+
+
+POISON = [
+    b"not json",
+    b"\xff\xfe\x00",
+    b"",
+    b"null",
+    b"[]",
+    b"{}",
+    b"42",
+    b'{"body": null}',
+    b'{"__type__": "date", "__value__": 5}',
+    b"[" * 50_000,
+    message(headers={"task": ["a"]}),
+    message(headers={"task": None}),
+    message(headers={"task": "unknown"}),
+    message(headers={"eta": "no date"}),
+    message(headers={"eta": 12}),
+    message(headers={"expires": "never"}),
+    message(headers={"timelimit": "x"}),
+    message(headers={"id": None}),
+    message(headers={"compression": "none known"}),
+    message(body="!not base64"),
+    message(body=packed("no call")),
+    message(body=packed([1, 2, 3])),
+    message(body=5),
+    message(properties={"body_encoding": "rot13"}),
+    message(properties={"delivery_tag": None}),
+    message(properties={"delivery_info": None}),
+    message().replace(b"application/json", b"application/x-python-serialize"),
+    message().replace(b"utf-8", b"none known"),
+    b'{"body": 5, "properties": 5, "headers": 5}',
+]
+
+
+def test_a_worker_outlives_everything_in_its_queue_that_is_no_task(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.install()
+    app = Celery("poisoned", broker=celery_broker(redis_url), set_as_current=False)
+    app.conf.update(task_default_queue=QUEUE, worker_enable_remote_control=False, worker_hijack_root_logger=False)
+    arrived = threading.Event()
+
+    @app.task(name="arrive")
+    def arrive() -> None:
+        """What the calls below name."""
+
+    @app.task(name="arrive_last")
+    def arrive_last() -> None:
+        arrived.set()
+
+    with redis.Redis.from_url(redis_url) as client, caplog.at_level(logging.ERROR):
+        for poison in POISON:
+            client.lpush(QUEUE, poison)
+        app.send_task("arrive_last")
+        with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False, shutdown_timeout=30):
+            assert arrived.wait(30)
+        assert client.llen(QUEUE) == 0
+        assert client.zcard("unacked_index") == 0, "nothing of it is kept to come back later"
+    assert caplog.text.count("could not be read and was dropped") >= 10
