@@ -1,5 +1,4 @@
 // The session page's socket: resume after the last event seen, say when it is away, follow the end.
-// Frames are JSON {seq, type, content, target, swap}; htmx puts their content in place.
 
 import { ENDS } from "./requests.js";
 import { say } from "./words.js";

@@ -1,4 +1,4 @@
-// What becomes of htmx's requests: a form is sent once; a failure is said, not swapped in.
+// A form is sent once; a failed request is said, not swapped in.
 
 import { toast } from "./controls.js";
 import { say } from "./words.js";
@@ -24,10 +24,10 @@ function once(event) {
   event.stopImmediatePropagation();
 }
 
-// A whole page in answer to a part's request: the sign-in page, or one that says what went wrong.
+// A whole page in answer to a part's request.
 function answered(ctx, event) {
-  const { select, target, text, response } = ctx;
-  if (target === document.body || !/^\s*<!doctype/i.test(text)) return;
+  const { select, text, response } = ctx;
+  if (ctx.target === document.body || !/^\s*<!doctype/i.test(text)) return;
   const gone = response.raw.redirected && response.raw.url.includes("/login");
   if (select && !gone && (response.status < 400 || response.status === 422)) return;
   event.preventDefault();
