@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -315,25 +315,6 @@ def test_linking_what_is_linked_already_weighs_the_groups_like_a_sign_in(away: A
     assert roles("bea") == {"Ours": "operator"}
     assert elsewhere.get("/").status_code == 302, "who loses rights is signed out"
     assert local.get("/").status_code == 200
-
-
-def test_groups_do_not_take_the_last_admin_of_a_workspace_that_none_of_them_gives_another(
-    away: Away, local: Client, settings: Any
-) -> None:
-    provider = settings.HOLDFAST_SIGNING_IN.provider
-    lesser = tuple(one for one in provider.grants if one.role is not Role.ADMIN)
-    settings.HOLDFAST_SIGNING_IN = replace(settings.HOLDFAST_SIGNING_IN, provider=replace(provider, grants=lesser))
-    away.become("b.smith", "team=ops")
-    away.sign_in(local, way="/account/identities/new/")
-    shown = local.get("/account/identities/new/confirm/").content.decode()
-    assert "admin → operator" not in shown
-    link(away, local)
-    assert away.sign_in(Client()).status_code == 302
-    assert roles("bea") == {"Ours": "admin"}
-    another = get_user_model().objects.create_user("cara", password="only for tests")
-    Membership.objects.create(workspace=Workspace.objects.get(name="Ours"), user=another, role=Role.ADMIN.value)
-    away.sign_in(Client())
-    assert roles("bea") == {"Ours": "operator"}
 
 
 def test_unlinking_takes_the_roles_that_the_groups_gave(away: Away, local: Client) -> None:
