@@ -14,12 +14,14 @@ from django.test import override_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
-def lasting(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The transaction around a module, and a directory for its blobs. Ask for it in a module's own fixtures."""
-    blobs = override_settings(HOLDFAST_BLOB_DIR=tmp_path_factory.mktemp("blobs"))
+def lasting(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The transaction around a module; its value is the directory for its blobs. For a module's own fixtures."""
+    directory = tmp_path_factory.mktemp("blobs")
+    blobs = override_settings(HOLDFAST_BLOB_DIR=directory)
     with django_db_blocker.unblock(), blobs, transaction.atomic():
-        yield
+        yield directory
         transaction.set_rollback(True)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 0.25
 NEW = True  # for `Installation.started`: begin with an empty data directory
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "ANTHROPIC_BASE_URL")
 
@@ -51,6 +52,7 @@ class Installation:
     username: str = ""
     password: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)  # what ends with it
 
     @classmethod
     @contextlib.contextmanager
@@ -78,6 +80,7 @@ class Installation:
             installation.start()
             yield installation
         finally:
+            installation.closing.close()
             installation.stop()
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -194,12 +197,13 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: Callable[[], str] | str = "") -> None:
-    """Poll until `condition()` is true; an AssertionError with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Poll until `condition()` is true, ever less often; an AssertionError with `what` after `seconds`."""
+    deadline, pause = time.monotonic() + seconds, SHORTEST_PAUSE
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(what() if callable(what) else what or "did not happen in time")
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.2, LONGEST_PAUSE)  # a look through the API costs the processor more than the wait
 
 
 @pytest.fixture(scope="session")

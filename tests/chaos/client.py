@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import collections
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 
-from tests.live import ROOT, Installation, wait_for
+from tests.live import Installation, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,16 +117,3 @@ class Job:
 
 def _twice(lines: Iterable[str]) -> list[str]:
     return [f"{line} was done {times} times" for line, times in collections.Counter(lines).items() if times > 1]
-
-
-def verify(installation: Installation) -> str:
-    """`manage.py verify` of the installation: empty if every session agrees with its log."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), "verify"],
-        env={**installation.environment, "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return "" if done.returncode == 0 else done.stderr

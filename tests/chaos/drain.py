@@ -6,7 +6,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from tests.chaos.client import Job, counting_task, verify
+from tests.chaos.client import Job, counting_task
+from tests.chaos.inside import verify
 
 if TYPE_CHECKING:
     from tests.live import Installation

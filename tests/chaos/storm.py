@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
-import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -18,10 +14,11 @@ import httpx2
 import psutil
 import redis
 
-from tests.chaos.client import Job, counting_task, verify
+from tests.chaos.client import Job, counting_task
+from tests.chaos.inside import left_over, verify
 from tests.chaos.team import TeamJob
 from tests.chaos.timeline import Entry, Strike, Times
-from tests.live import ROOT, Installation, wait_for
+from tests.live import Installation, wait_for
 
 FROZEN = "worker, frozen and thawed"
 ROLES = {
@@ -179,12 +176,7 @@ def _pid(owner: str) -> int:
 
 def _left_over(installation: Installation, report: Report) -> list[str]:
     """Leases, sandboxes and wake-ups that outlived what they were for."""
-    told = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.inside"],
-        cwd=ROOT, env={**installation.environment, "PATH": os.environ["PATH"]}, capture_output=True, text=True,
-        timeout=60, check=True,
-    ).stdout  # fmt: skip
-    found = json.loads(told)
+    found = left_over(installation)
     report.leases, report.sandboxes = found["leases"], found["sandboxes"]
     complaints = [f"{number} {what} are left over" for what, number in found.items() if number]
     return complaints + _wake_ups(installation, report)

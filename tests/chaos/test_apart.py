@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.apart import UNITS, Apart
-from tests.chaos.client import Job, counting_task, verify
+from tests.chaos.client import Job, counting_task
+from tests.chaos.inside import verify
 
 pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.chaos.drain import drain
-from tests.live import Installation
+
+if TYPE_CHECKING:
+    from tests.live import Installation
 
 pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
 
-def test_workers_told_to_end_hand_their_sessions_over() -> None:
-    with Installation.started(WORKERS="2") as installation:
-        assert drain(installation, 6) == []
+def test_workers_told_to_end_hand_their_sessions_over(victim: Installation) -> None:
+    assert drain(victim, 6) == []

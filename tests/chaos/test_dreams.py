@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.client import Job, client, counting_task, verify
+from tests.chaos.client import Job, client, counting_task
+from tests.chaos.inside import verify
 from tests.live import wait_for
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.client import Job, counting_task, verify
+from tests.chaos.client import Job, counting_task
 from tests.chaos.conftest import LEASE_SECONDS
+from tests.chaos.inside import verify
 from tests.live import wait_for
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from config import places
-from tests.chaos.client import Job, verify
+from tests.chaos.client import Job
+from tests.chaos.inside import verify
 from tests.live import Installation, wait_for
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import rabbit
-from tests.chaos.client import Job, counting_task, verify
+from tests.chaos.client import Job, counting_task
+from tests.chaos.inside import verify
 from tests.live import Installation
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.client import verify
+from tests.chaos.inside import verify
 from tests.chaos.team import TeamJob, lines
 
 if TYPE_CHECKING:

@@ -75,6 +75,7 @@ DOORS = [
     Door("sessions:files", ("session",)),
     Door("sessions:download", ("session", "output")),
     Door("sessions:approvals"),
+    Door("sessions:approvals_count"),
     Door("sessions:approvals_decide", (), "POST", owner=302, needs=OPERATE),
     Door("sessions:approval", ("approval",)),
     Door("sessions:approval_decide", ("approval",), "POST", owner=302, needs=OPERATE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -15,12 +15,16 @@ from agents.models import Environment, Memory, MemoryStore, MemoryVersion, Skill
 from contract.errors import NotFound
 from sessions import files
 from sessions.models import File
+from tests.web.conftest import World, make_world
 from tests.web.forms import no_rows
 
-if TYPE_CHECKING:
-    from tests.web.conftest import World
-
 MAIN = b"---\nname: writing\ndescription: How we write.\n---\n\n# Writing\n"
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    """A world of each test's own: closing a download closes the connection too, and a module's world with it."""
+    return make_world()
 
 
 def packed(**more: bytes) -> SimpleUploadedFile:

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from sessions import events as ev
 from sessions.actions import create_session
 from sessions.events import Draft
-from tests.web.conftest import World, bash, text
+from tests.web.conftest import World, bash, make_world, text
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -21,6 +22,12 @@ BASELINE: dict[str, int] = json.loads((Path(__file__).parent / "query_counts.jso
 MOST = 12
 WHOLE = {"session resources", "session progress"}  # tabs as pages of their own: the head is read besides
 TABS = ("session", "progress", "tools", "resources", "threads", "access")
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    """A world of each test's own: what is cached of a session that another test asked for is not counted."""
+    return make_world()
 
 
 def count(client: Client, path: str) -> int:

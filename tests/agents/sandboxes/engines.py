@@ -35,7 +35,8 @@ class Podman:
         # Should this process be killed, the service goes with it.
         command = ["setpriv", "--pdeathsig", "KILL", *podman("system", "service", "--time=0", self.address)]
         with (self.directory / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            # Its monitors leave a file in their working directory when a container runs out of memory.
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory)
         deadline = time.monotonic() + SECONDS
         while not socket.exists():
             assert self.process.poll() is None, (self.directory / "log").read_text()
