@@ -10,11 +10,13 @@ import re
 from dataclasses import dataclass, field
 
 UNKNOWN = "\0"  # stands in a word for text that only the shell knows: $x, $(…), globs, braces
+ANYTHING = (UNKNOWN,)  # a command nobody can know: any words, any number of them
 MAX_LENGTH = 100_000
 MAX_DEPTH = 8
 SKIPPED = frozenset({"if", "then", "else", "elif", "fi", "while", "until", "do", "done", "!", "{", "}"})
 NOT_READ = frozenset({"for", "case", "esac", "select", "function", "coproc", "[["})
 SHELLS = frozenset({"bash", "sh", "dash", "zsh", "ksh"})
+ENDS = frozenset({"--version", "--help"})  # options with which a shell runs nothing
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\[[^]]*\])?\+?=")
 REDIRECTION = re.compile(r"(&>>|&>|[0-9]*(?:>>|>\||>&|>|<<|<&|<>|<))")
 NAMED = r"(?:[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])"
@@ -176,6 +178,10 @@ class _Scanner:
         elif name in SHELLS and len(words) > 1:
             place = next((i for i, word in enumerate(words) if re.fullmatch(r"-[a-z]*c[a-z]*", word)), None)
             script = words[place + 1] if place is not None and place + 1 < len(words) else None
+        options = words[1:]
+        reads_it = all(word.startswith("-") for word in options) or "-s" in options
+        if script is None and name in SHELLS and reads_it and not ENDS.intersection(options):
+            self.found.append(Command(ANYTHING, plain=False))  # what comes on its standard input
         if script is not None:
             if UNKNOWN in script:
                 raise Unclear

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from agents.commands import UNKNOWN, Command, Unclear, commands
+from agents.commands import ANYTHING, UNKNOWN, Command, Unclear, commands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 MAX_RULES = 100
 WORKING_DIRECTORY = "/workspace"
@@ -44,6 +44,11 @@ def _told(host: Any) -> Any:
     return host
 
 
+def _names(pattern: str | None, tools: Iterable[str]) -> bool:
+    """Whether a pattern, or none, is about any of these tools."""
+    return pattern is None or any(fnmatchcase(tool, pattern) for tool in tools)
+
+
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -52,7 +57,8 @@ class Rule(BaseModel):
 
     ``tool`` and ``mcp_server`` are patterns with ``*``; a rule that names a tool but no server is about
     built-in tools. ``command_prefix`` compares whole words; ``command`` is a pattern for one command.
-    ``path`` is a pattern of file tools, ``**`` crosses folders. ``host`` is a host or ``*.example.com``.
+    ``path`` is a pattern of file tools, ``**`` crosses folders; a relative one begins at ``/workspace``
+    (``/**/*.pem``: anywhere). ``host`` is a host or ``*.example.com``.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -82,6 +88,12 @@ class Rule(BaseModel):
             raise ValueError("commands and paths are conditions of built-in tools, not of MCP servers")
         if self.command_prefix is not None and not self.command_prefix.split():
             raise ValueError("command_prefix must hold a word")
+        if (self.command_prefix or self.command) and not _names(self.tool, (SHELL,)):
+            raise ValueError(f"commands are conditions of the tool {SHELL}: with another tool the rule matches nothing")
+        if self.path is not None and not _names(self.tool, PATH_FIELDS):
+            raise ValueError(
+                f"paths are conditions of {', '.join(PATH_FIELDS)}; this rule's tool is another, so it matches nothing"
+            )
         return self
 
     def stored(self) -> dict[str, Any]:
@@ -261,7 +273,7 @@ def _prefix(wanted: Sequence[str], words: Sequence[str]) -> Match:
     least = Match.YES
     for place, token in enumerate(wanted):
         if place >= len(words):
-            return Match.NO
+            return Match.MAYBE if tuple(words) == ANYTHING else Match.NO
         if UNKNOWN in words[place]:
             least = Match.MAYBE
         elif words[place] != token:

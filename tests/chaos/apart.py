@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 UNITS = ROOT / "deploy" / "systemd"
 SETTINGS = "/etc/holdfast/env"
 EGRESS_SETTINGS = "-/etc/holdfast/egress.env"
+SANDBOX_SETTINGS = "-/etc/holdfast/sandbox.env"
 PLAIN = ("PATH", "LANG")  # what systemd gives a unit that names no file of settings
 
 
@@ -162,7 +163,8 @@ def unit(holdfast: env.Holdfast, name: str) -> Service:
 def _is_given(name: str, settings: str) -> bool:
     """Whether a file of settings that a unit names would hold this variable of ours."""
     of_egress = name.startswith(("EGRESS_", *CONFIGURED)) or name in roles.EGRESS_ENVIRONMENT
-    return settings == SETTINGS or (settings == EGRESS_SETTINGS and of_egress)
+    of_sandbox = name == "SSL_CERT_FILE"
+    return settings == SETTINGS or (settings, True) in ((EGRESS_SETTINGS, of_egress), (SANDBOX_SETTINGS, of_sandbox))
 
 
 if __name__ == "__main__":

@@ -75,11 +75,20 @@ def test_a_denied_command_is_found_wherever_it_stands(command: str) -> None:
     assert shell(NO_RM, command) == "deny"
 
 
-@pytest.mark.parametrize("command", ["$X y", "for i in a; do rm $i; done", "cat <<EOF\nrm\nEOF", "eval $X"])
+@pytest.mark.parametrize("command", ["$X y", "for i in a; do rm $i; done", "cat <<EOF\nrm\nEOF", "eval $X",
+                                     "echo 'rm x' | sh", "sh -e -s a < f", "cat f | /bin/bash -x"])  # fmt: skip
 def test_a_person_is_asked_where_it_is_not_clear_whether_a_denied_command_runs(command: str) -> None:
     found = find(load(NO_RM), Request("bash", {"command": command}))
     assert found is not None
     assert (found.effect, found.unsure) == ("ask", True)
+
+
+def test_a_shell_that_reads_its_script_hides_no_command_beside_it() -> None:
+    assert shell(NO_RM, "rm x; cat f | sh") == "deny"
+    assert shell([{"effect": "ask", "command_prefix": "git push"}], "cat f | sh") == "ask"
+    assert shell([{"effect": "ask", "command": "*--force*"}], "cat f | sh") == "ask"
+    assert shell([{"effect": "allow", "command_prefix": "sh"}], "sh < f") is None
+    assert shell(NO_RM, "bash --version; bash script.sh") == "allow"
 
 
 def test_the_first_rule_that_matches_decides() -> None:
@@ -115,6 +124,9 @@ def test_a_pattern_is_compared_with_one_whole_command() -> None:
         ("/workspace/**", "/workspace/../etc/passwd", False),
         ("/workspace/**", "//etc/passwd", False),
         ("src/**", "src/a.py", True),
+        ("**/*.pem", "/etc/a.pem", False),
+        ("/**/*.pem", "/etc/a.pem", True),
+        ("/**/*.pem", "a.pem", True),
     ],
 )
 def test_paths_are_compared_after_their_dots_are_gone(pattern: str, path: str, fits: bool) -> None:
@@ -156,6 +168,8 @@ def test_a_rule_for_a_built_in_tool_says_nothing_about_a_server_s_tool_of_that_n
         {"effect": "allow", "command": "a", "command_prefix": "a"},
         {"effect": "allow", "mcp_server": "a", "path": "/x"},
         {"effect": "allow", "host": "https://example.com"},
+        {"effect": "deny", "tool": "bash", "path": "/etc/**"},
+        {"effect": "ask", "tool": "re*", "command_prefix": "rm"},
         {"effect": "allow", "command_prefix": "  "},
     ],
 )

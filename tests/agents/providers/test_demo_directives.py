@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import threading
@@ -255,6 +256,18 @@ def test_the_context_is_exceeded_once(either: AnthropicProvider, directive: str)
     assert (caught.value.kind, caught.value.retryable) == ("context_exceeded", False)
     talk.messages.insert(0, {"role": "user", "content": "a summary of what went before"})
     assert text(talk.once()) == "compacted"
+
+
+def test_a_large_pdf_counts_as_a_prompt_of_ordinary_length(demo: AnthropicProvider) -> None:
+    data = base64.b64encode(bytes(2_000_000)).decode()
+    source = {"type": "base64", "media_type": "application/pdf", "data": data}
+    content = [{"type": "document", "source": source}, {"type": "text", "text": "say `read`"}]
+    talk = Talk(demo)
+    talk.messages.append({"role": "user", "content": content})
+    reply = talk.once()
+    assert text(reply) == "read"
+    usage = reply.usage
+    assert usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens < 3_000
 
 
 def test_the_context_can_have_a_size(demo: AnthropicProvider) -> None:
