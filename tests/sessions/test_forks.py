@@ -21,10 +21,11 @@ from sessions import exports, files, forks, log
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
 from sessions.projections import changes, compare, cost, transcript
-from tests.web.conftest import World, bash, own_blobs, result, text, world
+from tests.lasting import lasting
+from tests.web.conftest import World, bash, first_day, own_blobs, result, text, world
 
 HEAD = b'{"type":"holdfast.session","version":1}\n'
-__all__ = ["own_blobs", "world"]  # fixtures
+__all__ = ["first_day", "lasting", "own_blobs", "world"]  # fixtures
 
 
 @pytest.fixture
