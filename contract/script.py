@@ -24,13 +24,14 @@ WORDS: dict[str, dict[str, str]] = {
         "copied": _("Copied"),
         "uncopied": _("The browser did not allow copying. Select the text and copy it by hand."),
         "yes": _("Go on"),
-    },
-    "live": {
-        "back": _("Reconnecting, showing up to event {}"),
+        "unsent": _("The server could not be reached, so nothing was sent. What you typed is still here: try again."),
         "4401": _("Your sign-in has ended, or your rights here have changed. This page shows how it was."),
         "4403": _("You may no longer see this. The page shows how it was."),
         "sign_in": _("Sign in and come back here"),
         "overview": _("Go to the overview"),
+    },
+    "live": {
+        "back": _("Reconnecting, showing up to event {}"),
         "end": _("The live connection ended at event {}. Reload the page to go on."),
         "waits": _("The agent waits for your answer."),
         "new": _("{} new"),

@@ -139,8 +139,8 @@ def fork(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
         messages = [_said(body["prompt"])] if body.get("prompt") else unanswered
         if messages:
             inbox.send(bare_session(child.pk, acting), messages, acting)
-    if body.get("rewind"):
-        actions.archive_session(origin.pk, acting)
+        if body.get("rewind"):
+            actions.archive_session(origin.pk, acting)
     return find_session(child.pk, acting)
 
 

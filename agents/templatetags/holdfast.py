@@ -72,6 +72,7 @@ def markdown(text: str) -> SafeString:
         attributes=MARKDOWN_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
+        set_tag_attribute_values={"pre": {"tabindex": "0"}},  # it scrolls, so the keyboard must reach it
     )
     return mark_safe(clean.replace("<hx-", "&lt;hx-"))  # noqa: S308  nh3 cleaned it against the list above
 

@@ -83,7 +83,7 @@ def cards(approvals: Sequence[Approval], acting: Acting) -> list[Card]:
 
 
 def _card(approval: Approval, known: Facts, acting: Acting) -> Card:
-    given = known.given
+    given = approval.edited_input or known.given  # once changed, the card shows what ran
     argument = MAIN_ARGUMENT.get(approval.tool, "") if set(given) == {MAIN_ARGUMENT.get(approval.tool)} else ""
     rule = suggested(approval.tool, given, approval.mcp_server)
     forbids = (approval.why.get("rule") or {}).get("self_approval") is False

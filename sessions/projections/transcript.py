@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from sessions.events import Entry
 
-COMPACTED = "agent.thread_context_compacted"
 ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, *ev.RESULTS})
 SHOWN_CHARACTERS = 20_000
 MESSAGE_CHARACTERS = 200_000
@@ -31,7 +30,7 @@ MARKS: dict[str, tuple[str, str]] = {
     ev.STATUS_RESCHEDULED: ("arrow-path", _("Waiting before the next try")),
     ev.STATUS_TERMINATED: ("x-circle", _("Session ended")),
     ev.SESSION_UPDATED: ("pencil-square", _("Session settings changed")),
-    COMPACTED: ("queue-list", _("Earlier conversation condensed for the model")),
+    ev.COMPACTED: ("queue-list", _("Earlier conversation condensed for the model")),
     ev.OPS_PERMISSIONS: ("shield-check", _("Permission rules changed")),
     ev.OPS_ASSIGNED: ("users", _("A decision was passed on")),
     ev.OPS_CALL_EDITED: ("pencil-square", _("A person changed a call before it ran")),

@@ -1,6 +1,6 @@
 // The list of sessions: what is chosen stays chosen when a row is told anew, and the page says when it lost its socket.
 
-import { ended } from "./ended.js";
+import { ENDS } from "./requests.js";
 
 const form = document.getElementById("bulk");
 const all = document.getElementById("all");
@@ -38,6 +38,6 @@ live.addEventListener("htmx:ws:after:connection", () => {
 });
 live.addEventListener("htmx:ws:close", ({ detail }) => {
   delete live.dataset.connected;
-  if (ended(detail.code, banner) || document.hidden || detail.code === 1000) return;
+  if (ENDS.includes(detail.code) || document.hidden || detail.code === 1000) return;
   banner.hidden = false;
 });

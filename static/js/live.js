@@ -1,7 +1,6 @@
 // The session page's socket: resume after the last event seen, say when it is away, follow the end.
-// Frames are JSON {seq, type, content, target, swap}; htmx puts their content in place.
 
-import { ended } from "./ended.js";
+import { ENDS } from "./requests.js";
 import { say } from "./words.js";
 
 const NEAR_END = 120;
@@ -45,7 +44,7 @@ class SessionPage {
 
   closed({ code, connection }) {
     delete this.root.dataset.connected;
-    if (ended(code, this.banner) || document.hidden || code === 1000) return;
+    if (ENDS.includes(code) || document.hidden || code === 1000) return;
     const again = connection?.config.reconnectCodes.includes(code);
     this.banner.querySelector("span").textContent = say(again ? "back" : "end", this.seq);
     this.banner.hidden = false;

@@ -53,6 +53,7 @@ def test_a_call_is_changed_and_allowed_without_a_script(world: World) -> None:
     assert row.shown is not None and row.shown["input"] == {"command": "rm -rf build"}
     after = world.alice.get(f"/approvals/{approval}/").content.decode()
     assert "Approved with changes by alice" in after
+    assert "build/tmp" in after, "the card shows what was allowed, not what was asked"
     assert "What alice saw" in after
 
 
