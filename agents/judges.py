@@ -26,6 +26,7 @@ DANGEROUS = "high_risk"
 READING_TOOLS = frozenset({"read", "glob", "grep", "web_search"})
 WRITING_TOOLS = frozenset({"write", "edit"})
 OWN_FOLDERS = ("/workspace/**", "/mnt/session/outputs/**")
+GIT_FOLDER = "/**/.git/**"  # its settings and hooks name programs that reading commands of git run
 READING_COMMANDS = frozenset(
     {
         "ls", "cat", "head", "tail", "wc", "pwd", "echo", "grep", "rg", "stat", "file", "du", "df", "uniq", "cut", "tr",
@@ -33,6 +34,14 @@ READING_COMMANDS = frozenset(
         "md5sum", "cd", "sort", "nl", "seq", "uname", "id",
     }
 )  # fmt: skip
+# Of commands that read: the options by which they write a file or run a program, by their letter and by the beginning
+# of their name, as an option may be cut short. The command ``uniq`` writes to its second operand.
+WRITING_OPTIONS = {
+    "git": ("", ("--o", "--ext")),
+    "sort": ("o", ("--o", "--com")),
+    "rg": ("", ("--pre", "--hostname-bin")),
+    "file": ("C", ("--com",)),
+}
 READING_GIT = frozenset({"status", "diff", "log", "show", "rev-parse", "ls-files", "blame"})
 RUINOUS = frozenset({"shutdown", "reboot", "halt", "poweroff", "mkfs", "fdisk", "wipefs"})
 DOWNLOADS = frozenset({"curl", "wget"})
@@ -58,8 +67,12 @@ def by_rules(request: Request) -> Opinion:
         return Opinion("allow")
     if request.tool in WRITING_TOOLS:
         path = request.input.get("file_path")
-        own = isinstance(path, str) and any(path_matches(absolute(path), folder) for folder in OWN_FOLDERS)
-        return Opinion("allow") if own else Opinion("ask", UNSURE, "It writes outside of the session's folders.")
+        whole = absolute(path) if isinstance(path, str) else ""
+        if not any(path_matches(whole, folder) for folder in OWN_FOLDERS):
+            return Opinion("ask", UNSURE, "It writes outside of the session's folders.")
+        if path_matches(whole, GIT_FOLDER):
+            return Opinion("ask", UNSURE, "It changes what git itself would do.")
+        return Opinion("allow")
     if request.tool == SHELL:
         return _shell(request)
     return Opinion("ask", UNSURE, "Nothing is known about calls like this.")
@@ -104,11 +117,24 @@ def _reads(command: Command) -> bool:
     if not command.plain or not command.words:
         return False
     words = command.words
-    if any(word.startswith(("--output", "-o", "--ext-diff", "--compress-program")) for word in words[1:]):
+    if _writes(words[0], words[1:]):
         return False
     if words[0] == "git":
         return len(words) > 1 and words[1] in READING_GIT
     return words[0] in READING_COMMANDS
+
+
+def _writes(name: str, rest: Sequence[str]) -> bool:
+    """Whether a command's options, or what may be one, make it do more than read."""
+    if name != "uniq" and name not in WRITING_OPTIONS:
+        return False
+    if any(UNKNOWN in word for word in rest):
+        return True  # the shell may make options of it, or several words
+    if name == "uniq":
+        return sum(not word.startswith("-") for word in rest) > 1
+    letters, names = WRITING_OPTIONS[name]
+    short = "".join(word for word in rest if word.startswith("-") and not word.startswith("--"))
+    return any(letter in short for letter in letters) or any(word.startswith(names) for word in rest)
 
 
 @dataclass(slots=True)
@@ -122,9 +148,15 @@ class ModelJudge:
     replies: list[ModelReply] = field(default_factory=list)
 
     def __call__(self, request: Request) -> Opinion:
-        """The model's opinion; ask if it fails or answers anything unclear, deny if it can't be paid for."""
+        """The model's opinion; ask if it fails, can't be shown all of the call or answers anything unclear, deny if it
+        can't be paid for.
+        """
+        call = {"tool": request.tool, "mcp_server": request.mcp_server, "input": dict(request.input)}
+        shown = json.dumps(call, ensure_ascii=False)
+        if len(shown) > MAX_INPUT:
+            return Opinion("ask", UNSURE, "The call is too long to be judged.")
         try:
-            reply = self.provider.stream(self._question(request), lambda part: None, self.should_stop)
+            reply = self.provider.stream(self._question(shown), lambda part: None, self.should_stop)
         except ProviderError as error:
             logger.warning("The judge of permissions could not be asked: %s", error.kind)
             unpaid = error.kind == "billing"
@@ -135,9 +167,8 @@ class ModelJudge:
         text = "".join(block["text"] for block in reply.content if block["type"] == "text")
         return read_opinion(text)
 
-    def _question(self, request: Request) -> ModelRequest:
-        call = {"tool": request.tool, "mcp_server": request.mcp_server, "input": dict(request.input)}
-        shown = json.dumps(call, ensure_ascii=False).replace("<", "\\u003c")[:MAX_INPUT]
+    def _question(self, call: str) -> ModelRequest:
+        shown = call.replace("<", "\\u003c")
         said = "\n\n".join(self.intent())[-MAX_INTENT:].replace("<", "\\u003c")
         text = f"<operator>\n{said}\n</operator>\n<call>\n{shown}\n</call>"
         messages: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": text}]}]

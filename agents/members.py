@@ -66,7 +66,7 @@ def add(body: Mapping[str, Any], acting: Acting) -> tuple[Membership, bool]:
     return Membership.objects.create(workspace_id=acting.workspace_id, user=user, role=role.value), created
 
 
-@audit.logged("member.role_changed", KIND, by="member_id")
+@audit.logged("member.role_changed", KIND, by="member_id", within="workspace")
 def change_role(member_id: str, role: str, acting: Acting) -> Membership:
     """Give a member another role. Whoever loses rights by it is signed out everywhere."""
     acting.require(Permission.ADMINISTER)
@@ -80,7 +80,7 @@ def change_role(member_id: str, role: str, acting: Acting) -> Membership:
     return member
 
 
-@audit.logged("member.removed", KIND, by="member_id")
+@audit.logged("member.removed", KIND, by="member_id", within="workspace")
 def remove(member_id: str, acting: Acting) -> Membership:
     """Take a member out of the workspace: their sign-ins and sockets end at once, what they made stays."""
     acting.require(Permission.ADMINISTER)
@@ -93,7 +93,7 @@ def remove(member_id: str, acting: Acting) -> Membership:
     return member
 
 
-@audit.logged("member.link_made", KIND, by="member_id", always=True)
+@audit.logged("member.link_made", KIND, by="member_id", within="workspace", always=True)
 def join_link(member_id: str, acting: Acting) -> Secret:
     """A link by which the member sets a password, once, within three days. It voids the ones before.
 
@@ -163,8 +163,13 @@ def _lock(acting: Acting) -> None:
 
 def check_not_last(member: Membership) -> None:
     """Raise ``Conflict`` if the workspace would be without an admin but for ``member``."""
-    if member.role != Role.ADMIN.value:
-        return
-    others = Membership.objects.filter(workspace_id=member.workspace_id, role=Role.ADMIN.value, user__is_active=True)
-    if not others.exclude(pk=member.pk).exists():
+    if is_last_admin(member):
         raise Conflict(LAST_ADMIN)
+
+
+def is_last_admin(member: Membership) -> bool:
+    """Whether nobody else could look after the workspace."""
+    if member.role != Role.ADMIN.value:
+        return False
+    others = Membership.objects.filter(workspace_id=member.workspace_id, role=Role.ADMIN.value, user__is_active=True)
+    return not others.exclude(pk=member.pk).exists()

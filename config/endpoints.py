@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from config.readers import SettingError
 
@@ -73,12 +73,16 @@ def reach_database(url: str) -> None:
 
 
 def celery_broker(url: str) -> str:
-    """Celery's spelling of a broker URL: `unix:///path?db=1` becomes `redis+socket:///path?virtual_host=1`."""
+    """Celery's spelling of a broker URL: `unix:///path?db=1` becomes `redis+socket:///path?virtual_host=1`.
+
+    A name and a password go along, wherever they stand: `unix://:secret@/path` or `?password=secret`.
+    """
     parts = urlsplit(url)
     if parts.scheme != "unix":
         return url
-    database = dict(parse_qsl(parts.query)).get("db", "0")
-    return f"redis+socket://{parts.path}?virtual_host={quote(database)}"
+    given = dict(parse_qsl(parts.query))
+    query = {"virtual_host": given.pop("db", "0"), **given}
+    return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
 
 
 def refuse_own_address(model_base_url: str, *, port: int, bind: str, public_url: str) -> None:

@@ -36,13 +36,16 @@ PERSON = "auth.User"
 
 
 def logged(
-    action: str, kind: str, by: str = "", *, always: bool = False, bare: bool = False
+    action: str, kind: str, by: str = "", *, within: str = "", always: bool = False, bare: bool = False
 ) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]:
     """Put calls of an action on record as ``action``, such as ``agent.updated``.
 
     ``kind`` is the model, such as ``agents.Agent``. ``by`` names the parameter that holds the row's id; without it
-    the row is what the action returns. A call that changes nothing leaves no record unless ``always`` says so (a
-    new secret can't be seen in the values), one that fails neither. ``bare`` records no values: they are personal.
+    the row is what the action returns. That row is locked first, so that nobody else's change comes between the values
+    before and after. ``within`` names its foreign key to the row that all locks of its kind begin with.
+
+    A call that changes nothing leaves no record unless ``always`` says so (a new secret can't be seen in the values),
+    one that fails neither. ``bare`` records no values: they are personal.
     """
 
     def decorate(function: Callable[Params, Result]) -> Callable[Params, Result]:
@@ -54,7 +57,7 @@ def logged(
             acting = cast("Acting", given["acting"])
             with transaction.atomic():
                 named = str(given[by]) if by else ""
-                before = state(kind, named, acting.workspace_id) if named else None
+                before = _held(kind, named, acting.workspace_id, within) if named else None
                 result = function(*args, **kwargs)
                 object_id = named or _id_of(result, kind)
                 after = state(kind, object_id, acting.workspace_id)
@@ -113,9 +116,25 @@ def state(kind: str, object_id: str, workspace_id: str) -> dict[str, Any] | None
         row = apps.get_model(kind).objects.filter(pk=object_id).first()
     except ValueError:  # an id that can't be one of this kind
         return None
+    return _of_workspace(row, workspace_id)
+
+
+def _of_workspace(row: models.Model | None, workspace_id: str) -> dict[str, Any] | None:
     if row is None or getattr(row, "workspace_id", workspace_id) != workspace_id:
         return None
     return values(row)
+
+
+def _held(kind: str, object_id: str, workspace_id: str, within: str) -> dict[str, Any] | None:
+    """``state``, of a row that stays as it is until the transaction ends."""
+    try:
+        rows = apps.get_model(kind).objects.filter(pk=object_id)
+    except ValueError:  # an id that can't be one of this kind
+        return None
+    if within:
+        above = rows.model._meta.get_field(within).related_model.objects.filter(pk__in=rows.values(within))
+        list(above.select_for_update(of=("self",)).values_list("pk"))
+    return _of_workspace(rows.select_for_update(of=("self",)).first(), workspace_id)
 
 
 def values(row: models.Model, spec: Mapping[str, Any] | None = None) -> dict[str, Any]:

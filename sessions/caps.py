@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ from sessions.events import Draft
 from sessions.harness.limits import DAILY, KINDS, MONEY, Used
 from sessions.models import Session, Thread
 from sessions.projected import session_columns
+from sessions.verify import UNREADABLE
 from sessions.wake import call_next, resume_later, wake_on_commit
 from sessions.workflows import runs
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from contract.acting import Acting
+
+logger = logging.getLogger(__name__)
 
 BATCH = 500
 STOPPED = Q(status="idle", stop_reason__type="budget_reached", stop_reason__has_key=OURS)  # threads, at a cap of ours
@@ -112,7 +116,16 @@ def resume_all(*which: Q, after: str = "", **where: Any) -> int:
     ids = list(stopped.order_by("session_id").values_list("session_id", flat=True).distinct()[: BATCH + 1])
     if len(ids) > BATCH:
         resume_later(ids[BATCH - 1])
-    return sum(resume(session_id) for session_id in ids[:BATCH])
+    return sum(_resumed(session_id) for session_id in ids[:BATCH])
+
+
+def _resumed(session_id: str) -> bool:
+    """See ``resume``. A session whose rows can't be read, or that its log refuses, keeps no other at rest."""
+    try:
+        return resume(session_id)
+    except (IntegrityError, *UNREADABLE):
+        logger.exception("Session %s stays at its cap: its rows were changed by hand.", session_id)
+        return False
 
 
 def resume(session_id: str) -> bool:

@@ -15,6 +15,8 @@ from contract.schema import OURS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)  # what values nobody here wrote raise
+
 USER_MESSAGE = "user.message"
 USER_INTERRUPT = "user.interrupt"
 USER_TOOL_CONFIRMATION = "user.tool_confirmation"

@@ -8,12 +8,14 @@ whatever looks like a key or a token. ``private`` parts of events never leave th
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 
 from contract import audit
@@ -150,6 +152,15 @@ def take_in(stream: Any, agent_id: str, environment_id: str, acting: Acting) -> 
     """
     acting.require(Permission.OPERATE)
     head, entries = _read(stream)
+    try:
+        return _stored(head, entries, agent_id, environment_id, acting)
+    except (DataError, UnicodeEncodeError):
+        raise InvalidRequest("file: holds a text, a number or a time that can't be stored") from None
+
+
+def _stored(
+    head: dict[str, Any], entries: list[dict[str, Any]], agent_id: str, environment_id: str, acting: Acting
+) -> Session:
     with transaction.atomic():
         title = f"Import of {head.get('title') or head.get('id')}"[:200]
         body = {"agent": agent_id, "environment_id": environment_id, "title": title}
@@ -183,6 +194,14 @@ KEPT = frozenset(
         *(ev.MODEL_START, ev.MODEL_END, ev.COMPACTED, ev.SESSION_ERROR, *ev.CALLS, *ev.RESULTS),
     }
 )
+
+
+FORMS: dict[str, tuple[tuple[str, type], ...]] = {
+    **dict.fromkeys(ev.CALLS, (("input", dict), ("name", str))),
+    **dict.fromkeys((ev.USER_MESSAGE, ev.AGENT_MESSAGE), (("content", list),)),
+    ev.MODEL_END: (("model_request_start_id", str), ("model_usage", dict)),
+    ev.SESSION_ERROR: (("error", dict),),
+}
 
 
 def _read(stream: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -220,7 +239,7 @@ def _row(line: dict[str, Any], number: int) -> Event:
             on_session=bool(line.get("on_session", True)),
         )
         _check(event)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         raise InvalidRequest(f"file: line {number} is not an event as the export writes it") from None
     return event
 
@@ -238,6 +257,10 @@ def _with_blocks(rows: list[Event]) -> list[Event]:
             blocks.append({"type": "tool_use", "event": row.id, "id": f"toolu_{row.id}"})
         elif row.type == ev.MODEL_END:
             row.private = {**(row.private or {}), "blocks": blocks}
+            used: dict[str, Any] = row.payload.get("model_usage") or {}  # without numbers that were masked
+            row.payload["model_usage"] = {
+                name: one for name, one in used.items() if name == "speed" or type(one) is int
+            }
             blocks = []
     return rows
 
@@ -246,18 +269,24 @@ def _check(event: Event) -> None:
     """What the pages and the columns rely on."""
     if event.created_at.tzinfo is None:
         raise ValueError
-    if event.type in ev.CALLS and not isinstance(event.payload.get("input"), dict):
-        raise TypeError
-    blocks = event.payload.get("content")
-    if event.type in (ev.USER_MESSAGE, ev.AGENT_MESSAGE) and not isinstance(blocks, list):
-        raise TypeError
-    if isinstance(blocks, list) and not all(isinstance(block, dict) for block in blocks):
-        raise TypeError
+    payload = event.payload
+    for wanted, kind in FORMS.get(event.type, ()):
+        _require(isinstance(payload[wanted], kind))
+    _require(isinstance(payload.get("is_error") or False, bool))
+    for block in payload.get("content") or ():
+        _require(isinstance(block["type"], str) and (block["type"] != "text" or isinstance(block["text"], str)))
     answered = ev.CALL_ID_FIELD.get(event.type)
-    if answered is not None and not isinstance(event.payload[answered], str):
-        raise TypeError
+    _require(answered is None or isinstance(payload[answered], str))
     if event.type == ev.USER_TOOL_CONFIRMATION and event.payload["result"] not in ("allow", "deny"):
         raise ValueError
+    times = event.private or {}
+    _require(all(math.isfinite(times.get(name, 0)) for name in ("duration_ms", "first_token_ms")))
+    _require(isinstance(times.get("model", ""), str) and Decimal(times.get("cost", 0)).is_finite())
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise TypeError
 
 
 def export(session_id: str, acting: Acting) -> tuple[Session, Iterator[str]]:

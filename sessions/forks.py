@@ -98,7 +98,7 @@ def place(session: Session, at: int) -> Place:
 
 
 def _kept(snapshot: Event | None) -> Event | None:
-    if snapshot is None or not blobs.exists(str(snapshot.payload["digest"])):
+    if snapshot is None or not blobs.exists(str(snapshot.payload.get("digest"))):
         return None
     return snapshot
 
@@ -139,8 +139,8 @@ def fork(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
         messages = [_said(body["prompt"])] if body.get("prompt") else unanswered
         if messages:
             inbox.send(bare_session(child.pk, acting), messages, acting)
-    if body.get("rewind"):
-        actions.archive_session(origin.pk, acting)
+        if body.get("rewind"):
+            actions.archive_session(origin.pk, acting)
     return find_session(child.pk, acting)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sessions.models import Session
 
 MOST = 10**12
+DIGITS = 20  # of a number that is looked at
 MONEY = "list_cost"
 
 
@@ -73,7 +74,7 @@ def changes(cap: str, typed: str) -> tuple[dict[str, Any], str]:
     if not typed.strip():
         return {OURS: {"limits": {cap: None}}}, _("The limit is lifted.")
     number = typed.strip().replace(",", "")
-    if not (number.isascii() and number.isdigit()) or not 0 < int(number[:20]) < MOST:
+    if not (number.isascii() and number.isdigit()) or len(number) > DIGITS or not 0 < int(number) < MOST:
         raise InvalidRequest(_("Type the limit as a whole number, or nothing to lift it."))
     said = _("The limit is %(count)s %(unit)s now.") % {"count": number, "unit": NAMES[cap]}
     return {OURS: {"limits": {cap: int(number)}}}, said

@@ -158,7 +158,7 @@ def check_mountable(session: Session, wanted: Sequence[Mapping[str, Any]]) -> No
         )
 
 
-@audit.logged("session.token_rotated", "agent_sessions.Resource", "resource_id", always=True)
+@audit.logged("session.token_rotated", "agent_sessions.Resource", "resource_id", within="session", always=True)
 def rotate_token(session_id: str, resource_id: str, token: str, acting: Acting) -> Resource:
     """Replace the token of a repository; the next request that needs it takes the new one."""
     acting.require(Permission.OPERATE)
@@ -174,7 +174,7 @@ def rotate_token(session_id: str, resource_id: str, token: str, acting: Acting) 
     return resource
 
 
-@audit.logged("session.resource_removed", "agent_sessions.Resource", "resource_id")
+@audit.logged("session.resource_removed", "agent_sessions.Resource", "resource_id", within="session")
 def remove_resource(session_id: str, resource_id: str, acting: Acting) -> None:
     """Unmount a file and drop the session's copy of it; a sandbox that is open keeps it until it is made anew."""
     acting.require(Permission.OPERATE)

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from contract import blobs
 from contract.errors import InvalidRequest
+from sessions.inbound import MAX_RUBRIC
 from sessions.models import File
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sessions.models import Session
-
-MAX_RUBRIC = 262_144
 
 
 def text_of(where: str, rubric: Mapping[str, Any], session: Session) -> str:

@@ -6,6 +6,7 @@ raised as ``contract.errors`` before the first byte, never inside a stream.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,8 @@ MAX_VALUES = 100
 MAX_TYPE_LENGTH = 64
 MAX_SEQ_DIGITS = 18
 STREAMS_PER_KEY = 500
-RECHECK_SECONDS = 10.0
+RECHECK_SECONDS = 1.0
+MAX_LOOKS = 1000
 RETRY_SECONDS = 5
 OPENING = b": open\n\n"  # the server sends no header before the first byte of a body
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
@@ -62,20 +64,32 @@ async def _open(request: Request, session_id: str, thread_id: str | None) -> Str
     if streams.open_count(owner) >= getattr(settings, "HOLDFAST_STREAMS_PER_KEY", STREAMS_PER_KEY):
         raise RateLimited("This key has too many streams open; close some first.", retry_after=RETRY_SECONDS)
     stream = await streams.subscribe(session_id, after, thread_id=thread_id, deltas=deltas, types=types, owner=owner)
-    return StreamingHttpResponse(_records(stream, acting), content_type="text/event-stream", headers=HEADERS)
+    return StreamingHttpResponse(_records(stream, acting, owner), content_type="text/event-stream", headers=HEADERS)
 
 
-async def _records(stream: streams.Stream, acting: Acting) -> AsyncGenerator[bytes, None]:
-    """The stream as bytes. It ends when the key that opened it is revoked or expires."""
-    checked = time.monotonic()
+async def _records(stream: streams.Stream, acting: Acting, owner: str) -> AsyncGenerator[bytes, None]:
+    """The stream as bytes. It ends when the key that opened it is revoked or expires, before the next frame."""
     async with stream:
         yield OPENING
         async for frame in stream:
-            if time.monotonic() - checked > RECHECK_SECONDS:
-                if not await reading.in_thread(lambda: _still_allowed(acting)):
-                    return
-                checked = time.monotonic()
+            if not await _may_stay(acting, owner):
+                return
             yield frame.sse
+
+
+_looks: dict[tuple[int, str, str], tuple[float, asyncio.Future[bool]]] = {}
+
+
+async def _may_stay(acting: Acting, owner: str) -> bool:
+    """Whether a key is good, as of ``RECHECK_SECONDS`` ago at most: all streams of a key share the look at it."""
+    now, place = time.monotonic(), (id(asyncio.get_running_loop()), owner, acting.token_digest or "")
+    at, look = _looks.get(place, (0.0, None))
+    if look is None or now - at > RECHECK_SECONDS:
+        if len(_looks) >= MAX_LOOKS:
+            _looks.clear()
+        look = asyncio.ensure_future(reading.in_thread(lambda: _still_allowed(acting)))
+        _looks[place] = now, look
+    return await asyncio.shield(look)
 
 
 def _give_back_connections() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max, Q, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from agents.models import Workspace
@@ -45,18 +45,24 @@ class Quota:
 
 def used(workspace_id: str) -> int:
     """Bytes of a workspace's files that have not expired."""
-    alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-    counted = Q(session=None) | Q(downloadable=True)
-    rows = File.objects.filter(alive, counted, workspace_id=workspace_id)
-    contents = rows.order_by().values("digest").annotate(size=Max("size_bytes"))
+    contents = _counted(workspace_id).order_by().values("digest").annotate(size=Max("size_bytes"))
     return contents.aggregate(sum=Sum("size"))["sum"] or 0
+
+
+def _counted(workspace_id: str) -> QuerySet[File]:
+    alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return File.objects.filter(alive, Q(session=None) | Q(downloadable=True), workspace_id=workspace_id)
 
 
 def quota(workspace_id: str) -> Quota | None:
     """None for a workspace that may keep as much as there is room for."""
-    own = Workspace.objects.values_list("limits", flat=True).get(pk=workspace_id)
-    cap = Caps((("installation", settings.HOLDFAST_LIMITS), ("workspace", own))).tightest(KIND)
+    cap = _cap(workspace_id)
     return None if cap is None else Quota(*cap, used(workspace_id))
+
+
+def _cap(workspace_id: str) -> tuple[str, int] | None:
+    own = Workspace.objects.values_list("limits", flat=True).get(pk=workspace_id)
+    return Caps((("installation", settings.HOLDFAST_LIMITS), ("workspace", own))).tightest(KIND)
 
 
 def check(workspace_id: str, digest: str, size: int, what: str) -> None:
@@ -64,11 +70,10 @@ def check(workspace_id: str, digest: str, size: int, what: str) -> None:
 
     Raises ``InvalidRequest``; two that come at once are weighed one after the other.
     """
-    if quota(workspace_id) is None:
+    if _cap(workspace_id) is None:
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCK_CLASS, workspace_id])
-    there = File.objects.filter(workspace_id=workspace_id, digest=digest).exists()
     found = quota(workspace_id)
-    if found is not None and not there and size > found.room:
+    if found is not None and size > found.room and not _counted(workspace_id).filter(digest=digest).exists():
         raise found.refusal(what)

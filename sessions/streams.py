@@ -62,14 +62,14 @@ async def subscribe(
     view = _View(thread_id, types, ops=ops)
     previews = _Previews(thread_id or standing.primary, deltas, standing, midway=midway)
     over = standing.status == "terminated" or thread_id in standing.over
-    stream = Stream(reader, session_id, (start, queued_after), view, previews, over=over)
+    stream = Stream(reader, session_id, (start, queued_after), view, previews, over=over, owner=owner)
     _open_streams.setdefault(owner, WeakSet()).add(stream)
     return stream
 
 
 def open_count(owner: str) -> int:
     """How many streams ``owner`` has open in this process."""
-    return sum(not stream.closed for stream in _open_streams.get(owner, ()))
+    return len(_open_streams.get(owner, ()))
 
 
 class Stream:
@@ -86,10 +86,11 @@ class Stream:
         previews: _Previews,
         *,
         over: bool,
+        owner: str,
     ) -> None:
         self.session_id = session_id
+        self._owner = owner
         self.seq, self._queued_after = span
-        self.closed = False
         self._reader = reader
         self._view = view
         self._previews = previews
@@ -114,8 +115,11 @@ class Stream:
         await self._frames.aclose()
 
     def _leave(self) -> None:
-        self.closed = True
         self._unread.cancel()
+        mine = _open_streams.get(self._owner, WeakSet())
+        mine.discard(self)
+        if not mine:
+            _open_streams.pop(self._owner, None)
         self._reader.leave()
 
     async def _run(self) -> AsyncGenerator[Frame, None]:

@@ -101,7 +101,7 @@ class Sweeper:
                     connection.close()
                     leading = _lead()
                     if leading:
-                        caps.follow_installation()
+                        _each(caps.follow_installation)
                 if leading:
                     self.sweep()
                     self._errands()
@@ -140,19 +140,22 @@ class Sweeper:
         self._errands_at = time.monotonic() + ERRANDS_SECONDS
         if (day := bounds.day()) != self._day:
             self._day = day
-            caps.resume_all()  # yesterday's caps are over
+            _each(caps.resume_all)  # yesterday's caps are over
         if (machines := admission.machines_alive()) != self._machines:
             self._machines = machines
             self._patience.forget()  # the sessions of a machine that is gone may be taken elsewhere from now on
+        due = (runs.fire_due, work.reclaim, deadlines.expire_due, notices.send_due, dreams.settle)
+        _each(self._drive_workflows, *due, self._drive_dreams, self._wake_endpoints)
+
+    def _drive_workflows(self) -> None:
         for run_id in workflow_runs.due():
             drive_workflow(run_id)
-        runs.fire_due()
-        work.reclaim()
-        deadlines.expire_due()
-        notices.send_due()
-        dreams.settle()
+
+    def _drive_dreams(self) -> None:
         for dream_id in self._dreams.pick(dreams.waiting()):
             drive_dream(dream_id)
+
+    def _wake_endpoints(self) -> None:
         for endpoint in self._endpoints.pick(delivery.due()):
             wake_webhooks(endpoint)
 
@@ -161,14 +164,28 @@ class Sweeper:
         if time.monotonic() < self._tidy_at:
             return
         self._tidy_at = time.monotonic() + TIDY_SECONDS
-        files.collect_garbage()
-        caps.resume_all()  # what a lost message had left
-        answers.sweep()
-        delivery.forget()
-        for transfer_id in transfers.sweep():
-            drive_transfer(transfer_id)
-        work.mend()
-        sweep_everywhere()
+        # Caps are looked at for sessions whose message to go on got lost.
+        _each(files.collect_garbage, caps.resume_all, answers.sweep, delivery.forget, _drive_transfers)
+        _each(work.mend, sweep_everywhere)
+
+
+def _drive_transfers() -> None:
+    for transfer_id in transfers.sweep():
+        drive_transfer(transfer_id)
+
+
+def _each(*errands: Callable[[], object]) -> None:
+    """Do all of them: one that fails, on a row that nobody can read say, keeps none of the others from being done.
+
+    Raises what it meets without the database, whose connection holds the sweeper's lock.
+    """
+    for errand in errands:
+        try:
+            errand()
+        except Exception:
+            if not connection.is_usable():
+                raise
+            log.exception("An errand of the sweeper failed; it is tried again.")
 
 
 def _lead() -> bool:

@@ -169,7 +169,7 @@ def text(value: str) -> list[dict[str, Any]]:
     return [{"type": "text", "text": value or "(no text)"}]
 
 
-@audit.logged("session.thread_archived", "agent_sessions.Thread", "thread_id", always=True)
+@audit.logged("session.thread_archived", "agent_sessions.Thread", "thread_id", within="session", always=True)
 def archive_thread(session_id: str, thread_id: str, acting: Acting) -> Thread:
     """End a child thread that rests (spec advanced 8.3). A second time changes nothing."""
     acting.require(Permission.OPERATE)

@@ -61,7 +61,7 @@ WANTS_INPUT = (
 
 
 class Connection:
-    """A client of one server for one session. All methods belong to the loop; ``busy`` counts calls under way."""
+    """A client of one server for one session. All methods belong to the loop; ``busy`` counts who waits for it."""
 
     def __init__(self, access: Access, on_change: Callable[[], None]) -> None:
         self._access, self._on_change = access, on_change
@@ -80,11 +80,14 @@ class Connection:
 
     async def ready(self) -> None:
         """Wait until the server answered. Raises ``ServerFailed``."""
+        self.busy += 1  # whoever makes room for others doesn't close what is waited for
         try:
             await asyncio.wait_for(asyncio.shield(self._ready), CONNECT_SECONDS)
         except TimeoutError:
             self.close()
             raise ServerFailed(f"it did not answer within {CONNECT_SECONDS:.0f} s") from None
+        finally:
+            self.busy -= 1
 
     def close(self) -> None:
         """End the connection soon; calls under way fail."""

@@ -34,6 +34,7 @@ class Pool:
         self._loop = loop
         self._connections: OrderedDict[str, Connection] = OrderedDict()
         self._listings: OrderedDict[str, tuple[float, Listing]] = OrderedDict()
+        self._forgotten = 0  # how often an old listing was; a listing that was read meanwhile may be older
         self._sweeping: asyncio.Task[None] | None = None
 
     async def _connection(self, access: Access) -> Connection:
@@ -62,6 +63,7 @@ class Pool:
 
     def _forget(self, access: Access) -> None:
         """Believe an old listing no longer."""
+        self._forgotten += 1
         self._listings.pop(access.listing_key, None)
 
     async def _sweep(self) -> None:
@@ -79,10 +81,13 @@ class Pool:
             self._listings.move_to_end(access.listing_key)
             return listing
         connection = await self._connection(access)
+        before = self._forgotten
         try:
             listing = await connection.tools()
         except SessionOver:
             listing = await (await self._connection(access)).tools()
+        if self._forgotten != before:
+            return listing  # the server may have said in the middle of it that its tools are others now
         self._listings[access.listing_key] = (time.monotonic(), listing)
         while sum(kept.size for _, kept in self._listings.values()) > CACHED_CHARACTERS:
             self._listings.popitem(last=False)

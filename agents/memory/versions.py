@@ -1,4 +1,4 @@
-"""The history of memories: read it, take content out of it, let the oldest go (spec advanced 6.1, 6.2)."""
+"""The history of memories: read it, take content out of it (spec advanced 6.1, 6.2)."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -62,6 +63,18 @@ def roles_of(groups: Iterable[str], grants: Iterable[Grant]) -> dict[str, Role |
 @transaction.atomic
 def apply(user: Any, roles: Mapping[str, Role | None]) -> None:
     """Make the person's memberships be ``roles``. Whoever loses one, or rights in one, is signed out everywhere."""
+    list(Workspace.objects.select_for_update().filter(pk__in=roles).order_by("pk").values_list("pk"))
     held = {one.workspace_id: one for one in Membership.objects.filter(user=user)}
-    for workspace_id, role in roles.items():
+    for workspace_id, role in but_last_admins(held, roles).items():
         members.follow_groups(user, workspace_id, role, held.get(workspace_id), AS)
+
+
+def but_last_admins(held: Mapping[str, Membership], roles: Mapping[str, Role | None]) -> dict[str, Role | None]:
+    """``roles`` but for workspaces whose last admin holds ``held`` and where no group gives that role: another admin
+    could never come by the provider. Where one does, the groups decide here too.
+    """
+    provider = settings.HOLDFAST_SIGNING_IN.provider
+    grants = provider.grants if provider else ()
+    most = roles_of((grant.group for grant in grants), grants)
+    alone = {pk for pk, member in held.items() if most.get(pk) is not Role.ADMIN and members.is_last_admin(member)}
+    return {pk: role for pk, role in roles.items() if pk not in alone}

@@ -79,8 +79,9 @@ def waiting(request: HttpRequest) -> Waiting | None:
 
 def changes(user: Any, claims: Mapping[str, Any]) -> list[Change]:
     """What signing in by an identity with ``claims`` would change in a person's roles."""
-    found = _roles(claims)
-    held = {pk: Role(one.role) for pk, one in _held(user).items()}
+    mine = _held(user)
+    held = {pk: Role(one.role) for pk, one in mine.items()}
+    found = groups.but_last_admins(mine, _roles(claims))
     names = Workspace.objects.in_bulk(found)
     return [Change(names[pk].name, held.get(pk), role) for pk, role in found.items() if held.get(pk) != role]
 

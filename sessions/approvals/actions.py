@@ -40,7 +40,7 @@ class Outcome:
     error: ApiError | None
 
 
-@audit.logged("approval.decided", "agent_sessions.Approval", "approval_id")
+@audit.logged("approval.decided", "agent_sessions.Approval", "approval_id", within="session")
 def decide(
     approval_id: str,
     decision: Mapping[str, Any],
@@ -117,7 +117,7 @@ def decide_many(ids: Sequence[str], decision: Mapping[str, Any], acting: Acting,
     return outcomes
 
 
-@audit.logged("approval.assigned", "agent_sessions.Approval", "approval_id")
+@audit.logged("approval.assigned", "agent_sessions.Approval", "approval_id", within="session")
 def assign(approval_id: str, username: str | None, acting: Acting) -> Approval:
     """Pass a waiting call to a member who may decide it; None gives it back to everybody."""
     acting.require(Permission.OPERATE)

@@ -36,7 +36,8 @@ WITH live AS (
   SELECT s.id, coalesce(s.created_by_id::text, s.created_by_key) AS person, min(t.id) AS thread,
     min(t.running_since) AS since, bool_or(t.lease_expires > clock_timestamp()) IS TRUE AS runs
   FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
-  WHERE s.workspace_id = %s AND s.status = 'running' AND t.status = 'running' GROUP BY s.id)
+  WHERE s.workspace_id = %s AND s.status = 'running' AND t.status = 'running'
+    AND t.agent ->> 'type' IS DISTINCT FROM 'advisor' GROUP BY s.id)
 SELECT thread, id FROM (
   SELECT w.thread, w.id, w.since, row_number() OVER (PARTITION BY w.person ORDER BY w.since, w.id)
     + (SELECT count(*) FROM live r WHERE r.runs AND r.person = w.person) AS turn

@@ -35,7 +35,10 @@ def shown(messages: list[dict[str, Any]], tokens: int) -> str:
 def transcript(messages: list[dict[str, Any]]) -> str:
     """The conversation in words; long tool results and everything that is not text are cut short."""
     return "\n".join(
-        f"[{message['role']}] {_words(block)}" for message in messages for block in message["content"] if _words(block)
+        f"[{message['role']}] {words}"
+        for message in messages
+        for block in message["content"]
+        if (words := _words(block))
     )
 
 

@@ -259,7 +259,7 @@ class Effects:
         if counter := COUNTED.get(call.name) if call.type == ev.TOOL_USE else None:
             private |= {"usage": {counter: 1}, "cost": "0"}
         drafts = self._once_there_is_room(partial(self.hands.of(call).finished, call, result), stored)
-        content = bounded(result.content, call, self.spec, self.hands, lambda news: stored.extend(self._told(news)))
+        content = bounded(result.content, call, self.spec, self.hands, partial(self._tell, stored))
         told = ev.result_draft(call.type, call.id, content, is_error=result.is_error, private=private)
         stored += self.append([*drafts, told], then=then)
 
@@ -280,8 +280,10 @@ class Effects:
                 connection.close()
                 self.lease.changed.wait(ROOM_SECONDS)
 
-    def _told(self, drafts: list[Draft]) -> list[Event]:
-        return self.append(drafts) if drafts else []
+    def _tell(self, stored: list[Event], drafts: list[Draft]) -> list[Event]:
+        news = self.append(drafts)
+        stored += news
+        return news
 
     def _refusal(self, call: Call) -> Draft:
         return _error_result(call, call.refusal or policies.refusal(call.name))

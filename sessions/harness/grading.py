@@ -48,8 +48,7 @@ class Bill:
     cost: Decimal | None = Decimal(0)
 
     def add(self, reply: ModelReply, cost: str | None) -> None:
-        names = Usage.__dataclass_fields__
-        self.usage = Usage(*(getattr(self.usage, name) + getattr(reply.usage, name) for name in names))
+        self.usage += reply.usage
         self.stored = self.stored.plus(Used.load(spent(reply.usage)))
         self.cost = None if cost is None or self.cost is None else self.cost + Decimal(cost)
 

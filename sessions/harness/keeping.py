@@ -8,14 +8,13 @@ from agents.tools import registry as tools
 from sessions import events as ev
 from sessions.harness import spill
 from sessions.harness.hands.base import CannotCarryOut
-from sessions.harness.hands.registry import place_of
+from sessions.harness.hands.registry import opened, place_of
 from sessions.harness.state import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from sessions.events import Draft
-    from sessions.harness.hands.registry import Hands
+    from sessions.harness.hands.registry import Commit, Hands
     from sessions.harness.spec import TurnSpec
 
 LONGEST_FILE = 8_000_000  # characters; the rest of a longer result is lost
@@ -27,7 +26,7 @@ def bounded(
     call: Call,
     spec: TurnSpec,
     hands: Hands,
-    commit: Callable[[list[Draft]], None],
+    commit: Commit,
 ) -> list[dict[str, Any]]:
     """``content``, or a preview of it and the path of the whole; see ``spill.bounded``.
 
@@ -43,7 +42,7 @@ def bounded(
         writing = Call(call.id, ev.TOOL_USE, "write", given, call.seq, "allow")
         hand = hands.of(writing)
         try:
-            commit(hand.open())
+            opened(hand, commit)
             result = hand.call(writing, reattempt=True)
         except CannotCarryOut as error:
             return str(error)

@@ -29,6 +29,7 @@ from sessions.projections.columns import SessionColumns
 log = logging.getLogger(__name__)
 
 LIVENESS_CLASS = 0x4846  # "HF": the class of our advisory locks; the object is the worker's number
+GIVEN = frozenset({"connect_timeout", "application_name"})  # by whoever connects
 LOOK_SECONDS = 1.0  # how often the log is looked at for interrupts whose nudge got lost
 
 CLAIM = """
@@ -143,6 +144,8 @@ class Keeper:
         lease = Lease(thread_id, row[0], row[1], row[2], gap, (row[4], time.monotonic()))
         with self._lock:
             self._leases[thread_id] = lease
+        if self.draining:
+            lease.changed.set()  # ``drain`` may have looked before it was there
         return lease
 
     def release(self, lease: Lease, *, clean: bool) -> bool:
@@ -223,8 +226,12 @@ class Keeper:
         if self._liveness is not None and not self._liveness.closed:
             return self._liveness
         link = psycopg.connect(**dsn(), autocommit=True, connect_timeout=5, application_name=self.owner)
-        link.execute("SET statement_timeout = '5s'")
-        link.execute("SELECT pg_advisory_lock(%s, %s)", [LIVENESS_CLASS, self.number])
+        try:
+            link.execute("SET statement_timeout = '5s'")
+            link.execute("SELECT pg_advisory_lock(%s, %s)", [LIVENESS_CLASS, self.number])
+        except BaseException:
+            link.close()  # the server may hold the lock for the broken one yet; the next beat tries again
+            raise
         self._liveness = link
         return link
 
@@ -264,6 +271,6 @@ def workers_seen() -> int:
 
 
 def dsn() -> dict[str, Any]:
-    """Django's connection parameters, without its pool."""
-    params = dict(connection.get_connection_params())
-    return {key: params[key] for key in ("dbname", "host", "port", "user", "password", "sslmode") if params.get(key)}
+    """Django's connection parameters, without its pool: whatever libpq knows, certificates among it."""
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()} - GIVEN
+    return {key: value for key, value in connection.get_connection_params().items() if key in known and value}

@@ -104,6 +104,8 @@ class Runner:
         except (OperationalError, InterfaceError):
             raise  # the database is away, which says nothing about this session
         except Exception as error:
+            if not Thread.objects.filter(pk=self.lease.thread_id).exists():
+                return True  # deleted meanwhile, with its session
             logger.exception("A turn of thread %s failed.", self.lease.thread_id)
             with contextlib.suppress(log.LeaseLost, log.UnknownThread):
                 return self._failed(error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -118,5 +119,5 @@ def diff(before: str, after: str) -> list[str]:
     if len(before) + len(after) > MAX_CHARACTERS:
         return [f"@@ too long to compare: {len(before):,} characters before, {len(after):,} after"]
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=CONTEXT_LINES, lineterm="")
-    shown = [line for line in lines if not line.startswith(("---", "+++"))]
+    shown = islice(lines, 2, None)  # without the two lines that name the files
     return [line if line.startswith("@@") else f"{line[:1]} {line[1:]}" for line in shown]

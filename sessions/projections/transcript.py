@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from sessions.events import Entry
 
-COMPACTED = "agent.thread_context_compacted"
 ANSWER_TYPES = frozenset({ev.USER_TOOL_CONFIRMATION, *ev.RESULTS})
 SHOWN_CHARACTERS = 20_000
 MESSAGE_CHARACTERS = 200_000
@@ -31,7 +30,7 @@ MARKS: dict[str, tuple[str, str]] = {
     ev.STATUS_RESCHEDULED: ("arrow-path", _("Waiting before the next try")),
     ev.STATUS_TERMINATED: ("x-circle", _("Session ended")),
     ev.SESSION_UPDATED: ("pencil-square", _("Session settings changed")),
-    COMPACTED: ("queue-list", _("Earlier conversation condensed for the model")),
+    ev.COMPACTED: ("queue-list", _("Earlier conversation condensed for the model")),
     ev.OPS_PERMISSIONS: ("shield-check", _("Permission rules changed")),
     ev.OPS_ASSIGNED: ("users", _("A decision was passed on")),
     ev.OPS_CALL_EDITED: ("pencil-square", _("A person changed a call before it ran")),
@@ -155,7 +154,15 @@ def answered_call(entry: Entry) -> str | None:
 
 
 def row_of(entry: Entry) -> Row | None:
-    """The row that an event makes by itself; None for those that are not shown."""
+    """The row that an event makes by itself; None for those that are not shown. A damaged one is told as such."""
+    try:
+        return _row_of(entry)
+    except ev.UNREADABLE:
+        told = Told(_("Damaged entry of the log, which can't be shown: %(type)s"), type=clean(entry.type))
+        return Row(entry.id, entry.seq, "mark", entry.created_at, Text(told), icon="exclamation-triangle")
+
+
+def _row_of(entry: Entry) -> Row | None:
     if entry.type in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.AGENT_MESSAGE):
         return _message(entry)
     if entry.type == ev.AGENT_THINKING:
@@ -173,9 +180,12 @@ def answered(row: Row, entry: Entry) -> Row:
         return row
     payload = entry.payload
     if entry.type == ev.USER_TOOL_CONFIRMATION:
-        decision = Decision(str(payload["result"]), str(payload.get("deny_message") or ""), entry.created_at)
+        decision = Decision(str(payload.get("result", "")), str(payload.get("deny_message") or ""), entry.created_at)
         return replace(row, call=replace(row.call, decision=decision))
-    text, parts = content(payload.get("content") or ())
+    try:
+        text, parts = content(payload.get("content") or ())
+    except ev.UNREADABLE:
+        text, parts = _("This result is damaged in the log and can't be shown."), ()
     result = Result(cut(text), parts, bool(payload.get("is_error")), entry.created_at)
     return replace(row, call=replace(row.call, result=result))
 
@@ -246,6 +256,8 @@ def _message(entry: Entry) -> Row:
 
 def _call(entry: Entry) -> Call:
     payload = entry.payload
+    if not isinstance(payload.get("input") or {}, dict):
+        raise TypeError("input")
     return Call(
         name=str(payload.get("name", "")),
         input=payload.get("input") or {},

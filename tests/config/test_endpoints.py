@@ -40,4 +40,6 @@ def test_a_database_that_never_answers_is_told_of_soon_in_a_sentence(monkeypatch
 
 def test_the_broker_gets_celerys_spelling_of_a_socket() -> None:
     assert celery_broker("unix:///run/v.sock?db=3") == "redis+socket:///run/v.sock?virtual_host=3"
+    assert celery_broker("unix://:s%26t@/run/v.sock") == "redis+socket://:s%26t@/run/v.sock?virtual_host=0"
+    assert celery_broker("unix:///v.sock?password=s%26t") == "redis+socket:///v.sock?virtual_host=0&password=s%26t"
     assert celery_broker("amqp://me@rabbit:5672/v") == "amqp://me@rabbit:5672/v"

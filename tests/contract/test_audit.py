@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import ast
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
-from agents.actions import archive_agent, create_agent, update_agent
-from agents.models import Membership, Workspace
+from agents.actions import archive_agent, create_agent, create_environment, update_agent, update_environment
+from agents.models import Environment, Membership, Workspace
 from contract.acting import Acting
 from contract.errors import NotFound
 from contract.roles import Role
 from credentials import audit_views, signin_records
 from credentials.actions import create_api_key, revoke_api_key
 from credentials.models import AuditRecord
+from tests.live import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHANGING = ("Permission.OPERATE", "Permission.BUILD", "Permission.ADMINISTER")
@@ -285,3 +287,30 @@ def test_a_download_is_json_too_keeps_the_filters_and_says_when_it_is_not_all(
     lines = b"".join(Client().get("/v1/x/audit/export?format=csv", headers={"x-api-key": plain})).decode().splitlines()
     assert len(lines) == 3
     assert Client().get("/v1/x/audit/export?format=xml", headers={"x-api-key": plain}).status_code == 400
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_before_is_what_a_change_at_the_same_time_left() -> None:
+    workspace = Workspace.objects.create(name="Ours")
+    alice = Acting(workspace.pk, Role.ADMIN, "alice")
+    row = create_environment({"name": "First"}, alice)
+
+    def second() -> None:
+        update_environment(row.pk, {"name": "Third"}, alice)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Environment.objects.select_for_update().get(pk=row.pk)
+            waiting = pool.submit(second)
+            wait_for(_somebody_waits, 30)
+            Environment.objects.filter(pk=row.pk).update(name="Second")
+        waiting.result(30)
+    (changed,) = rows("environment.updated")
+    assert (changed.before, changed.after) == ({"name": "Second"}, {"name": "Third"})
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])

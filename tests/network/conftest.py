@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.chaos.apart import Apart
 from tests.credentials.egress.rig import OTHERS, Server
 from tests.live import Installation
 from tests.network import tarballs, wheels
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/network/" in item.path.as_posix() and "online" in getattr(item, "fixturenames", ()):
+        if "tests/network/" in item.path.as_posix() and {"online", "settings"} & set(getattr(item, "fixturenames", ())):
             for mark in (pytest.mark.live, pytest.mark.sandbox):
                 item.add_marker(mark)
 
@@ -46,7 +47,8 @@ def model_server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def online(index: Server, model_server: Server) -> Iterator[Installation]:
+def settings(index: Server, model_server: Server) -> Iterator[dict[str, str]]:
+    """What the installations of these tests are started with."""
     with tempfile.TemporaryDirectory(prefix="hf-trust-", dir="/tmp") as directory:
         trusted = Path(directory) / "trusted.pem"
         system = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
@@ -55,7 +57,7 @@ def online(index: Server, model_server: Server) -> Iterator[Installation]:
         apt = Path(directory) / "apt.conf"
         apt.write_text(f'Dir::Etc::sourcelist "{sources}"; Dir::Etc::sourceparts "/dev/null";\n')
         trusted.write_text((system.read_text() if system.exists() else "") + OTHERS.certificate)
-        settings: dict[str, Any] = {
+        yield {
             "APT_CONFIG": str(apt),
             "EGRESS_ALLOW_NETWORKS": f"{WORLD}/32",
             "PIP_INDEX_URL": f"http://{WORLD}:{index.port}/simple",
@@ -69,8 +71,24 @@ def online(index: Server, model_server: Server) -> Iterator[Installation]:
             "SSL_CERT_FILE": str(trusted),
             "RETRY_BASE_SECONDS": "0.05",
         }
-        with Installation.started(**settings) as running:
-            yield running
+
+
+@pytest.fixture(scope="session")
+def online(settings: dict[str, str]) -> Iterator[Installation]:
+    with Installation.started(**settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def production(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One of the production profile: a database and a broker with passwords, and each secret in a file."""
+    directory = tmp_path_factory.mktemp("given")
+    given = dict(settings)
+    for name in ("METRICS_TOKEN", "MODEL_API_KEY"):
+        (directory / name).write_text(given.pop(name), encoding="utf-8")
+        given[f"{name}_FILE"] = str(directory / name)
+    with Apart.started(**given) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import psycopg
+import pytest
 import redis
 import zstandard
 from psycopg import sql
@@ -28,7 +29,7 @@ from tests.live import wait_for
 from tests.network.gitserver import GitHost
 from tests.network.test_secrets import FETCH, SECRET, variable, vault
 from tests.network.upstream import LIMITED, METRICS_TOKEN, MODEL_KEY, WORLD, environment, operator_events, run
-from tests.sdk.talk import TOOLSET, Talk, only, said
+from tests.sdk.talk import TOOLSET, Talk, client_of, only, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +92,13 @@ def plant(client: anthropic.Anthropic, one_url: str, two_url: str, token_endpoin
     return one, row
 
 
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("profile", ["online", "production"])
 def test_no_secret_is_kept_or_shown_anywhere_and_each_arrived(
-    online: Installation, client: anthropic.Anthropic, secure: Server, model_server: Server, tmp_path: Path
+    profile: str, secure: Server, model_server: Server, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    online: Installation = request.getfixturevalue(profile)
+    client = client_of(online)
     host = GitHost(tmp_path)
     host.make("octo/demo")
     host.tokens = {DECOYS["repository"]}
@@ -171,21 +176,29 @@ def _wait_for_snapshot(talk: Any) -> None:
 
 
 def _installations_own(online: Installation) -> list[str]:
-    """The secrets that the installation made for itself, and the address of its database."""
+    """The secrets that the installation made for itself, and what its database and broker are reached with."""
     ring = (online.data_dir / "keys").read_text().strip().partition(":")[2]
-    database = f"postgresql://holdfast@/holdfast?host={quote(str(places.runtime_dir(online.data_dir)))}"
-    return [database, ring, (online.data_dir / "secret_key").read_text().strip()]
+    words = [path.read_text().strip() for path in online.data_dir.glob("*.word")]
+    return [_servers(online)[0], *words, ring, (online.data_dir / "secret_key").read_text().strip()]
+
+
+def _servers(online: Installation) -> tuple[str, str]:
+    """The addresses of database and broker."""
+    run_dir = places.runtime_dir(online.data_dir)
+    embedded = places.database_url(run_dir), places.redis_url(run_dir)
+    given = online.environment
+    return given.get("DATABASE_URL", embedded[0]), given.get("REDIS_URL", embedded[1])
 
 
 def everything_kept(online: Installation) -> Iterator[tuple[str, bytes]]:
     """Database, message broker, logs, blobs (snapshots unpacked), the sandboxes' own files."""
-    run_dir = places.runtime_dir(online.data_dir)
-    with psycopg.connect(f"postgresql://holdfast@/holdfast?host={run_dir}") as connection:
+    database, broker_url = _servers(online)
+    with psycopg.connect(database) as connection:
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         for (table,) in tables:
             rows = connection.execute(sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(table))).fetchall()
             yield f"table {table}", "\n".join(row[0] for row in rows).encode()
-    broker = redis.Redis(unix_socket_path=str(run_dir / "valkey.sock"))
+    broker = redis.Redis.from_url(broker_url)
     for key in broker.scan_iter():
         yield f"broker {key!r}", broker.dump(key) or b""
     for log in (online.data_dir / "log").glob("*"):
@@ -197,6 +210,9 @@ def everything_kept(online: Installation) -> Iterator[tuple[str, bytes]]:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             yield f"command line {process.name}", (process / "cmdline").read_bytes()
+    for role in ("sandbox", "egress"):
+        for pid in online.pids(role):
+            yield f"environment of {role}", Path(f"/proc/{pid}/environ").read_bytes()
     yield "what the supervisor printed", online.output().replace(online.api_key, "").encode()
 
 

@@ -21,11 +21,17 @@ from sessions import exports, files, forks, log
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
 from sessions.projections import changes, compare, cost, transcript
-from tests.lasting import lasting
 from tests.web.conftest import World, bash, first_day, own_blobs, result, text, world
 
 HEAD = b'{"type":"holdfast.session","version":1}\n'
-__all__ = ["first_day", "lasting", "own_blobs", "world"]  # fixtures
+
+
+def _line(event: str, times: str = "{}") -> bytes:
+    whole = {"seq": 1, "created_at": "2026-01-01T00:00:00Z", "event": {"id": "a", **json.loads(event)}}
+    return json.dumps({**whole, "times": json.loads(times)}).encode().replace(b'": ', b'":')
+
+
+__all__ = ["first_day", "own_blobs", "world"]  # fixtures
 
 
 @pytest.fixture
@@ -237,6 +243,15 @@ def test_an_import_says_which_events_it_left_out_for_their_type(history: World) 
         HEAD + b'{"event":1}',
         HEAD + b'{"seq":1,"created_at":"x","event":{"id":"a","type":"b"}}',
         HEAD + b'{"seq":1,"created_at":"2026-01-01T00:00:00Z","event":{"id":"a","type":"agent.tool_result"}}',
+        HEAD + _line('{"type":"user.message","content":[{"type":"text","text":7}]}'),
+        HEAD + _line('{"type":"user.message","content":[{"type":"text","text":"a\\u0000b"}]}'),
+        HEAD + _line('{"type":"agent.tool_result","tool_use_id":"a","is_error":"perhaps"}'),
+        HEAD + _line('{"type":"agent.tool_result","tool_use_id":"a"}', '{"duration_ms":"long"}'),
+        HEAD + _line('{"type":"agent.tool_result","tool_use_id":"a"}', '{"cost":"much"}'),
+        HEAD + _line('{"type":"session.error","error":"no"}'),
+        HEAD + _line('{"type":"span.model_request_end"}'),
+        HEAD + _line('{"type":"user.message","content":[]}').replace(b'"seq":1', b'"seq":Infinity'),
+        HEAD.replace(b"1}", b'1,"title":"\\ud800"}'),
     ],
 )
 def test_what_is_no_export_is_refused_and_leaves_nothing(world: World, data: bytes) -> None:

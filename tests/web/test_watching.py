@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = IN_CHROMIUM
 PASSWORD = "a good one of 7 words"
+LIVE = ("/", "/approvals/", "/agents/", "/system/")  # pages with no banner for their connection
 
 
 @pytest.fixture
@@ -39,10 +40,14 @@ def test_a_sign_in_that_ends_while_watching_leads_back_to_the_same_place(
 ) -> None:
     start(other_signed_in(other, installation), "Say hello.")
     place = other.url
+    beside = [other.context.new_page() for _ in LIVE]
+    for shown, path in zip(beside, LIVE, strict=True):
+        shown.goto(f"{installation.url}{path}", wait_until="networkidle")
     page.goto("/account/")
     page.locator("tr", has_not_text="(this one)").get_by_role("button", name="End", exact=True).first.click()
     page.wait_for_selector("text=This sign-in has ended")
-    other.get_by_role("link", name="Sign in and come back here").wait_for()
+    for shown in (other, *beside):
+        shown.get_by_role("link", name="Sign in and come back here").wait_for()
     assert other.get_by_role("button", name="Send").count() == 0, "what would be refused is gone"
     other.get_by_role("link", name="Sign in and come back here").click()
     sign_in(other, installation.username, installation.password)

@@ -76,7 +76,7 @@ def _decoded(body: bytes, parameters: str) -> str:
     for encoding in (*named, "utf-8"):
         try:
             return body.decode(encoding, errors="strict" if not named else "replace")
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, ValueError):  # no such encoding, one that is not for this, or broken text
             continue
     return body.decode("utf-8", errors="replace")
 

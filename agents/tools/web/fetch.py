@@ -69,8 +69,15 @@ def fetch(url: str, config: Mapping[str, Any], outside: Outside, known: Known) -
             answer = _sent(way, url, outside)
             if answer.status not in REDIRECTS or "location" not in answer.headers:
                 return _content(url, answer, config)
-            url = urljoin(url, answer.headers["location"])
+            url = _next(url, answer.headers["location"])
     raise Failed(f"url_not_accessible: more than {MOST_REDIRECTS} redirects.")
+
+
+def _next(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:  # half an IPv6 address
+        raise Failed(f"url_not_accessible: {url} redirects to what is no address.") from None
 
 
 def _checked(url: str, config: Mapping[str, Any]) -> str:

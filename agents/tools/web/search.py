@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from contract.secret import Secret
 
-SECONDS = 20.0
+SECONDS = 20.0  # for every step of the request, and for the whole answer
 LARGEST = 4 * 1024 * 1024
 RESULTS = 10
 ASKED_FOR = 20  # some fall to the domain rules
@@ -72,9 +73,12 @@ def _answer(query: str, config: Mapping[str, Any], engine: Engine) -> Any:
 
 
 def _read(response: httpx2.Response) -> Any:
-    body = b""
+    body = bytearray()
+    until = time.monotonic() + SECONDS
     for part in response.iter_bytes():
         body += part
+        if time.monotonic() > until:
+            raise Failed("unavailable: the search engine answers too slowly.")
         if len(body) > LARGEST:
             raise Failed("unavailable: the search engine's answer is too large.")
     if response.status_code == 429:
@@ -82,7 +86,7 @@ def _read(response: httpx2.Response) -> Any:
     if response.status_code != 200:
         raise Failed(f"unavailable: the search engine answered with HTTP {response.status_code}.")
     try:
-        return httpx2.Response(200, content=body).json()
+        return httpx2.Response(200, content=bytes(body)).json()
     except ValueError:
         raise Failed("unavailable: the search engine's answer is not JSON.") from None
 

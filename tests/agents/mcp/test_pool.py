@@ -14,6 +14,7 @@ from mcp_types import Tool
 from agents.mcp import content, listing, loop
 from agents.mcp import pool as pools
 from agents.mcp.base import MOST_LISTED, Access, NotAuthorised, ServerFailed, ToolRefused
+from agents.mcp.connection import Connection
 from agents.mcp.pool import Pool
 from contract.secret import Secret
 from credentials.masking import MASK, masker
@@ -193,6 +194,24 @@ def test_thousands_of_tools_are_listed_once_and_bounded(pool: Pool) -> None:
         again = pool.tools(reach(crowded.url, session="sesn_2")).result(SECONDS)
         assert again is found
         assert len(pool._connections) == 1
+
+
+def test_a_listing_that_changes_while_it_is_read_is_not_believed_later(
+    pool: Pool, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Connection.tools
+
+    async def overtaken(connection: Connection) -> Any:
+        found = await read(connection)
+        connection._on_change()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "tools", overtaken)
+        assert pool.tools(reach(peer.url)).result(SECONDS).tools
+    assert not pool._listings
+    assert pool.tools(reach(peer.url)).result(SECONDS).tools
+    assert len(pool._listings) == 1
 
 
 def test_connections_are_bounded_and_idle_ones_give_way(

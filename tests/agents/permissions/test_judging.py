@@ -114,10 +114,21 @@ def test_no_judge_is_asked_where_a_rule_decides() -> None:
         ("read", {"file_path": "/etc/hosts"}, "allow"),
         ("write", {"file_path": "notes.md", "content": ""}, "allow"),
         ("write", {"file_path": "/workspace/../etc/x", "content": ""}, "ask"),
+        ("write", {"file_path": "/workspace/app/.git/config", "content": ""}, "ask"),
+        ("edit", {"file_path": "app/.gitignore", "old_string": "", "new_string": "x"}, "allow"),
         ("bash", {"command": "git status && ls | head"}, "allow"),
         ("bash", {"command": "make"}, "ask"),
         ("bash", {"command": "ls > x"}, "ask"),
         ("bash", {"command": "git diff --output=/etc/x"}, "ask"),
+        ("bash", {"command": "git diff --outp=/etc/x"}, "ask"),
+        ("bash", {"command": "git log $options"}, "ask"),
+        ("bash", {"command": "sort -k2,2 --reverse names | uniq -c"}, "allow"),
+        ("bash", {"command": "sort -uo /etc/x names"}, "ask"),
+        ("bash", {"command": "sort --compress-prog=./run names"}, "ask"),
+        ("bash", {"command": "uniq names /etc/x"}, "ask"),
+        ("bash", {"command": "rg -o word src"}, "allow"),
+        ("bash", {"command": "rg --pre ./run word src"}, "ask"),
+        ("bash", {"command": "file -C -m magic"}, "ask"),
         ("bash", {"command": "cat <<EOF\nEOF"}, "ask"),
         ("bash", {"command": "rm -rf /"}, "deny"),
         ("bash", {"command": "cd / && rm -fr ~"}, "deny"),
@@ -186,6 +197,14 @@ def test_a_model_judges_the_call_by_the_operator_s_words_and_what_it_used_is_kep
     assert "Clean the build folder." in text
     assert text.count("</call>") == 1
     assert len(judging.replies) == 1
+
+
+def test_a_call_that_is_too_long_to_be_shown_whole_is_asked_and_no_model_judges_a_part_of_it() -> None:
+    model = Model('{"decision": "allow"}')
+    judging = judges.ModelJudge(model, "m", list, lambda: False)
+    hidden = Request("bash", {"command": f"echo {'x' * judges.MAX_INPUT}; rm -rf /"})
+    assert judging(hidden).effect == "ask"
+    assert model.asked == []
 
 
 @pytest.mark.parametrize(

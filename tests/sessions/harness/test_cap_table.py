@@ -294,3 +294,23 @@ def test_a_cap_is_raised_for_more_sessions_than_are_looked_at_in_one_go(
     assert later == [min(first.pk, second.pk)]
     assert caps.resume_all(after=later[0]) == 1
     assert set(Session.objects.values_list("status", flat=True)) == {"running"}
+
+
+def test_a_session_that_cannot_be_read_keeps_no_other_at_its_cap(put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = spend(make_session(tools=[CUSTOM])[0])
+    second = spend(make_session(tools=[CUSTOM])[0])
+    for session in (first, second):
+        put(session, "workspace", {"tokens_per_day": 1})
+        run(session)
+    UsageSlice.objects.update(at=bounds.day() - timedelta(minutes=15))
+    unreadable, sound = sorted((first.pk, second.pk))
+    whole = caps.reached
+
+    def reached(session: Session) -> Any:
+        if session.pk == unreadable:
+            raise KeyError("max_list_cost")
+        return whole(session)
+
+    monkeypatch.setattr(caps, "reached", reached)
+    assert caps.resume_all() == 1
+    assert Session.objects.get(pk=sound).status == "running"

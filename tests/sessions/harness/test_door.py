@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from django.db import connection
 
+from agents.policies import Grant
 from agents.sandboxes.base import CallResult, Opened, SandboxSpec
 from sessions import events as ev
 from sessions import log
+from sessions.harness import keeping, spill
 from sessions.harness import spec as specs
 from sessions.harness.hands import door, registry, sandbox
 from sessions.harness.hands.base import Turn
 from sessions.harness.hands.sandbox import SandboxHand
 from sessions.harness.lease import dsn
-from sessions.harness.state import ThreadState
+from sessions.harness.state import Call, ThreadState
 from sessions.models import Resource, Session, Thread
 from tests.live import wait_for
 from tests.sessions.teams import entries, member, say, settle, team_session
@@ -149,4 +152,24 @@ def test_a_door_that_another_process_holds_is_waited_for_until_the_turn_is_to_en
             assert len(waited) == 4
     with door.door("sesn_x", give_up):
         assert door._held == {"sesn_x"}
+    assert door._held == set()
+
+
+def test_a_long_result_opens_the_sandbox_behind_the_door_too(host: Host) -> None:
+    session, primary = team_session(member("alpha"))
+    hand = hand_of(primary)
+    hands: Any = type("Hands", (), {"of": staticmethod(lambda call: hand)})()
+    held: list[bool] = []
+
+    def commit(drafts: list[Draft]) -> list[Event]:
+        held.append(session.pk in door._held)
+        return log.append(session.pk, primary.pk, drafts)
+
+    host.go_on.set()
+    long = [{"type": "text", "text": "x" * (spill.LIMIT + 1)}]
+    call = Call("sevt_1", ev.MCP_TOOL_USE, "look", {}, 1, "allow", server="files")
+    spec = replace(hand._turn.spec, grants={"read": Grant("read", "always_allow")})
+    (preview,) = keeping.bounded(long, call, spec, hands, commit)
+    assert f"The whole result is in {spill.path_of('sevt_1')}" in preview["text"]
+    assert held == [True], "its mark is committed while nobody else may open it"
     assert door._held == set()

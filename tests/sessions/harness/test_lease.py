@@ -160,3 +160,34 @@ def test_a_thread_is_woken_again_only_after_a_growing_pause() -> None:
         now[0] = float(second)
         picked += [second] if patience.pick(["sthr_1"]) else []
     assert picked == [0, 2, 6, 14, 30]
+
+
+def test_one_errand_of_the_sweeper_that_fails_keeps_no_other_from_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def fails() -> None:
+        raise KeyError("stop_reason")
+
+    monkeypatch.setattr("sessions.schedules.runs.fire_due", fails)
+    monkeypatch.setattr("sessions.approvals.deadlines.expire_due", lambda: done.append("deadlines"))
+    monkeypatch.setattr("sessions.files.collect_garbage", fails)
+    monkeypatch.setattr("sessions.work.queue.mend", lambda: done.append("mend"))
+    sweeper = Sweeper(lambda: True)
+    sweeper._errands()
+    sweeper._tidy()
+    assert done == ["deadlines", "mend"]
+
+
+def test_a_claim_while_its_worker_drains_does_not_wait(running: Thread, keepers: list[Keeper]) -> None:
+    keepers[0].drain()
+    lease = keepers[0].claim(running.id)
+    assert lease is not None
+    assert lease.changed.is_set()
+
+
+def test_our_own_connections_take_the_certificates_that_django_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {**connection.get_connection_params(), "sslrootcert": "/etc/ca.pem", "options": "-c lock_timeout=5s"}
+    monkeypatch.setattr(connection, "get_connection_params", lambda: {**given, "connect_timeout": 9})
+    found = leases.dsn()
+    assert (found["sslrootcert"], found["options"]) == ("/etc/ca.pem", "-c lock_timeout=5s")
+    assert not {"connect_timeout", "pool", "context", "cursor_factory", "prepare_threshold"} & found.keys()

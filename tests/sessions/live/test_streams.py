@@ -271,17 +271,18 @@ def test_a_closed_stream_leaves_the_hub_empty(world: World) -> None:
         return streams.open_count("me"), len(hub.current().feeds)
 
     assert run(work) == (0, 0)
+    assert "me" not in streams._open_streams, "who has no stream is forgotten"
 
 
 def test_a_stream_nobody_reads_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "UNREAD_SECONDS", 0.01)
 
-    async def work() -> bool:
-        stream = await subscribed(world)
+    async def work() -> int:
+        await subscribed(world, owner="me")
         await eventually(lambda: not hub.current().feeds)
-        return stream.closed
+        return streams.open_count("me")
 
-    assert run(work) is True
+    assert run(work) == 0
 
 
 def test_one_line_of_json_whatever_the_text(world: World) -> None:

@@ -48,3 +48,11 @@ def test_the_same_calls_have_the_same_diffs_and_the_last_content_is_what_stands(
     for one in found:
         last = [content for path, content in made if path == one.path][-1]
         assert [line[2:] for line in one.lines if line.startswith("+")] == last.splitlines()
+
+
+def test_lines_that_begin_like_a_diffs_own_head_are_told() -> None:
+    (found,) = files([write(1, "a.sql", "-- old\n++ x\n"), write(2, "a.sql", "-- new\n")], 100, 10)
+    assert found.lines == ("@@ -0,0 +1 @@", "+ -- new")
+    second = changes([write(1, "a.sql", "-- old\n"), write(2, "a.sql", "-- new\n")])[-1]
+    assert second.lines == ("@@ -1 +1 @@", "- -- old", "+ -- new")
+    assert (second.added, second.removed) == (1, 1)

@@ -64,6 +64,8 @@ def test_a_page_is_its_main_text_with_links_and_tables(site: Site) -> None:
         ("application/ld+json", b"[]", "[]"),
         ("text/plain; charset=latin-1", "Zürich".encode("latin-1"), "Zürich"),
         ("text/plain; charset=nonsense", "Zürich".encode(), "Zürich"),
+        ("text/plain; charset=undefined", "Zürich".encode(), "Zürich"),
+        ("text/plain; charset=idna", "Zürich".encode(), "Zürich"),
         ("text/plain", b"a\x00b", "a\ufffdb"),
     ],
 )
@@ -112,6 +114,7 @@ def test_redirects_are_followed_and_their_number_is_bounded(site: Site) -> None:
     site.put("/end", b"arrived", "text/plain")
     assert text(site.put("/start", b"", status=302, location="/end")).endswith("arrived")
     assert "redirects" in refusal(site.put("/round", b"", status=302, location="/round"))
+    assert "no address" in refusal(site.put("/broken", b"", status=302, location="http://[::1/"))
 
 
 def test_every_hop_is_checked_against_the_agents_domains_and_the_network(site: Site, settings: Any) -> None:
