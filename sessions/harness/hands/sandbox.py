@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from django.conf import settings
 from django.db import connection
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
+    from sessions.models import File
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -307,10 +308,25 @@ class SandboxHand:
 def _uploads(session: Session) -> list[Upload]:
     rows = Resource.objects.filter(session=session, kind="file").select_related("file")
     return [
-        Upload(in_sandbox(row.mount_path), row.file.size_bytes, partial(blobs.open, row.file.digest))
+        Upload(in_sandbox(row.mount_path), row.file.size_bytes, partial(_sound, row.file))
         for row in rows
         if row.file is not None
     ]
+
+
+def _sound(file: File) -> BinaryIO:
+    """An upload's bytes, read once before they are mounted. Raises ``SandboxError`` where they are gone or damaged."""
+    if blobs.is_sound(file.digest):
+        return blobs.open(file.digest)
+    named = f"The uploaded file {file.filename} ({file.pk})"
+    if blobs.exists(file.digest):
+        raise SandboxError(
+            f"{named} is damaged in DATA_DIR/blobs and was not mounted. Uploading the file again repairs it."
+        )
+    raise SandboxError(
+        f"{named} is missing from DATA_DIR/blobs of this machine; do all machines share that directory? "
+        "Uploading the file again repairs it."
+    )
 
 
 def _since(began: float) -> float:
