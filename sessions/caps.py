@@ -16,7 +16,7 @@ from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
 from sessions import events as ev
-from sessions import log
+from sessions import log, threads
 from sessions.approvals import book
 from sessions.bounds import caps_of, reached, reached_alone
 from sessions.events import Draft
@@ -133,11 +133,10 @@ def resume(session_id: str) -> bool:
         session = Session.objects.select_for_update().filter(pk=session_id, archived_at=None).first()
         if session is None or session.status == "terminated" or reached(session):
             return False
-        threads = Thread.objects.select_for_update().filter(STOPPED, session=session).order_by("id")
-        capped = [thread for thread in threads if reached_alone(session, thread) is None]
+        stopped = Thread.objects.select_for_update().filter(STOPPED, session=session).order_by("id")
+        capped = [thread for thread in stopped if reached_alone(session, thread) is None]
         for thread in capped:
-            about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
-            log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about)])
+            log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, threads.about(thread))])
             wake_on_commit(thread.pk)
         runs.resume(session_id)
     return bool(capped)

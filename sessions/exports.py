@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ VERSION = 1
 BATCH = 500
 MAX_BYTES = 64 * 1024 * 1024
 MAX_EVENTS = 50_000
+NAMED = 10  # types that an import left out and names
 TIMES = ("duration_ms", "first_token_ms", "cost", "model")
 TOKENS = re.compile(
     r"\b(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|xox[abprs]-[A-Za-z0-9-]{10,}"
@@ -167,12 +169,23 @@ def _stored(
         rows = _with_blocks([_row(one, number) for number, one in enumerate(entries, start=2)])
         drafts = [*copies(row for row in rows if row.type in KEPT)]
         text = f"{len(drafts)} of {len(entries)} events of {head.get('id')}, exported {head.get('exported_at')}"
+        text += unknown(row.type for row in rows)
         drafts.append(Draft(ev.OPS_IMPORTED, {"session_id": str(head.get("id")), "message": text, "by": acting.label}))
         for start in range(0, len(drafts), BATCH):
             log.append(session.pk, thread.pk, drafts[start : start + BATCH])
         audit.record(acting, "session.imported", "agent_sessions.Session", session.pk, after={"events": text})
         actions.archive_session(session.pk, acting)
     return find_session(session.pk, acting)
+
+
+def unknown(types: Iterable[str]) -> str:
+    """What is said of events of types that this version doesn't know: how many, which. Empty if there are none."""
+    counts = Counter(one for one in types if one not in ev.KNOWN)
+    if not counts:
+        return ""
+    named = ", ".join(f"{name} ({count})" for name, count in counts.most_common(NAMED))
+    more = f" and {len(counts) - NAMED} more types" if len(counts) > NAMED else ""
+    return f"; left out because this version doesn't know their type: {counts.total()}, namely {named}{more}"
 
 
 KEPT = frozenset(

@@ -39,9 +39,11 @@ MARKS: dict[str, tuple[str, str]] = {
     ev.OPS_SANDBOX_OPENED: ("cube", _("Sandbox opened")),
     **{event_type: (icon, "") for event_type, icon in operations.ICONS.items()},
 }
-KNOWN = frozenset(
-    value for name, value in vars(ev).items() if name.isupper() and isinstance(value, str) and "." in value
-)
+LAYERS = {
+    "rlimits": _("on each process"),
+    "cgroup": _("on the whole sandbox"),
+    "watchdog": _("watched while it runs"),
+}
 ENDINGS = {
     "end_turn": ("check", _("Turn finished")),
     "retries_exhausted": ("x-circle", _("Turn given up")),
@@ -289,7 +291,7 @@ def _mark(entry: Entry) -> Row | None:
     mark = MARKS.get(entry.type)
     if entry.type == ev.STATUS_IDLE:
         mark = ENDINGS.get(str((entry.payload.get("stop_reason") or {}).get("type")))
-    elif entry.type not in KNOWN:
+    elif entry.type not in ev.KNOWN:
         unknown = Told(_("Event of a type that this page doesn't know: %(type)s"), type=clean(entry.type))
         mark = ("question-mark-circle", unknown)
     if mark is None:
@@ -297,7 +299,7 @@ def _mark(entry: Entry) -> Row | None:
     icon, sentence = mark
     sentence = operations.sentence(entry.type, entry.payload) or sentence
     if entry.type == ev.OPS_SANDBOX_OPENED and entry.payload.get("layers"):
-        layers = ", ".join(clean(str(one)) for one in entry.payload["layers"])
+        layers = ", ".join(str(LAYERS.get(one) or clean(str(one))) for one in map(str, entry.payload["layers"]))
         sentence = Told(_("Sandbox opened; limits in force: %(layers)s"), layers=layers)
     return Row(entry.id, entry.seq, "mark", entry.created_at, Text(sentence), icon=icon)
 

@@ -158,6 +158,8 @@ def test_the_pages_fork_and_compare(history: World) -> None:
     assert f"Forked: event 8 of {history.session.pk}" in page
     assert f'href="/sessions/{history.session.pk}/compare/{child}/"' in page
     shown = history.alice.get(f"{base}compare/{child}/").content.decode()
+    assert "Fork at event 8" in history.alice.get(f"{base}fork/?event=8").content.decode()
+    assert 'id="fork" href="' + base + 'fork/?event=8"' in history.alice.get(f"{base}?event=8").content.decode()
     assert "Go the other way" in shown
     assert "I look." not in shown
     assert "I look." in history.alice.get(f"{base}compare/{child}/", {"all": "1"}).content.decode()
@@ -215,6 +217,19 @@ def test_an_import_is_history_to_read_and_to_fork(history: World) -> None:
     child = forks.fork(made.pk, {"prompt": "Go on"}, history.acting)
     end = next(event for event in events_of(child) if event.type == ev.MODEL_END)
     assert [block["type"] for block in (end.private or {})["blocks"]] == ["text", "tool_use", "tool_use"]
+
+
+def test_an_import_says_which_events_it_left_out_for_their_type(history: World) -> None:
+    *kept, end = exports.lines(history.fresh())
+    strange = [
+        f'{{"seq":{number},"created_at":"2026-01-01T00:00:00Z","event":{{"id":"evt_{number}","type":"{name}"}}}}\n'
+        for number, name in ((900, "agent.sang"), (901, "agent.sang"), (902, "user.wept"))
+    ]
+    data = "".join([*kept, *strange, end]).encode()
+    made = exports.take_in(io.BytesIO(data), history.agent.pk, history.environment.pk, history.acting)
+    said = next(event for event in events_of(made) if event.type == ev.OPS_IMPORTED).payload["message"]
+    assert said.endswith("doesn't know their type: 3, namely agent.sang (2), user.wept (1)")
+    assert "agent.sang (2)" in history.alice.get(f"/sessions/{made.pk}/").content.decode()
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ class SandboxHand:
                     raise
                 reattempt = True
                 self._spec = replace(self._spec, first=False)
-                self._reopened += self._told(self._open())
+                self._reopened.extend(self._told(self._open()))
                 self._memories.forget()
                 self._memories.bring_in()
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
@@ -285,8 +285,9 @@ class SandboxHand:
         told = outputs.capture(self._session_id, result.outputs, self._read_output) if result.outputs else []
         left_out = [Draft(ev.OPS_OUTPUT_LEFT_OUT, {"message": text}) for text in told if text not in self._left_out]
         self._left_out.update(told)
-        reopened, self._reopened = [*self._reopened, *left_out], []
-        return reopened + (self._network.drafts(call.name) if self._network else [])
+        reopened = self._reopened[:]
+        del self._reopened[: len(reopened)]  # calls that run yet go on adding to it
+        return [*reopened, *left_out] + (self._network.drafts(call.name) if self._network else [])
 
     def tend(self) -> list[Draft]:
         """While calls run: what is to be committed meanwhile."""
