@@ -288,3 +288,18 @@ def test_a_frame_is_json_whatever_is_in_it(world: World) -> None:
     (call,) = world.append(bash("echo '\u2028'"))
     for frame in render.event_frames(call, world.fresh()):
         assert json.loads(json.dumps(frame)) == frame
+
+
+@pytest.mark.parametrize(
+    ("tool", "given"),
+    [
+        ("read", {"file_path": "/x", "view_range": [5]}),
+        ("read", {"file_path": "/x", "view_range": {"from": 5}}),
+        ("bash", {"command": ["ls"]}),
+        ("write", {"file_path": "/x", "content": None}),
+        ("edit", {"file_path": "/x"}),
+        ("glob", {"pattern": 5}),
+    ],
+)
+def test_input_that_does_not_fit_its_tool_is_shown_as_it_is(tool: str, given: dict[str, Any]) -> None:
+    assert view_of(tool, given).headline == f"Call {tool}"
