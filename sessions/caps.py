@@ -23,7 +23,6 @@ from sessions.events import Draft
 from sessions.harness.limits import DAILY, KINDS, MONEY, Used
 from sessions.models import Session, Thread
 from sessions.projected import session_columns
-from sessions.verify import UNREADABLE
 from sessions.wake import call_next, resume_later, wake_on_commit
 from sessions.workflows import runs
 
@@ -123,7 +122,7 @@ def _resumed(session_id: str) -> bool:
     """See ``resume``. A session whose rows can't be read, or that its log refuses, keeps no other at rest."""
     try:
         return resume(session_id)
-    except (IntegrityError, *UNREADABLE):
+    except (IntegrityError, *ev.UNREADABLE):
         logger.exception("Session %s stays at its cap: its rows were changed by hand.", session_id)
         return False
 
