@@ -15,8 +15,17 @@ def main() -> None:
 
         raise SystemExit(up(sys.argv[2:]))
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) is not None:
+            raise  # the database answered
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SystemExit(
+            f"The database gave no answer ({reason}); start it, or name the right one by DATA_DIR or DATABASE_URL."
+        ) from None
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from agents.environments import MANAGERS, SELF_HOSTED
+from agents.environments import MANAGERS, MAX_DESCRIPTION, SELF_HOSTED
 from contract.rows import WithMetadata
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class EnvironmentForm(WithMetadata):
     }
 
     name = forms.CharField(label=_("Name"), max_length=256)
-    description = forms.CharField(label=_("Description"), required=False, max_length=2048)
+    description = forms.CharField(label=_("Description"), required=False, max_length=MAX_DESCRIPTION)
     kind = forms.ChoiceField(
         label=_("Where it runs"), choices=KINDS, required=False, help_text=_("This can't be changed later.")
     )

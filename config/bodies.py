@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, QueryDict
@@ -12,6 +10,7 @@ from ninja.parser import Parser
 
 from config.errors import BROKEN_JSON
 from config.webserver import MAX_BODY, MAX_UPLOAD, MULTIPART_ROOM, answer, too_large
+from contract import storable
 from contract.errors import ApiError, InvalidRequest
 from contract.query import unbracketed
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 UPLOAD_PATH = "/v1/files"
 CHARSETS = {"utf-8": "utf-8-sig", "ascii": "ascii", "iso8859-1": "iso8859-1"}  # name in Python -> how it is read
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def refusal(request: HttpRequest) -> ApiError | None:
@@ -55,10 +53,10 @@ class BodyParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         raw = request.body
         try:
-            value = json.loads(raw.decode(_charset(request) or "utf-8-sig"), parse_constant=_no_constant)
+            value = storable.read(raw.decode(_charset(request) or "utf-8-sig"))
         except (ValueError, RecursionError):
             raise InvalidRequest(BROKEN_JSON) from None
-        if b"\\u" in raw and not _storable(value):
+        if b"\\u" in raw and not storable.is_storable(value):
             raise InvalidRequest("The request body holds a null character or half a surrogate pair in a string.")
         return value
 
@@ -69,21 +67,6 @@ class BodyParser(Parser):
             return unbracketed(data, list_fields)
         parsed: dict[str, Any] = super().parse_querydict(data, list_fields, request)
         return parsed
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _storable(value: Any) -> bool:
-    """PostgreSQL stores neither null characters nor lone surrogates."""
-    if isinstance(value, str):
-        return UNSTORABLE.search(value) is None
-    if isinstance(value, dict):
-        return all(_storable(key) and _storable(one) for key, one in value.items())
-    if isinstance(value, list):
-        return all(_storable(one) for one in value)
-    return True
 
 
 class LimitedBodies:

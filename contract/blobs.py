@@ -96,9 +96,9 @@ def _settle(incoming: Path, final: Path) -> None:
 
 
 def path(digest: str) -> Path:
-    """Where the blob of a digest lies; the file need not exist."""
+    """Where the blob of a digest lies; the file need not exist. Raises ``FileNotFoundError`` for what is no digest."""
     if not DIGEST.fullmatch(digest):
-        raise ValueError("not the hex of a SHA-256")
+        raise FileNotFoundError("no blob has such a name: it is not the hex of a SHA-256")
     return _root() / digest[:2] / digest
 
 
@@ -123,7 +123,10 @@ def touch(digest: str) -> None:
 
 
 def exists(digest: str) -> bool:
-    return path(digest).is_file()
+    try:
+        return path(digest).is_file()
+    except FileNotFoundError:
+        return False
 
 
 def delete(digest: str) -> None:

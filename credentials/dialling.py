@@ -87,7 +87,16 @@ class Line:
                 content, cut = _read(response.iter_stream(), enough if endless else None, most)
                 return Reply(response.status, found, content, cut)
         except FAILURES as error:
-            raise Unreachable(type(error).__name__) from None
+            raise Unreachable(lost(error)) from None
+
+
+def lost(error: Exception) -> str:
+    """Why no answer came, in words that name no secret."""
+    if isinstance(error, httpcore2.TimeoutException | TimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, httpcore2.ConnectError):
+        return "the connection was refused or failed"
+    return "the connection broke"
 
 
 def _read(chunks: Iterable[bytes], enough: Callable[[bytes], bool] | None, most: int) -> tuple[bytes, bool]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore2
 import httpx2
 
-from credentials.dialling import CONNECT_SECONDS, EVENT_STREAM, AddressRefused, Unreachable, resolve, trust
+from credentials.dialling import CONNECT_SECONDS, EVENT_STREAM, AddressRefused, Unreachable, lost, resolve, trust
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -75,11 +75,7 @@ def explained(error: Exception) -> str:
         return "its host stands for an address that is not public; the operator can permit it with ALLOW_NETWORKS"
     if isinstance(error, Unreachable):
         return str(error)
-    if isinstance(error, httpcore2.TimeoutException):
-        return "it did not answer in time"
-    if isinstance(error, httpcore2.ConnectError):
-        return "the connection was refused or failed"
-    return "the connection broke"
+    return lost(error)
 
 
 class _Stream(httpx2.AsyncByteStream):

@@ -20,7 +20,7 @@ from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
 from credentials import vaults
-from sessions import budgets, caps, definitions, inbox, log, notyet, nudges, permissions, resources
+from sessions import budgets, caps, definitions, inbox, log, notyet, nudges, permissions, resources, threads
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.finding import find_session, lock_session
@@ -232,10 +232,6 @@ def change_rules(session: Session, rules: Mapping[str, Any], acting: Acting) -> 
     log.append(session.pk, primary.pk, [permissions.changed(rules, acting)])
 
 
-def _about(thread: Thread) -> dict[str, Any]:
-    return {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
-
-
 @audit.logged("session.retried", "agent_sessions.Session", "session_id", always=True)
 def retry_session(session_id: str, acting: Acting) -> Session:
     """Ask again where a turn gave up, and let agents go on that were paused because they only wrote to each other.
@@ -251,7 +247,7 @@ def retry_session(session_id: str, acting: Acting) -> Session:
             raise InvalidRequest(f"Session {session_id} has no turn that gave up; send a message instead.")
         for thread in resting:
             note = Draft(ev.OPS_RETRIED, {"by": acting.label})
-            log.append(session_id, thread.pk, [note, Draft(ev.THREAD_RUNNING, _about(thread))])
+            log.append(session_id, thread.pk, [note, Draft(ev.THREAD_RUNNING, threads.about(thread))])
             wake_on_commit(thread.pk)
     return find_session(session_id, acting)
 
@@ -271,7 +267,7 @@ def archive_session(session_id: str, acting: Acting) -> Session:
             _check_rests(session, "archived")
             workflow_runs.stop_all(session.pk)
             for thread in Thread.objects.filter(session=session).exclude(status="terminated"):
-                log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, _about(thread))])
+                log.append(session.pk, thread.pk, [Draft(ev.THREAD_TERMINATED, threads.about(thread))])
             now = timezone.now()
             Session.objects.filter(pk=session.pk).update(archived_at=now, updated_at=now)
             happenings.tell("session.archived", session.pk, workspace_id=session.workspace_id)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from agents.pricing import is_priced
 from contract.errors import InvalidRequest
 from contract.schema import OURS
-from sessions import definitions
+from sessions import definitions, threads
 from sessions import events as ev
 from sessions.events import Draft
 from sessions.projected import session_columns
@@ -62,7 +62,7 @@ def resume(thread: Thread) -> list[Draft]:
     stop = thread.stop_reason or {}
     if thread.status != "idle" or stop.get("type") != "budget_reached" or OURS in stop:
         return []
-    return [Draft(ev.THREAD_RUNNING, {"session_thread_id": thread.id, "agent_name": thread.agent_name})]
+    return [Draft(ev.THREAD_RUNNING, threads.about(thread))]
 
 
 def is_used_up(session: Session) -> bool:

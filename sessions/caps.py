@@ -16,14 +16,13 @@ from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
 from sessions import events as ev
-from sessions import log
+from sessions import log, threads
 from sessions.approvals import book
 from sessions.bounds import caps_of, reached, reached_alone
 from sessions.events import Draft
 from sessions.harness.limits import DAILY, KINDS, MONEY, Used
 from sessions.models import Session, Thread
 from sessions.projected import session_columns
-from sessions.verify import UNREADABLE
 from sessions.wake import call_next, resume_later, wake_on_commit
 from sessions.workflows import runs
 
@@ -123,7 +122,7 @@ def _resumed(session_id: str) -> bool:
     """See ``resume``. A session whose rows can't be read, or that its log refuses, keeps no other at rest."""
     try:
         return resume(session_id)
-    except (IntegrityError, *UNREADABLE):
+    except (IntegrityError, *ev.UNREADABLE):
         logger.exception("Session %s stays at its cap: its rows were changed by hand.", session_id)
         return False
 
@@ -134,11 +133,10 @@ def resume(session_id: str) -> bool:
         session = Session.objects.select_for_update().filter(pk=session_id, archived_at=None).first()
         if session is None or session.status == "terminated" or reached(session):
             return False
-        threads = Thread.objects.select_for_update().filter(STOPPED, session=session).order_by("id")
-        capped = [thread for thread in threads if reached_alone(session, thread) is None]
+        stopped = Thread.objects.select_for_update().filter(STOPPED, session=session).order_by("id")
+        capped = [thread for thread in stopped if reached_alone(session, thread) is None]
         for thread in capped:
-            about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
-            log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about)])
+            log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, threads.about(thread))])
             wake_on_commit(thread.pk)
         runs.resume(session_id)
     return bool(capped)

@@ -15,6 +15,8 @@ from contract.schema import OURS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)  # what values nobody here wrote raise
+
 USER_MESSAGE = "user.message"
 USER_INTERRUPT = "user.interrupt"
 USER_TOOL_CONFIRMATION = "user.tool_confirmation"
@@ -107,6 +109,9 @@ OPS_REPOSITORY_READY = "ops.repository_ready"
 OPS_NETWORK_REQUEST = "ops.network_request"
 OPS_NETWORK_OMITTED = "ops.network_requests_omitted"
 
+KNOWN = frozenset(
+    value for name, value in globals().copy().items() if name.isupper() and isinstance(value, str) and "." in value[:-1]
+)
 QUEUED = frozenset({USER_MESSAGE, SYSTEM_MESSAGE, USER_INTERRUPT})
 RESULT_OF = {
     TOOL_USE: TOOL_RESULT,

@@ -8,11 +8,14 @@ whatever looks like a key or a token. ``private`` parts of events never leave th
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 
 from contract import audit
@@ -40,6 +43,7 @@ VERSION = 1
 BATCH = 500
 MAX_BYTES = 64 * 1024 * 1024
 MAX_EVENTS = 50_000
+NAMED = 10  # types that an import left out and names
 TIMES = ("duration_ms", "first_token_ms", "cost", "model")
 TOKENS = re.compile(
     r"\b(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|xox[abprs]-[A-Za-z0-9-]{10,}"
@@ -148,6 +152,15 @@ def take_in(stream: Any, agent_id: str, environment_id: str, acting: Acting) -> 
     """
     acting.require(Permission.OPERATE)
     head, entries = _read(stream)
+    try:
+        return _stored(head, entries, agent_id, environment_id, acting)
+    except (DataError, UnicodeEncodeError):
+        raise InvalidRequest("file: holds a text, a number or a time that can't be stored") from None
+
+
+def _stored(
+    head: dict[str, Any], entries: list[dict[str, Any]], agent_id: str, environment_id: str, acting: Acting
+) -> Session:
     with transaction.atomic():
         title = f"Import of {head.get('title') or head.get('id')}"[:200]
         body = {"agent": agent_id, "environment_id": environment_id, "title": title}
@@ -156,6 +169,7 @@ def take_in(stream: Any, agent_id: str, environment_id: str, acting: Acting) -> 
         rows = _with_blocks([_row(one, number) for number, one in enumerate(entries, start=2)])
         drafts = [*copies(row for row in rows if row.type in KEPT)]
         text = f"{len(drafts)} of {len(entries)} events of {head.get('id')}, exported {head.get('exported_at')}"
+        text += unknown(row.type for row in rows)
         drafts.append(Draft(ev.OPS_IMPORTED, {"session_id": str(head.get("id")), "message": text, "by": acting.label}))
         for start in range(0, len(drafts), BATCH):
             log.append(session.pk, thread.pk, drafts[start : start + BATCH])
@@ -164,12 +178,30 @@ def take_in(stream: Any, agent_id: str, environment_id: str, acting: Acting) -> 
     return find_session(session.pk, acting)
 
 
+def unknown(types: Iterable[str]) -> str:
+    """What is said of events of types that this version doesn't know: how many, which. Empty if there are none."""
+    counts = Counter(one for one in types if one not in ev.KNOWN)
+    if not counts:
+        return ""
+    named = ", ".join(f"{name} ({count})" for name, count in counts.most_common(NAMED))
+    more = f" and {len(counts) - NAMED} more types" if len(counts) > NAMED else ""
+    return f"; left out because this version doesn't know their type: {counts.total()}, namely {named}{more}"
+
+
 KEPT = frozenset(
     {
         *(ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.USER_TOOL_CONFIRMATION, ev.AGENT_MESSAGE, ev.AGENT_THINKING),
         *(ev.MODEL_START, ev.MODEL_END, ev.COMPACTED, ev.SESSION_ERROR, *ev.CALLS, *ev.RESULTS),
     }
 )
+
+
+FORMS: dict[str, tuple[tuple[str, type], ...]] = {
+    **dict.fromkeys(ev.CALLS, (("input", dict), ("name", str))),
+    **dict.fromkeys((ev.USER_MESSAGE, ev.AGENT_MESSAGE), (("content", list),)),
+    ev.MODEL_END: (("model_request_start_id", str), ("model_usage", dict)),
+    ev.SESSION_ERROR: (("error", dict),),
+}
 
 
 def _read(stream: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -207,7 +239,7 @@ def _row(line: dict[str, Any], number: int) -> Event:
             on_session=bool(line.get("on_session", True)),
         )
         _check(event)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         raise InvalidRequest(f"file: line {number} is not an event as the export writes it") from None
     return event
 
@@ -225,6 +257,10 @@ def _with_blocks(rows: list[Event]) -> list[Event]:
             blocks.append({"type": "tool_use", "event": row.id, "id": f"toolu_{row.id}"})
         elif row.type == ev.MODEL_END:
             row.private = {**(row.private or {}), "blocks": blocks}
+            used: dict[str, Any] = row.payload.get("model_usage") or {}  # without numbers that were masked
+            row.payload["model_usage"] = {
+                name: one for name, one in used.items() if name == "speed" or type(one) is int
+            }
             blocks = []
     return rows
 
@@ -233,18 +269,24 @@ def _check(event: Event) -> None:
     """What the pages and the columns rely on."""
     if event.created_at.tzinfo is None:
         raise ValueError
-    if event.type in ev.CALLS and not isinstance(event.payload.get("input"), dict):
-        raise TypeError
-    blocks = event.payload.get("content")
-    if event.type in (ev.USER_MESSAGE, ev.AGENT_MESSAGE) and not isinstance(blocks, list):
-        raise TypeError
-    if isinstance(blocks, list) and not all(isinstance(block, dict) for block in blocks):
-        raise TypeError
+    payload = event.payload
+    for wanted, kind in FORMS.get(event.type, ()):
+        _require(isinstance(payload[wanted], kind))
+    _require(isinstance(payload.get("is_error") or False, bool))
+    for block in payload.get("content") or ():
+        _require(isinstance(block["type"], str) and (block["type"] != "text" or isinstance(block["text"], str)))
     answered = ev.CALL_ID_FIELD.get(event.type)
-    if answered is not None and not isinstance(event.payload[answered], str):
-        raise TypeError
+    _require(answered is None or isinstance(payload[answered], str))
     if event.type == ev.USER_TOOL_CONFIRMATION and event.payload["result"] not in ("allow", "deny"):
         raise ValueError
+    times = event.private or {}
+    _require(all(math.isfinite(times.get(name, 0)) for name in ("duration_ms", "first_token_ms")))
+    _require(isinstance(times.get("model", ""), str) and Decimal(times.get("cost", 0)).is_finite())
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise TypeError
 
 
 def export(session_id: str, acting: Acting) -> tuple[Session, Iterator[str]]:

@@ -98,7 +98,7 @@ def place(session: Session, at: int) -> Place:
 
 
 def _kept(snapshot: Event | None) -> Event | None:
-    if snapshot is None or not blobs.exists(str(snapshot.payload["digest"])):
+    if snapshot is None or not blobs.exists(str(snapshot.payload.get("digest"))):
         return None
     return snapshot
 

@@ -18,7 +18,6 @@ from sessions import events as ev
 from sessions.intake import Intake
 from sessions.models import Event, Session, Thread
 from sessions.repair import repair
-from sessions.verify import UNREADABLE
 from sessions.wake import wake_on_commit
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def send(
     try:
         inbound.check(session, events, where)
         return _append(session, events, acting, asides or {}, where)
-    except (IntegrityError, *UNREADABLE):  # the log refuses it: the rows were changed by hand
+    except (IntegrityError, *ev.UNREADABLE):  # the log refuses it: the rows were changed by hand
         if not repair(session.pk):
             raise
         session.refresh_from_db()

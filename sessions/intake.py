@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from contract import ids
 from contract.errors import InvalidRequest
-from sessions import caps, outcomes, rubrics
+from sessions import caps, outcomes, rubrics, threads
 from sessions import events as ev
 from sessions.approvals import answers
 from sessions.events import Draft
@@ -100,7 +100,7 @@ class Intake:
         return self.drafts
 
     def _about(self, **fields: Any) -> dict[str, Any]:
-        return {"session_thread_id": self.thread.id, "agent_name": self.thread.agent_name, **fields}
+        return threads.about(self.thread, **fields)
 
     def _draft(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 50
 LOOKED_BACK = 40  # entries among which a session's last step is looked for
 MOST_NEW = 99
+LATEST_COMMIT = timedelta(seconds=10)  # how much later than its moment a change may be seen
 STEPS = (*ev.CALLS, ev.AGENT_MESSAGE, ev.USER_MESSAGE, ev.SESSION_ERROR)
 
 # Of an input only the beginnings that a headline may show: a whole file may be in it.
@@ -229,6 +231,7 @@ class Live:
     zone: ZoneInfo
     ids: list[str] = field(default_factory=list)
     since: datetime | None = None
+    told: dict[str, datetime] = field(default_factory=dict)  # when each row was changed as it was sent last
     new: int = 0
 
     def frames(self, acting: Acting) -> list[dict[str, str]]:
@@ -238,10 +241,13 @@ class Live:
     def _changed(self, acting: Acting) -> list[dict[str, str]]:
         if self.since is None:
             self._begin(acting)
-        changed = list(_rows(acting).filter(pk__in=self.ids, updated_at__gt=self.since)) if self.ids else []
+        after = (self.since or self.at) - LATEST_COMMIT
+        rows = _rows(acting).filter(pk__in=self.ids, updated_at__gt=after) if self.ids else ()
+        changed = [row for row in rows if self.told.get(row.pk, self.at) < row.updated_at]
         if not changed:
             return []
-        self.since = max(session.updated_at for session in changed)
+        self.told |= {session.pk: session.updated_at for session in changed}
+        self.since = max(self.told.values())
         operates = may(acting.role, Permission.OPERATE)
         html = "".join(
             render_to_string("sessions/parts/list_row.html", {"line": line, "operates": operates}).strip()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_OUTPUT_BYTES = 512 * 1024 * 1024
+MAX_PATH_BYTES = 2_000  # what an index of the database holds
 
 
 class Chunks:
@@ -45,6 +46,9 @@ def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str]
     told = []
     session = Session.objects.get(pk=session_id)
     for output in changed:
+        if len(output.path.encode()) > MAX_PATH_BYTES:
+            told.append(f"The output {output.path[:100]}… was not kept: its path has over {MAX_PATH_BYTES:,} bytes")
+            continue
         try:
             digest, size = blobs.put(Chunks(read(output.path)), MAX_OUTPUT_BYTES)
             with transaction.atomic():

@@ -18,6 +18,7 @@ from sessions import log
 from sessions.events import Draft
 from sessions.finding import find_session, lock_session
 from sessions.models import Session, Thread
+from sessions.threads import about
 from sessions.wake import wake_on_commit
 from sessions.workflows import runs
 
@@ -56,8 +57,7 @@ def resume(session_id: str, acting: Acting) -> Session:
         if session.archived_at is None:
             for thread in threads:
                 if thread.status == "idle" and ev.is_paused(thread.stop_reason):
-                    about = {"session_thread_id": thread.pk, "agent_name": thread.agent_name}
-                    log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about)])
+                    log.append(session_id, thread.pk, [Draft(ev.THREAD_RUNNING, about(thread))])
                     wake_on_commit(thread.pk)
             runs.resume(session_id)
     return find_session(session_id, acting)

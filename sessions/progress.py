@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -21,6 +22,7 @@ from sessions.projections import changes
 from sessions.projections.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from sessions.models import Session
@@ -35,12 +37,17 @@ TEXT = re.compile(r"text/|application/([\w.-]+\+)?(json|xml|yaml|toml|javascript
 _kept: OrderedDict[str, Progress] = OrderedDict()
 _diffs: OrderedDict[str, tuple[int, list[Net]]] = OrderedDict()
 _lock = threading.Lock()
+_followers = [threading.Lock() for _ in range(KEPT)]  # by session: one question at a time reads a fold on
 
 
 def progress(session: Session) -> dict[str, Any]:
     """The answer of ``/v1/x/sessions/{id}/progress``."""
-    folded, now = follow(session.pk), timezone.now()
-    columns = session_columns(session)
+    with followed(session.pk) as folded:
+        return _answer(session, folded)
+
+
+def _answer(session: Session, folded: Progress) -> dict[str, Any]:
+    columns, now = session_columns(session), timezone.now()
     became = {one.path: one for one in diffs(session.pk, folded.changed_seq)}
     return {
         "type": "session_progress",
@@ -66,18 +73,20 @@ def progress(session: Session) -> dict[str, Any]:
     }
 
 
-def follow(session_id: str) -> Progress:
-    """The fold of the whole log, read on from where the last question left it."""
-    with _lock:
-        kept = _kept.pop(session_id, None) or Progress()
-    while page := log.read(session_id, after=kept.seq, limit=PAGE):
-        for event in page:
-            kept.advance(event)
-    with _lock:
-        _kept[session_id] = kept
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
-    return kept
+@contextmanager
+def followed(session_id: str) -> Iterator[Progress]:
+    """The fold of the whole log, read on from where the last question left it. It stands still within the block."""
+    with _followers[hash(session_id) % len(_followers)]:
+        with _lock:
+            kept = _kept.pop(session_id, None) or Progress()
+        while page := log.read(session_id, after=kept.seq, limit=PAGE):
+            for event in page:
+                kept.advance(event)
+        with _lock:
+            _kept[session_id] = kept
+            while len(_kept) > KEPT:
+                _kept.popitem(last=False)
+        yield kept
 
 
 def diffs(session_id: str, changed_seq: int) -> list[Net]:

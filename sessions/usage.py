@@ -30,6 +30,7 @@ BY: dict[By, tuple[str, ...]] = {
     "user": ("user__username", "api_key_id"),
 }
 MOST_DAYS = 366
+EARLIEST, LATEST = date(1970, 1, 1), date(9998, 12, 31)  # days that can be reckoned with in any zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ def report(by: By, since: date, zone: ZoneInfo, acting: Acting, until: date | No
     acting.require(Permission.READ)
     last = until or timezone.now().astimezone(zone).date()
     days = (last - since).days + 1
+    if since < EARLIEST or last > LATEST:
+        raise InvalidRequest(f"since: it and until must lie between {EARLIEST} and {LATEST}")
     if days < 1:
         raise InvalidRequest("since: must not lie after the last day asked for")
     if days > MOST_DAYS:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 PAGE = 2000
-UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)  # what values nobody here wrote raise
 
 
 def verify(session: Session) -> list[str]:
@@ -52,7 +51,7 @@ class Recount:
         try:
             columns = self.columns.after(draft, event.created_at)
             own = self.by_thread[event.thread_id].after(event.id, draft, event.created_at, thread.created_at)
-        except UNREADABLE as error:
+        except ev.UNREADABLE as error:
             self.complaints.append(f"{event.id} ({event.type}) is damaged and was passed over: {error!r}")
             return
         self.columns, self.by_thread[event.thread_id] = columns, own
@@ -97,7 +96,7 @@ def _differences(name: str, stored: Callable[[], Any], computed: Any) -> Iterabl
     """Differences field by field; times spent are compared to the microsecond."""
     try:
         left = _flat(asdict(stored()))
-    except UNREADABLE as error:
+    except ev.UNREADABLE as error:
         yield f"{name} holds what can't be read: {error!r}"
         return
     right = _flat(asdict(computed))

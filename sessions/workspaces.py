@@ -6,6 +6,7 @@ import logging
 import time
 
 from django.conf import settings
+from django.db.models import Q
 
 from agents.sandboxes.base import SandboxLost, SandboxUnavailable
 from contract.errors import NoRoom
@@ -88,7 +89,9 @@ def discard(session_id: str) -> None:
 
 def sweep_here() -> list[str]:
     """Remove every sandbox of this machine whose session has ended, is gone or has moved; returns their ids."""
-    here = Session.objects.filter(machine=settings.HOLDFAST_MACHINE).exclude(status="terminated")
+    # What works elsewhere, or nowhere yet, may be opened here before the host looks: it has time until the next sweep.
+    needed = Q(machine=settings.HOLDFAST_MACHINE) | Q(status__in=("running", "rescheduling"))
+    here = Session.objects.filter(needed).exclude(status="terminated")
     try:
         return backend().sweep(list(here.values_list("pk", flat=True)))
     except SandboxUnavailable:

@@ -23,6 +23,7 @@ PURE = (
     "contract/places.py",
     "contract/plain.py",
     "contract/shortcuts.py",
+    "contract/storable.py",
     "agents/mcp/content.py",
     "agents/mcp/tools.py",
     "agents/policies.py",

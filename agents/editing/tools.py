@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.permitted import PERMISSIONS
 from agents.policies import CUSTOM_TYPE
 from agents.toolsets import MAX_CUSTOM_DESCRIPTION, MAX_MCP_TOOL, MAX_SERVER_NAME, MAX_URL, MCP_TOOLSET
+from contract import storable
 from contract.rows import AlikeField, Row, Words, of
 
 if TYPE_CHECKING:
@@ -128,11 +129,13 @@ class SchemaField(Words):
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         try:
-            found = json.loads(text) if text.strip() else {}
+            found = storable.read(text) if text.strip() else {}
         except (ValueError, RecursionError) as error:
             raise forms.ValidationError(_now("This is not valid JSON: %(error)s.") % {"error": error}) from error
         if not isinstance(found, dict):
             raise forms.ValidationError(_now("This must be a JSON object."))
+        if not storable.is_storable(found):
+            raise forms.ValidationError(_now("This holds a null character or half a surrogate pair."))
         return found
 
 

@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from agents.memory import paths
 from agents.sandboxes.base import MEMORY, NOT_SAVED, FolderChange, FolderUpdate, SharedFolder
 from agents.sandboxes.folders import MAX_DOCUMENT
 
@@ -114,7 +115,8 @@ class Memories:
 
     def _refresh(self, mount: Mount) -> None:
         state = self._exchange(mount.name, [])
-        wanted = self._shelf.heads(mount.store_id)
+        heads = self._shelf.heads(mount.store_id)
+        wanted = {path: sha for path, sha in heads.items() if paths.is_mountable(path)}  # one alone would stop them all
         updates = [FolderUpdate(path, "drop", sha) for path, sha in state.known.items() if path not in wanted]
         self._exchange(mount.name, updates)
         stale = [path for path, sha in wanted.items() if state.known.get(path) != sha]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_024
 MAX_SEGMENTS = 20
-MAX_NAME_BYTES = 255  # of one directory, where a store is mounted
+MAX_NAME_BYTES = 255  # of one file or directory, where a store is mounted
 ROOT = "/"
 # Control, format, line separator, paragraph separator, half a surrogate pair.
 FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
@@ -84,6 +84,11 @@ def children(paths: Iterable[str], prefix: str) -> Iterator[Entry]:
         if entry != last:
             yield entry
         last = entry
+
+
+def is_mountable(path: str) -> bool:
+    """Whether a file can have the path where a store is mounted; the API allows longer segments than a disk does."""
+    return all(len(segment.encode()) <= MAX_NAME_BYTES for segment in path.split("/"))
 
 
 def slug(name: str) -> str:

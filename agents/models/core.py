@@ -66,7 +66,7 @@ class Agent(models.Model):
 class AgentVersion(models.Model):
     """One immutable version. ``spec`` holds the resolved wire fields of spec core 4.1: name,
     description, model, system, tools, mcp_servers, skills, multiagent, execution_identity, metadata;
-    and ``holdfast`` (``agents.extension``) if the agent has any of it.
+    and ``holdfast`` (``agents.additions``) if the agent has any of it.
     """
 
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="versions")

@@ -137,7 +137,7 @@ def usage_of(usage: dict[str, Any]) -> Usage:
     """
     iterations = usage.get("iterations")
     extra = iterations if isinstance(iterations, list) else []
-    parts = [usage, *(item for item in extra if item.get("type") == "compaction")]
+    parts = [usage, *(item for item in extra if isinstance(item, dict) and item.get("type") == "compaction")]
     writes = [_cache_writes(part) for part in parts]
     return Usage(
         input_tokens=sum(_count(part, "input_tokens") for part in parts),

@@ -42,7 +42,8 @@ class Pace:
                 left = deadline - self._clock()
                 if left <= 0:
                     return False
-                self._changed.wait(min(left, max(self._held_until - self._clock(), 0.01)))
+                held = self._held_until - self._clock()
+                self._changed.wait(min(left, held) if held > 0 else left)
             self._running += 1
             return True
 

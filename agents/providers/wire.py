@@ -115,7 +115,7 @@ def narrowed(limits: Limits, sent: dict[str, Any], refusal: str) -> Limits | Non
     """The limits a 400 or 422 teaches, or ``None`` when it is not about something optional."""
     for name, pattern in _OPTIONAL.items():
         used = name in sent or (name == "compaction" and is_compacted(sent["messages"]))
-        if used and pattern.search(refusal):
+        if used and name not in limits.dropped and pattern.search(refusal):
             return replace(limits, dropped=limits.dropped | {name})
     ceiling = _MAX_TOKENS.search(refusal)
     if ceiling and 0 < int(ceiling[1]) < sent["max_tokens"]:

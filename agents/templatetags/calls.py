@@ -50,7 +50,7 @@ def _viewed(name: str, given: Mapping[str, Any]) -> CallView:
     if viewer is not None:
         try:
             return viewer(given)
-        except (KeyError, TypeError, AttributeError):
+        except (LookupError, TypeError, AttributeError):
             return _plain(name, given)
     return _plain(name, given)
 

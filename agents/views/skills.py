@@ -39,12 +39,12 @@ MAIN = "SKILL.md"
 def with_folders(view: PageView) -> PageView:
     """A page whose uploaded files keep their folders, as ``request.parts``; Django's own reader cuts them off.
 
-    The body is read here, before the check of the form's token reads it the usual way.
+    The body is read here, before the check of the form's token reads it the usual way. Strangers' bodies are not kept.
     """
 
     @wraps(view)
     def read(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if request.method == "POST":
+        if request.method == "POST" and request.user.is_authenticated:
             collector = Collector()
             request.upload_handlers = [collector]
             parse = lambda meta, data: WholeNames(meta, data, [collector], "utf-8").parse()  # noqa: E731

@@ -100,6 +100,12 @@ class Postgres:
         return True
 
     def _initialise(self) -> None:
+        there = self.cluster
+        if there.is_mount() or there.is_symlink() or (there.exists() and any(there.iterdir())):
+            raise SettingError(
+                f"{there} holds no database and can't become one: it is a mount point, a link, or holds other files; "
+                "mount the disk at DATA_DIR itself, or set DATABASE_URL to a PostgreSQL server of yours."
+            )
         draft = self.cluster.with_name("pg.draft")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)

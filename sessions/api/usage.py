@@ -72,7 +72,7 @@ class UsageQuery(QueryModel):
 def retrieve(request: Request, query: Query[UsageQuery]) -> dict[str, Any]:
     zone = _zone(query.time_zone)
     until = query.until or timezone.now().astimezone(zone).date()
-    since = query.since or until - timedelta(days=DEFAULT_DAYS - 1)
+    since = query.since or max(until, usage.EARLIEST) - timedelta(days=DEFAULT_DAYS - 1)
     return _shape(usage.report(query.by, since, zone, request.acting, until))
 
 

@@ -108,7 +108,7 @@ class Grader:
             system=outcomes.GRADER_SYSTEM,
             tools=[outcomes.VERDICT_TOOL],
             effort=self._effects.spec.effort,
-            speed=str(model.get("speed") or "standard"),
+            speed=self._effects.speed,
             inference_geo=model.get("inference_geo"),
         )
 

@@ -159,8 +159,7 @@ class Runner:
         """Rest with the reason instead of failing for ever; the next message, or a person, tries again."""
         told = session_error("unknown_error", reason, "exhausted")
         thread = Thread.objects.get(pk=self.lease.thread_id)
-        stop = {"stop_reason": ev.RETRIES_EXHAUSTED, "stop_details": None}
-        idle = {"session_thread_id": thread.id, "agent_name": thread.agent_name, **stop}
+        idle = threads.about(thread, stop_reason=ev.RETRIES_EXHAUSTED, stop_details=None)
         note = Draft(ev.OPS_PARKED, {"reason": told["message"]})
         drafts = [note, Draft(ev.SESSION_ERROR, {"error": told}), Draft(ev.THREAD_IDLE, idle)]
         if thread.parent_id is None:

@@ -92,6 +92,14 @@ class Session(models.Model):
                 name="session_objects",
             ),
             shapes.of_kind("array", "vault_ids", "permission_rules", "remembered_rules", name="session_arrays"),
+            shapes.holding(
+                "session_values",
+                agent_snapshot=shapes.AGENT,
+                limits=shapes.LIMITS,
+                budget=shapes.BUDGET,
+                stop_reason=shapes.TYPED,
+                usage=shapes.NUMBERS,
+            ),
             shapes.sums("session_sums"),
         ]
         indexes = [
@@ -164,6 +172,7 @@ class Thread(models.Model):
             ),
             shapes.of_kind("object", "agent", "stop_reason", "usage", name="thread_objects"),
             shapes.of_kind("array", "pending", name="thread_arrays"),
+            shapes.holding("thread_values", stop_reason=shapes.TYPED, usage=shapes.NUMBERS),
             shapes.sums("thread_sums"),
         ]
         indexes = [

@@ -48,7 +48,7 @@ def sentence(event_type: str, payload: Payload) -> str:
     tell = SENTENCES.get(event_type)
     try:
         return tell(payload).mapped(clean) if tell else ""
-    except (KeyError, TypeError, ValueError):
+    except ev.UNREADABLE:
         return event_type
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
+from sessions.projections import transcript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,5 +199,8 @@ class Progress:
 
 
 def _text(entry: Entry) -> str:
-    texts = [str(block.get("text", "")) for block in entry.payload.get("content") or () if block.get("type") == "text"]
-    return " ".join(" ".join(texts).split())[:TASK_CHARACTERS]
+    try:
+        text, _parts = transcript.content(entry.payload.get("content") or ())
+    except ev.UNREADABLE:  # damaged; the log's own page says so
+        return ""
+    return " ".join(text.split())[:TASK_CHARACTERS]

@@ -7,6 +7,7 @@ order and their start for ever; only open ones grow.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,8 @@ def spans(entries: Iterable[Entry], now: datetime) -> list[Span]:
     """The spans of ``entries`` (in log order): turn by turn as they began, and in each what belongs to it."""
     fold = _Fold(now)
     for entry in entries:
-        _take(fold, entry)
+        with suppress(*ev.UNREADABLE):  # a damaged entry; the log's own page says so
+            _take(fold, entry)
     _leave_open(fold)
     return sorted(_in_turns(fold), key=lambda span: span.place)
 

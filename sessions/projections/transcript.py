@@ -39,9 +39,11 @@ MARKS: dict[str, tuple[str, str]] = {
     ev.OPS_SANDBOX_OPENED: ("cube", _("Sandbox opened")),
     **{event_type: (icon, "") for event_type, icon in operations.ICONS.items()},
 }
-KNOWN = frozenset(
-    value for name, value in vars(ev).items() if name.isupper() and isinstance(value, str) and "." in value
-)
+LAYERS = {
+    "rlimits": _("on each process"),
+    "cgroup": _("on the whole sandbox"),
+    "watchdog": _("watched while it runs"),
+}
 ENDINGS = {
     "end_turn": ("check", _("Turn finished")),
     "retries_exhausted": ("x-circle", _("Turn given up")),
@@ -152,7 +154,15 @@ def answered_call(entry: Entry) -> str | None:
 
 
 def row_of(entry: Entry) -> Row | None:
-    """The row that an event makes by itself; None for those that are not shown."""
+    """The row that an event makes by itself; None for those that are not shown. A damaged one is told as such."""
+    try:
+        return _row_of(entry)
+    except ev.UNREADABLE:
+        told = Told(_("Damaged entry of the log, which can't be shown: %(type)s"), type=clean(entry.type))
+        return Row(entry.id, entry.seq, "mark", entry.created_at, Text(told), icon="exclamation-triangle")
+
+
+def _row_of(entry: Entry) -> Row | None:
     if entry.type in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.AGENT_MESSAGE):
         return _message(entry)
     if entry.type == ev.AGENT_THINKING:
@@ -170,9 +180,12 @@ def answered(row: Row, entry: Entry) -> Row:
         return row
     payload = entry.payload
     if entry.type == ev.USER_TOOL_CONFIRMATION:
-        decision = Decision(str(payload["result"]), str(payload.get("deny_message") or ""), entry.created_at)
+        decision = Decision(str(payload.get("result", "")), str(payload.get("deny_message") or ""), entry.created_at)
         return replace(row, call=replace(row.call, decision=decision))
-    text, parts = content(payload.get("content") or ())
+    try:
+        text, parts = content(payload.get("content") or ())
+    except ev.UNREADABLE:
+        text, parts = _("This result is damaged in the log and can't be shown."), ()
     result = Result(cut(text), parts, bool(payload.get("is_error")), entry.created_at)
     return replace(row, call=replace(row.call, result=result))
 
@@ -243,6 +256,8 @@ def _message(entry: Entry) -> Row:
 
 def _call(entry: Entry) -> Call:
     payload = entry.payload
+    if not isinstance(payload.get("input") or {}, dict):
+        raise TypeError("input")
     return Call(
         name=str(payload.get("name", "")),
         input=payload.get("input") or {},
@@ -276,7 +291,7 @@ def _mark(entry: Entry) -> Row | None:
     mark = MARKS.get(entry.type)
     if entry.type == ev.STATUS_IDLE:
         mark = ENDINGS.get(str((entry.payload.get("stop_reason") or {}).get("type")))
-    elif entry.type not in KNOWN:
+    elif entry.type not in ev.KNOWN:
         unknown = Told(_("Event of a type that this page doesn't know: %(type)s"), type=clean(entry.type))
         mark = ("question-mark-circle", unknown)
     if mark is None:
@@ -284,7 +299,7 @@ def _mark(entry: Entry) -> Row | None:
     icon, sentence = mark
     sentence = operations.sentence(entry.type, entry.payload) or sentence
     if entry.type == ev.OPS_SANDBOX_OPENED and entry.payload.get("layers"):
-        layers = ", ".join(clean(str(one)) for one in entry.payload["layers"])
+        layers = ", ".join(str(LAYERS.get(one) or clean(str(one))) for one in map(str, entry.payload["layers"]))
         sentence = Told(_("Sandbox opened; limits in force: %(layers)s"), layers=layers)
     return Row(entry.id, entry.seq, "mark", entry.created_at, Text(sentence), icon=icon)
 

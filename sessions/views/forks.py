@@ -75,9 +75,9 @@ class ForkForm(django_forms.Form):
 
 @page(Permission.OPERATE, "GET", "HEAD", "POST")
 def fork(request: Request, session_id: str) -> HttpResponse:
-    """``?at=N``: where the fork begins; the newest event unless given."""
+    """``?at=N``, or ``?event=N`` as pages name what is selected: where the fork begins; else the newest event."""
     origin = find(request, session_id)
-    at = number(request, "at") or origin.last_seq
+    at = number(request, "at") or number(request, "event") or origin.last_seq
     form = ForkForm(request.POST or None, origin=origin)
     if request.method == "POST" and form.is_valid():
         try:

@@ -15,7 +15,7 @@ export function tell(code) {
   link.textContent = code === 4401 ? say("sign_in") : say("overview");
   words.append(link);
   banner.hidden = false;
-  for (const button of document.querySelectorAll("form[method=post] button, button[form]")) button.hidden = true;
+  for (const button of document.querySelectorAll("form[method=post] button, button[form], [name^=reason]:placeholder-shown")) button.hidden = true;
 }
 
 function notice() {

@@ -1,9 +1,9 @@
-// The behaviours of a session's pages: one selected event in every reading, and the timeline with its playhead and brush.
+// A session's pages: one selected event in every reading; the timeline.
 import { startLive } from "./live.js";
 
 startLive(document.getElementById("live"));
 
-// Selection: the number of a row selects it; the tabs then lead to the same event.
+// The number of a row selects it; the tabs then lead to that event.
 function select(seq, row) {
   const url = new URL(location.href);
   url.searchParams.set("event", seq);
@@ -15,6 +15,8 @@ function select(seq, row) {
 }
 
 document.addEventListener("click", (event) => {
+  const fork = event.target.closest("#fork");
+  if (fork) fork.search = location.search; // from the selected event
   const number = event.target.closest("#log a.seq");
   if (!number || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
@@ -22,7 +24,7 @@ document.addEventListener("click", (event) => {
   select(row.dataset.seq, row);
 });
 
-document.querySelector("#log > [aria-current], #trace [aria-current], .events [aria-current]")?.scrollIntoView({ block: "center" });
+document.querySelector("#log > [aria-current], :is(#trace, .events) [aria-current]")?.scrollIntoView({ block: "center" });
 
 // The timeline. data-stops="x:seq …" says where the playhead can stand, x from 0 to 1000.
 const map = () => document.querySelector("#minimap[data-stops]");
@@ -42,7 +44,7 @@ function stand([x, seq]) {
   svg.setAttribute("aria-valuenow", seq);
 }
 
-// The row of an event, or the last one before it: results have no row of their own.
+// The event's row, or the last one before it: results have none.
 function show(seq) {
   const rows = [...document.querySelectorAll("#log > .row[data-seq]")];
   const row = rows.filter((one) => Number(one.dataset.seq) <= seq).at(-1);
@@ -73,7 +75,7 @@ document.addEventListener("pointerup", (event) => {
   }
 });
 
-// A finger that scrolls the page takes its press back.
+// A finger that scrolls takes its press back.
 document.addEventListener("pointercancel", () => (from = null));
 
 document.addEventListener("keydown", (event) => {

@@ -40,14 +40,14 @@ function draw() {
       scales: { y: { range: (_plot, _low, high) => [0, high || 1] } },
       axes: [{ ...axis, incrs: [1, 2, 7, 14, 30, 60].map((days) => days * DAY), values: (_plot, ticks) => ticks.map(day) }, { ...axis, size: 64, values: (_plot, ticks) => ticks.map(amount) }],
       series: [
-        { label: root.dataset.day, value: (_plot, seconds) => (seconds == null ? "–" : new Date(seconds * 1000).toISOString().slice(0, 10)) },
+        { label: root.dataset.day, value: (_plot, seconds) => (seconds == null ? `${data.days[0]} – ${data.days.at(-1)}` : new Date(seconds * 1000).toISOString().slice(0, 10)) },
         ...data.labels.map((label, index) => ({
           label,
           stroke: colour(COLOURS[index % COLOURS.length]),
           width: 2,
           dash: index >= 4 ? [6, 4] : undefined,
           points: { show: days.length < 40, size: 5 },
-          value: (_plot, value) => amount(value),
+          value: (_plot, value, at, here) => amount(here == null ? data[shown][at - 1].reduce((sum, one) => sum + one, 0) : value),
         })),
       ],
     },

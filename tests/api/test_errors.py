@@ -27,7 +27,16 @@ def test_every_answer_has_a_request_id_and_the_workspace(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"{", b"{'a': 1}", b'{"name": NaN}', b"\xff\xfe", b"[" * 100_000, b'{"a":' + b"9" * 5000 + b"}"]
+    "raw",
+    [
+        b"{",
+        b"{'a': 1}",
+        b'{"name": NaN}',
+        b'{"name": -1e999}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a":' + b"9" * 5000 + b"}",
+    ],
 )
 def test_broken_json_is_a_plain_400(alice: Caller, raw: bytes) -> None:
     refused = refusal(alice.raw("POST", "/agents", raw))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -67,3 +68,12 @@ def test_an_output_beyond_the_cap_is_left_out_and_told() -> None:
     assert list(File.objects.filter(session=session).values_list("path", flat=True)) == ["small.txt"]
     (sentence,) = told
     assert sentence.startswith("The output large.txt was not kept: The workspace's limit of 5 bytes")
+
+
+def test_an_output_whose_path_no_index_holds_is_left_out_and_told() -> None:
+    session = capped(5)
+    deep = "/".join(secrets.token_hex(100) for _ in range(15))
+    made = [OutputFile(deep, 3, 1), OutputFile("small.txt", 3, 1)]
+    told = outputs.capture(session.pk, made, lambda path: iter([b"abc"]))
+    assert list(File.objects.filter(session=session).values_list("path", flat=True)) == ["small.txt"]
+    assert [sentence.partition("…")[2] for sentence in told] == [" was not kept: its path has over 2,000 bytes"]

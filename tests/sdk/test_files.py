@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -13,6 +14,7 @@ from tests.sdk.talk import only, said
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.live import Installation
     from tests.sdk.talk import Talk
 
 OUTPUTS = "/mnt/session/outputs"
@@ -71,6 +73,25 @@ def test_an_upload_is_mounted_and_can_be_read_but_not_changed(
     result = said(only(change, "agent.tool_result"))
     assert "refused" in result
     assert "\nno" not in result
+
+
+def test_an_upload_that_is_damaged_or_gone_is_named_and_works_once_it_was_uploaded_again(
+    begin: Callable[..., Talk], client: anthropic.Anthropic, installation: Installation
+) -> None:
+    content = b"tea at four, or a little later\n"
+    upload = client.beta.files.upload(file=("fragile.txt", content, "text/plain"))
+    digest = hashlib.sha256(content).hexdigest()
+    blob = installation.data_dir / "blobs" / digest[:2] / digest
+    talk = begin(resources=[{"type": "file", "file_id": upload.id, "mount_path": "/fragile.txt"}])
+    blob.write_bytes(content.upper())
+    damaged = said(only(talk.says(f"run `cat {UPLOADS}/fragile.txt`"), "agent.tool_result"))
+    assert "fragile.txt (file_" in damaged and "is damaged" in damaged
+    blob.unlink()
+    missing = said(only(talk.says(f"run `cat {UPLOADS}/fragile.txt`"), "agent.tool_result"))
+    assert "fragile.txt (file_" in missing and "do all machines share that directory?" in missing
+    client.beta.files.upload(file=("again.txt", content, "text/plain"))
+    read = said(only(talk.says(f"run `cat {UPLOADS}/fragile.txt`"), "agent.tool_result"))
+    assert "tea at four" in read
 
 
 @pytest.mark.proves("beta.sessions.resources.add", "beta.sessions.resources.list")

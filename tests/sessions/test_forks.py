@@ -21,10 +21,17 @@ from sessions import exports, files, forks, log
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
 from sessions.projections import changes, compare, cost, transcript
-from tests.web.conftest import World, bash, own_blobs, result, text, world
+from tests.web.conftest import World, bash, first_day, own_blobs, result, text, world
 
 HEAD = b'{"type":"holdfast.session","version":1}\n'
-__all__ = ["own_blobs", "world"]  # fixtures
+
+
+def _line(event: str, times: str = "{}") -> bytes:
+    whole = {"seq": 1, "created_at": "2026-01-01T00:00:00Z", "event": {"id": "a", **json.loads(event)}}
+    return json.dumps({**whole, "times": json.loads(times)}).encode().replace(b'": ', b'":')
+
+
+__all__ = ["first_day", "own_blobs", "world"]  # fixtures
 
 
 @pytest.fixture
@@ -151,6 +158,8 @@ def test_the_pages_fork_and_compare(history: World) -> None:
     assert f"Forked: event 8 of {history.session.pk}" in page
     assert f'href="/sessions/{history.session.pk}/compare/{child}/"' in page
     shown = history.alice.get(f"{base}compare/{child}/").content.decode()
+    assert "Fork at event 8" in history.alice.get(f"{base}fork/?event=8").content.decode()
+    assert 'id="fork" href="' + base + 'fork/?event=8"' in history.alice.get(f"{base}?event=8").content.decode()
     assert "Go the other way" in shown
     assert "I look." not in shown
     assert "I look." in history.alice.get(f"{base}compare/{child}/", {"all": "1"}).content.decode()
@@ -210,6 +219,19 @@ def test_an_import_is_history_to_read_and_to_fork(history: World) -> None:
     assert [block["type"] for block in (end.private or {})["blocks"]] == ["text", "tool_use", "tool_use"]
 
 
+def test_an_import_says_which_events_it_left_out_for_their_type(history: World) -> None:
+    *kept, end = exports.lines(history.fresh())
+    strange = [
+        f'{{"seq":{number},"created_at":"2026-01-01T00:00:00Z","event":{{"id":"evt_{number}","type":"{name}"}}}}\n'
+        for number, name in ((900, "agent.sang"), (901, "agent.sang"), (902, "user.wept"))
+    ]
+    data = "".join([*kept, *strange, end]).encode()
+    made = exports.take_in(io.BytesIO(data), history.agent.pk, history.environment.pk, history.acting)
+    said = next(event for event in events_of(made) if event.type == ev.OPS_IMPORTED).payload["message"]
+    assert said.endswith("doesn't know their type: 3, namely agent.sang (2), user.wept (1)")
+    assert "agent.sang (2)" in history.alice.get(f"/sessions/{made.pk}/").content.decode()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -221,6 +243,15 @@ def test_an_import_is_history_to_read_and_to_fork(history: World) -> None:
         HEAD + b'{"event":1}',
         HEAD + b'{"seq":1,"created_at":"x","event":{"id":"a","type":"b"}}',
         HEAD + b'{"seq":1,"created_at":"2026-01-01T00:00:00Z","event":{"id":"a","type":"agent.tool_result"}}',
+        HEAD + _line('{"type":"user.message","content":[{"type":"text","text":7}]}'),
+        HEAD + _line('{"type":"user.message","content":[{"type":"text","text":"a\\u0000b"}]}'),
+        HEAD + _line('{"type":"agent.tool_result","tool_use_id":"a","is_error":"perhaps"}'),
+        HEAD + _line('{"type":"agent.tool_result","tool_use_id":"a"}', '{"duration_ms":"long"}'),
+        HEAD + _line('{"type":"agent.tool_result","tool_use_id":"a"}', '{"cost":"much"}'),
+        HEAD + _line('{"type":"session.error","error":"no"}'),
+        HEAD + _line('{"type":"span.model_request_end"}'),
+        HEAD + _line('{"type":"user.message","content":[]}').replace(b'"seq":1', b'"seq":Infinity'),
+        HEAD.replace(b"1}", b'1,"title":"\\ud800"}'),
     ],
 )
 def test_what_is_no_export_is_refused_and_leaves_nothing(world: World, data: bytes) -> None:

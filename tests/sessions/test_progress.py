@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
 
 from agents.models import Workspace
 from contract import ids
@@ -13,7 +15,7 @@ from sessions import log
 from sessions.events import Draft
 from sessions.progress import _diffs as diffs
 from sessions.progress import _kept as kept
-from sessions.progress import progress
+from sessions.progress import followed, progress
 from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
 from tests.sessions.rows import make_session
 
@@ -79,3 +81,21 @@ def test_a_session_that_waits_its_turn_knows_its_place(keeper: Keeper) -> None: 
     assert keeper.claim(thread.pk) is None
     session.refresh_from_db()
     assert progress(session)["queue_place"] == 1
+
+
+def test_two_who_ask_at_once_read_the_log_on_one_after_the_other() -> None:
+    session, thread = make_session()
+    ask(session, thread, "hello")
+
+    def asked() -> dict[str, Any]:
+        try:
+            return progress(session)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        with followed(session.pk) as folded:
+            later = other.submit(asked)
+            assert not wait([later], timeout=0.2).done, "what is being looked at stands still"
+            assert len(folded.turns) == 1
+        assert len(later.result(20)["turns"]) == 1

@@ -220,6 +220,7 @@ def test_a_kept_workspace_is_sealed_anew_under_its_name_and_damage_is_told_from_
     data[-1] ^= 1
     blobs.path(name).write_bytes(data)
     assert not snapshots.is_sound(name)
+    assert not snapshots.is_sound("zz"), "what can't be a name is a snapshot that is missing"
 
 
 def test_every_column_that_the_database_asks_about_is_in_the_clear() -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.signals import request_finished
 from django.db import close_old_connections, transaction
 from django.test import Client
 from django.urls import get_resolver, reverse
 
+from agents.skills.uploads import Collector
 from contract.roles import Permission, Role, may
 
 if TYPE_CHECKING:
@@ -291,3 +293,11 @@ def test_a_viewer_sees_no_acting_buttons(shared: World) -> None:
 )
 def test_an_id_that_the_database_could_not_hold_is_no_object(shared: World, path: str) -> None:
     assert shared.alice.get(path).status_code == 404
+
+
+def test_a_stranger_s_upload_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bytes] = []
+    monkeypatch.setattr(Collector, "receive_data_chunk", lambda self, data, start: kept.append(data))
+    answer = Client().post(reverse("agents:skill_new"), {"files": SimpleUploadedFile("skill.zip", b"PK\x03\x04")})
+    assert answer.status_code == 302
+    assert kept == []

@@ -227,7 +227,16 @@ def test_days_are_those_of_the_reader(world: World) -> None:
     assert "by days of UTC" in page(world.alice, "/usage/")
 
 
-@pytest.mark.parametrize("query", ["since=2020-01-01", "since=2026-05-05&until=2026-05-04", "time_zone=Mars"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=2020-01-01",
+        "since=2026-05-05&until=2026-05-04",
+        "time_zone=Mars",
+        "since=9999-12-31&until=9999-12-31",
+        "until=0001-01-05",
+    ],
+)
 def test_usage_refuses_what_it_cannot_tell(world: World, query: str) -> None:
     _, plain = issue_api_key(workspace=world.workspace, name="u", role=Role.VIEWER, created_by=None)
     answer = Client().get(f"/v1/x/usage?{query}", headers={"x-api-key": plain})

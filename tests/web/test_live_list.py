@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -13,11 +14,10 @@ from sessions import log
 from sessions.actions import create_session
 from sessions.events import Draft
 from sessions.listing import Live
-from sessions.models import Thread
+from sessions.models import Session, Thread
 from tests.web.conftest import text
 
 if TYPE_CHECKING:
-    from sessions.models import Session
     from tests.web.conftest import World
 
 
@@ -91,3 +91,15 @@ def test_a_searched_list_counts_the_new_ones_whose_titles_or_logs_answer(world: 
     create_session(body, world.acting)
     (frame,) = looked.frames(world.acting)
     assert "+2 new" in frame["content"]
+
+
+def test_a_change_that_is_seen_later_than_its_moment_is_told_all_the_same(world: World) -> None:
+    other = another(world)
+    looked = live(world)
+    soon = looked.at + timedelta(seconds=2)
+    Session.objects.filter(pk=other.pk).update(updated_at=soon)
+    assert len(looked.frames(world.acting)) == 1
+    Session.objects.filter(pk=world.session.pk).update(updated_at=soon - timedelta(seconds=1))
+    (frame,) = looked.frames(world.acting)
+    assert frame["content"].startswith(f'<tr id="s-{world.session.pk}"')
+    assert looked.frames(world.acting) == []

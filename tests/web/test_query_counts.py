@@ -139,6 +139,7 @@ def of_the_installation(world: World) -> dict[str, str]:
         "new key": "/keys/new/",
         "account": "/account/",
         "confirm": "/account/confirm/",
+        "try an agent": f"/agents/{world.agent.pk}/try/",
         "shortcuts": "/help/shortcuts/",
         "palette": "/help/palette/?q=tidy",
     }

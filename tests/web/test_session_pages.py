@@ -71,6 +71,36 @@ def test_an_event_of_an_unknown_type_is_named(world: World) -> None:
     assert "doesn&#x27;t know: agent.something_new" in page
 
 
+DAMAGE: list[dict[str, Any]] = [
+    {},
+    *({"content": value} for value in ("words", ["words"], 5)),
+    *({name: "words"} for name in ("input", "error", "stop_reason", "rubric", "usage", "model_usage")),
+    {"error": {"retry_status": "words"}},
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=str)
+def test_entries_that_were_damaged_by_hand_are_told_and_the_pages_stay(world: World, damage: dict[str, Any]) -> None:
+    world.append(world.running())
+    (call,) = world.append(bash("make", ask=True))
+    world.append(result(call, "done"))
+    for event_type in TYPES:
+        if event_type not in {*NOT_APPENDED, ev.STATUS_TERMINATED, ev.THREAD_TERMINATED}:
+            made = world.append(Draft(event_type, payload_of(world, event_type, call)))[0]
+            answers = {"tool_use_id": call.pk} if event_type in ev.RESULTS else {}
+            Event.objects.filter(pk=made.pk).update(payload={**damage, **answers})
+    base = f"/sessions/{world.session.pk}/"
+    for path in ("", "trace/", "events/", f"events/{call.seq}/", "fork/?at=5", "minimap/", "pulse/", "changes/"):
+        response = world.alice.get(base + path)
+        assert response.status_code == 200, path
+    assert world.alice.get("/sessions/").status_code == 200
+    for event in log.read(world.session.pk):
+        for frame in render.event_frames(event, world.fresh()):
+            parse(frame["content"])
+    if "content" in damage:
+        assert "Damaged entry of the log" in world.alice.get(base).content.decode()
+
+
 ATTACKS = [
     "\x1b]0;title\x07\x1b[31mred\x1b[0m",
     "safe\u202egnp.exe",
@@ -258,3 +288,18 @@ def test_a_frame_is_json_whatever_is_in_it(world: World) -> None:
     (call,) = world.append(bash("echo '\u2028'"))
     for frame in render.event_frames(call, world.fresh()):
         assert json.loads(json.dumps(frame)) == frame
+
+
+@pytest.mark.parametrize(
+    ("tool", "given"),
+    [
+        ("read", {"file_path": "/x", "view_range": [5]}),
+        ("read", {"file_path": "/x", "view_range": {"from": 5}}),
+        ("bash", {"command": ["ls"]}),
+        ("write", {"file_path": "/x", "content": None}),
+        ("edit", {"file_path": "/x"}),
+        ("glob", {"pattern": 5}),
+    ],
+)
+def test_input_that_does_not_fit_its_tool_is_shown_as_it_is(tool: str, given: dict[str, Any]) -> None:
+    assert view_of(tool, given).headline == f"Call {tool}"

@@ -24,7 +24,7 @@ VERDICT = "verdict"
 
 GUIDE: dict[str, str] = {
     "steps=N": "N tool calls, one a reply (60)",
-    "parallel=N": "N calls in one reply (3), the last of them failing",
+    "parallel=N": "N calls in one reply (3; 50 at most), the last of them failing",
     "think": "thinking and redacted thinking before the first reply",
     "huge=N": "a tool call whose output has N characters (200000); without bash, a text",
     "hugetext=N": "a text of N characters",

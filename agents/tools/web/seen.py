@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 USER = "user_input"
 SERVER = "server_tool_results"
 CLIENT = "client_tool_results"
+# After a slash or none, not what an address goes on with; a point or comma ends a sentence unless more follows at once.
+GOES_NOT_ON = r"/?(?![\w/?&=%~+@-]|[.,:;!]\w)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,11 @@ class Known:
     texts: tuple[str, ...] | None = None
 
     def permits(self, url: str) -> bool:
-        """True if one of the texts holds the address."""
-        return self.texts is None or any(url in text for text in self.texts)
+        """True if one of the texts holds the address: as a whole, for the beginning of one is another address."""
+        if self.texts is None:
+            return True
+        whole = re.compile(re.escape(url.rstrip("/")) + GOES_NOT_ON)
+        return any(whole.search(text) for text in self.texts)
 
 
 def limits(sources: Mapping[str, Any] | None) -> bool:

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from django.conf import settings
 from django.db import connection
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from sessions.harness.hands.base import Turn
     from sessions.harness.state import Call
+    from sessions.models import File
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -274,7 +275,7 @@ class SandboxHand:
                     raise
                 reattempt = True
                 self._spec = replace(self._spec, first=False)
-                self._reopened += self._told(self._open())
+                self._reopened.extend(self._told(self._open()))
                 self._memories.forget()
                 self._memories.bring_in()
         raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
@@ -284,8 +285,9 @@ class SandboxHand:
         told = outputs.capture(self._session_id, result.outputs, self._read_output) if result.outputs else []
         left_out = [Draft(ev.OPS_OUTPUT_LEFT_OUT, {"message": text}) for text in told if text not in self._left_out]
         self._left_out.update(told)
-        reopened, self._reopened = [*self._reopened, *left_out], []
-        return reopened + (self._network.drafts(call.name) if self._network else [])
+        reopened = self._reopened[:]
+        del self._reopened[: len(reopened)]  # calls that run yet go on adding to it
+        return [*reopened, *left_out] + (self._network.drafts(call.name) if self._network else [])
 
     def tend(self) -> list[Draft]:
         """While calls run: what is to be committed meanwhile."""
@@ -306,10 +308,25 @@ class SandboxHand:
 def _uploads(session: Session) -> list[Upload]:
     rows = Resource.objects.filter(session=session, kind="file").select_related("file")
     return [
-        Upload(in_sandbox(row.mount_path), row.file.size_bytes, partial(blobs.open, row.file.digest))
+        Upload(in_sandbox(row.mount_path), row.file.size_bytes, partial(_sound, row.file))
         for row in rows
         if row.file is not None
     ]
+
+
+def _sound(file: File) -> BinaryIO:
+    """An upload's bytes, read once before they are mounted. Raises ``SandboxError`` where they are gone or damaged."""
+    if blobs.is_sound(file.digest):
+        return blobs.open(file.digest)
+    named = f"The uploaded file {file.filename} ({file.pk})"
+    if blobs.exists(file.digest):
+        raise SandboxError(
+            f"{named} is damaged in DATA_DIR/blobs and was not mounted. Uploading the file again repairs it."
+        )
+    raise SandboxError(
+        f"{named} is missing from DATA_DIR/blobs of this machine; do all machines share that directory? "
+        "Uploading the file again repairs it."
+    )
 
 
 def _since(began: float) -> float:

@@ -116,6 +116,7 @@ def test_usage_takes_the_last_counts_and_splits_cache_writes() -> None:
 
 def test_what_a_compaction_cost_is_added_to_the_usage() -> None:
     iterations = [
+        "no object",
         {"type": "message", "input_tokens": 10, "output_tokens": 5},
         {"type": "compaction", "input_tokens": 900, "output_tokens": 70, "cache_creation_input_tokens": 8},
     ]

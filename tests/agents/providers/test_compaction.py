@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anthropic.types.beta import BetaCompactionBlock
 
-from agents.providers.base import ModelRequest
+from agents.providers.base import ModelRequest, ProviderError
 from agents.providers.demo.validate import Refused, validate
 from agents.providers.wire import COMPACTION_BETA
 from tests.agents.providers import peer
@@ -75,3 +75,10 @@ def test_a_server_that_does_not_know_the_block_gets_its_words() -> None:
     assert message["role"] == "user"
     assert "They said hello." in message["content"][0]["text"]
     assert message["content"][1] == text("go on")
+
+
+def test_a_refusal_that_goes_on_after_the_parameter_was_left_out_ends_the_turn() -> None:
+    refusing = [REFUSAL] * 5
+    with Peer(*refusing) as server, pytest.raises(ProviderError):
+        provider(server).stream(ModelRequest("some-model", GONE_ON[:1]), lambda part: None, never)
+    assert len(server.seen) == 2

@@ -95,3 +95,17 @@ def test_a_fan_out_over_a_small_server_comes_through_and_learns_to_ask_less() ->
     assert len(tries) == 200
     assert sum(tries) - 200 == server.turned_away
     assert pace.limit < 64
+
+
+def test_who_waits_for_a_place_sleeps_until_one_is_free() -> None:
+    looked: list[float] = []
+
+    def clock() -> float:
+        looked.append(time.monotonic())
+        return looked[-1]
+
+    pace = Pace(1, clock)
+    assert pace.take(0)
+    looked.clear()
+    assert not pace.take(0.3)
+    assert len(looked) < 10

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
@@ -160,13 +160,21 @@ def test_a_session_row_edited_by_hand_is_repaired_loudly(edit: dict[str, Any]) -
     "edit",
     [
         {"usage": []},
+        {"usage": {"steps": "many"}},
         {"agent_snapshot": []},
+        {"agent_snapshot": {}},
         {"limits": [1]},
+        {"limits": {"steps": "x"}},
+        {"limits": {"list_cost": "x"}},
+        {"limits": {"list_cost": {"amount": 5}}},
         {"metadata": []},
         {"vault_ids": {}},
         {"permission_rules": {}},
         {"stop_reason": "idle"},
+        {"stop_reason": {}},
         {"budget": 5},
+        {"budget": {}},
+        {"budget": {"max_list_cost": {"amount": "x"}}},
         {"cost": RawSQL("'NaN'::numeric", [])},
         {"active_seconds": float("nan")},
         {"active_seconds": float("inf")},
@@ -184,8 +192,24 @@ def test_what_nobody_could_read_in_a_row_is_refused_by_the_database(edit: dict[s
         Event.objects.filter(session=session).update(payload=[])
 
 
+def test_what_sessions_hold_is_no_trouble_to_the_database() -> None:
+    session, _thread = make_session()
+    cost = {"amount": "250", "currency": "USD"}
+    limits = {"steps": 5, "list_cost": cost}
+    Session.objects.filter(pk=session.pk).update(limits=limits, budget={"max_list_cost": cost}, stop_reason=ev.END_TURN)
+    Session.objects.filter(pk=session.pk).update(limits={"tokens": 7}, budget=None, stop_reason=None)
+
+
+def _restored_without_checks() -> None:
+    """As a dump that was restored without its constraints: what they refuse may be there."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE agent_sessions_session DROP CONSTRAINT session_values")
+
+
 def test_figures_that_are_no_numbers_stop_neither_a_turn_nor_a_message() -> None:
     session, thread = make_session()
+    _restored_without_checks()
     say(session, "hello")
     Session.objects.filter(pk=session.pk).update(usage={"steps": "many"})
     runner.run(thread.id)

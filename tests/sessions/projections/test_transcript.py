@@ -25,7 +25,7 @@ class Entry:
 def test_an_opened_sandbox_tells_which_limits_are_in_force() -> None:
     row = transcript._mark(Entry(ev.OPS_SANDBOX_OPENED, {"origin": "fresh", "layers": ["rlimits", "watchdog"]}))
     assert row is not None
-    assert row.text.body == "Sandbox opened; limits in force: rlimits, watchdog"
+    assert row.text.body == "Sandbox opened; limits in force: on each process, watched while it runs"
 
 
 def test_an_event_that_a_transcript_leaves_out_is_no_row() -> None:

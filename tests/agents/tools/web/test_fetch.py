@@ -181,6 +181,22 @@ def test_domains_stand_for_themselves_and_their_subdomains(url: str, config: dic
     assert domains.permitted(parts, config) is expected
 
 
+@pytest.mark.parametrize(
+    ("url", "said", "permitted"),
+    [
+        ("https://a.example/docs", "see https://a.example/docs.", True),
+        ("https://a.example/docs", "[docs](https://a.example/docs/#top)", True),
+        ("https://a.example/", "https://a.example, they say", True),
+        ("https://a.example/d", "https://a.example/docs", False),
+        ("https://a.example/docs", "https://a.example/docs?id=1", False),
+        ("https://a.example", "https://a.example.org/", False),
+        ("https://a.example/docs?id=1", "https://a.example/docs", False),
+    ],
+)
+def test_the_beginning_of_an_address_is_another_address(url: str, said: str, permitted: bool) -> None:
+    assert Known(("nothing", said)).permits(url) == permitted
+
+
 def test_sources_say_where_an_address_may_come_from(site: Site) -> None:
     url = site.put("/", b"hello", "text/plain")
     assert text(url, Known((f"please read {url}.",))).endswith("hello")
