@@ -8,6 +8,7 @@ own = [
     path("", views.account, name="account"),
     path("password/", views.password, name="password"),
     path("sign-ins/end/", views.end_sign_ins, name="end_sign_ins"),
+    path("workspaces/<str:workspace_id>/", views.choose_workspace, name="workspace"),
     path("codes/app/", factors.app, name="app"),
     path("codes/app/remove/", factors.app_remove, name="app_remove"),
     path("codes/recovery/", factors.recovery, name="recovery"),

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
@@ -25,7 +25,7 @@ from agents import people
 from agents.models import Membership
 from config.account.door import own
 from config.account.factors import kinds, last_one
-from config.middleware import lacks_factor
+from config.middleware import CHOSEN_WORKSPACE, lacks_factor
 from config.signin import identities
 from config.signin.throttle import LATER, Attempts
 from config.signin.views import safe_next
@@ -57,6 +57,15 @@ class PasswordForm(forms.Form):
         return password
 
 
+@own("POST", fresh=False)
+def choose_workspace(request: HttpRequest, workspace_id: str) -> HttpResponse:
+    """Show another workspace of one's own from now on, in this sign-in. 404 for any other."""
+    user: Any = request.user
+    chosen = get_object_or_404(Membership, user=user, workspace_id=workspace_id)
+    request.session[CHOSEN_WORKSPACE] = chosen.workspace_id
+    return redirect("sessions:overview")
+
+
 @own("GET", "HEAD", fresh=False)
 def account(request: HttpRequest) -> HttpResponse:
     """Everything about one's own account."""
@@ -66,6 +75,7 @@ def account(request: HttpRequest) -> HttpResponse:
     ins = people.sign_ins(user.pk, request.session.session_key)
     context = {
         "memberships": Membership.objects.filter(user=user).select_related("workspace").order_by("created_at"),
+        "here": request.acting.workspace_id if getattr(request, "acting", None) else None,  # type: ignore[attr-defined]
         "has_app": "totp" in found,
         "passkeys": [one for one in mine if one.type == Authenticator.Type.WEBAUTHN],
         "codes_left": next((len(one.wrap().get_unused_codes()) for one in mine if one.type == "recovery_codes"), None),

@@ -12,6 +12,7 @@ from django.db import close_old_connections, transaction
 from django.test import Client
 from django.urls import get_resolver, reverse
 
+from agents.models import Membership, Workspace
 from agents.skills.uploads import Collector
 from contract.roles import Permission, Role, may
 
@@ -189,7 +190,7 @@ LITERALS = {"machine": "rack-7", "one": 1, "tools": "tools", "latest": "latest",
 OWN = {
     "account:account", "account:password", "account:end_sign_ins", "account:app", "account:app_remove",
     "account:recovery", "account:passkey_new", "account:passkey_remove", "account_reauthenticate",
-    "account:link", "account:link_confirm", "account:unlink",
+    "account:link", "account:link_confirm", "account:unlink", "account:workspace",
 }  # fmt: skip
 # What is open to strangers, with a lock of its own where it needs one.
 FRONT = {
@@ -258,7 +259,7 @@ def test_owner_teammates_outsider_and_stranger_at_every_door(shared: World, door
 
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_an_account_is_ones_own_and_closed_to_strangers(shared: World, name: str) -> None:
-    path = reverse(name, args=[1] if name in ("account:passkey_remove", "account:unlink") else [])
+    path = reverse(name, args=[1] if name in ("account:passkey_remove", "account:unlink", "account:workspace") else [])
     for method in ("get", "post"):
         stranger = getattr(shared.nobody, method)(path)
         assert (stranger.status_code, stranger["Location"].partition("?")[0]) == (302, "/login")
@@ -266,6 +267,20 @@ def test_an_account_is_ones_own_and_closed_to_strangers(shared: World, name: str
         answer = client.get(path)
         assert answer.status_code in (200, 302, 405)
         assert "alice" not in answer.content.decode()
+
+
+def test_whoever_belongs_to_two_workspaces_chooses_which_one_is_shown(shared: World, django_user_model: Any) -> None:
+    first, second, foreign = (Workspace.objects.create(name=name) for name in ("First", "Second", "Foreign"))
+    dora = django_user_model.objects.create_user("dora")
+    for workspace in (first, second):
+        Membership.objects.create(workspace=workspace, user=dora, role=Role.ADMIN)
+    client = Client()
+    client.force_login(dora)
+    assert "sessions of First" in client.get("/limits/").content.decode()
+    assert "Go to Second" in client.get(reverse("account:account")).content.decode()
+    assert client.post(reverse("account:workspace", args=[foreign.pk])).status_code == 404
+    assert client.post(reverse("account:workspace", args=[second.pk])).status_code == 302
+    assert "sessions of Second" in client.get("/limits/").content.decode()
 
 
 def test_a_person_without_a_workspace_is_told_so(shared: World, django_user_model: type) -> None:
