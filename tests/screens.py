@@ -23,6 +23,7 @@ REPORT = (
     "Run `wc -w report.md`. Run `for part in rotor stator outlet; do echo checking $part; sleep 1; done`. "
     "Write /mnt/session/outputs/summary.txt with `One bearing to be replaced.`."
 )
+AGAIN = REPORT.replace("Run `wc -w report.md`. ", "").replace("ran hot near the outlet", "is worn at the outlet")
 DONE = (
     ("Tidy up the log folder", "Run `ls -la`. Write notes.txt with `nothing left to tidy`."),
     ("Check the links of the handbook", "Run `echo 214 links, all of them good`."),
@@ -68,6 +69,13 @@ class Filler:
         wait_for(lambda: self._state(asked) == "requires_action", 120, "nobody was asked")
         return shown, asked
 
+    def fork(self, session_id: str, at: int, prompt: str) -> str:
+        """A session that goes another way from event ``at``, once it is done."""
+        body = {"at": at, "title": "Report on turbine 3, once more", "prompt": prompt}
+        made: Any = self.client.post(f"/v1/x/sessions/{session_id}/fork", body=body, cast_to=object)
+        wait_for(lambda: self._state(made["id"]) == "end_turn", 120, "the fork was not finished")
+        return str(made["id"])
+
     def _state(self, session_id: str) -> str:
         found: Any = self.client.beta.sessions.events.list(session_id, order="desc", limit=20)
         idle = next((event for event in found.data if event.type == "session.status_idle"), None)
@@ -103,6 +111,8 @@ def main() -> None:
         shoot(page, "overview", "/", "#needs li")
         shoot(page, "sessions", "/sessions/", "#rows tr")
         shoot(page, "session", f"/sessions/{shown}/", "#log .result")
+        fork = filler.fork(shown, 1, AGAIN)
+        shoot(page, "compare", f"/sessions/{shown}/compare/{fork}/")
         shoot(page, "approval", "/approvals/", ".approval")
         shoot(page, "agent", f"/agents/{filler.careful}/")
         shoot(page, "usage", "/usage/?since=7d", ".u-over")
