@@ -6,17 +6,15 @@ import base64
 import json
 import logging
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 import redis
-from celery import Celery
+from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
 
 from config import broker
 from config.endpoints import celery_broker
-
-if TYPE_CHECKING:
-    import pytest
 
 QUEUE = "poisoned"
 
@@ -72,10 +70,19 @@ POISON = [
 ]
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker in this process that is none of an installation: no liveness lock, no messages of ours."""
+    for signal in (signals.celeryd_after_setup, signals.worker_ready, signals.worker_shutting_down):
+        monkeypatch.setattr(signal, "receivers", [])
+
+
+@pytest.mark.usefixtures("alone")
 def test_a_worker_outlives_everything_in_its_queue_that_is_no_task(
-    redis_url: str, caplog: pytest.LogCaptureFixture
+    redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker.install()
+    monkeypatch.setattr(broker.logger, "handlers", [caplog.handler])  # a worker sets up the root's anew
     app = Celery("poisoned", broker=celery_broker(redis_url), set_as_current=False)
     app.conf.update(task_default_queue=QUEUE, worker_enable_remote_control=False, worker_hijack_root_logger=False)
     arrived = threading.Event()

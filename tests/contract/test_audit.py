@@ -49,6 +49,8 @@ READING = {
     ("credentials/vaults.py", "find_vault"),
     ("credentials/vaults.py", "find_credential"),
     ("sessions/impact.py", "find"),
+    ("sessions/exports.py", "take_in"),  # where it stores what it read
+    ("sessions/approvals/targets.py", "targets_of"),
     ("sessions/approvals/targets.py", "try_target"),  # by a call, with how it went
     ("sessions/webhooks/endpoints.py", "find"),
     ("sessions/webhooks/endpoints.py", "redeliver"),
