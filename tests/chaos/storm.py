@@ -84,11 +84,13 @@ def storm(
 
     dice = random.Random(seed)  # a seed repeats a storm
     report = Report(sessions=sessions)
-    jobs = [begin() for _ in range(sessions)]
+    jobs = working = [begin() for _ in range(sessions)]
     while sum(report.kills.values()) < kills:
         _strike(installation, dice, report, interval)
-        if all(_is_over(job) for job in jobs):
-            jobs += [begin() for _ in range(sessions)]
+        working = [job for job in working if not _is_over(job)]
+        if not working:
+            working = [begin() for _ in range(sessions)]
+            jobs = [*jobs, *working]
             report.sessions += sessions
     for job in jobs:
         job.wait_until_idle(60 + steps * 2 * max(1, children))
