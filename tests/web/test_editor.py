@@ -42,6 +42,16 @@ def named(what: Any, field: str, most: int = 3) -> Any:
     return st.lists(what, max_size=most, unique_by=lambda one: one[field])
 
 
+def fitting(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule whose tool has what the rule looks at; others are refused."""
+    commands, paths = {"command", "command_prefix"} & rule.keys(), {"path"} & rule.keys()
+    if "tool" not in rule or not (commands or paths):
+        return rule
+    if commands and paths:
+        return {key: value for key, value in rule.items() if key != "tool"}
+    return {**rule, "tool": "bash" if commands else "read"}
+
+
 CONDITION = st.one_of(
     maybe(command_prefix=TEXT.filter(str.split), path=TEXT),
     maybe(command=TEXT, host=st.just("*.example.com")),
@@ -53,7 +63,7 @@ ASKING = st.one_of(
 )
 RULE = both(CONDITION, maybe(tool=TEXT, note=TEXT), st.one_of(
     st.just({"effect": "allow"}), st.just({"effect": "deny"}), both(st.just({"effect": "ask"}), ASKING)
-))  # fmt: skip
+)).map(fitting)  # fmt: skip
 SOURCE = st.one_of(
     st.sampled_from([{"type": "all"}, {"type": "none"}]),
     st.sampled_from(["only", "except"]).map(
