@@ -9,7 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.bench.measures import WARM_STEPS, Bench, Figure
+from tests.bench.figures import Figure
+from tests.bench.measures import WARM_STEPS, Bench
 from tests.live import ROOT, Installation
 from tests.sdk.talk import client_of
 

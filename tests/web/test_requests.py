@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.web.chromium import IN_CHROMIUM, settled, start
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from tests.live import Installation
 
@@ -19,13 +19,20 @@ def signed_out(page: Page) -> None:
     """The sign-in is gone and nothing has told the page."""
     kept = [cookie for cookie in page.context.cookies() if "csrf" in cookie["name"]]
     page.context.clear_cookies()
-    page.context.add_cookies([{key: cookie[key] for key in ("name", "value", "domain", "path")} for cookie in kept])
+    page.context.add_cookies(
+        [{"name": one["name"], "value": one["value"], "domain": one["domain"], "path": one["path"]} for one in kept]
+    )
 
 
 def test_a_double_click_sends_a_message_once(page: Page) -> None:
     start(page, "Say `hello`.")
     settled(page)
-    page.route("**/send/", lambda route: (page.wait_for_timeout(300), route.continue_()))
+
+    def late(route: Route) -> None:
+        page.wait_for_timeout(300)
+        route.continue_()
+
+    page.route("**/send/", late)
     page.get_by_label("Message", exact=True).fill("Say `only once`.")
     page.get_by_role("button", name="Send").dblclick()
     page.locator("#log .row", has_text="Turn finished").nth(1).wait_for()

@@ -304,7 +304,7 @@ def test_a_session_that_cannot_be_read_keeps_no_other_at_its_cap(put: Any, monke
         run(session)
     UsageSlice.objects.update(at=bounds.day() - timedelta(minutes=15))
     unreadable, sound = sorted((first.pk, second.pk))
-    whole = caps.reached
+    whole = bounds.reached
 
     def reached(session: Session) -> Any:
         if session.pk == unreadable:
