@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,8 @@ MAX_DIRTY = 500
 GUARD_SECONDS = 30.0  # a nudge comes sooner; this is for those that get lost
 
 
-class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
-    """What both sockets share: a task that writes until it ends, is refused or the browser leaves."""
+class LiveSocket(AsyncWebsocketConsumer, ABC):  # type: ignore[misc]  # channels has no types
+    """What all sockets share: a task that writes until it ends, is refused or the browser leaves."""
 
     _task: asyncio.Task[None] | None = None
 
@@ -88,9 +89,9 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
         finally:
             stop()
 
+    @abstractmethod
     async def write(self) -> None:
         """Write frames until there will be no more."""
-        raise NotImplementedError
 
     async def frame(self, kind: str, fragment: dict[str, str] | None, seq: int | None = None) -> None:
         """Send one frame of type ``kind``."""
@@ -117,9 +118,9 @@ class WorkspaceSocket(LiveSocket):
         finally:
             stop()
 
+    @abstractmethod
     async def refresh(self, acting: Acting) -> None:
         """Send what changed."""
-        raise NotImplementedError
 
 
 class PartsSocket(WorkspaceSocket):
@@ -135,9 +136,9 @@ class PartsSocket(WorkspaceSocket):
                 self._sent[fragment["target"]] = fragment["content"]
                 await self.frame(self.scope["path"].split("/")[2], fragment)
 
+    @abstractmethod
     def parts(self, acting: Acting) -> list[dict[str, str]]:
         """All of the page's live parts as they are now."""
-        raise NotImplementedError
 
 
 class WatchedSocket(PartsSocket):

@@ -30,7 +30,7 @@ class Shelf:
         return ((path, path) for path in paths)
 
     def write(self, store_id: str, change: FolderChange, text: str | None) -> str | None:
-        raise NotImplementedError
+        raise AssertionError("what is mounted to be read is never written back")
 
 
 def test_a_memory_that_no_file_can_be_named_like_keeps_none_of_the_others_out() -> None:

@@ -13,19 +13,9 @@ from sessions import streams
 from sessions.events import Draft
 from sessions.models import WebhookDelivery, WebhookEndpoint
 from tests.sessions.live.opening import Person, closing_code, frames, next_frame, opened, session_path, socket
-from tests.sessions.live.world import World, aside, eventually, make_world, run
+from tests.sessions.live.world import World, aside, eventually, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def world() -> World:
-    return make_world()
-
-
-@pytest.fixture
-def alice(world: World) -> Person:
-    return Person("alice", world.session.workspace)
 
 
 def test_a_reading_hears_of_what_happens_on_threads_that_it_does_not_show(world: World, alice: Person) -> None:

@@ -10,17 +10,12 @@ from contract import ids
 from sessions import events as ev
 from sessions import nudges, streams
 from sessions.events import Draft
-from tests.sessions.live.world import World, aside, delta, make_world, run, start, subscribed, until
+from tests.sessions.live.world import World, aside, delta, run, start, subscribed, until
 
 if TYPE_CHECKING:
     from sessions.frames import Frame
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def world() -> World:
-    return make_world()
 
 
 def publish(world: World, frame: dict[str, Any], thread_id: str | None = None) -> None:

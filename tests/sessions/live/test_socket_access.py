@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,16 +15,13 @@ from contract.roles import Role
 from sessions import hub
 from sessions.routing import websocket_urlpatterns
 from tests.sessions.live.opening import Person, socket
-from tests.sessions.live.world import World, make_world
+
+if TYPE_CHECKING:
+    from tests.sessions.live.world import World
 
 PATIENCE = 60
 SILENT = ("/ws/agents/", "/ws/list/")  # say nothing before something happens
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def world() -> World:
-    return make_world()
 
 
 async def first_frame(path: str, person: Person) -> str:

@@ -34,16 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def world() -> World:
-    return make_world()
-
-
-@pytest.fixture
-def alice(world: World) -> Person:
-    return Person("alice", world.session.workspace)
-
-
 def test_a_stranger_is_told_to_sign_in(world: World) -> None:
     assert closing_code(session_path(world), None) == 4401
     assert closing_code("/ws/inbox/", None) == 4401

@@ -19,7 +19,6 @@ from tests.sessions.live.world import (
     aside,
     drain,
     eventually,
-    make_world,
     run,
     subscribed,
     take,
@@ -27,11 +26,6 @@ from tests.sessions.live.world import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def world() -> World:
-    return make_world()
 
 
 def test_without_a_place_only_what_comes_after_opening_is_shown(world: World) -> None:
