@@ -187,10 +187,13 @@ def _left_over(installation: Installation, report: Report) -> list[str]:
 def _wake_ups(installation: Installation, report: Report) -> list[str]:
     environment = installation.environment
     queue = environment.get("INSTANCE_NAME", "holdfast")
-    socket = next(iter(installation.data_dir.rglob("valkey.sock")), None)
-    if socket is None:
-        return []
-    with redis.Redis(unix_socket_path=str(socket)) as broker:
+    url = environment.get("REDIS_URL")
+    if url is None:
+        socket = next(iter(installation.data_dir.rglob("valkey.sock")), None)
+        if socket is None:
+            return []
+        url = f"unix://{socket}"
+    with redis.Redis.from_url(url) as broker:
         try:
             wait_for(lambda: broker.llen(queue) == 0, 30)
         except AssertionError:
