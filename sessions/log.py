@@ -7,7 +7,9 @@ allots gapless ``seq`` numbers, inserts the events and brings the projected colu
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import connection, transaction
@@ -25,6 +27,7 @@ from sessions.work import queue as work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from sessions.events import Draft
     from sessions.ledgers import Ledger
@@ -35,10 +38,12 @@ if TYPE_CHECKING:
 class Lease(Protocol):
     """What an append needs of a lease: the thread's fence it was claimed with.
 
-    ``seen``: what the session's columns were after the lease's last append.
+    ``seen``: what the session's columns were after the lease's last append; ``log_time``: the log's time then, and our
+    own monotonic one.
     """
 
     seen: SessionColumns
+    log_time: tuple[datetime, float] | None
 
     @property
     def fence(self) -> int: ...
@@ -55,6 +60,10 @@ class Stale(Exception):
 class UnknownThread(Exception):
     """The session or thread does not exist (any more)."""
 
+
+# The database's clock was set back by more than this if it lags so far behind a worker's monotonic one: the log's time
+# then goes on by the latter, so that a turn lasts as long as it does.
+STEPPED_BACK = timedelta(seconds=2)
 
 # One text holds all the entries: the statement is the same for any number of them, so it is prepared once. Words are
 # told apart by their workspace right in the index, so that a search never looks at another's.
@@ -109,6 +118,9 @@ def append(
             raise LeaseLost(thread_id)
         if expect_seq is not None and ledger.thread_seq > expect_seq:
             raise Stale(thread_id)
+        if lease is not None and lease.log_time is not None:
+            expected = lease.log_time[0] + timedelta(seconds=time.monotonic() - lease.log_time[1])
+            ledger.now = expected if expected - ledger.now > STEPPED_BACK else ledger.now
         before = ledgers.Before(ledger.session, ledger.thread, ledger.waiting)
         stored = _fold(cursor, ledger, session_id, thread_id, drafts)
         if then is not None:
@@ -124,7 +136,7 @@ def append(
         last_seq = ledger.last_seq
         transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
     if lease is not None:
-        lease.seen = ledger.session
+        lease.seen, lease.log_time = ledger.session, (ledger.now, time.monotonic())
     return stored
 
 

@@ -168,16 +168,21 @@ class Runner:
         drafts.append(Draft(ev.THREAD_TERMINATED, threads.about(thread)))
         threads.rest(self.lease, drafts, reports.report(ev.RETRIES_EXHAUSTED, told, ""))
 
+    def _tell_of_before(self) -> None:
+        """What became of the thread before this lease: nobody had it for a while, another worker lost it."""
+        notes = [self.lease.absence.note()] if self.lease.absence else []
+        if self.lease.previous:
+            taken = {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}
+            notes.append(Draft(ev.OPS_TAKEN_OVER, taken))
+        if notes:
+            log.append(self.lease.session_id, self.lease.thread_id, notes, lease=self.lease)
+
     def _prepare(self) -> Effects:
+        self._tell_of_before()
         thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         model = spec.model["id"]
         self.prompt = Prompt(resolver(spec.workspace_id, partial(specs.media, model, spec.workspace_id), model))
-        if self.lease.previous:
-            note = Draft(
-                ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}
-            )
-            log.append(spec.session_id, spec.thread_id, [note], lease=self.lease)
         self._catch_up()
         spec = self._with_servers(spec)
         self.effects = Effects(self.lease, spec, self.state, self.prompt, self)

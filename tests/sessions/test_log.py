@@ -15,6 +15,8 @@ from sessions.verify import verify
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sessions.models import Session, Thread
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +28,7 @@ TEXT = {"content": [{"type": "text", "text": "hello"}]}
 class Held:
     fence: int
     seen: SessionColumns = field(default_factory=SessionColumns)
+    log_time: tuple[datetime, float] | None = None
 
 
 def about(thread: Thread, **fields: Any) -> dict[str, Any]:
