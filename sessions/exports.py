@@ -27,9 +27,9 @@ from credentials.models import Credential
 from credentials.vaults import secrets_of
 from sessions import actions, log
 from sessions import events as ev
+from sessions.copies import copies
 from sessions.events import Draft
 from sessions.finding import bare_session, find_session
-from sessions.forks import copies
 from sessions.models import Event, Session, Thread
 
 if TYPE_CHECKING:
