@@ -12,8 +12,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, AgentVersion, Environment
-from contract.door import explain, page
-from contract.errors import Conflict, InvalidRequest, NotFound, TooLarge
+from contract.door import attempt, page
 from contract.roles import Permission
 from sessions import events as ev
 from sessions import exportpreview, exports, forks, window
@@ -93,11 +92,9 @@ def fork(request: Request, session_id: str) -> HttpResponse:
     origin = find(request, session_id)
     at = number(request, "at") or number(request, "event") or origin.last_seq
     form = ForkForm(request.POST or None, origin=origin)
-    if request.method == "POST" and form.is_valid():
-        try:
-            return redirect("sessions:session", forks.fork(origin.pk, form.body(at), request.acting).pk)
-        except (InvalidRequest, NotFound, Conflict, TooLarge) as error:
-            explain(form, error)
+    made = attempt(form, lambda: forks.fork(origin.pk, form.body(at), request.acting))
+    if made:
+        return redirect("sessions:session", made.pk)
     context = {"session": origin, "place": forks.place(origin, at), "form": form}
     return render(request, "sessions/fork.html", context, status=422 if form.errors else 200)
 
@@ -187,14 +184,15 @@ class ImportForm(django_forms.Form):
 @page(Permission.OPERATE, "GET", "HEAD", "POST")
 def take_in(request: Request) -> HttpResponse:
     form = ImportForm(request.POST or None, request.FILES or None, workspace_id=request.acting.workspace_id)
-    if request.method == "POST" and form.is_valid():
-        given = form.cleaned_data
-        try:
-            made = exports.take_in(given["file"], given["agent"], given["environment"], request.acting)
-            return redirect("sessions:session", made.pk)
-        except (InvalidRequest, Conflict, TooLarge) as error:
-            explain(form, error)
+    made = attempt(form, lambda: _taken_in(form, request))
+    if made:
+        return redirect("sessions:session", made.pk)
     return render(request, "sessions/import.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _taken_in(form: ImportForm, request: Request) -> Session:
+    given = form.cleaned_data
+    return exports.take_in(given["file"], given["agent"], given["environment"], request.acting)
 
 
 @page(Permission.READ)
