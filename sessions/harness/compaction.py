@@ -11,6 +11,8 @@ from typing import Any
 RESULT_CHARACTERS = 2_000
 CHARACTERS_PER_TOKEN = 3
 HEAD_SHARE = 5  # a conversation too long to show keeps one part of this many from its beginning
+SHORTER = 4  # each time that the model found it too long it is shown one part of this many
+UNSUMMED = "The model gave no summary. This is what was said, its middle left out:"
 
 INSTRUCTION = (
     "The conversation below has grown too long to go on with. Write the summary that will replace it. Whoever reads it "
@@ -20,11 +22,19 @@ INSTRUCTION = (
 )
 
 
-def request(messages: list[dict[str, Any]], window_tokens: int) -> list[dict[str, Any]]:
-    """The messages that ask for a summary of ``messages``; they fit into half of the window."""
-    text = shown(messages, window_tokens // 2)
+def request(messages: list[dict[str, Any]], window_tokens: int, tried: int = 0) -> list[dict[str, Any]]:
+    """The messages that ask for a summary of ``messages``; they fit into half of the window.
+
+    ``tried``: how often in a row that was still too long, for the window may be smaller than the setting says.
+    """
+    text = shown(messages, window_tokens // 2 // SHORTER**tried)
     content = f"{INSTRUCTION}\n\n<conversation>\n{text}\n</conversation>"
     return [{"role": "user", "content": [{"type": "text", "text": content}]}]
+
+
+def instead(messages: list[dict[str, Any]], window_tokens: int, tried: int = 0) -> str:
+    """What stands for a summary that the model doesn't give: the conversation in words, in a quarter of the window."""
+    return f"{UNSUMMED}\n\n{shown(messages, window_tokens // 4 // SHORTER**tried)}"
 
 
 def shown(messages: list[dict[str, Any]], tokens: int) -> str:

@@ -149,15 +149,19 @@ def request_end(
     return Draft(ev.MODEL_END, payload, private=private)
 
 
-def failed_request(start_id: str, error: ProviderError, speed: str) -> Draft:
-    """The end of a request that failed; the loop reads ``failure`` and decides what follows."""
+def failed_request(start_id: str, error: ProviderError, speed: str, *, compacting: bool = False) -> Draft:
+    """The end of a request that failed; the loop reads ``failure`` and decides what follows.
+
+    ``compacting``: it was for a summary, which is asked for again.
+    """
     failure = {
         "kind": error.kind,
         "message": error.message,
         "retryable": error.retryable,
         "retry_after": error.retry_after,
     }
-    return request_end(start_id, Usage(), speed, {"failure": failure}, is_error=True)
+    private = {"failure": failure} | ({"compacting": True} if compacting else {})
+    return request_end(start_id, Usage(), speed, private, is_error=True)
 
 
 def spent(usage: Usage) -> dict[str, int]:
