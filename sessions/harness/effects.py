@@ -19,7 +19,7 @@ from contract.errors import NoRoom
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import advising, compacting, grading, reports, spans
+from sessions.harness import advising, compacting, compaction, grading, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
@@ -174,7 +174,8 @@ class Effects:
     def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Draft]:
         judging = Permissions(self.spec, self.should_stop)
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge, self.spec.outside)
-        return [*builder.drafts(reply, self.cost(reply), first_token_ms), *judging.spent()]
+        guessed = compaction.tokens(self.prompt.messages, reply.usage, len(self.prompt.encoded.text))
+        return [*builder.drafts(reply, self.cost(reply), first_token_ms, guessed), *judging.spent()]
 
     def cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""

@@ -236,7 +236,7 @@ class ThreadState:
         elif "blocks" in private:
             self.attempts, self.failure, self.compactions, self.compacting = 0, None, 0, False
             used = entry.payload.get("model_usage", {})
-            self.context_tokens = sum(used.get(kind, 0) for kind in CONTEXT_TOKENS)
+            self.context_tokens = private.get("context_tokens") or sum(used.get(kind, 0) for kind in CONTEXT_TOKENS)
             self.stop_reason = private["stop_reason"]
             self.stop_details = private.get("stop_details")
             self.rounds += bool(self.calls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from agents.providers.base import ModelReply, ModelRequest, OnPart, ProviderError, ShouldStop, Usage
 from sessions import events as ev
 from sessions import log
+from sessions.harness import compaction
 from tests.sessions.harness.test_loop import Gossip, ask, keeper  # noqa: F401  keeper is a fixture
 from tests.sessions.harness.test_read_log import reader
 from tests.sessions.rows import make_session
@@ -164,6 +166,34 @@ def test_a_summary_that_fails_on_the_way_is_what_the_next_try_asks_for(monkeypat
     assert [len(model.asked), len(model.requests)] == [2, 3], "two for a summary, then the turn"
     assert found.count(ev.COMPACTED) == found.count(ev.STATUS_RESCHEDULED) == 1
     assert session.stop_reason == ev.END_TURN
+
+
+class Uncounted(Forgetful):
+    """Says that a request had no input, as servers do that count nothing."""
+
+    def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
+        return replace(super().stream(request, on_part, should_stop), usage=Usage(0, 5))
+
+
+def test_a_server_that_counts_nothing_has_its_prompts_summarised_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.HOLDFAST_COMPACT_AT_TOKENS = 1_000
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: Uncounted(longest=9))
+    session, thread = make_session()
+    ask(session, thread, "hello " * 300)
+    assert ask(session, thread, "again").count(ev.COMPACTED) == 0, "two short messages fit"
+    ask(session, thread, "hello " * 600)
+    assert ask(session, thread, "again").count(ev.COMPACTED) == 1
+
+
+def test_only_a_count_that_cannot_be_true_is_doubted() -> None:
+    said = [{"role": "user", "content": [{"type": "text", "text": "x" * 40_000}]}]
+    assert compaction.tokens(said, Usage(10_000, 5), 40_000) is None
+    assert compaction.tokens(said, Usage(0, 5, cache_read_input_tokens=9_000), 40_000) is None
+    assert compaction.tokens(said, Usage(50, 5), 40_000) == 10_001 + 5, "with the word that names the block"
+    picture = {"type": "image", "source": {"type": "base64", "data": "x" * 400_000}}
+    assert compaction.tokens([{"role": "user", "content": [picture]}], Usage(1_500, 5), 400_000) is None
 
 
 def test_nearly_all_of_a_long_turn_s_prompts_comes_out_of_the_cache() -> None:
