@@ -33,8 +33,10 @@ class StackedPool:
     def handle_request(self, request: httpcore2.Request) -> httpcore2.Response:
         """Send a request; its connection is free again once the response is closed.
 
-        Raises httpcore2's errors: ``PoolTimeout`` if all connections stay in use.
+        Raises httpcore2's errors: ``PoolTimeout`` if all connections stay in use, ``UnsupportedProtocol``.
         """
+        if request.url.scheme not in (b"http", b"https"):
+            raise httpcore2.UnsupportedProtocol(f"A model's server is not asked by {request.url.scheme.decode()}.")
         origin = request.url.origin
         self._enter(request.extensions.get("timeout", {}).get("pool"))
         connection = None
