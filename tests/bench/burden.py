@@ -21,11 +21,14 @@ class Burden:
 
     def figure(self, steps: int) -> Figure:
         """Milliseconds of one core for each of so many steps."""
-        spent = {role: now - self._before.get(role, 0.0) for role, now in self._seconds().items()}
-        each = {role: seconds * 1000 / steps for role, seconds in spent.items()}
+        each = {role: seconds * 1000 / steps for role, seconds in self.spent().items()}
         largest = sorted(each, key=lambda role: -each[role])[:5]
         note = ", ".join(f"{role} {each[role]:.1f}" for role in largest)
         return Figure("  processor time a step, all processes", sum(each.values()), "ms", note=note)
+
+    def spent(self) -> dict[str, float]:
+        """Seconds of a processor by role so far."""
+        return {role: now - self._before.get(role, 0.0) for role, now in self._seconds().items()}
 
     def _seconds(self) -> dict[str, float]:
         services = self._installation.all_pids()
