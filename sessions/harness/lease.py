@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 from django.conf import settings
@@ -25,6 +25,9 @@ from sessions import events as ev
 from sessions import nudges
 from sessions.harness import admission, unattended
 from sessions.projections.columns import SessionColumns
+
+if TYPE_CHECKING:
+    from sessions.ledgers import Kept
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +98,7 @@ class Lease:
     suspected: bool = False
     changed: threading.Event = field(default_factory=threading.Event)
     seen: SessionColumns = field(default_factory=SessionColumns)  # of the session, after our last append
-    log_time: tuple[datetime, float] | None = None  # of our last append, and our monotonic time then
+    kept: Kept | None = None  # both rows, after our last append
 
     def now(self) -> datetime:
         """The database's time. This machine's own clock may be wrong, or jump; only its monotonic one is used."""

@@ -45,12 +45,8 @@ WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no work
 PAGE = 1000
 
 
-def run(thread_id: str) -> bool:
-    """Run a thread until it rests. True if its sandbox was used, so that it should be kept.
-
-    Does nothing if another worker has the thread or there is nothing to do.
-    """
-    used_hands = False
+def run(thread_id: str) -> None:
+    """Run a thread until it rests. Does nothing if another worker has the thread or there is nothing to do."""
     again = True
     while again and not keeper().draining:
         lease = keeper().claim(thread_id)
@@ -62,12 +58,10 @@ def run(thread_id: str) -> bool:
         try:
             clean = runner.drive()
         finally:
-            used_hands = used_hands or runner.used_hands
             again = keeper().release(lease, clean=clean) and clean
             make_room(lease.session_id)
     if again and keeper().draining:
         wake(thread_id)  # for another worker
-    return used_hands
 
 
 class Runner:
@@ -79,10 +73,6 @@ class Runner:
         self.effects: Effects | None = None
         self._limits = Limits()
         self._limits_read_at = -LIMITS_KEPT_SECONDS
-
-    @property
-    def used_hands(self) -> bool:
-        return self.effects is not None and self.effects.hands.sandbox_used
 
     def drive(self) -> bool:
         """Work until the thread rests; False if it was left in the middle of something."""

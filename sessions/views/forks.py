@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, AgentVersion, Environment
-from contract.door import explain, page
-from contract.errors import Conflict, InvalidRequest, NotFound, TooLarge
+from contract.door import attempt, page
+from contract.pieces import Written
 from contract.roles import Permission
 from sessions import events as ev
 from sessions import exportpreview, exports, forks, window
@@ -67,8 +67,9 @@ class ForkForm(django_forms.Form):
         found = AgentVersion.objects.filter(agent_id=origin.agent_id).order_by("-version").values_list("version")[:50]
         versions = [(str(version), f"{origin.agent.name} v{version}") for (version,) in found]
         self._choose("agent", [("", _now("As in this session")), *versions])
-        self._choose("leave_out", forks.carried(origin))
-        if not forks.carried(origin):
+        if carried := forks.carried(origin):
+            self._choose("leave_out", carried)
+        else:
             del self.fields["leave_out"]
 
     def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
@@ -93,11 +94,9 @@ def fork(request: Request, session_id: str) -> HttpResponse:
     origin = find(request, session_id)
     at = number(request, "at") or number(request, "event") or origin.last_seq
     form = ForkForm(request.POST or None, origin=origin)
-    if request.method == "POST" and form.is_valid():
-        try:
-            return redirect("sessions:session", forks.fork(origin.pk, form.body(at), request.acting).pk)
-        except (InvalidRequest, NotFound, Conflict, TooLarge) as error:
-            explain(form, error)
+    made = attempt(form, lambda: forks.fork(origin.pk, form.body(at), request.acting))
+    if made:
+        return redirect("sessions:session", made.pk)
     context = {"session": origin, "place": forks.place(origin, at), "form": form}
     return render(request, "sessions/fork.html", context, status=422 if form.errors else 200)
 
@@ -152,7 +151,7 @@ def _side(session: Session, after: int) -> Side:
 def export(request: Request, session_id: str) -> HttpResponseBase:
     """The session as a file of JSON lines, masked."""
     session, lines = exports.export(session_id, request.acting)
-    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    response = StreamingHttpResponse(Written(lines), content_type="application/x-ndjson")
     response["Content-Disposition"] = f'attachment; filename="{session.pk}.jsonl"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
@@ -187,14 +186,15 @@ class ImportForm(django_forms.Form):
 @page(Permission.OPERATE, "GET", "HEAD", "POST")
 def take_in(request: Request) -> HttpResponse:
     form = ImportForm(request.POST or None, request.FILES or None, workspace_id=request.acting.workspace_id)
-    if request.method == "POST" and form.is_valid():
-        given = form.cleaned_data
-        try:
-            made = exports.take_in(given["file"], given["agent"], given["environment"], request.acting)
-            return redirect("sessions:session", made.pk)
-        except (InvalidRequest, Conflict, TooLarge) as error:
-            explain(form, error)
+    made = attempt(form, lambda: _taken_in(form, request))
+    if made:
+        return redirect("sessions:session", made.pk)
     return render(request, "sessions/import.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _taken_in(form: ImportForm, request: Request) -> Session:
+    given = form.cleaned_data
+    return exports.take_in(given["file"], given["agent"], given["environment"], request.acting)
 
 
 @page(Permission.READ)

@@ -15,8 +15,7 @@ from sessions.verify import verify
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from sessions.ledgers import Kept
     from sessions.models import Session, Thread
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +27,7 @@ TEXT = {"content": [{"type": "text", "text": "hello"}]}
 class Held:
     fence: int
     seen: SessionColumns = field(default_factory=SessionColumns)
-    log_time: tuple[datetime, float] | None = None
+    kept: Kept | None = None
 
 
 def about(thread: Thread, **fields: Any) -> dict[str, Any]:

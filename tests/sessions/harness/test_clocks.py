@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -166,8 +167,8 @@ def test_a_turn_lasts_as_long_as_it_does_when_the_clock_is_set_back(
     ahead = timezone.now() + timedelta(hours=1)
     Session.objects.filter(pk=session.pk).update(updated_at=ahead)  # as it was before the clock was set back
     log.append(session.pk, thread.pk, [Draft(ev.MODEL_START)], lease=lease)
-    assert lease.log_time is not None
-    lease.log_time = lease.log_time[0], lease.log_time[1] - 30  # half a minute ago
+    assert lease.kept is not None
+    lease.kept = replace(lease.kept, ticks=lease.kept.ticks - 30)  # half a minute ago
     (later,) = log.append(session.pk, thread.pk, [Draft(ev.MODEL_END)], lease=lease)
     assert 30 <= (later.created_at - ahead).total_seconds() < LITTLE
 
