@@ -130,6 +130,9 @@ class ThreadState:
         elif status == "idle" and entry.payload["stop_reason"]["type"] not in ev.PAUSES:
             self.asked, self.failure, self.attempts, self.rounds = False, None, 0, 0
 
+    def _unattended(self, entry: Entry) -> None:
+        self.clock = self.clock.without(entry.payload["since"], entry.created_at)
+
     def _message(self, entry: Entry) -> None:
         if entry.processed_at is None:
             self.queue.append(entry.id)
@@ -315,4 +318,5 @@ HANDLERS: dict[str, Callable[[ThreadState, Entry], None]] = {
     ev.OPS_TOOLS_LEFT_OUT: ThreadState._left_out,
     ev.OPS_SANDBOX_OPENED: ThreadState._sandbox_opened,
     ev.OPS_TAKEN_OVER: ThreadState._taken_over,
+    ev.OPS_UNATTENDED: ThreadState._unattended,
 }

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from agents.models import Workspace
 from config.metrics import Installation as Told
-from sessions import files
+from contract.acting import Acting
+from contract.roles import Role
+from sessions import files, listing, search
 from sessions.harness import admission, lease
 from sessions.models import Thread
 from sessions.sweeper import BATCH, DUE
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from tests.live import Installation
     from tests.load.filling import Pattern
 
+UTC = ZoneInfo("UTC")
 ROWS = "rows read a second"
 SETTLE_SECONDS = 10.0  # the sandbox of the session that is copied is put away, the new rows' statistics are taken
 
@@ -57,7 +61,7 @@ def _watched(installation: Installation, seconds: float) -> dict[str, float]:
     time.sleep(SETTLE_SECONDS)
     burden, rows = Burden(installation), _rows_read()
     time.sleep(seconds)
-    found = {role: spent * 1000 / seconds for role, spent in burden.spent().items()}
+    found = {role: spent * 1000 / seconds for role, spent in burden.taken().roles.items()}
     return found | {ROWS: (_rows_read() - rows) / seconds}
 
 
@@ -79,6 +83,13 @@ def _asked(like: Pattern) -> dict[str, float]:
         "/metrics": lambda _: list(Told().collect()),
         "admission where places are limited": lambda _: _admitted(thread),
         f"collector: who names {files.LOOKED_UP} blobs": lambda _: files.named(digests, timezone.now()),
+    }
+    acting = Acting(like.workspace_id, Role.ADMIN, "load")
+    titles = [f"Seeded {number}" for number in range(1_000, 90_000, 2_000)]
+    questions |= {
+        "search for one title": lambda at: search.search(titles[at], 50, acting),
+        "the list, searched for one title": lambda at: listing.page({"q": titles[at]}, None, UTC, acting),
+        "the list, first page": lambda _: listing.page({}, None, UTC, acting),
     }
     return {name: cost(question, 30).processor / 1000 for name, question in questions.items()}
 

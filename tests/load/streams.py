@@ -64,7 +64,7 @@ async def _row(installation: Installation, keys: Sequence[str], count: int) -> l
             assert time.monotonic() < deadline, "events went missing"
             await asyncio.sleep(0.01)
         slowest.append((time.perf_counter() - begun) * 1000)
-    each = burden.spent()["web"] * 1e6 / (ROUNDS * count)
+    each = burden.taken().roles["web"] * 1e6 / (ROUNDS * count)
     for transport, _ in opened:
         transport.close()
     await asyncio.sleep(2)  # they are let go of before the next row counts
