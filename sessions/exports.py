@@ -54,8 +54,11 @@ TOKENS = re.compile(
 
 
 def lines(session: Session) -> Iterator[str]:
-    """The file, line by line. Nothing but this reads more than ``BATCH`` events at a time."""
-    secrets = secrets_in(session)
+    """The file, line by line, with at most ``BATCH`` events in hand. Raises ``InvalidRequest`` before the first one."""
+    return _lines(session, secrets_in(session))
+
+
+def _lines(session: Session, secrets: list[Secret]) -> Iterator[str]:
     masked = 0
     head = {
         "type": FORMAT,

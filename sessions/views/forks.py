@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, AgentVersion, Environment
 from contract.door import attempt, page
+from contract.pieces import Written
 from contract.roles import Permission
 from sessions import events as ev
 from sessions import exportpreview, exports, forks, window
@@ -66,8 +67,9 @@ class ForkForm(django_forms.Form):
         found = AgentVersion.objects.filter(agent_id=origin.agent_id).order_by("-version").values_list("version")[:50]
         versions = [(str(version), f"{origin.agent.name} v{version}") for (version,) in found]
         self._choose("agent", [("", _now("As in this session")), *versions])
-        self._choose("leave_out", forks.carried(origin))
-        if not forks.carried(origin):
+        if carried := forks.carried(origin):
+            self._choose("leave_out", carried)
+        else:
             del self.fields["leave_out"]
 
     def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
@@ -149,7 +151,7 @@ def _side(session: Session, after: int) -> Side:
 def export(request: Request, session_id: str) -> HttpResponseBase:
     """The session as a file of JSON lines, masked."""
     session, lines = exports.export(session_id, request.acting)
-    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    response = StreamingHttpResponse(Written(lines), content_type="application/x-ndjson")
     response["Content-Disposition"] = f'attachment; filename="{session.pk}.jsonl"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
