@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 from agents.actions import update_agent
 from contract.errors import InvalidRequest
 from contract.limits import MAX_COUNT, YEAR_SECONDS
-from contract.phrases import marked
 from contract.roles import Permission
 from contract.schema import OURS
 from sessions import actions, caps, capwords
@@ -26,15 +25,6 @@ if TYPE_CHECKING:
 DIGITS = 20  # of a number that is looked at
 BUDGET = "budget"
 NEEDED = {"session": Permission.OPERATE, "agent": Permission.BUILD, "workspace": Permission.ADMINISTER}
-FIELDS = {
-    "steps": marked("Steps"),
-    "model_requests": marked("Model requests"),
-    "tokens": marked("Tokens"),
-    "list_cost": marked("Dollars"),
-    "running_seconds": marked("Seconds of work"),
-    "list_cost_per_day": marked("Dollars a day"),
-    "tokens_per_day": marked("Tokens a day"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +56,13 @@ def offer(session: Session) -> Offer | None:
     note = stop.get(OURS)
     if note is None:
         cents = int(((session.budget or {}).get("max_list_cost") or {}).get("amount") or 0)
-        return Offer(NEEDED["session"], marked("Budget in dollars"), BUDGET, "session", to=f"{cents / 50:.2f}")
+        return Offer(NEEDED["session"], capwords.FIELDS[BUDGET], BUDGET, "session", to=f"{cents / 50:.2f}")
     cap, level, doubled = note["cap"], note["level"], 2 * int(note["limit"])
     if level not in NEEDED:
         return Offer()
     to = f"{doubled / 100:.2f}" if cap in MONEY else str(doubled)
     agent = (note.get("agent_id") or session.agent_id) if level == "agent" else ""
-    return Offer(NEEDED[level], FIELDS[cap], cap, level, agent, "" if capwords.is_unpriced(note) else to)
+    return Offer(NEEDED[level], capwords.FIELDS[cap], cap, level, agent, "" if capwords.is_unpriced(note) else to)
 
 
 def raise_cap(session: Session, sent: Mapping[str, str], acting: Acting) -> str:
