@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contract.roles import Permission
 
 PageView = Callable[..., HttpResponseBase]
+T = TypeVar("T")
 
 
 def page(permission: Permission, *methods: str) -> Callable[[PageView], PageView]:
@@ -78,8 +79,24 @@ def told(error: ApiError | ValidationError) -> list[tuple[str, str]]:
     return [(path, rest)] if separator and " " not in path else [("", error.message)]
 
 
+def attempt(form: BaseForm, act: Callable[[], T]) -> T | None:
+    """What ``act`` makes of a form that is right. None for one that isn't, or was refused: the form says why."""
+    if not form.is_valid():
+        return None
+    try:
+        return act()
+    except ApiError as error:
+        explain(form, error)
+        return None
+
+
 def explain(form: BaseForm | Placing, error: ApiError | ValidationError) -> None:
-    """Show a refusal on the form: at the field it names ("name: …"), else above all of them."""
+    """Show a refusal on the form: at the field it names ("name: …"), else above all of them.
+
+    What may not be done stays a page of its own.
+    """
+    if isinstance(error, PermissionDenied):
+        raise error
     for path, text in told(error):
         said = text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
         if not isinstance(form, BaseForm) or hasattr(form, "complain"):

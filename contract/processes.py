@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import resource
+import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
@@ -19,6 +21,15 @@ def die_with(parent: int, death_signal: int) -> None:
         _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
+
+
+def begin_beside(parent: int, *, until_it_dies: bool) -> None:
+    """What a process beside the server begins with: many files, its parent's end as its own, plain lines on stderr."""
+    allow_many_files()
+    if until_it_dies:
+        die_with(parent, signal.SIGKILL)
+    level = os.environ.get("LOG_LEVEL", "INFO").upper()
+    logging.basicConfig(level=level if level in logging.getLevelNamesMapping() else "INFO", format="%(message)s")
 
 
 def allow_many_files() -> None:

@@ -8,7 +8,7 @@ Rows left as empty as they came are none. Rows may hold rows: their prefix is ``
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django import forms
 from django.forms.formsets import BaseFormSet, formset_factory
@@ -16,7 +16,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from contract import metadata
+from contract import door, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 else:
     _Formset = BaseFormSet
 
+T = TypeVar("T")
 LIMIT = 300  # rows of one kind that are taken at all; the API's own limits are below
 DEED = re.compile(r"(add|remove|up|down):([a-z_]+(?:-\d{1,3}-[a-z_]+)*)(?::(\d{1,3}))?")
 
@@ -247,17 +248,26 @@ class WithMetadata(forms.Form):
         return [*told, *self.metadata.complaints()]
 
 
-def sent(request: Request) -> tuple[QueryDict | None, bool]:
-    """What a page's form sent, with what a row's button asks for done; and whether that was all it asks for."""
+def sent(request: Request) -> QueryDict | None:
+    """What a page's form sent, with what a row's button asks for done."""
     if request.method != "POST":
-        return None, False
-    deed = request.POST.get("deed", "")
-    return (edited(request.POST, deed), True) if deed else (request.POST, False)
+        return None
+    return edited(request.POST, request.POST.get("deed", ""))
+
+
+def moves(request: Request) -> bool:
+    """Whether a form was sent only to change its rows; then nothing is checked or saved."""
+    return request.method == "POST" and bool(request.POST.get("deed"))
+
+
+def attempt(request: Request, form: forms.BaseForm, act: Callable[[], T]) -> T | None:
+    """As ``contract.door.attempt``; nothing where only rows were to be changed."""
+    return None if moves(request) else door.attempt(form, act)
 
 
 def form_page(request: Request, template: str, context: dict[str, Any]) -> HttpResponse:
     """A page with a form: 422 where it comes back with what is wrong with it, not where only its rows were changed."""
-    refused = request.method == "POST" and not request.POST.get("deed")
+    refused = request.method == "POST" and not moves(request)
     return render(request, template, context, status=422 if refused else 200)
 
 

@@ -12,12 +12,13 @@ from django.http import StreamingHttpResponse
 from django.shortcuts import render
 
 from contract.door import page
+from contract.pieces import Written
 from contract.roles import Permission
 from contract.times import timestamp
 from credentials.models import AuditRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from django.db.models import QuerySet
     from django.http import HttpResponse
@@ -61,10 +62,10 @@ def export(request: Request) -> StreamingHttpResponse:
 
 def exported(rows: QuerySet[AuditRecord], form: Form) -> StreamingHttpResponse:
     """A download of the latest ``MOST`` records at most, written while it is read. Its head says if that is not all."""
-    kept = rows[:MOST]
+    kept = _latest(rows)
     written = _json(kept) if form == "json" else _csv(kept)
     kind = "application/json" if form == "json" else "text/csv; charset=utf-8"
-    response = StreamingHttpResponse(written, content_type=kind)
+    response = StreamingHttpResponse(Written(written), content_type=kind)
     response["Content-Disposition"] = f'attachment; filename="audit.{form}"'
     response["Holdfast-Complete"] = "no" if rows[MOST : MOST + 1].exists() else "yes"
     return response
@@ -74,20 +75,29 @@ def _chosen(request: Request) -> dict[str, str]:
     return {name: request.GET.get(name, "").strip().replace("\x00", "")[:300] for name in FILTERS}
 
 
-def _json(rows: QuerySet[AuditRecord]) -> Iterator[str]:
+def _latest(rows: QuerySet[AuditRecord]) -> Iterator[AuditRecord]:
+    """``MOST`` of ``rows`` at most, the latest first, ``CHUNK`` at a time, each by a query of its own."""
+    left, found = MOST, list(rows[: min(CHUNK, MOST)])
+    while found:
+        yield from found
+        left -= len(found)
+        found = list(rows.filter(pk__lt=found[-1].pk)[: min(CHUNK, left)]) if left else []
+
+
+def _json(rows: Iterable[AuditRecord]) -> Iterator[str]:
     """An array with a record a line."""
     between = "[\n"
-    for row in rows.iterator(CHUNK):
+    for row in rows:
         yield between + json.dumps(shape(row), ensure_ascii=False)
         between = ",\n"
     yield "[]\n" if between == "[\n" else "\n]\n"
 
 
-def _csv(rows: QuerySet[AuditRecord]) -> Iterator[str]:
+def _csv(rows: Iterable[AuditRecord]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(COLUMNS)
-    for row in rows.iterator(CHUNK):
+    for row in rows:
         writer.writerow([_cell(getattr(row, column)) for column in COLUMNS])
         yield buffer.getvalue()
         buffer.seek(0)

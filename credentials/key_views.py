@@ -13,8 +13,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from contract.door import explain, page
-from contract.errors import ApiError
+from contract.door import attempt, page
 from contract.roles import Permission, Role
 from credentials import actions
 from credentials.key_scopes import FAMILIES, READ
@@ -53,10 +52,11 @@ class KeyForm(forms.Form):
         help_text=_("Limits the key to these parts of the API, within its role. None chosen means all."),
     )
 
-    def expires_at(self) -> datetime | None:
-        """The end of the chosen day."""
+    def wanted(self) -> dict[str, Any]:
+        """The key's fields; it expires at the end of the chosen day."""
         day = self.cleaned_data["expires"]
-        return datetime.combine(day + timedelta(days=1), time(), UTC) if day else None
+        until = datetime.combine(day + timedelta(days=1), time(), UTC) if day else None
+        return {name: self.cleaned_data[name] for name in ("name", "role", "scopes")} | {"expires_at": until}
 
     def clean_expires(self) -> Any:
         day = self.cleaned_data["expires"]
@@ -75,20 +75,11 @@ def key_list(request: Request) -> HttpResponse:
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def key_new(request: Request) -> HttpResponse:
     form = KeyForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            key, plain = actions.create_api_key(
-                request.acting,
-                name=form.cleaned_data["name"],
-                role=form.cleaned_data["role"],
-                expires_at=form.expires_at(),
-                scopes=form.cleaned_data["scopes"],
-            )
-        except ApiError as error:
-            explain(form, error)
-        else:
-            context = {"key": key, "plain": plain, "base_url": settings.HOLDFAST_PUBLIC_URL}
-            return render(request, "keys/issued.html", context)
+    made = attempt(form, lambda: actions.create_api_key(request.acting, **form.wanted()))
+    if made:
+        key, plain = made
+        context = {"key": key, "plain": plain, "base_url": settings.HOLDFAST_PUBLIC_URL}
+        return render(request, "keys/issued.html", context)
     return render(request, "keys/new.html", {"form": form}, status=422 if request.method == "POST" else 200)
 
 

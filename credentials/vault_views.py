@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from contract import rows
-from contract.door import explain, page
-from contract.errors import ApiError, InvalidRequest
+from contract.door import attempt, page
+from contract.errors import InvalidRequest
 from contract.roles import Permission
 from credentials import vaults
 
@@ -70,31 +70,20 @@ def vault_list(request: Request) -> HttpResponse:
 
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def vault_new(request: Request) -> HttpResponse:
-    sent, moved = rows.sent(request)
-    form = VaultForm(sent)
-    if sent and not moved and form.is_valid():
-        try:
-            made = vaults.create_vault(form.body(), request.acting)
-        except ApiError as error:
-            explain(form, error)
-        else:
-            return redirect("credentials:vault", made.pk)
+    form = VaultForm(rows.sent(request))
+    made = rows.attempt(request, form, lambda: vaults.create_vault(form.body(), request.acting))
+    if made:
+        return redirect("credentials:vault", made.pk)
     return rows.form_page(request, "vaults/form.html", {"form": form})
 
 
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def vault_edit(request: Request, vault_id: str) -> HttpResponse:
     shown = vaults.find_vault(vault_id, request.acting)
-    sent, moved = rows.sent(request)
-    form = VaultForm(sent, initial={"display_name": shown.display_name}, stored=shown.metadata)
-    if sent and not moved and form.is_valid():
-        try:
-            vaults.update_vault(vault_id, form.body(), request.acting)
-        except ApiError as error:
-            explain(form, error)
-        else:
-            messages.success(request, _("Saved."), "done")
-            return redirect("credentials:vault", vault_id)
+    form = VaultForm(rows.sent(request), initial={"display_name": shown.display_name}, stored=shown.metadata)
+    if rows.attempt(request, form, lambda: vaults.update_vault(vault_id, form.body(), request.acting)):
+        messages.success(request, _("Saved."), "done")
+        return redirect("credentials:vault", vault_id)
     return rows.form_page(request, "vaults/form.html", {"form": form, "vault": shown})
 
 
@@ -136,16 +125,12 @@ def sign_in(request: Request, vault_id: str) -> HttpResponse:
 
     shown = vaults.find_vault(vault_id, request.acting)
     form = SignInForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            begun = mcp_signin.start(vault_id, form.cleaned_data, _way_back(), request.acting)
-        except ApiError as error:
-            explain(form, error)
-        else:
-            kept = dict(list(request.session.get(JOURNEYS, {}).items())[-MOST_JOURNEYS + 1 :])
-            request.session[JOURNEYS] = {**kept, begun.state: begun.sealed}
-            context = {"vault": shown, "url": form.cleaned_data["url"], "begun": begun}
-            return render(request, "vaults/leave.html", context)
+    begun = attempt(form, lambda: mcp_signin.start(vault_id, form.cleaned_data, _way_back(), request.acting))
+    if begun:
+        kept = dict(list(request.session.get(JOURNEYS, {}).items())[-MOST_JOURNEYS + 1 :])
+        request.session[JOURNEYS] = {**kept, begun.state: begun.sealed}
+        context = {"vault": shown, "url": form.cleaned_data["url"], "begun": begun}
+        return render(request, "vaults/leave.html", context)
     status = 422 if request.method == "POST" else 200
     return render(request, "vaults/signin.html", {"vault": shown, "form": form}, status=status)
 

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from contract import zones
+from contract import together, zones
 from sessions import filters, hub, listing, liveparts, livetrace, reading, render, streams
 from sessions.approvals import live
 from sessions.models import Session
@@ -30,7 +30,6 @@ from sessions.sockets import (
     WatchedSocket,
     WorkspaceSocket,
     asked,
-    first_of,
     words,
 )
 
@@ -76,7 +75,9 @@ class SessionSocket(LiveSocket):
         opening = streams.subscribe(
             session_id, after, thread_id=self._thread, deltas=deltas, ops=True, midway=True, owner=owner
         )
-        await first_of(self._followed(await opening, presence), self._beside(session_id, after))
+        await together.until(
+            asyncio.FIRST_COMPLETED, self._followed(await opening, presence), self._beside(session_id, after)
+        )
 
     async def _followed(self, opened: streams.Stream, presence: Presence) -> None:
         async with opened as stream:

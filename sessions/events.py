@@ -95,6 +95,7 @@ OPS_PAUSED = "ops.paused"  # an operator holds the session between two steps
 OPS_RESUMED = "ops.resumed"
 OPS_RETRIED = "ops.retried"  # a person asked for another try
 OPS_WORKER_LOST = "ops.worker_lost"
+OPS_UNATTENDED = "ops.unattended"  # nobody had the thread for a while, which isn't running time
 OPS_SANDBOX_RESTORED = "ops.sandbox_restored"
 OPS_REPAIRED = "ops.rows_repaired"
 OPS_PARKED = "ops.parked"

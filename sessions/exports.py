@@ -27,9 +27,9 @@ from credentials.models import Credential
 from credentials.vaults import secrets_of
 from sessions import actions, log
 from sessions import events as ev
+from sessions.copies import copies
 from sessions.events import Draft
 from sessions.finding import bare_session, find_session
-from sessions.forks import copies
 from sessions.models import Event, Session, Thread
 
 if TYPE_CHECKING:
@@ -54,8 +54,11 @@ TOKENS = re.compile(
 
 
 def lines(session: Session) -> Iterator[str]:
-    """The file, line by line. Nothing but this reads more than ``BATCH`` events at a time."""
-    secrets = secrets_in(session)
+    """The file, line by line, with at most ``BATCH`` events in hand. Raises ``InvalidRequest`` before the first one."""
+    return _lines(session, secrets_in(session))
+
+
+def _lines(session: Session, secrets: list[Secret]) -> Iterator[str]:
     masked = 0
     head = {
         "type": FORMAT,

@@ -1,5 +1,7 @@
 """Forks: a new session that begins where another one stood, with another agent version, model or prompt if wanted.
 
+A fork is started with all that its origin was started with, in rows of its own, and whoever forks must be allowed to
+start it so. What people allowed beforehand stays behind: in the fork it is asked anew.
 A fork takes the conversation over by copying the primary thread's events up to a point: the log of the new session is
 whole in itself and stays so when its origin is deleted. Copies keep the time they happened and are not paid for again.
 The workspace comes from the snapshot that fits the point best; where calls ran in between, the fork says so.
@@ -8,37 +10,31 @@ Rewinding is forking and archiving the origin.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import transaction
 
-from contract import audit, blobs, ids
+from contract import audit, blobs
 from contract.errors import InvalidRequest
 from contract.roles import Permission
-from sessions import actions, inbox, log, workspaces
+from contract.schema import OURS
+from credentials.models import Vault
+from sessions import actions, inbox, log, resources, starting, workspaces
 from sessions import events as ev
+from sessions.copies import COPIED, copies, processed
 from sessions.events import Draft
 from sessions.finding import bare_session, find_session
-from sessions.intake import interrupted_result
 from sessions.models import Event, Session, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from contract.acting import Acting
 
 MAX_EVENTS = 20_000
 BATCH = 500
-COPIED = frozenset(
-    {
-        *(ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.USER_TOOL_CONFIRMATION, ev.USER_INTERRUPT),
-        *(ev.AGENT_MESSAGE, ev.AGENT_THINKING, ev.MODEL_START, ev.MODEL_END, ev.COMPACTED),
-        *(*ev.CALLS, *ev.RESULTS),
-    }
-)
-PAID = ("usage", "cost")  # what a copied model request must not bring with it
-REFERENCES = ("model_request_start_id", "tool_use_id", "custom_tool_use_id", "mcp_tool_use_id")
+SAID = (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.USER_DEFINE_OUTCOME)
 
 
 class Parent(NamedTuple):
@@ -81,8 +77,10 @@ class Place:
         return f"The workspace is as it was at event {self.seq}."
 
 
-def place(session: Session, at: int) -> Place:
-    """Where a fork at event ``at`` begins. Raises ``InvalidRequest`` for a number that isn't on the log."""
+def place(session: Session, at: int | str) -> Place:
+    """Where a fork at event ``at``, its number or its id, begins. Raises ``InvalidRequest`` for one not on the log."""
+    if isinstance(at, str):
+        at = _number(session, at)
     if not 1 <= at <= session.last_seq:
         raise InvalidRequest(f"at: must be the number of an event of the session, from 1 to {session.last_seq}")
     rows = Event.objects.filter(session=session)
@@ -95,6 +93,13 @@ def place(session: Session, at: int) -> Place:
     earlier = _kept(snapshots.filter(seq__lte=seq).order_by("-seq").first())
     since = earlier.seq if earlier is not None else 0
     return Place(at, seq, earlier, calls.filter(seq__gt=since, seq__lte=seq).count())
+
+
+def _number(session: Session, event_id: str) -> int:
+    found = Event.objects.filter(session=session, pk=event_id).values_list("seq", flat=True).first()
+    if found is None:
+        raise InvalidRequest(f"at: there is no event {event_id} in this session")
+    return found
 
 
 def _kept(snapshot: Event | None) -> Event | None:
@@ -113,12 +118,21 @@ def _whole_reply(rows: Any, at: int) -> int:
     return at if end is None or gap else int(end.seq)
 
 
+def carried(origin: Session) -> list[tuple[str, str]]:
+    """What a fork would have that can be left out: the id of each, and what it is called."""
+    names = dict(Vault.objects.filter(pk__in=origin.vault_ids).values_list("pk", "display_name"))
+    vaults = [(one, names.get(one, one)) for one in origin.vault_ids]
+    return vaults + [(resources.named(one), one.mount_path) for one in origin.resources.order_by("created_at", "id")]
+
+
 def fork(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
     """A new session from ``session_id`` at event ``at`` (its end if that isn't given).
 
-    ``agent_version``, ``agent_id``, ``model`` and ``system`` replace the origin's. ``prompt`` is sent to the fork in
-    the place of a message that nobody had answered yet; without it such a message is sent again. ``rewind`` archives
-    the origin, which must rest. Raises ``InvalidRequest``, ``NotFound``.
+    ``agent_version``, ``agent_id``, ``model`` and ``system`` replace the origin's; another agent or version is taken
+    as it is written down, without the origin's overrides. ``leave_out`` names vaults, memory stores, files and
+    repositories that the fork shall not have. ``prompt`` is sent to the fork in the place of what nobody had answered
+    yet; without it that is sent again. ``rewind`` archives the origin, which must rest. Raises ``InvalidRequest``,
+    ``NotFound``.
     """
     acting.require(Permission.OPERATE)
     origin = bare_session(session_id, acting)
@@ -136,8 +150,7 @@ def fork(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
         whence = {"forked_from_id": origin.pk, "forked_at": found.seq}
         audit.record(acting, "session.forked", "agent_sessions.Session", child.pk, after=whence)
         _take_over(child, origin, taken, found, acting)
-        messages = [_said(body["prompt"])] if body.get("prompt") else unanswered
-        if messages:
+        for messages in _requests([_said(body["prompt"])] if body.get("prompt") else unanswered):
             inbox.send(bare_session(child.pk, acting), messages, acting)
         if body.get("rewind"):
             actions.archive_session(origin.pk, acting)
@@ -145,38 +158,75 @@ def fork(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
 
 
 def _create_body(origin: Session, body: Mapping[str, Any]) -> dict[str, Any]:
-    agent: dict[str, Any] = {"type": "agent", "id": body.get("agent_id") or origin.agent_id}
-    if body.get("agent_version") is not None:
-        agent["version"] = body["agent_version"]
-    elif not body.get("agent_id"):
-        agent["version"] = origin.agent_version
-    changed = {name: body[name] for name in ("model", "system") if body.get(name)}
-    if changed:
-        agent |= {"type": "agent_with_overrides", **changed}
-    files = origin.resources.filter(kind="file").exclude(file=None)
-    mounted = [{"type": "file", "file_id": one.file_id, "mount_path": one.mount_path} for one in files]
-    created: dict[str, Any] = {
-        "agent": agent,
+    """What the origin was started with, as the body that starts a session, with the changes of ``body``."""
+    left_out = set(body.get("leave_out") or ())
+    mounted = list(origin.resources.order_by("created_at", "id"))
+    if unknown := left_out - {*origin.vault_ids, *map(resources.named, mounted)}:
+        raise InvalidRequest(f"leave_out: the session has no vault, memory store or other resource {min(unknown)}")
+    ours = {"limits": origin.limits, "permission_rules": origin.permission_rules}
+    created = {
+        "agent": _agent(origin, body),
         "environment_id": origin.environment_id,
         "title": body.get("title") or f"Fork of {origin.title or origin.pk}"[:200],
-        "resources": mounted,
+        "resources": resources.again([one for one in mounted if resources.named(one) not in left_out]),
+        "vault_ids": [one for one in origin.vault_ids if one not in left_out],
+        "metadata": origin.metadata,
+        "budget": origin.budget,
+        OURS: {name: value for name, value in ours.items() if value},
     }
-    if origin.vault_ids:
-        created["vault_ids"] = list(origin.vault_ids)
-    return created
+    return {name: value for name, value in created.items() if value}
+
+
+def _agent(origin: Session, body: Mapping[str, Any]) -> dict[str, Any]:
+    agent_id = body.get("agent_id") or origin.agent_id
+    version = body.get("agent_version") or (origin.agent_version if agent_id == origin.agent_id else None)
+    same = (agent_id, version) == (origin.agent_id, origin.agent_version)
+    over = starting.overrides(origin) if same else {}
+    over |= {name: body[name] for name in ("model", "system") if body.get(name)}
+    named = {"id": agent_id} | ({"version": version} if version else {})
+    return {"type": "agent_with_overrides", **named, **over} if over else {"type": "agent", **named}
 
 
 def _taken(origin: Session, seq: int) -> tuple[list[Event], list[dict[str, Any]]]:
-    """The events to copy, and the messages at their end that nobody had answered."""
+    """The events to copy, and what had been said by then that nobody had answered."""
     primary = Thread.objects.get(session=origin, parent=None)
     rows = Event.objects.filter(thread=primary, seq__lte=seq, type__in=COPIED).order_by("seq")
     taken = list(rows[: MAX_EVENTS + 1])
     if len(taken) > MAX_EVENTS:
         raise InvalidRequest(f"at: a fork takes at most {MAX_EVENTS:,} events over; choose an earlier one")
-    tail: list[dict[str, Any]] = []
-    while taken and taken[-1].type == ev.USER_MESSAGE:
-        tail.insert(0, {"type": ev.USER_MESSAGE, "content": taken.pop().payload["content"]})
-    return taken, tail
+    tail: list[Event] = []
+    while taken and (taken[-1].type in (*SAID, ev.OPS_PROCESSED) or _unanswered_request(taken[-1])):
+        tail.insert(0, taken.pop())
+    done = processed(taken)
+    queued = [row for row in taken if row.type in SAID and _waited(row) and row.pk not in done]
+    kept = [row for row in taken if row not in queued]
+    return kept, [_again(row) for row in (*queued, *tail) if row.type in SAID]
+
+
+def _unanswered_request(row: Event) -> bool:
+    """True for a model request that brought no reply."""
+    return row.type == ev.MODEL_START or (row.type == ev.MODEL_END and "blocks" not in (row.private or {}))
+
+
+def _waited(row: Event) -> bool:
+    """True for a message that found the agent at work and waited until it was taken in."""
+    return row.type in ev.QUEUED and (row.processed_at is None or row.processed_at > row.created_at)
+
+
+def _again(row: Event) -> dict[str, Any]:
+    """What was said, as it would be sent."""
+    names = ("description", "rubric", "max_iterations") if row.type == ev.USER_DEFINE_OUTCOME else ("content",)
+    return {"type": row.type, **{name: row.payload[name] for name in names if name in row.payload}}
+
+
+def _requests(messages: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The messages as they can be sent: a ``system.message`` is the last of its request (spec core 10.2)."""
+    requests: list[list[dict[str, Any]]] = []
+    for message in messages:
+        if not requests or requests[-1][-1]["type"] == ev.SYSTEM_MESSAGE:
+            requests.append([])
+        requests[-1].append(message)
+    return requests
 
 
 def _said(prompt: str) -> dict[str, Any]:
@@ -200,31 +250,3 @@ def _take_over(child: Session, origin: Session, taken: Sequence[Event], found: P
         drafts.append(Draft(ev.OPS_SNAPSHOT, dict(found.snapshot.payload)))
     for start in range(0, len(drafts), BATCH):
         log.append(child.pk, thread.pk, drafts[start : start + BATCH])
-
-
-def copies(taken: Iterable[Event]) -> list[Draft]:
-    """The events under new ids that refer to each other; open requests go, open calls are closed."""
-    rows = list(taken)
-    ended = {str(row.payload.get("model_request_start_id")) for row in rows if row.type == ev.MODEL_END}
-    rows = [row for row in rows if row.type != ev.MODEL_START or row.id in ended]
-    renamed = {row.id: ids.event_id() for row in rows}
-    drafts = [_copy(row, renamed) for row in rows]
-    open_calls = {renamed[row.id]: row.type for row in rows if row.type in ev.CALLS}
-    for draft in drafts:
-        open_calls.pop(str(draft.payload.get(ev.CALL_ID_FIELD.get(draft.type, ""), "")), None)
-    return [*drafts, *(interrupted_result(call_type, call_id) for call_id, call_type in open_calls.items())]
-
-
-def _copy(row: Event, renamed: Mapping[str, str]) -> Draft:
-    payload = dict(row.payload)
-    for name in REFERENCES:
-        if name in payload:
-            payload[name] = renamed.get(payload[name], payload[name])
-    private = {name: value for name, value in (row.private or {}).items() if name not in PAID}
-    if "blocks" in private:
-        private["blocks"] = [
-            {**block, "event": renamed.get(block["event"], block["event"])} if "event" in block else block
-            for block in private["blocks"]
-        ]
-    draft = Draft(row.type, payload, private=private or None, id=renamed[row.id], on_session=row.on_session)
-    return replace(draft, at=row.created_at)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,15 +40,26 @@ WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s, paused=%s,
-  pending_count=%s, outside_count=%s WHERE id=%s
+  pending_count=%s, outside_count=%s WHERE {still} AND id=%s
 """
-UPDATE_SESSION_SEQ = "UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE id=%s"
+UPDATE_SESSION_SEQ = "UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE {still} AND id=%s"
 UPDATE_THREAD = """
 UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s
-WHERE id=%s
+WHERE {still} AND id=%s
 """
-UPDATE_THREAD_SEQ = "UPDATE agent_sessions_thread SET last_seq=%s WHERE id=%s"
+UPDATE_THREAD_SEQ = "UPDATE agent_sessions_thread SET last_seq=%s WHERE {still} AND id=%s"
+# A session's row has another ``xmin`` after every change, and every append to any of its threads changes it.
+UNTOUCHED = """
+untouched AS MATERIALIZED (
+  SELECT FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
+  WHERE s.id = %s AND s.xmin = %s::xid AND t.id = %s AND t.fence = %s AND t.lease_expires > clock_timestamp()
+  FOR UPDATE OF s, t)
+"""
+STILL = "EXISTS (SELECT FROM untouched)"
+# The database's clock was set back by more than this if it lags so far behind a worker's monotonic one: the log's time
+# then goes on by the latter, so that a turn lasts as long as it does.
+STEPPED_BACK = timedelta(seconds=2)
 SEALED = "sealed"  # before the workspace's id in the index of words: what such an entry says can't be found
 OUTCOMES = Session._meta.get_field("outcomes")
 
@@ -92,6 +105,36 @@ class Ledger:
     workspace_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The rows as a lease's last append left them: what the next one need not read if nobody touched them since.
+
+    ``version`` is the ``xmin`` of the session's row; ``moment`` the database's time then, ``ticks`` our own monotonic
+    one. The ledger's ``now`` is the log's time.
+    """
+
+    ledger: Ledger
+    version: str
+    moment: datetime
+    ticks: float
+
+    def again(self) -> Ledger:
+        """The rows as they are for an append now."""
+        return replace(self.ledger, now=self.time(self.moment + self._passed()))
+
+    def time(self, database: datetime) -> datetime:
+        """The log's time, by the database's: it never goes back, and goes on by ours where that was set back."""
+        expected = self.ledger.now + self._passed()
+        return expected if expected - database > STEPPED_BACK else max(database, self.ledger.now)
+
+    def _passed(self) -> timedelta:
+        return timedelta(seconds=time.monotonic() - self.ticks)
+
+    def untouched(self, session_id: str, thread_id: str, fence: int) -> Statement:
+        """The part of a statement that locks both rows if the session's is as it was and the lease still holds."""
+        return UNTOUCHED, [session_id, self.version, thread_id, fence]
+
+
 def locked(cursor: Any, session_id: str, thread_id: str) -> Ledger | None:
     """The locked rows of a thread and its session; None if they don't exist (any more)."""
     cursor.execute(LOCK, [session_id, thread_id])
@@ -118,12 +161,18 @@ def locked(cursor: Any, session_id: str, thread_id: str) -> Ledger | None:
     return Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, waiting, row[28], row[30], row[32])
 
 
-def together(cursor: Any, statements: Sequence[Statement]) -> None:
-    """Carry out several writes as one statement: one round trip, planned once. No two may write the same row."""
+def together(cursor: Any, statements: Sequence[Statement], untouched: Statement | None = None) -> None:
+    """Carry out several writes as one statement: one round trip, planned once. No two may write the same row.
+
+    With ``untouched`` they happen if that finds its rows, all or none.
+    """
     *others, (last, values) = statements
-    parts = ", ".join(f"part{number} AS ({sql})" for number, (sql, _) in enumerate(others))
+    parts = [f"part{number} AS ({sql})" for number, (sql, _) in enumerate(others)]
     before = [value for _, more in others for value in more]
-    cursor.execute(f"WITH {parts} {last}" if parts else last, plain([*before, *values]))
+    if untouched is not None:
+        parts, before = [untouched[0], *parts], [*untouched[1], *before]
+    sql = f"WITH {', '.join(parts)} {last}" if parts else last
+    cursor.execute(sql.replace("{still}", STILL if untouched else "true"), plain([*before, *values]))
 
 
 def updates(ledger: Ledger, session_id: str, thread_id: str, before: Before) -> list[Statement]:

@@ -2,11 +2,14 @@
 
 An append is one transaction: it locks the session and thread rows, checks the caller's fence,
 allots gapless ``seq`` numbers, inserts the events and brings the projected columns up to date.
+Most appends of a turn are one statement that does all of it, if nobody touched the session since
+the turn's last one.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,14 +23,14 @@ from sessions.ledgers import parsed
 from sessions.models import Event, Session
 from sessions.projected import session_columns
 from sessions.projections.columns import THREAD_STATUS, SessionColumns, Sibling, with_session_status
-from sessions.webhooks import outbox
+from sessions.webhooks import kinds, outbox
 from sessions.work import queue as work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sessions.events import Draft
-    from sessions.ledgers import Ledger
+    from sessions.ledgers import Kept, Ledger
 
     Then = Callable[[list[Event], SessionColumns], Sequence[Draft]]
 
@@ -35,10 +38,11 @@ if TYPE_CHECKING:
 class Lease(Protocol):
     """What an append needs of a lease: the thread's fence it was claimed with.
 
-    ``seen``: what the session's columns were after the lease's last append.
+    ``seen``: what the session's columns were after the lease's last append; ``kept``: all of both rows.
     """
 
     seen: SessionColumns
+    kept: Kept | None
 
     @property
     def fence(self) -> int: ...
@@ -66,6 +70,7 @@ SELECT id, session_id, thread_id, seq, type, on_session, payload, private, creat
 FROM json_to_recordset(%s::json) AS entry (id text, session_id text, thread_id text, seq bigint, type text,
   on_session boolean, payload jsonb, private jsonb, created_at timestamptz, processed_at timestamptz, words text,
   owner text)
+WHERE {still} RETURNING xmin::text, clock_timestamp()
 """
 REWRITE = """
 UPDATE agent_sessions_event SET payload=%s, private=%s,
@@ -80,6 +85,9 @@ WHERE session_id=%s AND id<>%s AND (workflow_run_id = '' OR status <> 'terminate
 UNION ALL SELECT 'running', '[]'::jsonb, NULL FROM agent_sessions_workflowrun
 WHERE session_id=%s AND status='running'
 """
+
+# Kinds of entries that an append brings other rows up to date with, besides calls that ask and what webhooks tell.
+FAR_REACHING = frozenset({ev.OPS_PROCESSED, ev.STATUS_RUNNING, ev.STATUS_IDLE, *THREAD_STATUS})
 
 
 def append(
@@ -101,6 +109,10 @@ def append(
 
     Raises ``LeaseLost``, ``Stale`` or ``UnknownThread``; then nothing was written.
     """
+    if lease is not None and lease.kept is not None and expect_seq is None:
+        stored = _append_at_once(session_id, thread_id, drafts, lease, lease.kept, then)
+        if stored is not None:
+            return stored
     with transaction.atomic(), prepared.cursor() as cursor:
         ledger = ledgers.locked(cursor, session_id, thread_id)
         if ledger is None:
@@ -109,23 +121,78 @@ def append(
             raise LeaseLost(thread_id)
         if expect_seq is not None and ledger.thread_seq > expect_seq:
             raise Stale(thread_id)
+        if lease is not None and lease.kept is not None:
+            ledger.now = lease.kept.time(ledger.now)
         before = ledgers.Before(ledger.session, ledger.thread, ledger.waiting)
-        stored = _fold(cursor, ledger, session_id, thread_id, drafts)
-        if then is not None:
-            stored += _fold(cursor, ledger, session_id, thread_id, then(stored, ledger.session))
-        writes = [*slices.additions(session_id, stored), *ledgers.updates(ledger, session_id, thread_id, before)]
-        ledgers.together(cursor, [*writes, _insertion(stored, ledger.workspace_id)])
+        stored = _folded(ledger, session_id, thread_id, drafts, then)
+        ledgers.together(cursor, _writes(ledger, before, session_id, thread_id, stored))
+        kept = _kept(cursor, ledger)
         _mark_processed(cursor, session_id, stored)
         outbox.note_log(session_id, stored)
         work.follow(session_id, stored)
         asked = book.keep(stored, [call["id"] for call in before.thread.pending])
         if asked:
             notices.announce(asked)
-        last_seq = ledger.last_seq
-        transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
+        _publish(session_id, ledger)
     if lease is not None:
-        lease.seen = ledger.session
+        lease.seen, lease.kept = ledger.session, kept or lease.kept
     return stored
+
+
+def _append_at_once(
+    session_id: str, thread_id: str, drafts: Sequence[Draft], lease: Lease, kept: Kept, then: Then | None
+) -> list[Event] | None:
+    """The same in one statement, which happens only while both rows are what the lease left them to be.
+
+    None if they are not, or if the entries concern more than the log; then nothing was written.
+    """
+    ledger = kept.again()
+    before = ledgers.Before(ledger.session, ledger.thread, ledger.waiting)
+    if before.thread.pending or any(draft.type in THREAD_STATUS for draft in drafts):
+        return None
+    stored = _folded(ledger, session_id, thread_id, drafts, then)
+    if not stored or any(_concerns_others(event) for event in stored):
+        return None
+    with prepared.cursor() as cursor:
+        writes = _writes(ledger, before, session_id, thread_id, stored)
+        ledgers.together(cursor, writes, kept.untouched(session_id, thread_id, lease.fence))
+        found = _kept(cursor, ledger)
+    if found is None:
+        return None
+    lease.seen, lease.kept = ledger.session, found
+    _publish(session_id, ledger)
+    return stored
+
+
+def _concerns_others(event: Event) -> bool:
+    """Whether an entry changes more than the log and the columns of its session and thread."""
+    return event.type in FAR_REACHING or book.is_asked(event) or bool(kinds.of_event(event))
+
+
+def _folded(ledger: Ledger, session_id: str, thread_id: str, drafts: Sequence[Draft], then: Then | None) -> list[Event]:
+    """The entries, and what ``then`` adds to them; the ledger is brought up to date."""
+    stored = _fold(ledger, session_id, thread_id, drafts)
+    if then is not None:
+        stored += _fold(ledger, session_id, thread_id, then(stored, ledger.session))
+    return stored
+
+
+def _writes(
+    ledger: Ledger, before: ledgers.Before, session_id: str, thread_id: str, stored: Sequence[Event]
+) -> list[ledgers.Statement]:
+    updates = ledgers.updates(ledger, session_id, thread_id, before)
+    return [*slices.additions(session_id, stored), *updates, _insertion(stored, ledger.workspace_id)]
+
+
+def _kept(cursor: Any, ledger: Ledger) -> Kept | None:
+    """What a later append can take for granted; None if nothing was inserted."""
+    row = cursor.fetchone()
+    return None if row is None else ledgers.Kept(ledger, row[0], row[1], time.monotonic())
+
+
+def _publish(session_id: str, ledger: Ledger) -> None:
+    last_seq = ledger.last_seq
+    transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
 
 
 def restore(entries: Sequence[Event], workspace_id: str) -> None:
@@ -159,8 +226,8 @@ def columns(session_id: str) -> SessionColumns:
     return session_columns(session)
 
 
-def _fold(cursor: Any, ledger: Ledger, session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Event]:
-    others = _siblings(cursor, session_id, thread_id, drafts)
+def _fold(ledger: Ledger, session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Event]:
+    others = _siblings(session_id, thread_id, drafts)
     waiting_before = ledger.thread.pending
     stored: list[Event] = []
     for draft in drafts:
@@ -222,14 +289,15 @@ def _placed(ledger: Ledger, thread_id: str, draft: Draft) -> tuple[Draft, str]:
     return draft, thread_id
 
 
-def _siblings(cursor: Any, session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Sibling]:
+def _siblings(session_id: str, thread_id: str, drafts: Sequence[Draft]) -> list[Sibling]:
     if not any(draft.type in THREAD_STATUS for draft in drafts):
         return []
-    cursor.execute(SIBLINGS, [session_id, thread_id, session_id])
-    return [
-        Sibling(status, tuple(call["id"] for call in parsed(pending) or ()), parsed(stop_reason))
-        for status, pending, stop_reason in cursor.fetchall()
-    ]
+    with prepared.cursor() as cursor:
+        cursor.execute(SIBLINGS, [session_id, thread_id, session_id])
+        return [
+            Sibling(status, tuple(call["id"] for call in parsed(pending) or ()), parsed(stop_reason))
+            for status, pending, stop_reason in cursor.fetchall()
+        ]
 
 
 def _insertion(entries: Sequence[Event], workspace_id: str) -> ledgers.Statement:

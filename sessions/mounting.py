@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.models import MemoryStore
 from agents.templatetags.holdfast import size
 from contract.rows import Row, Words, of
-from sessions.models import File, Resource
+from sessions.models import File
 from sessions.mounts import MAX_BRANCH, MAX_LENGTH, MAX_REPOSITORY_PATH, MAX_URL
 from sessions.resources import FILE, MAX_INSTRUCTIONS, MAX_TOKEN, MEMORY_STORE, REPOSITORY
 
@@ -200,21 +200,6 @@ class Mounts:
     def complaints(self) -> Iterator[tuple[str, str]]:
         for rows in self.all():
             yield from rows.complaints()
-
-
-def requested(resources: Sequence[Resource]) -> list[dict[str, Any]]:
-    """A session's resources as requests that would mount them again; tokens stay where they are."""
-    return [_requested(one) for one in resources]
-
-
-def _requested(one: Resource) -> dict[str, Any]:
-    if one.kind == FILE:
-        return {"type": FILE, "file_id": one.file_id, "mount_path": one.mount_path}
-    if one.kind == MEMORY_STORE:
-        details = {name: one.details.get(name) for name in ("access", "instructions")}
-        return {"type": MEMORY_STORE, "memory_store_id": one.store_id, **details}
-    details = {name: one.details.get(name) for name in ("url", "checkout")}
-    return {"type": REPOSITORY, "mount_path": one.mount_path, **details}
 
 
 def _mountable(acting: Acting) -> QuerySet[File]:

@@ -127,11 +127,14 @@ def _checkout(repository: Repository, part: str) -> str:
 
 
 def outcome(said: str) -> tuple[str, str]:
-    """How far the command came, and what was said before: ``there``, ``clone``, ``checkout``, or
+    """How far the command came, and what was said besides: ``there``, ``clone``, ``checkout``, or
     ``commit <sha>``, with a name of ``LARGE_FILES`` behind it if some of the repository lie elsewhere.
     """
     before, found, after = said.rpartition(MARK)
-    return (after.strip(), before.strip()) if found else ("clone", said.strip())
+    if not found:
+        return "clone", said.strip()
+    stage, _, late = after.partition("\n")  # a process that git started may still speak when git has ended
+    return stage.strip(), f"{before.strip()}\n{late.strip()}".strip()
 
 
 def failure(stage: str, said: str) -> Kind:

@@ -19,7 +19,7 @@ from sessions.finding import lock_session
 from sessions.models import File, Resource, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from contract.acting import Acting
 
@@ -86,12 +86,15 @@ class _Mounting:
         )
 
     def _store(self, at: str, one: Mapping[str, Any]) -> Resource:
-        """Name and description are kept as they are now: later changes of the store don't reach the session."""
+        """Name and description are kept as they are now: later changes of the store don't reach the session.
+
+        Only ``again`` says where it is mounted: the fork's history speaks of that place.
+        """
         store = self.stores[one["memory_store_id"]]
         instructions = one.get("instructions")
         if instructions is not None and len(instructions) > MAX_INSTRUCTIONS:
             raise InvalidRequest(f"{at}instructions: must be at most {MAX_INSTRUCTIONS} characters long")
-        path = mounts.store_path(store.name, self.taken)
+        path = one.get("mount_path") or mounts.store_path(store.name, self.taken)
         self.taken.append(path)
         details = {
             "access": one.get("access") or "read_write",
@@ -130,6 +133,45 @@ def _sealed(where: str, token: str, resource_id: str) -> bytes:
     if not 1 <= len(token) <= MAX_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
         raise InvalidRequest(f"{where}: must be 1 to {MAX_TOKEN} ASCII characters without spaces")
     return crypto.seal(Secret(token), resource_id)
+
+
+def requested(mounted: Iterable[Resource]) -> list[dict[str, Any]]:
+    """A session's resources as requests that would mount them in another one; tokens stay where they are."""
+    return [_requested(one) for one in mounted]
+
+
+def _requested(one: Resource) -> dict[str, Any]:
+    if one.kind == FILE:
+        return {"type": FILE, "file_id": one.file_id, "mount_path": one.mount_path}
+    if one.kind == MEMORY_STORE:
+        details = {name: one.details.get(name) for name in ("access", "instructions")}
+        return {"type": MEMORY_STORE, "memory_store_id": one.store_id, **details}
+    details = {name: one.details.get(name) for name in ("url", "checkout")}
+    return {"type": REPOSITORY, "mount_path": one.mount_path, **details}
+
+
+def again(mounted: Sequence[Resource]) -> list[dict[str, Any]]:
+    """The requests for a fork, which has the same at the same places, and its own copies of the tokens, opened here.
+
+    Raises ``InvalidRequest`` if a token can't be opened.
+    """
+    return [_requested(one) | {"mount_path": one.mount_path} | _opened(one) for one in mounted]
+
+
+def _opened(one: Resource) -> dict[str, str]:
+    try:
+        token = token_of(one)
+    except crypto.CannotOpen as error:
+        raise InvalidRequest(
+            f"The token of {one.details.get('url')} can't be opened, so no fork can use it. Restore the key it was "
+            f"sealed with, give the repository another token, or leave {one.pk} out."
+        ) from error
+    return {} if token is None else {"authorization_token": token.reveal()}
+
+
+def named(one: Resource) -> str:
+    """What people call a resource by: a memory store's own id, since its place in a session has none on the wire."""
+    return one.store_id if one.kind == MEMORY_STORE else one.pk
 
 
 def token_of(resource: Resource) -> Secret | None:

@@ -25,7 +25,7 @@ INSERT INTO agent_sessions_usageslice AS old
   (workspace_id, agent_id, session_id, user_id, api_key_id, at, model, {", ".join(COUNTED)})
 SELECT workspace_id, agent_id, id, created_by_id, created_by_key, %s::timestamptz, %s,
   {", ".join("%s::numeric" if name == "cost" else "%s::bigint" for name in COUNTED)}
-FROM agent_sessions_session WHERE id = %s
+FROM agent_sessions_session WHERE {{still}} AND id = %s
 ON CONFLICT (session_id, at, model) DO UPDATE
 SET {", ".join(f"{name} = old.{name} + excluded.{name}" for name in COUNTED)}
 """  # noqa: S608  the names above

@@ -14,13 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
+from contract import together
 from contract.errors import NotFound, PermissionDenied
 from sessions import hub, nudges, reading
 from sessions.models import Session
 from sessions.presence import NOT_YOURS, Presence, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from contract.acting import Acting
 
@@ -73,7 +74,7 @@ class LiveSocket(AsyncWebsocketConsumer, ABC):  # type: ignore[misc]  # channels
         await self.close(code=code)
 
     async def _write_while_allowed(self) -> None:
-        await first_of(self.write(), self._guard())
+        await together.until(asyncio.FIRST_COMPLETED, self.write(), self._guard())
 
     async def _guard(self) -> None:
         """Raise ``Refused`` as soon as the person may no longer see this, also while nothing is to be written."""
@@ -199,16 +200,3 @@ def words(scope: Mapping[str, Any], longest: int = 200) -> dict[str, str]:
 
 def asked(scope: Mapping[str, Any], name: str, longest: int = 64) -> str:
     return words(scope, longest).get(name, "")
-
-
-async def first_of(*works: Coroutine[Any, Any, None]) -> None:
-    """Do all of it until one ends or fails, then end the others."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

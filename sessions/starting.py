@@ -14,7 +14,7 @@ from contract.schema import OURS
 from credentials import matching
 from credentials.models import Credential
 from sessions import events as ev
-from sessions import figures, mounting
+from sessions import figures, resources
 from sessions.finding import find_session
 from sessions.models import Event, Session
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LISTED = 50
 DIGITS = 9
 OVERRIDES = ("tools", "mcp_servers", "skills")
+ALL_OVERRIDES = ("model", "system", *OVERRIDES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def like(session_id: str, acting: Acting) -> dict[str, Any]:
         "limit_dollars": dollars(money),
         "budget_dollars": dollars((found.budget or {}).get("max_list_cost")),
         **{f"limit_{name}": value for name, value in caps.items()},
-        "resources": mounting.requested(list(found.resources.all())),
+        "resources": resources.requested(found.resources.all()),
         "metadata": found.metadata,
         "permission_rules": found.permission_rules,
         **_outcome(found),
@@ -96,19 +97,24 @@ def _otherwise(found: Session) -> dict[str, Any]:
         shown["override_effort"] = snapshot["model"]["effort"]["type"]
     if spec is not None and snapshot["system"] != spec["system"]:
         shown |= {"own_system": True, "override_system": snapshot["system"] or ""}
-    if _differing(found):
+    if _differing(found, OVERRIDES):
         shown |= {"as_like": True, "like": found.pk}
     return shown
 
 
 def differing(session_id: str, acting: Acting) -> dict[str, Any]:
     """The tools, servers and skills of an earlier session, as far as they aren't its agent's; or ``NotFound``."""
-    return _differing(find_session(session_id, acting))
+    return _differing(find_session(session_id, acting), OVERRIDES)
 
 
-def _differing(found: Session) -> dict[str, Any]:
+def overrides(session: Session) -> dict[str, Any]:
+    """All that a session's agent is told otherwise than its version says, as a request gives it (spec core 8.3)."""
+    return _differing(session, ALL_OVERRIDES)
+
+
+def _differing(found: Session, names: Iterable[str]) -> dict[str, Any]:
     snapshot, spec = found.agent_snapshot, _spec(found)
-    return {name: snapshot[name] for name in OVERRIDES if spec is not None and snapshot[name] != spec[name]}
+    return {name: snapshot[name] for name in names if spec is not None and snapshot[name] != spec[name]}
 
 
 def _spec(found: Session) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ BATCH = 500
 DUE = """
 SELECT id FROM agent_sessions_thread
 WHERE (lease_expires IS NULL OR lease_expires < clock_timestamp()) AND agent ->> 'type' IS DISTINCT FROM 'advisor'
-  AND (status = 'running' AND updated_at < clock_timestamp() - interval '1 second'
+  AND (status = 'running' AND updated_at NOT BETWEEN clock_timestamp() - interval '1 second' AND clock_timestamp()
        OR status = 'rescheduling' AND (wake_at IS NULL OR wake_at <= clock_timestamp()))
 ORDER BY updated_at LIMIT %s
 """

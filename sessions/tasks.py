@@ -13,15 +13,20 @@ NO_ROOM_SECONDS = 15.0  # until a snapshot that found the disk full is tried aga
 
 @shared_task(name="sessions.run_thread")
 def run_thread(thread_id: str) -> None:
-    """Run a thread until it rests. The lease makes a second copy of the message do nothing."""
+    """Run a thread until it rests. The lease makes a second copy of the message do nothing.
+
+    That its workspace is to be kept then is read from the log: a worker that died in the turn may have changed it.
+    """
+    from sessions import workspaces
     from sessions.harness import runner
     from sessions.models import Thread
     from sessions.wake import keep_workspace
 
-    if runner.run(thread_id):
-        session_id = Thread.objects.values_list("session_id", flat=True).filter(pk=thread_id).first()
-        if session_id:
-            keep_workspace(session_id)
+    runner.run(thread_id)
+    rests = Thread.objects.filter(pk=thread_id, session__status="idle")
+    session_id = rests.values_list("session_id", flat=True).first()
+    if session_id and workspaces.is_due(session_id):
+        keep_workspace(session_id)
 
 
 @shared_task(name="sessions.keep_workspace")

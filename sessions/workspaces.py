@@ -6,6 +6,7 @@ import logging
 import time
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from agents.sandboxes.base import SandboxLost, SandboxUnavailable
@@ -20,14 +21,18 @@ from sessions.models import Event, Session, Thread
 
 logger = logging.getLogger(__name__)
 
+# What may have changed a workspace, by its entry on the log; what a restored one holds is the snapshot's.
+CHANGING = (*sorted(ev.RESULTS), ev.OPS_SANDBOX_OPENED, ev.OPS_REPOSITORY_READY)
+
 
 def keep(session_id: str) -> str | None:
     """Snapshot an idle session's sandbox; returns the blob's digest, None if there was nothing to keep.
 
-    A session that runs again meanwhile is left alone: its next rest takes the snapshot. Raises ``NoRoom``.
+    A session that runs again meanwhile is left alone, and what was read of its workspace is not noted: its next rest
+    takes the snapshot. Raises ``NoRoom``.
     """
     asked_at = time.time()
-    session = Session.objects.filter(pk=session_id).only("status", "snapshot", "machine").first()
+    session = Session.objects.filter(pk=session_id).only("status", "snapshot", "machine", "last_seq").first()
     if session is None or session.status != "idle":
         return None
     if session.machine != settings.HOLDFAST_MACHINE:
@@ -44,13 +49,35 @@ def keep(session_id: str) -> str | None:
     except NoRoom as error:
         _tell_once(session_id, thread.id, Draft(ev.OPS_NO_ROOM, {"message": error.message}))
         raise
-    if digest == session.snapshot:
+    if digest == session.snapshot and not is_due(session_id):
         return digest
-    try:
-        log.append(session_id, thread.id, [Draft(ev.OPS_SNAPSHOT, {"digest": digest, "size": size})])
-    except log.UnknownThread:  # the session was deleted meanwhile
-        return None
-    return digest
+    noted = Draft(ev.OPS_SNAPSHOT, {"digest": digest, "size": size})
+    return digest if _noted(session_id, thread.id, noted, rested_at=session.last_seq) else None
+
+
+def is_due(session_id: str) -> bool:
+    """Whether calls may have changed a sandbox's workspace since the last snapshot on the session's log."""
+    if not Session.objects.filter(pk=session_id).exclude(machine="").exists():
+        return False
+    entries = Event.objects.filter(session_id=session_id)
+    kept = entries.filter(type=ev.OPS_SNAPSHOT).order_by("-seq").values_list("seq", flat=True).first()
+    return entries.filter(seq__gt=kept or 0, type__in=CHANGING).exists()
+
+
+def _noted(session_id: str, thread_id: str, snapshot: Draft, *, rested_at: int) -> bool:
+    """Put a snapshot on the log. False if the session ran after its entry ``rested_at``, or was deleted: calls that
+    came after the snapshot was read would stand before it there, and a sandbox restored from it would lack them.
+    """
+    with transaction.atomic():
+        Session.objects.select_for_update().filter(pk=session_id).first()
+        ran = Event.objects.filter(session_id=session_id, seq__gt=rested_at, type=ev.STATUS_RUNNING)
+        if ran.exists():
+            return False
+        try:
+            log.append(session_id, thread_id, [snapshot])
+        except log.UnknownThread:
+            return False
+        return True
 
 
 def _tell_once(session_id: str, thread_id: str, draft: Draft) -> None:

@@ -7,6 +7,7 @@ starts the servers; xdist's workers inherit their addresses.
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import socket
 import tempfile
@@ -25,6 +26,8 @@ from tests import prepared, servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What is collected stays: a quarter of that time, and some of every test's, would go into looking for garbage in it.
+gc.disable()
 pytest_plugins = ["tests.live", "tests.lasting", "tests.scheduling"]
 
 # Properties are about values here, not about how fast a busy machine finds them.
@@ -83,6 +86,11 @@ if not WORKER:
     del os.environ["DJANGO_SETTINGS_MODULE"]
 # The usual hash of a password takes a second of a busy core, and nearly every world has people in it.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from agents.providers import interrupt
-from agents.providers.accumulate import Accumulator, garbled
+from agents.providers.accumulate import NUL, Accumulator, garbled, storable
 from agents.providers.base import (
     ModelInfo,
     ModelReply,
@@ -55,8 +55,9 @@ class AnthropicProvider:
     server says that it is too many (``pacing``); the others wait their turn.
 
     ``read_timeout`` is the longest silence of a stream, ``max_wait`` the longest wait (both in
-    seconds) before the one quick retry of a request that failed before its stream began. A
-    server that asks for more patience is not obeyed here: its wish goes out as ``retry_after``.
+    seconds) before the one quick retry of a request that failed within that time, before its stream
+    began. A server that asks for more patience or has too much to do is not asked again here: its
+    wish goes out as ``retry_after``.
     """
 
     def __init__(
@@ -144,13 +145,13 @@ class AnthropicProvider:
 
     def _with_retries(self, request: ModelRequest, on_part: OnPart) -> ModelReply:
         for attempt in range(self._retries + 1):
-            turn = _Turn(on_part)
+            turn, asked_at = _Turn(on_part), time.monotonic()
             try:
                 return self._with_limits(request, turn)
             except ProviderError as error:
                 wait = 0.5 if error.retry_after is None else error.retry_after
-                last = attempt == self._retries or not error.retryable
-                if last or turn.began or wait > self._max_wait:
+                last = attempt == self._retries or not error.retryable or error.kind in PUSHED_BACK
+                if last or turn.began or max(wait, time.monotonic() - asked_at) > self._max_wait:
                     raise
             interrupt.pause(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -304,7 +305,7 @@ def _events(response: httpx2.Response, secrets: tuple[str, ...]) -> Iterator[dic
         event = from_json(record.data)
         if not isinstance(event, dict):
             raise garbled("an event is not an object")
-        yield event
+        yield storable(event) if NUL in record.data else event
 
 
 def _model_info(model: Any) -> ModelInfo:

@@ -1,8 +1,13 @@
-"""Snapshots: the tar is made and unpacked inside the sandbox, compressed and bounded out here."""
+"""Snapshots: the tar is made and unpacked inside the sandbox, compressed and bounded out here.
+
+One of a sandbox that keeps no file yet needs nobody inside.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import io
+import tarfile
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,7 +16,7 @@ import zstandard
 from agents.sandboxes.base import OUTPUTS, WORKSPACE, Limits, SandboxError, SandboxSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from agents.sandboxes.link import Process
 
@@ -39,6 +44,17 @@ def pack(process: Process, limits: Limits) -> Iterator[bytes]:
     finally:
         guard.cancel()
         process.close()
+
+
+def bare(modes: Mapping[str, int]) -> bytes:
+    """The snapshot of a sandbox in whose ``ROOTS`` nothing lies, of their modes; the same each time."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w|", format=tarfile.PAX_FORMAT) as opened:
+        for root in ROOTS:
+            member = tarfile.TarInfo(root.lstrip("/"))
+            member.type, member.mode = tarfile.DIRTYPE, modes[root] & 0o777
+            opened.addfile(member)
+    return zstandard.ZstdCompressor(level=LEVEL).compress(tar.getvalue())
 
 
 def unpack(process: Process, snapshot: BinaryIO, spec: SandboxSpec) -> None:

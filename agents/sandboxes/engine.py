@@ -77,6 +77,9 @@ class Launcher(Protocol):
     def journal(self, sandbox_id: str) -> Any:
         """Path of the journal file (outside of what the sandbox sees)."""
 
+    def bare(self, sandbox_id: str) -> Mapping[str, int] | None:
+        """The modes of the places that a snapshot keeps if nothing lies in any of them."""
+
     def add_uploads(self, spec: SandboxSpec) -> None:
         """Copy the uploads that are not there yet."""
 
@@ -196,6 +199,9 @@ class RunnerBackend:
     def snapshot(self, sandbox_id: str) -> Iterator[bytes]:
         if not self._launcher.exists(sandbox_id):
             raise SandboxLost(f"There are no files of {sandbox_id} on this host.")
+        modes = self._launcher.bare(sandbox_id)
+        if modes is not None:
+            return iter([archives.bare(modes)])
         limits = self._limits(sandbox_id)
         return archives.pack(self._launcher.run(sandbox_id, limits, "pack", *archives.ROOTS), limits)
 

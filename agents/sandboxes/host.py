@@ -20,7 +20,7 @@ from agents.sandboxes import registry
 from agents.sandboxes.base import Report, SandboxError
 from agents.sandboxes.engine import EngineSettings, RunnerBackend, sandboxes_that_fit
 from agents.sandboxes.server import Server, listen
-from contract.processes import allow_many_files, die_with
+from contract.processes import begin_beside
 
 if TYPE_CHECKING:
     import socket
@@ -147,11 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parent = os.getppid()
     options = arguments(sys.argv[1:] if argv is None else argv)
     scrub_environment()
-    allow_many_files()
-    if options.die_with_parent:
-        die_with(parent, signal.SIGKILL)
-    level = os.environ.get("LOG_LEVEL", "INFO").upper()
-    logging.basicConfig(level=level if level in logging.getLevelNamesMapping() else "INFO", format="%(message)s")
+    begin_beside(parent, until_it_dies=options.die_with_parent)
     try:
         return probe(options) if options.probe else serve(options)
     except SandboxError as error:

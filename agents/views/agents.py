@@ -12,7 +12,6 @@ from agents import actions, permitted, requests
 from agents.differences import spec_diff
 from agents.editing.form import AgentForm
 from agents.trying import CallForm, tried
-from agents.views.shared import refuse
 from contract import rows
 from contract.door import explain, page
 from contract.errors import ApiError, Conflict, NotFound, PermissionDenied
@@ -31,14 +30,14 @@ if TYPE_CHECKING:
 def agent_new(request: Request) -> HttpResponse:
     """``?like=`` and an agent's id start from what that agent is now, ``&version=`` from that version of it."""
     like = _like(request)
-    sent, moved = rows.sent(request)
+    sent = rows.sent(request)
     form = AgentForm(sent, acting=request.acting, like=like.spec if like else None)
-    body = form.checked_body() if sent and not moved else None
+    body = form.checked_body() if sent and not rows.moves(request) else None
     if body is not None:
         try:
             made = actions.create_agent(body, request.acting)
         except ApiError as error:
-            _explain(form, error)
+            explain(form, error)
         else:
             messages.success(request, _("%(name)s is ready.") % {"name": made.agent.name}, "done")
             return redirect("agents:agent", made.agent_id)
@@ -50,10 +49,10 @@ def agent_edit(request: Request, agent_id: str) -> HttpResponse:
     """The editor. What someone else saved meanwhile is shown beside what was typed, with status 409."""
     current = actions.find_agent(agent_id, request.acting)
     base = _base(request, current)
-    sent, moved = rows.sent(request)
+    sent = rows.sent(request)
     form = AgentForm(sent, acting=request.acting, base=base)
     context: dict[str, Any] = {"form": form, "agent": current.agent}
-    body = form.checked_body() if sent and not moved else None
+    body = form.checked_body() if sent and not rows.moves(request) else None
     if body is not None:
         try:
             saved = actions.update_agent(agent_id, body, request.acting)
@@ -62,7 +61,7 @@ def agent_edit(request: Request, agent_id: str) -> HttpResponse:
             context |= _checked(form, None, base, request)
             return render(request, "agents/form.html", context, status=409)
         except ApiError as error:
-            _explain(form, error)
+            explain(form, error)
         else:
             changed = saved.version != base.version
             text = _("Version %(number)s is saved.") % {"number": saved.version}
@@ -155,7 +154,7 @@ def _checked(
         form.add_error(None, error.message.partition(": ")[2] + ".")
         return context
     except ApiError as error:
-        _explain(form, error)
+        explain(form, error)
         return context
     sent = {key: value for key, value in form.body().items() if value is not None or base is not None}
     context["unchanged"] = base is not None and set(sent) <= {"version"}
@@ -175,13 +174,5 @@ def _conflict(
     try:
         context["yours"] = spec_diff(newest.spec, actions.changed_spec(newest, unversioned, request.acting))
     except ApiError as error:
-        _explain(form, error)
-    return context
-
-
-def _explain(form: AgentForm, error: ApiError) -> None:
-    """Show a refusal at its field; an agent, skill or version that isn't there is one of the form's, too."""
-    if isinstance(error, NotFound):
         explain(form, error)
-    else:
-        refuse(form, error)
+    return context

@@ -14,10 +14,10 @@ from agents import actions
 from agents.environments import MANAGERS
 from agents.forms import EnvironmentForm
 from agents.models import Environment
-from agents.views.shared import listed, refuse
+from agents.views.shared import listed
 from contract import rows
 from contract.door import page
-from contract.errors import ApiError, Conflict, PermissionDenied
+from contract.errors import Conflict, PermissionDenied
 from contract.roles import Permission, may
 
 if TYPE_CHECKING:
@@ -36,16 +36,11 @@ def environment_list(request: Request) -> HttpResponse:
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def environment_new(request: Request) -> HttpResponse:
-    sent, moved = rows.sent(request)
-    form = EnvironmentForm(sent)
-    if sent and not moved and form.is_valid():
-        try:
-            made = actions.create_environment(form.body(), request.acting)
-        except ApiError as error:
-            refuse(form, error)
-        else:
-            messages.success(request, _("%(name)s is ready.") % {"name": made.name}, "done")
-            return redirect("agents:environments")
+    form = EnvironmentForm(rows.sent(request))
+    made = rows.attempt(request, form, lambda: actions.create_environment(form.body(), request.acting))
+    if made:
+        messages.success(request, _("%(name)s is ready.") % {"name": made.name}, "done")
+        return redirect("agents:environments")
     return rows.form_page(request, "environments/form.html", {"form": form})
 
 
@@ -59,16 +54,10 @@ def environment(request: Request, environment_id: str) -> HttpResponse:
             request.acting.require(Permission.BUILD)
             raise PermissionDenied(gettext("An archived environment can't be changed."))
         return render(request, "environments/form.html", {"environment": found, "packages": _packages(found)})
-    sent, moved = rows.sent(request)
-    form = EnvironmentForm(sent, initial=_environment_initial(found), environment=found)
-    if sent and not moved and form.is_valid():
-        try:
-            actions.update_environment(environment_id, form.body(), request.acting)
-        except ApiError as error:
-            refuse(form, error)
-        else:
-            messages.success(request, _("Saved."), "done")
-            return redirect("agents:environment", environment_id)
+    form = EnvironmentForm(rows.sent(request), initial=_environment_initial(found), environment=found)
+    if rows.attempt(request, form, lambda: actions.update_environment(environment_id, form.body(), request.acting)):
+        messages.success(request, _("Saved."), "done")
+        return redirect("agents:environment", environment_id)
     return rows.form_page(request, "environments/form.html", {"form": form, "environment": found})
 
 

@@ -16,9 +16,9 @@ from agents.differences import text_diff
 from agents.memory import memories, paths, stores, versions
 from agents.memory.errors import PreconditionFailed
 from agents.models import Memory, MemoryStore, MemoryVersion
-from agents.views.shared import listed, refuse
+from agents.views.shared import listed
 from contract import rows
-from contract.door import page
+from contract.door import explain, page
 from contract.errors import ApiError, NotFound
 from contract.roles import Permission
 
@@ -82,32 +82,21 @@ def store_list(request: Request) -> HttpResponse:
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def store_new(request: Request) -> HttpResponse:
-    sent, moved = rows.sent(request)
-    form = StoreForm(sent)
-    if sent and not moved and form.is_valid():
-        try:
-            made = stores.create_store(form.body(), request.acting)
-        except ApiError as error:
-            refuse(form, error)
-        else:
-            return redirect("agents:store", made.pk)
+    form = StoreForm(rows.sent(request))
+    made = rows.attempt(request, form, lambda: stores.create_store(form.body(), request.acting))
+    if made:
+        return redirect("agents:store", made.pk)
     return rows.form_page(request, "memory/store_form.html", {"form": form})
 
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def store_edit(request: Request, store_id: str) -> HttpResponse:
     store = stores.find_store(store_id, request.acting)
-    sent, moved = rows.sent(request)
     shown = {"name": store.name, "description": store.description}
-    form = StoreForm(sent, initial=shown, stored=store.metadata)
-    if sent and not moved and form.is_valid():
-        try:
-            stores.update_store(store_id, form.body(), request.acting)
-        except ApiError as error:
-            refuse(form, error)
-        else:
-            messages.success(request, _("Saved."), "done")
-            return redirect("agents:store", store_id)
+    form = StoreForm(rows.sent(request), initial=shown, stored=store.metadata)
+    if rows.attempt(request, form, lambda: stores.update_store(store_id, form.body(), request.acting)):
+        messages.success(request, _("Saved."), "done")
+        return redirect("agents:store", store_id)
     return rows.form_page(request, "memory/store_form.html", {"form": form, "store": store})
 
 
@@ -156,13 +145,9 @@ def store_delete(request: Request, store_id: str) -> HttpResponse:
 def memory_new(request: Request, store_id: str) -> HttpResponse:
     found = stores.find_store(store_id, request.acting)
     form = MemoryForm(request.POST or None, initial={"path": _prefix(request)})
-    if request.method == "POST" and form.is_valid():
-        try:
-            made = memories.create_memory(store_id, form.body(), request.acting)
-        except ApiError as error:
-            refuse(form, error)
-        else:
-            return redirect("agents:memory_page", store_id, made.pk)
+    made = rows.attempt(request, form, lambda: memories.create_memory(store_id, form.body(), request.acting))
+    if made:
+        return redirect("agents:memory_page", store_id, made.pk)
     return rows.form_page(request, "memory/memory_form.html", {"form": form, "store": found})
 
 
@@ -204,7 +189,7 @@ def memory_edit(request: Request, store_id: str, memory_id: str) -> HttpResponse
             context |= {"meanwhile": head, "yours": text_diff(_lines(head), typed)}
             return render(request, "memory/memory_form.html", context, status=409)
         except ApiError as error:
-            refuse(form, error)
+            explain(form, error)
         else:
             return redirect("agents:memory_page", store_id, memory_id)
     return rows.form_page(request, "memory/memory_form.html", context)

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contract.processes import allow_many_files, die_with
+from contract.processes import begin_beside
 from credentials import addresses
 from credentials.egress.control import Control, bound
 from credentials.egress.packages import Packages
@@ -83,11 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parent = os.getppid()
     options = arguments(sys.argv[1:] if argv is None else argv)
     hide_memory()
-    allow_many_files()
-    if options.die_with_parent:
-        die_with(parent, signal.SIGKILL)
-    level = os.environ.get("LOG_LEVEL", "INFO").upper()
-    logging.basicConfig(level=level if level in logging.getLevelNamesMapping() else "INFO", format="%(message)s")
+    begin_beside(parent, until_it_dies=options.die_with_parent)
     try:
         options.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         options.socket.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import h11
 
+from contract import together
 from credentials.egress import exchange, hello, messages, rules
 from credentials.egress.exchange import Speaker
 from credentials.egress.reach import Dialler, Refused, Unreachable
@@ -331,15 +332,7 @@ async def _both_ways(client: SocketStream, upstream: SocketStream, host: str) ->
             await _first_words(client, host)
         await _copy(client, upstream)
 
-    both = {asyncio.create_task(outwards()), asyncio.create_task(_copy(upstream, client))}
-    try:
-        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
-    finally:
-        for task in both:
-            task.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
+    await together.until(asyncio.FIRST_EXCEPTION, outwards(), _copy(upstream, client))
 
 
 async def _copy(source: SocketStream, target: SocketStream) -> None:

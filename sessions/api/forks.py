@@ -14,25 +14,28 @@ from sessions.api.shapes import session_shape
 from sessions.finding import bare_session
 
 router = Router(tags=["Forks"])
+At = Annotated[int, Field(ge=1, lt=2**63)] | Annotated[str, Field(pattern="^sevt_", max_length=64)]
 
 
 class ForkBody(Ours):
     """Where to begin and what to change; see ``sessions.forks.fork``."""
 
-    at: Annotated[int, Field(ge=1, lt=2**63)] | None = None
-    """The number of the last event to take over; the newest one unless given."""
+    at: At | None = None
+    """The number or the id of the last event to take over; the newest one unless given."""
     agent_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     agent_version: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     system: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
     prompt: Annotated[str, Field(min_length=1, max_length=200_000)] | None = None
     title: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    leave_out: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=608)] | None = None
+    """Vaults, memory stores (by their ids), files and repositories (by the resources') that the fork shall not have."""
     rewind: bool = False
     """Archive the session that is forked."""
 
 
 class PreviewQuery(QueryModel):
-    at: Annotated[int, Field(ge=1, lt=2**63)]
+    at: At
 
 
 @router.get("/sessions/{session_id}/fork", response=dict[str, Any], operation_id="x.sessions.fork.preview")

@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 from django.conf import settings
@@ -23,8 +23,11 @@ from django.db import DatabaseError, connection, transaction
 
 from sessions import events as ev
 from sessions import nudges
-from sessions.harness import admission
+from sessions.harness import admission, unattended
 from sessions.projections.columns import SessionColumns
+
+if TYPE_CHECKING:
+    from sessions.ledgers import Kept
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,7 @@ SET fence = t.fence + 1, lease_owner = %(owner)s, lease_expires = clock_timestam
 FROM (SELECT id, lease_owner, lease_expires FROM agent_sessions_thread WHERE id = %(thread)s FOR UPDATE) old
 WHERE t.id = old.id AND t.status IN ('running', 'rescheduling') AND t.agent ->> 'type' IS DISTINCT FROM 'advisor'
   AND (t.lease_expires IS NULL OR t.lease_expires < clock_timestamp())
-RETURNING t.session_id, t.fence, old.lease_owner, extract(epoch FROM clock_timestamp() - old.lease_expires),
-  clock_timestamp()
+RETURNING t.session_id, t.fence, old.lease_owner, old.lease_expires, clock_timestamp(), t.running_since, t.updated_at
 """
 RENEW = """
 WITH mine AS (
@@ -55,7 +57,8 @@ WHERE id = %s AND fence = %s RETURNING status IN ('running', 'rescheduling') AND
 """
 ORPHANS = """
 UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp()
-WHERE t.lease_expires > clock_timestamp() AND t.lease_owner <> '' AND NOT EXISTS (
+WHERE t.status IN ('running', 'rescheduling') AND t.lease_expires > clock_timestamp() AND t.lease_owner <> ''
+  AND NOT EXISTS (
   SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND l.objid::text = split_part(t.lease_owner, ':', 3))
@@ -77,7 +80,8 @@ class Lease:
     """The right to append to a thread. ``previous`` names the owner it was taken from, if any, and ``gap`` how many
     seconds ago that one was found dead, or its lease ran out; None if it handed the thread over.
 
-    ``claimed_at``: the database's time at the claim, and our own monotonic one.
+    ``claimed_at``: the database's time at the claim, and our own monotonic one. ``absence``: how long nobody
+    had the thread before.
 
     ``changed`` is set when the lease was lost or an interrupt came: whoever waits should look.
     ``suspected``: an interrupt was seen on the log a moment ago, which may have been dealt with since.
@@ -89,11 +93,13 @@ class Lease:
     previous: str
     gap: float | None = None
     claimed_at: tuple[datetime, float] = field(default_factory=lambda: (datetime.now(UTC), time.monotonic()))
+    absence: unattended.Unattended | None = None
     lost: bool = False
     interrupted: bool = False
     suspected: bool = False
     changed: threading.Event = field(default_factory=threading.Event)
     seen: SessionColumns = field(default_factory=SessionColumns)  # of the session, after our last append
+    kept: Kept | None = None  # both rows, after our last append
 
     def now(self) -> datetime:
         """The database's time. This machine's own clock may be wrong, or jump; only its monotonic one is used."""
@@ -138,10 +144,14 @@ class Keeper:
                 return None
             cursor.execute(CLAIM, {"owner": self.owner, "ttl": self.ttl, "thread": thread_id})
             row = cursor.fetchone()
-        if row is None:
-            return None
-        gap = None if row[3] is None else round(float(row[3]), 2)
-        lease = Lease(thread_id, row[0], row[1], row[2], gap, (row[4], time.monotonic()))
+            if row is None:
+                return None
+            session_id, fence, previous, expired, now, running_since, changed = row
+            absence = None
+            if running_since is not None and (now - (expired or changed)).total_seconds() > self.ttl:
+                absence = unattended.found(cursor, session_id, thread_id, expired, now, self.ttl)
+        gap = None if expired is None else round((now - expired).total_seconds(), 2)
+        lease = Lease(thread_id, session_id, fence, previous, gap, (now, time.monotonic()), absence)
         with self._lock:
             self._leases[thread_id] = lease
         if self.draining:

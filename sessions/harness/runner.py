@@ -45,12 +45,8 @@ WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no work
 PAGE = 1000
 
 
-def run(thread_id: str) -> bool:
-    """Run a thread until it rests. True if its sandbox was used, so that it should be kept.
-
-    Does nothing if another worker has the thread or there is nothing to do.
-    """
-    used_hands = False
+def run(thread_id: str) -> None:
+    """Run a thread until it rests. Does nothing if another worker has the thread or there is nothing to do."""
     again = True
     while again and not keeper().draining:
         lease = keeper().claim(thread_id)
@@ -62,12 +58,10 @@ def run(thread_id: str) -> bool:
         try:
             clean = runner.drive()
         finally:
-            used_hands = used_hands or runner.used_hands
             again = keeper().release(lease, clean=clean) and clean
             make_room(lease.session_id)
     if again and keeper().draining:
         wake(thread_id)  # for another worker
-    return used_hands
 
 
 class Runner:
@@ -79,10 +73,6 @@ class Runner:
         self.effects: Effects | None = None
         self._limits = Limits()
         self._limits_read_at = -LIMITS_KEPT_SECONDS
-
-    @property
-    def used_hands(self) -> bool:
-        return self.effects is not None and self.effects.hands.sandbox_used
 
     def drive(self) -> bool:
         """Work until the thread rests; False if it was left in the middle of something."""
@@ -168,16 +158,21 @@ class Runner:
         drafts.append(Draft(ev.THREAD_TERMINATED, threads.about(thread)))
         threads.rest(self.lease, drafts, reports.report(ev.RETRIES_EXHAUSTED, told, ""))
 
+    def _tell_of_before(self) -> None:
+        """What became of the thread before this lease: nobody had it for a while, another worker lost it."""
+        notes = [self.lease.absence.note()] if self.lease.absence else []
+        if self.lease.previous:
+            taken = {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}
+            notes.append(Draft(ev.OPS_TAKEN_OVER, taken))
+        if notes:
+            log.append(self.lease.session_id, self.lease.thread_id, notes, lease=self.lease)
+
     def _prepare(self) -> Effects:
+        self._tell_of_before()
         thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         model = spec.model["id"]
         self.prompt = Prompt(resolver(spec.workspace_id, partial(specs.media, model, spec.workspace_id), model))
-        if self.lease.previous:
-            note = Draft(
-                ev.OPS_TAKEN_OVER, {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}
-            )
-            log.append(spec.session_id, spec.thread_id, [note], lease=self.lease)
         self._catch_up()
         spec = self._with_servers(spec)
         self.effects = Effects(self.lease, spec, self.state, self.prompt, self)

@@ -73,6 +73,15 @@ class Clock:
             ended_at=now if status == "terminated" else None,
         )
 
+    def without(self, since: str | None, now: datetime) -> Clock:
+        """The clock without the time from ``since`` (ISO 8601) to ``now``, in which nobody worked. None, and what was
+        left out already, change nothing.
+        """
+        left = datetime.fromisoformat(since) if since else now
+        if self.running_since is None or not self.running_since <= left < now:
+            return self
+        return replace(self, active_seconds=self.active_at(left), running_since=now)
+
     def active_at(self, now: datetime) -> float:
         """Seconds spent running up to ``now``."""
         if self.running_since is None:
@@ -161,6 +170,8 @@ class ThreadColumns:
                 wake_at=datetime.fromisoformat(wake_at) if wake_at else None,
                 pending=() if status == "terminated" else self.pending,
             )
+        if draft.type == ev.OPS_UNATTENDED:
+            return replace(self, clock=self.clock.without(draft.payload["since"], now))
         spent = self.spent.after(draft.private) if draft.type in ev.SPENDING else self.spent
         return replace(self, spent=spent, pending=self._pending(event_id, draft))
 
@@ -245,6 +256,8 @@ class SessionColumns:
             return replace(self, spent=self.spent.after(draft.private), outcomes=listed)
         if draft.type in ev.SPENDING:
             return replace(self, spent=self.spent.after(draft.private))
+        if draft.type == ev.OPS_UNATTENDED:
+            return replace(self, clock=self.clock.without(draft.payload["session_since"], now))
         if draft.type == ev.OPS_SNAPSHOT:
             return replace(self, snapshot=str(draft.payload["digest"]))
         if draft.type in (ev.OPS_PAUSED, ev.OPS_RESUMED):

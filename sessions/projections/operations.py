@@ -22,6 +22,7 @@ ICONS: dict[str, str] = {
     ev.OPS_OUTSIDE_STARTED: "server-stack",
     ev.OPS_OUTSIDE_LOST: "exclamation-triangle",
     ev.OPS_TAKEN_OVER: "arrow-path",
+    ev.OPS_UNATTENDED: "clock",
     ev.OPS_RETRY: "arrow-path",
     ev.OPS_RETRIED: "arrow-path",
     ev.OPS_PAUSED: "pause-circle",
@@ -72,6 +73,16 @@ def _taken_over(payload: Payload) -> Told:
     return Told(_("Another worker took over after %(seconds)s s"), seconds=f"{seconds:.1f}")
 
 
+def _unattended(payload: Payload) -> Told:
+    seconds = round(payload["seconds"])
+    if seconds < 120:
+        return Told(_("No worker had this for %(seconds)s s; that is no running time"), seconds=seconds)
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return Told(
+        _("No worker had this for %(hours)s h %(minutes)s min; that is no running time"), hours=hours, minutes=minutes
+    )
+
+
 def _retry(payload: Payload) -> Told:
     phrase = _("Try %(attempt)s of %(of)s in %(seconds)s s")
     return Told(phrase, attempt=payload["attempt"], of=payload["of"], seconds=f"{payload['seconds']:g}")
@@ -120,6 +131,7 @@ SENTENCES: dict[str, Callable[[Payload], Told]] = {
     ev.OPS_OUTSIDE_STARTED: _outside,
     ev.OPS_OUTSIDE_LOST: _by("%(cause)s %(retry)s", "cause", "retry"),
     ev.OPS_TAKEN_OVER: _taken_over,
+    ev.OPS_UNATTENDED: _unattended,
     ev.OPS_RETRY: _retry,
     ev.OPS_RETRIED: _by(_("%(by)s asked for another try"), "by"),
     ev.OPS_PAUSED: _by(_("%(by)s paused the session"), "by"),

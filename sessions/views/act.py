@@ -50,9 +50,8 @@ def new(request: Request) -> HttpResponse:
         if request.GET.get("version") and "@" not in str(chosen.get("agent", "@")):
             chosen["agent"] = f"{chosen['agent']}@{request.GET['version']}"
         return _start_page(request, NewSessionForm(initial=chosen, acting=request.acting), chosen)
-    sent, moved = rows.sent(request)
-    form = NewSessionForm(sent, request.FILES, acting=request.acting)
-    if moved:
+    form = NewSessionForm(rows.sent(request), request.FILES, acting=request.acting)
+    if rows.moves(request):
         return _start_page(request, form, _chosen(request.POST))
     if form.is_valid():
         try:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from contract import pieces
-from contract.door import explain, page
+from contract.door import attempt, page
 from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission
 from contract.secret import Secret
@@ -74,14 +74,10 @@ def archive_list(request: Request) -> HttpResponse:
 @page(Permission.ADMINISTER, "POST")
 def archive_export(request: Request) -> HttpResponse:
     form = ExportForm(request.POST, prefix="out")
-    if form.is_valid():
-        try:
-            begun = transfers.export(Secret(form.cleaned_data["passphrase"]), request.acting)
-        except ApiError as error:
-            explain(form, error)
-        else:
-            drive_transfer(begun.pk)
-            return redirect("sessions:archives")
+    begun = attempt(form, lambda: transfers.export(Secret(form.cleaned_data["passphrase"]), request.acting))
+    if begun:
+        drive_transfer(begun.pk)
+        return redirect("sessions:archives")
     return _page(request, form, ImportForm(prefix="in"), status=422)
 
 
@@ -89,16 +85,16 @@ def archive_export(request: Request) -> HttpResponse:
 def archive_import(request: Request) -> HttpResponse:
     """Check an archive; nothing is brought in yet."""
     form = ImportForm(request.POST, request.FILES, prefix="in")
-    if form.is_valid():
-        given = form.cleaned_data
-        try:
-            begun = transfers.take_in(given["archive"], Secret(given["passphrase"]), request.acting)
-        except ApiError as error:
-            explain(form, error)
-        else:
-            drive_transfer(begun.pk)
-            return redirect("sessions:archives")
+    begun = attempt(form, lambda: _taken_in(form, request))
+    if begun:
+        drive_transfer(begun.pk)
+        return redirect("sessions:archives")
     return _page(request, ExportForm(prefix="out"), form, status=422)
+
+
+def _taken_in(form: ImportForm, request: Request) -> Transfer:
+    given = form.cleaned_data
+    return transfers.take_in(given["archive"], Secret(given["passphrase"]), request.acting)
 
 
 @page(Permission.ADMINISTER, "POST")

@@ -9,8 +9,8 @@ from django.contrib import messages
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
-from contract.door import explain, page
-from contract.errors import ApiError, InvalidRequest, NotFound, PermissionDenied
+from contract.door import attempt, page
+from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission, may
 from sessions import overview, raising, sessionlimits
 from sessions.views.show import find
@@ -49,14 +49,9 @@ def session_limits(request: Request, session_id: str) -> HttpResponse:
     found = find(request, session_id)
     ended = found.archived_at is not None or found.status == "terminated"
     form = sessionlimits.SessionLimitsForm(request.POST or None, session=found)
-    if request.method == "POST" and form.is_valid():
-        try:
-            form.save(session_id, request.acting)
-        except InvalidRequest as error:
-            explain(form, error)
-        else:
-            messages.success(request, _("Saved. It counts from now on."), "done")
-            return redirect("sessions:session", session_id)
+    if attempt(form, lambda: form.save(session_id, request.acting)):
+        messages.success(request, _("Saved. It counts from now on."), "done")
+        return redirect("sessions:session", session_id)
     context = {
         "session": found,
         "state": overview.state_for(found),

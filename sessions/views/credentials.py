@@ -9,11 +9,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 
 from contract import rows
-from contract.door import explain, page
-from contract.errors import ApiError, NotFound, PermissionDenied
+from contract.door import page
 from contract.roles import Permission
 from credentials import scopes, vaults
-from credentials.credential_forms import KINDS, CredentialChangeForm, CredentialForm, ScopeForm
+from credentials.credential_forms import KINDS, CredentialChangeForm, CredentialForm
 from sessions import impact, liveparts
 
 if TYPE_CHECKING:
@@ -38,15 +37,10 @@ def credential(request: Request, credential_id: str) -> HttpResponse:
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def credential_new(request: Request, vault_id: str) -> HttpResponse:
     vault = vaults.find_vault(vault_id, request.acting)
-    sent, moved = rows.sent(request)
-    form = CredentialForm(sent)
-    if sent and not moved and form.is_valid():
-        try:
-            made = vaults.create_credential(vault_id, form.body(), request.acting)
-        except ApiError as error:
-            _show(form, error)
-        else:
-            return redirect("sessions:credential", made.pk)
+    form = CredentialForm(rows.sent(request))
+    made = rows.attempt(request, form, lambda: vaults.create_credential(vault_id, form.body(), request.acting))
+    if made:
+        return redirect("sessions:credential", made.pk)
     context = {"form": form, "vault": vault}
     return rows.form_page(request, "credentials/form.html", context)
 
@@ -54,16 +48,10 @@ def credential_new(request: Request, vault_id: str) -> HttpResponse:
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def credential_edit(request: Request, credential_id: str) -> HttpResponse:
     row = impact.find(credential_id, request.acting)
-    sent, moved = rows.sent(request)
-    form = CredentialChangeForm(sent, row)
-    if sent and not moved and form.is_valid():
-        try:
-            vaults.update_credential(row.vault_id, row.pk, form.body(), request.acting)
-        except ApiError as error:
-            _show(form, error)
-        else:
-            messages.success(request, _("Saved."), "done")
-            return redirect("sessions:credential", row.pk)
+    form = CredentialChangeForm(rows.sent(request), row)
+    if rows.attempt(request, form, lambda: vaults.update_credential(row.vault_id, row.pk, form.body(), request.acting)):
+        messages.success(request, _("Saved."), "done")
+        return redirect("sessions:credential", row.pk)
     context = {"form": form, "vault": row.vault, "credential": row}
     return rows.form_page(request, "credentials/form.html", context)
 
@@ -75,9 +63,3 @@ def credential_revoke(request: Request, credential_id: str) -> HttpResponse:
     vaults.archive_credential(row.vault_id, row.pk, request.acting)
     messages.success(request, _("Revoked: its secret is forgotten."), "done")
     return redirect("sessions:credential", row.pk)
-
-
-def _show(form: ScopeForm, error: ApiError) -> None:
-    if isinstance(error, PermissionDenied | NotFound):
-        raise error
-    explain(form, error)

@@ -10,8 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 
 from agents.models import MemoryStore
-from contract.door import explain, page
-from contract.errors import ApiError, PermissionDenied
+from contract.door import attempt, page
 from contract.roles import Permission
 from sessions.dreams import actions
 from sessions.dreams.forms import DreamForm
@@ -65,16 +64,10 @@ def _names(request: Request, store_ids: Iterable[str]) -> dict[str, str]:
 @page(Permission.OPERATE, "GET", "HEAD", "POST")
 def dream_new(request: Request) -> HttpResponse:
     form = DreamForm(request.POST or None, acting=request.acting)
-    if request.method == "POST" and form.is_valid():
-        try:
-            made = actions.create(form.body(), request.acting)
-        except PermissionDenied:
-            raise
-        except ApiError as error:
-            explain(form, error)
-        else:
-            messages.success(request, gettext("The dream begins."), "done")
-            return redirect("sessions:dream", made.pk)
+    made = attempt(form, lambda: actions.create(form.body(), request.acting))
+    if made:
+        messages.success(request, gettext("The dream begins."), "done")
+        return redirect("sessions:dream", made.pk)
     return render(request, "dreams/form.html", {"form": form}, status=422 if form.errors else 200)
 
 

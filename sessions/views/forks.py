@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from django import forms as django_forms
 from django.http import StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, AgentVersion, Environment
-from contract.door import explain, page
-from contract.errors import Conflict, InvalidRequest, TooLarge
+from contract.door import attempt, page
+from contract.pieces import Written
 from contract.roles import Permission
 from sessions import events as ev
 from sessions import exportpreview, exports, forks, window
@@ -49,6 +50,12 @@ class ForkForm(django_forms.Form):
             "Sent to the fork at once. Empty sends the message again that nobody had answered, if there is one."
         ),
     )
+    leave_out = django_forms.MultipleChoiceField(
+        label=_("Leave out"),
+        required=False,
+        widget=django_forms.CheckboxSelectMultiple,
+        help_text=_("The fork has all of these unless they are ticked."),
+    )
     rewind = django_forms.ChoiceField(
         label=_("The session that is forked"),
         choices=[("", _("Keep it as it is")), ("yes", _("Archive it: this is a rewind"))],
@@ -59,10 +66,16 @@ class ForkForm(django_forms.Form):
         super().__init__(*args, **kwargs)
         found = AgentVersion.objects.filter(agent_id=origin.agent_id).order_by("-version").values_list("version")[:50]
         versions = [(str(version), f"{origin.agent.name} v{version}") for (version,) in found]
-        field = self.fields["agent"]
+        self._choose("agent", [("", _now("As in this session")), *versions])
+        if carried := forks.carried(origin):
+            self._choose("leave_out", carried)
+        else:
+            del self.fields["leave_out"]
+
+    def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
+        field = self.fields[name]
         if isinstance(field, django_forms.ChoiceField):
-            field.choices = versions
-        self.initial.setdefault("agent", str(origin.agent_version))
+            field.choices = choices
 
     def body(self, at: int) -> dict[str, Any]:
         """The API's body of this form."""
@@ -70,6 +83,8 @@ class ForkForm(django_forms.Form):
         body: dict[str, Any] = {"at": at, "rewind": given["rewind"] == "yes"}
         if given["agent"]:
             body["agent_version"] = int(given["agent"])
+        if given.get("leave_out"):
+            body["leave_out"] = given["leave_out"]
         return body | {name: given[name].replace("\r\n", "\n") for name in ("model", "prompt") if given[name]}
 
 
@@ -79,11 +94,9 @@ def fork(request: Request, session_id: str) -> HttpResponse:
     origin = find(request, session_id)
     at = number(request, "at") or number(request, "event") or origin.last_seq
     form = ForkForm(request.POST or None, origin=origin)
-    if request.method == "POST" and form.is_valid():
-        try:
-            return redirect("sessions:session", forks.fork(origin.pk, form.body(at), request.acting).pk)
-        except (InvalidRequest, Conflict, TooLarge) as error:
-            explain(form, error)
+    made = attempt(form, lambda: forks.fork(origin.pk, form.body(at), request.acting))
+    if made:
+        return redirect("sessions:session", made.pk)
     context = {"session": origin, "place": forks.place(origin, at), "form": form}
     return render(request, "sessions/fork.html", context, status=422 if form.errors else 200)
 
@@ -138,7 +151,7 @@ def _side(session: Session, after: int) -> Side:
 def export(request: Request, session_id: str) -> HttpResponseBase:
     """The session as a file of JSON lines, masked."""
     session, lines = exports.export(session_id, request.acting)
-    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    response = StreamingHttpResponse(Written(lines), content_type="application/x-ndjson")
     response["Content-Disposition"] = f'attachment; filename="{session.pk}.jsonl"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
@@ -173,14 +186,15 @@ class ImportForm(django_forms.Form):
 @page(Permission.OPERATE, "GET", "HEAD", "POST")
 def take_in(request: Request) -> HttpResponse:
     form = ImportForm(request.POST or None, request.FILES or None, workspace_id=request.acting.workspace_id)
-    if request.method == "POST" and form.is_valid():
-        given = form.cleaned_data
-        try:
-            made = exports.take_in(given["file"], given["agent"], given["environment"], request.acting)
-            return redirect("sessions:session", made.pk)
-        except (InvalidRequest, Conflict, TooLarge) as error:
-            explain(form, error)
+    made = attempt(form, lambda: _taken_in(form, request))
+    if made:
+        return redirect("sessions:session", made.pk)
     return render(request, "sessions/import.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _taken_in(form: ImportForm, request: Request) -> Session:
+    given = form.cleaned_data
+    return exports.take_in(given["file"], given["agent"], given["environment"], request.acting)
 
 
 @page(Permission.READ)

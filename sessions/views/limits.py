@@ -9,8 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from agents.models import Workspace
-from contract.door import explain, page
-from contract.errors import InvalidRequest
+from contract.door import attempt, page
 from contract.roles import Permission
 from sessions import caps, limitpage
 
@@ -30,12 +29,7 @@ def limits_edit(request: Request) -> HttpResponse:
     """What has stopped goes on at once where there is room again."""
     stored = Workspace.objects.values_list("limits", flat=True).get(pk=request.acting.workspace_id)
     form = limitpage.LimitsForm(request.POST or None, stored=stored)
-    if request.method == "POST" and form.is_valid():
-        try:
-            caps.change_workspace(form.body(), request.acting)
-        except InvalidRequest as error:
-            explain(form, error)
-        else:
-            messages.success(request, _("Saved. Sessions that have room again go on."), "done")
-            return redirect("sessions:limits")
+    if attempt(form, lambda: caps.change_workspace(form.body(), request.acting)):
+        messages.success(request, _("Saved. Sessions that have room again go on."), "done")
+        return redirect("sessions:limits")
     return render(request, "limits/form.html", {"form": form}, status=422 if form.errors else 200)

@@ -13,8 +13,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from agents import members
-from contract.door import explain, page
-from contract.errors import ApiError, Conflict
+from contract.door import attempt, page
+from contract.errors import Conflict
 from contract.roles import Permission, Role
 from credentials.models import ROLE_CHOICES
 from sessions.members import remove, row, rows
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from agents.models import Membership
     from contract.http import Request
+    from contract.secret import Secret
 
 PAGE_SIZE = 50
 
@@ -56,19 +57,21 @@ def member_list(request: Request) -> HttpResponse:
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def member_new(request: Request) -> HttpResponse:
     form = InviteForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            with transaction.atomic():
-                member, is_new = members.add(form.cleaned_data, request.acting)
-                link = members.join_link(str(member.pk), request.acting) if is_new else None
-        except ApiError as error:
-            explain(form, error)
-        else:
-            if link is not None:
-                return render(request, "members/link.html", {"member": member, "link": link.reveal()})
-            messages.success(request, _("%(name)s is a member now.") % {"name": member.user.get_username()}, "done")
-            return redirect("sessions:members")
+    made = attempt(form, lambda: _added(form, request))
+    if made:
+        member, link = made
+        if link is not None:
+            return render(request, "members/link.html", {"member": member, "link": link.reveal()})
+        messages.success(request, _("%(name)s is a member now.") % {"name": member.user.get_username()}, "done")
+        return redirect("sessions:members")
     return render(request, "members/new.html", {"form": form}, status=422 if request.method == "POST" else 200)
+
+
+@transaction.atomic
+def _added(form: InviteForm, request: Request) -> tuple[Membership, Secret | None]:
+    """The member, and the link by which somebody new joins."""
+    member, is_new = members.add(form.cleaned_data, request.acting)
+    return member, members.join_link(str(member.pk), request.acting) if is_new else None
 
 
 @page(Permission.ADMINISTER, "POST")

@@ -9,8 +9,7 @@ from django.contrib import messages
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
-from contract.door import explain, page
-from contract.errors import InvalidRequest
+from contract.door import attempt, page
 from contract.roles import Permission
 from sessions.approvals import targets
 from sessions.approvals.forms import TargetForm
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from contract.http import Request
+    from sessions.models import NoticeTarget
 
 
 @page(Permission.ADMINISTER)
@@ -30,16 +30,13 @@ def notice_list(request: Request) -> HttpResponse:
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def notice_new(request: Request) -> HttpResponse:
     form = TargetForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            target, key = targets.add_target(form.cleaned_data["kind"], form.cleaned_data["address"], request.acting)
-        except InvalidRequest as error:
-            explain(form, error)
-        else:
-            if key:
-                return render(request, "notices/secret.html", {"target": target, "key": key})
-            messages.success(request, _("Added. Send a trial to see that it arrives."), "done")
-            return redirect("sessions:notices")
+    made = attempt(form, lambda: _added(form, request))
+    if made:
+        target, key = made
+        if key:
+            return render(request, "notices/secret.html", {"target": target, "key": key})
+        messages.success(request, _("Added. Send a trial to see that it arrives."), "done")
+        return redirect("sessions:notices")
     return render(request, "notices/form.html", {"form": form}, status=422 if form.errors else 200)
 
 
@@ -47,14 +44,9 @@ def notice_new(request: Request) -> HttpResponse:
 def notice_edit(request: Request, target_id: str) -> HttpResponse:
     target = targets.find_target(target_id, request.acting)
     form = TargetForm(request.POST or None, target=target)
-    if request.method == "POST" and form.is_valid():
-        try:
-            targets.change_target(target_id, form.cleaned_data["address"], request.acting)
-        except InvalidRequest as error:
-            explain(form, error)
-        else:
-            messages.success(request, _("Saved."), "done")
-            return redirect("sessions:notices")
+    if attempt(form, lambda: targets.change_target(target_id, form.cleaned_data["address"], request.acting)):
+        messages.success(request, _("Saved."), "done")
+        return redirect("sessions:notices")
     context = {"form": form, "target": target}
     return render(request, "notices/form.html", context, status=422 if form.errors else 200)
 
@@ -75,3 +67,8 @@ def notice_delete(request: Request, target_id: str) -> HttpResponse:
     targets.remove_target(target_id, request.acting)
     messages.success(request, _("Removed. It is told of nothing any more."), "done")
     return redirect("sessions:notices")
+
+
+def _added(form: TargetForm, request: Request) -> tuple[NoticeTarget, str]:
+    given = form.cleaned_data
+    return targets.add_target(given["kind"], given["address"], request.acting)

@@ -13,8 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import Environment
 from contract import rows
-from contract.door import explain, page
-from contract.errors import ApiError, PermissionDenied
+from contract.door import page
 from contract.roles import Permission
 from contract.zone_names import zone_names
 from sessions import liveparts
@@ -76,32 +75,21 @@ def schedule(request: Request, deployment_id: str) -> HttpResponse:
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def schedule_new(request: Request) -> HttpResponse:
-    sent, moved = rows.sent(request)
-    form = DeploymentForm(sent, acting=request.acting)
-    if sent and not moved and form.is_valid():
-        try:
-            made = actions.create(form.deployment_body(), request.acting)
-        except ApiError as error:
-            _show(form, error)
-        else:
-            messages.success(request, _("%(name)s is ready.") % {"name": made.name}, "done")
-            return redirect("sessions:schedule", made.pk)
+    form = DeploymentForm(rows.sent(request), acting=request.acting)
+    made = rows.attempt(request, form, lambda: actions.create(form.deployment_body(), request.acting))
+    if made:
+        messages.success(request, _("%(name)s is ready.") % {"name": made.name}, "done")
+        return redirect("sessions:schedule", made.pk)
     return _form(request, form)
 
 
 @page(Permission.BUILD, "GET", "HEAD", "POST")
 def schedule_edit(request: Request, deployment_id: str) -> HttpResponse:
     found = actions.find(deployment_id, request.acting)
-    sent, moved = rows.sent(request)
-    form = DeploymentForm(sent, acting=request.acting, deployment=found)
-    if sent and not moved and form.is_valid():
-        try:
-            actions.update(deployment_id, form.deployment_body(), request.acting)
-        except ApiError as error:
-            _show(form, error)
-        else:
-            messages.success(request, _("Saved. Sessions that run keep what they started with."), "done")
-            return redirect("sessions:schedule", deployment_id)
+    form = DeploymentForm(rows.sent(request), acting=request.acting, deployment=found)
+    if rows.attempt(request, form, lambda: actions.update(deployment_id, form.deployment_body(), request.acting)):
+        messages.success(request, _("Saved. Sessions that run keep what they started with."), "done")
+        return redirect("sessions:schedule", deployment_id)
     return _form(request, form, deployment=found)
 
 
@@ -140,12 +128,6 @@ def _reason(deployment: Deployment) -> str:
         return ""
     kind = reason["error"]["type"] if reason["type"] == "error" else reason["type"]
     return str(REASONS.get(kind, _("Paused: a run failed.")))
-
-
-def _show(form: DeploymentForm, error: ApiError) -> None:
-    if isinstance(error, PermissionDenied):
-        raise error
-    explain(form, error)
 
 
 def _form(request: Request, form: DeploymentForm, **context: Any) -> HttpResponse:

@@ -9,7 +9,7 @@ from django.db.models import Count, Q
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 
-from contract.door import explain, page
+from contract.door import attempt, page
 from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission
 from sessions import liveparts
@@ -33,13 +33,10 @@ def webhook_list(request: Request) -> HttpResponse:
 @page(Permission.ADMINISTER, "GET", "HEAD", "POST")
 def webhook_new(request: Request) -> HttpResponse:
     form = EndpointForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            endpoint, secret = endpoints.create(form.body(), request.acting, organization=False)
-        except ApiError as error:
-            _show(form, error)
-        else:
-            return render(request, "webhooks/secret.html", {"endpoint": endpoint, "secret": secret})
+    made = attempt(form, lambda: endpoints.create(form.body(), request.acting, organization=False))
+    if made:
+        endpoint, secret = made
+        return render(request, "webhooks/secret.html", {"endpoint": endpoint, "secret": secret})
     status = 422 if form.errors else 200
     return render(request, "webhooks/form.html", {"form": form}, status=status)
 
@@ -55,14 +52,9 @@ def webhook(request: Request, endpoint_id: str) -> HttpResponse:
 def webhook_edit(request: Request, endpoint_id: str) -> HttpResponse:
     endpoint = endpoints.find(endpoint_id, request.acting, organization=False)
     form = EndpointForm(request.POST or None, endpoint=endpoint)
-    if request.method == "POST" and form.is_valid():
-        try:
-            endpoints.update(endpoint_id, form.body(), request.acting, organization=False)
-        except ApiError as error:
-            _show(form, error)
-        else:
-            messages.success(request, _("Saved."), "done")
-            return redirect("sessions:webhook", endpoint_id)
+    if attempt(form, lambda: endpoints.update(endpoint_id, form.body(), request.acting, organization=False)):
+        messages.success(request, _("Saved."), "done")
+        return redirect("sessions:webhook", endpoint_id)
     status = 422 if form.errors else 200
     return render(request, "webhooks/form.html", {"form": form, "endpoint": endpoint}, status=status)
 
@@ -103,9 +95,3 @@ def webhook_redeliver(request: Request, endpoint_id: str) -> HttpResponse:
     else:
         messages.success(request, _("It is being sent again."), "done")
     return redirect("sessions:webhook", endpoint_id)
-
-
-def _show(form: EndpointForm, error: ApiError) -> None:
-    if isinstance(error, PermissionDenied | NotFound):
-        raise error
-    explain(form, error)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from agents.memory.mounted import Memories, told
 from agents.sandboxes import registry
-from agents.sandboxes.base import SKILLS, SandboxError, SandboxLost, SandboxSpec, Upload
+from agents.sandboxes.base import SKILLS, SandboxError, SandboxLost, SandboxSpec, SandboxUnavailable, Upload
 from agents.tools.registry import SANDBOX_TOOLS
 from sessions import events as ev
 from sessions.work import memory
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOKED_AT = 200
-START_SECONDS = 30.0
+START_SECONDS = 120.0  # a container's first start on a busy machine takes tens of seconds
 OF_CALLS = [ev.TOOL_USE, ev.USER_TOOL_RESULT, ev.OPS_OUTSIDE_LOST]
 
 
@@ -66,14 +66,24 @@ def host(options: Outside) -> Iterator[SandboxBackend]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
     with subprocess.Popen([*command, *kind, "--die-with-parent"], env=kept) as process:
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while not path.exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise SandboxError("The sandbox host did not start; what it said is above.")
-                time.sleep(0.05)
-            yield registry.client(options.backend, path)
+            backend = registry.client(options.backend, path)
+            _wait_until_it_answers(process, backend)
+            yield backend
         finally:
             process.terminate()
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], backend: SandboxBackend) -> None:
+    """Its socket is there before it has tried whether sandboxes work here, and ended where they don't."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            backend.inventory(())
+            return
+        except SandboxUnavailable:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SandboxError("The sandbox host did not start; what it said is above.") from None
+        time.sleep(0.05)
 
 
 def tools_for(backend: SandboxBackend, context: Any) -> Sequence[Any]:

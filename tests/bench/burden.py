@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
@@ -12,20 +14,38 @@ if TYPE_CHECKING:
     from tests.live import Installation
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Seconds of one core by role, and those of this process with the model in it."""
+
+    roles: dict[str, float]
+    own: float
+
+    def figure(self, steps: int) -> Figure:
+        """Milliseconds for each of so many steps; this process's are told, not counted."""
+        each = {role: seconds * 1000 / max(steps, 1) for role, seconds in self.roles.items()}
+        largest = sorted(each, key=lambda role: -each[role])[:5]
+        note = ", ".join(f"{role} {each[role]:.1f}" for role in largest)
+        own = self.own * 1000 / max(steps, 1)
+        total = sum(each.values())
+        return Figure("  processor time a step, all processes", total, "ms", note=f"{note}; the bench {own:.1f}")
+
+
 class Burden:
     """Processor time by role since it was made, children that have ended included."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
+        self._own = time.process_time()
         self._before = self._seconds()
 
+    def taken(self) -> Taken:
+        own = time.process_time() - self._own
+        return Taken({role: now - self._before.get(role, 0.0) for role, now in self._seconds().items()}, own)
+
     def figure(self, steps: int) -> Figure:
-        """Milliseconds of one core for each of so many steps."""
-        spent = {role: now - self._before.get(role, 0.0) for role, now in self._seconds().items()}
-        each = {role: seconds * 1000 / steps for role, seconds in spent.items()}
-        largest = sorted(each, key=lambda role: -each[role])[:5]
-        note = ", ".join(f"{role} {each[role]:.1f}" for role in largest)
-        return Figure("  processor time a step, all processes", sum(each.values()), "ms", note=note)
+        """Milliseconds of one core for each of so many steps until now."""
+        return self.taken().figure(steps)
 
     def _seconds(self) -> dict[str, float]:
         services = self._installation.all_pids()

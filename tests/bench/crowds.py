@@ -36,18 +36,21 @@ def many(bench: Bench, sessions: int = 500, each: int = 20) -> list[Figure]:
             burden, begun = Burden(bench.installation), time.time()
             list(pool.map(lambda session: bench.send(session, f"[[demo: steps={each}]]"), ids))
             memory = _until_all_rest(bench, set(ids))
-            burnt = burden.figure(sessions * each)
+            taken = burden.taken()
         finally:
             bench.model.thinking = 0.0
-        ended = [moment for moment in pool.map(lambda session: _finished_at(bench, session), ids) if moment]
+        found = dict(zip(ids, pool.map(lambda session: _finished_at(bench, session), ids), strict=True))
+        ended = [moment for moment in found.values() if moment]
+        unfinished = [session for session, moment in found.items() if not moment]
+        done = len(ended) * each + sum(pool.map(lambda session: _steps_of(bench, session), unfinished))
     until = max(ended) if len(ended) == sessions else time.time()
     rate = len(ended) * each / (until - begun)
     name = f"{sessions} sessions × {each} steps, a model of {THINKING_SECONDS} s"
     met = rate >= 200 and len(ended) == sessions
-    told = f"{len(ended)} of {sessions} finished in {until - begun:.0f} s"
+    told = f"{len(ended)} of {sessions} finished in {until - begun:.0f} s, {done} of {sessions * each} steps"
     return [
         Figure(name, rate, "steps/s", "≥ 200", met, told),
-        burnt,
+        taken.figure(done),
         Figure("  both workers at their most", memory / 1e6, "MB", "≤ 600", memory <= 600e6, "shared pages once"),
     ]
 
@@ -60,6 +63,12 @@ def _finished_at(bench: Bench, session_id: str) -> float | None:
     if found.status != "idle" or idle is None or idle.stop_reason.type != "end_turn":
         return None
     return float(idle.processed_at.timestamp())
+
+
+def _steps_of(bench: Bench, session_id: str) -> int:
+    """How many steps a session that did not finish has done."""
+    results = bench.client.beta.sessions.events.list(session_id, limit=1000, types=["agent.tool_result"])
+    return len(results.data)
 
 
 def _until_all_rest(bench: Bench, ids: set[str]) -> int:

@@ -22,6 +22,7 @@ from credentials import audit_views, signin_records
 from credentials.actions import create_api_key, revoke_api_key
 from credentials.models import AuditRecord
 from tests.live import wait_for
+from tests.streamed import whole
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHANGING = ("Permission.OPERATE", "Permission.BUILD", "Permission.ADMINISTER")
@@ -187,7 +188,7 @@ def test_admins_see_and_export_the_sign_ins_of_the_people_of_their_workspace_alo
     shown = client.get("/audit/?action=person.").content.decode()
     assert all(said in shown for said in ("person.signed_in", "person.sign_in_failed", "10.2.2.2"))
     assert all(said not in shown for said in ("mallory", "10.1.1.1", "agent.created"))
-    exported = json.loads(b"".join(client.get("/audit/export/?action=person.&format=json")))
+    exported = json.loads(whole(client.get("/audit/export/?action=person.&format=json")))
     assert [one["action"] for one in exported] == ["person.signed_in", "person.sign_in_failed"]
     membership_of(alice).delete()
     kept = AuditRecord.objects.filter(workspace_id=alice.workspace_id, action__startswith="person.")
@@ -265,7 +266,7 @@ def test_the_page_and_the_download_show_the_workspace_s_own_records(alice: Actin
     assert "agent.created" in page
     assert "Hidden" not in page
     assert "No record matches" in client.get("/audit/?action=none").content.decode()
-    lines = b"".join(client.get("/audit/export/")).decode().splitlines()
+    lines = whole(client.get("/audit/export/")).decode().splitlines()
     assert lines[0].startswith("at,actor,user_id")
     assert len(lines) == 3, "the agent, and who came to look"
 
@@ -280,13 +281,13 @@ def test_a_download_is_json_too_keeps_the_filters_and_says_when_it_is_not_all(
     assert "export/?action=agent.created&amp;format=json" in client.get("/audit/?action=agent.created").content.decode()
     answer = client.get("/audit/export/?format=json&action=agent.created")
     assert (answer["content-type"], answer["Holdfast-Complete"]) == ("application/json", "yes")
-    assert [row["after"]["name"] for row in json.loads(b"".join(answer))] == ["Two", "One"]
-    assert json.loads(b"".join(client.get("/audit/export/?format=json&action=none"))) == []
+    assert [row["after"]["name"] for row in json.loads(whole(answer))] == ["Two", "One"]
+    assert json.loads(whole(client.get("/audit/export/?format=json&action=none"))) == []
     monkeypatch.setattr(audit_views, "MOST", 2)
     answer = Client().get("/v1/x/audit/export", headers={"x-api-key": plain})
     assert answer["Holdfast-Complete"] == "no"
-    assert json.loads(b"".join(answer))[1]["object_id"] == key.pk
-    lines = b"".join(Client().get("/v1/x/audit/export?format=csv", headers={"x-api-key": plain})).decode().splitlines()
+    assert json.loads(whole(answer))[1]["object_id"] == key.pk
+    lines = whole(Client().get("/v1/x/audit/export?format=csv", headers={"x-api-key": plain})).decode().splitlines()
     assert len(lines) == 3
     assert Client().get("/v1/x/audit/export?format=xml", headers={"x-api-key": plain}).status_code == 400
 

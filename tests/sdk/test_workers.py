@@ -74,8 +74,9 @@ class Outside:
 
 @contextmanager
 def running(command: list[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker; a test that fails shows what it said."""
     kept = {**os.environ, **environment}
-    with subprocess.Popen(command, cwd=ROOT, env=kept, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=kept, start_new_session=True) as process:
         try:
             yield process
         finally:

@@ -21,6 +21,7 @@ from sessions import exports, files, forks, log
 from sessions.events import Draft
 from sessions.models import Event, Session, Thread
 from sessions.projections import changes, compare, cost, transcript
+from tests.streamed import whole
 from tests.web.conftest import World, bash, first_day, own_blobs, result, text, world
 
 HEAD = b'{"type":"holdfast.session","version":1}\n'
@@ -185,7 +186,7 @@ def test_an_export_is_masked_says_so_and_leaves_private_parts_out(history: World
     assert "toolu_1" not in raw
     response = history.alice.get(f"/sessions/{history.session.pk}/export/")
     assert "attachment" in response["Content-Disposition"]
-    assert b"".join(response.streaming_content).count(b"\n") == len(found)  # type: ignore[attr-defined]
+    assert whole(response).count(b"\n") == len(found)
 
 
 @pytest.mark.parametrize("secret", ["2024", '","', "user", "null", "\\\\n:", "e"])

@@ -15,6 +15,7 @@ from sessions.verify import verify
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
+    from sessions.ledgers import Kept
     from sessions.models import Session, Thread
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +27,7 @@ TEXT = {"content": [{"type": "text", "text": "hello"}]}
 class Held:
     fence: int
     seen: SessionColumns = field(default_factory=SessionColumns)
+    kept: Kept | None = None
 
 
 def about(thread: Thread, **fields: Any) -> dict[str, Any]:

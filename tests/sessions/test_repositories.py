@@ -144,6 +144,12 @@ def test_gits_words_stand_for_the_errors_of_the_api(said: str, kind: str) -> Non
     assert repos.failure("clone", said) == kind
 
 
+def test_what_a_process_of_gits_says_too_late_is_not_taken_for_how_far_it_came() -> None:
+    said = f"fatal: reference is not a tree\n{repos.MARK} checkout\nfatal: git upload-pack: not our ref\n"
+    words = "fatal: reference is not a tree\nfatal: git upload-pack: not our ref"
+    assert repos.outcome(said) == ("checkout", words)
+
+
 def test_skills_lie_exactly_one_level_deep(tmp_path: Path, source: Path) -> None:
     wanted = repository(tmp_path, source)
     run(repos.clone_command(wanted))

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agents.sandboxes.archives import ROOTS
 from agents.sandboxes.base import (
     MIB,
     SKILLS,
@@ -27,6 +28,7 @@ from agents.sandboxes.base import (
 from agents.sandboxes.boxes import usage
 from agents.sandboxes.boxes.beneath import open_beneath
 from agents.sandboxes.boxes.layout import Box, Layout
+from agents.sandboxes.boxes.mounts import of_session
 from agents.sandboxes.boxes.packages import PackageSets
 from agents.sandboxes.boxes.trust import bundle
 from agents.sandboxes.egress import Gate
@@ -96,6 +98,15 @@ class Keeper:
 
     def journal(self, sandbox_id: str) -> Path:
         return self._box(sandbox_id).journal
+
+    def bare(self, sandbox_id: str) -> dict[str, int] | None:
+        kept = [mount for mount in of_session(self._box(sandbox_id)) if mount.target in ROOTS]
+        try:
+            if any(any(mount.source.iterdir()) for mount in kept):
+                return None
+            return {mount.target: mount.source.stat().st_mode for mount in kept}
+        except OSError:  # a place that its owner closed to us: those inside know what is in it
+            return None
 
     def add_uploads(self, spec: SandboxSpec) -> None:
         box = self._box(spec.sandbox_id)

@@ -76,6 +76,19 @@ def _snapshot(b: Bench) -> None:
     expect(seen == "w\nw\nw\n1 2\no\nh\n755\nd/e\nnone", seen)
 
 
+def _bare(b: Bench) -> None:
+    b.open()
+    b.bash("chmod 750 .")
+    packed = b"".join(b.backend.snapshot(b.id))
+    expect(packed == b"".join(b.backend.snapshot(b.id)), "two snapshots of nothing differ")
+    b.bash("mkdir d")
+    expect(packed != b"".join(b.backend.snapshot(b.id)), "an empty directory is something")
+    b.discard()
+    expect(b.open(packed, first=False).origin == "restored")
+    seen = b.bash(f"ls -A . {OUTPUTS} ~; stat -c %a . {OUTPUTS}")
+    expect(seen == f".:\n\n/home/sandbox:\n\n{OUTPUTS}:\n750\n755", seen)
+
+
 def _damaged(b: Bench) -> None:
     refused(lambda: b.open(b"this is no snapshot"))
     expect(b.open().origin == "fresh")
@@ -111,6 +124,7 @@ CHECKS: dict[str, Callable[[Bench], None]] = {
     "a call cut off by its sandbox's end is unknown": _lost_midway,
     "a reattempt is run only where the journal reaches back": _reattempts,
     "a snapshot restores files, links and times without set-user-id": _snapshot,
+    "a snapshot of a sandbox without files restores it": _bare,
     "a damaged snapshot is refused": _damaged,
     "sandboxes do not see each other": _apart,
     "a discarded sandbox is gone": _discarded,

@@ -97,7 +97,7 @@ class LocalLauncher(Keeper):
 
     def excess(self, sandbox_id: str, process: object, limits: Limits) -> str | None:
         assert isinstance(process, Process)
-        memory = usage.memory_bytes(process.init_pid)
+        memory = usage.memory_bytes(process.init_pid, limits.memory_bytes)
         if memory > limits.memory_bytes:
             return f"The sandbox used {mib(memory)} of memory, more than its limit of {mib(limits.memory_bytes)}."
         return self.disk_excess(sandbox_id, limits)

@@ -52,12 +52,6 @@ class Hands:
         self._turn = turn
         self._made: dict[str, Hand] = {}
 
-    @property
-    def sandbox_used(self) -> bool:
-        """True once this turn has opened its session's sandbox, which should be kept when the turn ends."""
-        hand = self._made.get("sandbox")
-        return isinstance(hand, SandboxHand) and hand.is_open
-
     def open_sandbox(self, commit: Commit) -> list[Event]:
         """Make the session's sandbox ready before any call needs it. Raises ``CannotCarryOut``."""
         return opened(self._at("sandbox"), commit)

@@ -1,7 +1,9 @@
 """Escapes, tried from inside a sandbox: ``python3 attempts.py NAME JSON``. Standard library only.
 
 Prints one JSON object: ``errno`` (the name of the error that stopped the attempt), or ``reached``
-(what it got hold of), or ``seen`` for attempts that are judged by their output.
+(what it got hold of), or ``seen`` for attempts that are judged by their output. ``python3 attempts.py --each FILE``
+tries every ``[NAME, GIVEN]`` of a JSON file in a process of its own and prints an object a line; ``ended`` is the
+status of a process that had no answer.
 """
 
 # ruff: noqa: PTH101, PTH115, PTH123, PTH207, PTH208, PTH211, UP031
@@ -266,17 +268,40 @@ JUDGED_BY_OUTPUT = {
 }  # fmt: skip
 
 
-def main() -> None:
-    name, given = sys.argv[1], json.loads(sys.argv[2])
+def tried(name: str, given: list[Any]) -> dict[str, str]:
     try:
         seen = ATTEMPTS[name](*given)
     except OSError as error:
-        answer = {"errno": errno.errorcode.get(error.errno or 0, str(error))}
+        return {"errno": errno.errorcode.get(error.errno or 0, str(error))}
     except subprocess.CalledProcessError:
-        answer = {"errno": "EPERM"}
+        return {"errno": "EPERM"}
+    return {"seen" if name in JUDGED_BY_OUTPUT else "reached": str(seen)}
+
+
+def tried_apart(name: str, given: list[Any]) -> dict[str, Any]:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, json.dumps(tried(name, given)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        said = pipe.read()
+    status = os.waitpid(pid, 0)[1]
+    answer: dict[str, Any] = json.loads(said) if said else {"ended": status}
+    return answer
+
+
+def main() -> None:
+    if sys.argv[1] == "--each":
+        with open(sys.argv[2]) as handle:
+            answers = [tried_apart(name, given) for name, given in json.load(handle)]
     else:
-        answer = {"seen" if name in JUDGED_BY_OUTPUT else "reached": str(seen)}
-    sys.stdout.write(json.dumps(answer) + "\n")
+        answers = [tried(sys.argv[1], json.loads(sys.argv[2]))]
+    for answer in answers:
+        sys.stdout.write(json.dumps(answer) + "\n")
 
 
 if __name__ == "__main__":
