@@ -53,11 +53,11 @@ class SessionLimitsForm(LimitsForm):
         field = next((name for name in self.fields if name in words.split(".")), None)
         self.add_error(field, text)
 
-    def save(self, session_id: str, acting: Acting) -> None:
-        """Raises ``InvalidRequest``."""
+    def save(self, session_id: str, acting: Acting) -> Session:
+        """The session as it is then. Raises ``InvalidRequest``."""
         own = self.body()
         budget = {BUDGET.name: _budget(own.pop(BUDGET.name))} if BUDGET.name in own else {}
-        actions.update_session(session_id, budget | ({OURS: {"limits": own}} if own else {}), acting)
+        return actions.update_session(session_id, budget | ({OURS: {"limits": own}} if own else {}), acting)
 
 
 def _budget(amount: Any) -> Any:

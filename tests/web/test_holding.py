@@ -159,7 +159,7 @@ def test_every_limit_of_a_session_is_changed_on_its_page_and_a_wrong_one_is_told
     unpriced = world.alice.post(address, {**sent, "running_seconds": "", "list_cost": "2.50"})
     assert (unpriced.status_code, list(unpriced.context["form"].errors)) == (422, ["list_cost"])
     assert world.fresh().limits == {}
-    world.alice.post(address, {**sent, "running_seconds": ""})
+    assert world.alice.post(address, {**sent, "running_seconds": ""}).status_code == 302
     assert world.fresh().limits == {"steps": 12, "tokens": 4000, "approval_seconds": 60}
     world.alice.post(address, {"steps": "", "tokens": "4000", "approval_seconds": "60"})
     assert world.fresh().limits == {"tokens": 4000, "approval_seconds": 60}
