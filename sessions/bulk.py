@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from contract import audit
@@ -16,15 +17,19 @@ from sessions import actions, filters, inbox, search
 from sessions import events as ev
 from sessions.finding import bare_session
 from sessions.models import Session
+from sessions.repair import repair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from contract.acting import Acting
 
+logger = logging.getLogger(__name__)
+
 MOST = 100
 LONGEST_REASON = 500
 What = Literal["stop", "archive"]
+FAILED = "Something failed inside the server, and this session was left as it was; the server's log has the details."
 ACTIONS: tuple[What, ...] = ("stop", "archive")
 
 
@@ -74,15 +79,30 @@ def carry_out(what: What, session_ids: Sequence[str], reason: str, acting: Actin
 
 
 def _one(what: What, session_id: str, reason: str, acting: Acting) -> Outcome:
+    """How it goes with one. What nobody foresaw is logged and told of this one; only a lost database ends the rest."""
     try:
-        with transaction.atomic():
-            if what == "stop":
-                inbox.send(bare_session(session_id, acting), [{"type": ev.USER_INTERRUPT}], acting)
-            else:
-                actions.archive_session(session_id, acting)
-            verb = "stopped" if what == "stop" else "archived"
-            note = {"reason": reason, "together": True}
-            audit.record(acting, f"session.{verb}_in_bulk", "agent_sessions.Session", session_id, after=note)
+        try:
+            _carry_out(what, session_id, reason, acting)
+        except (IntegrityError, *ev.UNREADABLE):  # the rows were changed by hand
+            if not repair(session_id):
+                raise
+            _carry_out(what, session_id, reason, acting)
     except ApiError as error:
         return Outcome(session_id, error)
+    except Exception:
+        if not connection.is_usable():
+            raise
+        logger.exception("Session %s could not be dealt with.", session_id)
+        return Outcome(session_id, ApiError(FAILED))
     return Outcome(session_id)
+
+
+def _carry_out(what: What, session_id: str, reason: str, acting: Acting) -> None:
+    with transaction.atomic():
+        if what == "stop":
+            inbox.send(bare_session(session_id, acting), [{"type": ev.USER_INTERRUPT}], acting)
+        else:
+            actions.archive_session(session_id, acting)
+        verb = "stopped" if what == "stop" else "archived"
+        note = {"reason": reason, "together": True}
+        audit.record(acting, f"session.{verb}_in_bulk", "agent_sessions.Session", session_id, after=note)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from credentials.models import AuditRecord
+from sessions import actions
 from sessions import events as ev
 from sessions.models import Event, Session
-from tests.api.test_session_lists import make, run
+from tests.api.test_session_lists import make, put_status, run
 
 if TYPE_CHECKING:
+    from contract.acting import Acting
     from tests.api.conftest import Caller
 
 
@@ -34,6 +36,44 @@ def test_each_session_answers_for_itself(alice: Caller, agent: str, environment:
     assert Session.objects.get(archived_at=None).pk == working
     (record,) = AuditRecord.objects.filter(action="session.archived_in_bulk")
     assert (record.object_id, record.after) == (resting, {"reason": "spring cleaning", "together": True})
+
+
+def test_one_that_fails_in_an_unforeseen_way_says_so_and_stops_no_other(
+    alice: Caller, agent: str, environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, broken, last = make(alice, agent, environment, 3)
+    archive = actions.archive_session
+
+    def archive_unless_broken(session_id: str, acting: Acting) -> Session:
+        if session_id == broken:
+            Session.objects.filter(pk=session_id).update(title="half done")
+            raise RuntimeError("a bug")
+        return archive(session_id, acting)
+
+    monkeypatch.setattr(actions, "archive_session", archive_unless_broken)
+    answer = alice.post("/x/sessions/archive", {"session_ids": [first, broken, last]})
+    assert outcomes(answer) == [(first, True), (broken, False), (last, True)]
+    told = answer["data"][1]["error"]
+    assert told["type"] == "api_error"
+    assert "left as it was" in told["message"]
+    assert "a bug" not in told["message"]
+    left = Session.objects.get(archived_at=None)
+    assert (left.pk, left.title) == (broken, None)
+
+
+@pytest.mark.parametrize("what", ["stop", "archive"])
+def test_one_whose_rows_were_changed_by_hand_is_repaired_and_dealt_with(
+    alice: Caller, agent: str, environment: str, what: str
+) -> None:
+    made = make(alice, agent, environment, 3)
+    for session in made:
+        run(session)
+        if what == "archive":
+            put_status(session, ev.THREAD_IDLE, stop_reason=ev.END_TURN)
+    Session.objects.filter(pk=made[1]).update(last_seq=1)
+    answer = alice.post(f"/x/sessions/{what}", {"session_ids": made})
+    assert outcomes(answer) == [(session, True) for session in made]
+    assert [event.session_id for event in Event.objects.filter(type=ev.OPS_REPAIRED)] == [made[1]]
 
 
 def test_filters_stop_those_that_work_a_few_at_a_time(alice: Caller, agent: str, environment: str) -> None:
