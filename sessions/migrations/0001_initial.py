@@ -687,6 +687,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='work',
+            index=models.Index(condition=models.Q(('state', 'stopped')), fields=['stopped_at'], name='work_ended'),
+        ),
+        migrations.AddIndex(
+            model_name='work',
             index=models.Index(condition=models.Q(('lease_until__isnull', False)), fields=['lease_until'], name='work_lease'),
         ),
         migrations.AddIndex(
