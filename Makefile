@@ -9,7 +9,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
 PROCESSES ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help run test js lint format types bench chaos fuzz openapi messages screens compatibility vendor lock
+.PHONY: help run test js lint format types bench chaos fuzz openapi messages screens compatibility vendor lock load
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(ROOT)/Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 18
@@ -38,6 +38,9 @@ types: $(DEV_STAMP) ## mypy, strict
 
 bench: $(DEV_STAMP) ## figures beside their bars
 	@cd $(ROOT) && $(PY) -m tests.bench $(ARGS)
+
+load: $(DEV_STAMP) ## what docs/scaling.md claims, one load at a time (ARGS=events; ARGS=-h lists them)
+	@cd $(ROOT) && $(PY) -m tests.load $(ARGS)
 
 chaos: $(DEV_STAMP) ## kill processes at random and audit what remains
 	@cd $(ROOT) && $(PY) -m tests.chaos $(ARGS)

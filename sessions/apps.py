@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class SessionsConfig(AppConfig):
@@ -11,8 +12,9 @@ class SessionsConfig(AppConfig):
     def ready(self) -> None:
         from contract import happenings
         from credentials import resealing as sealed
-        from sessions import listeners, resealing
+        from sessions import listeners, resealing, storing
 
+        post_migrate.connect(storing.arrange, sender=self)
         happenings.listen("deployments", listeners.follow_agents)
         happenings.listen("webhooks", listeners.tell_webhooks)
         happenings.listen("caps", listeners.give_room)

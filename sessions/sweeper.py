@@ -167,7 +167,7 @@ class Sweeper:
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         # Caps are looked at for sessions whose message to go on got lost.
         _each(files.collect_garbage, caps.resume_all, answers.sweep, delivery.forget, _drive_transfers)
-        _each(work.mend, sweep_everywhere, repair_unknown)
+        _each(work.mend, work.forget, sweep_everywhere, repair_unknown)
 
 
 def _drive_transfers() -> None:

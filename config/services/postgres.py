@@ -41,6 +41,7 @@ TUNING = {
     "max_logical_replication_workers": "0",
     "random_page_cost": "1.1",
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",  # what is prepared finds single rows: any plan of it is the plan
     "huge_pages": "off",
     "io_method": "sync",  # no reading processes beside the few connections
     "log_min_messages": "warning",

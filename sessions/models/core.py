@@ -248,8 +248,10 @@ class Event(models.Model):
     """
 
     id = models.CharField(primary_key=True, max_length=40)
-    session = models.ForeignKey(Session, models.CASCADE, related_name="events", db_index=False)
-    thread = models.ForeignKey(Thread, models.CASCADE, related_name="events", db_index=False)
+    # Not checked again by the database for each of a step's entries: an append holds both rows locked (``log``), a
+    # deletion locks the session first.
+    session = models.ForeignKey(Session, models.CASCADE, related_name="events", db_index=False, db_constraint=False)
+    thread = models.ForeignKey(Thread, models.CASCADE, related_name="events", db_index=False, db_constraint=False)
     seq = models.BigIntegerField()
     type = models.CharField(max_length=64)
     on_session = models.BooleanField(default=True)  # shown on the session's own list and stream

@@ -51,7 +51,7 @@ def test_whatever_shows_sessions_shows_a_damaged_one_too(world: World, table: st
         assert {own, other.pk} <= set(re.findall(r"sesn_\w+", listed))
         assert table == "thread" or column in NOT_LISTED or "Damaged" in listed
         assert table == "thread" or "Damaged" in world.alice.get(f"/sessions/{own}/").content.decode()
-        assert b"".join(world.alice.get(f"/sessions/{own}/export/")).count(b"\n") > 3  # type: ignore[arg-type]
+        assert b"".join(world.alice.get(f"/sessions/{own}/export/")).count(b"\n") > 3
         paths = [*(f"/v1/sessions{part}" for part in ("", f"/{own}", f"/{own}/threads", f"/{own}/events"))]
         paths += [f"/v1/x/sessions/{own}/progress", f"/v1/x/sessions/{own}/limits"]
         answers = {path: api.get(path, headers=headers) for path in paths}

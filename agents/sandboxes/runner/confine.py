@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
+
+from . import bare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,5 +31,6 @@ def set_rlimits(limits: Mapping[str, int]) -> None:
 
 def hide_from_siblings() -> None:
     """Commands run under the same user: keep them out of this process's memory and pipes."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if bare.prctl(PR_SET_DUMPABLE, 0) != 0:
+        raise OSError("this process could not be kept from its siblings")
     os.umask(0o022)

@@ -1,11 +1,13 @@
 """The sandbox's only door: a listening socket on its own loopback, handed out to the host before anything runs.
 
 Who accepts on it sits outside, in another network namespace; nothing of it stays open in here.
+The interpreter's own sockets do: what the ``socket`` package adds takes longer to load than all this takes.
 """
 
 from __future__ import annotations
 
-import socket
+import sys
+from _socket import AF_INET, AF_UNIX, SCM_RIGHTS, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
 PORT = 3128
 BACKLOG = 128
@@ -15,16 +17,21 @@ def hand_out(way: str) -> None:
     """Listen on the proxy's port and send that socket out by ``way``: the number of a unix socket that was left open
     for it, or the path of one to connect to. It is closed afterwards.
     """
-    with _outward(way) as out, socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    out, listener = _outward(way), socket(AF_INET, SOCK_STREAM)
+    try:
+        listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", PORT))
         listener.listen(BACKLOG)
-        socket.send_fds(out, [b"door"], [listener.fileno()])
+        number = listener.fileno().to_bytes(4, sys.byteorder)
+        out.sendmsg([b"door"], [(SOL_SOCKET, SCM_RIGHTS, number)])
+    finally:
+        listener.close()
+        out.close()
 
 
-def _outward(way: str) -> socket.socket:
+def _outward(way: str) -> socket:
     if way.isdigit():
-        return socket.socket(fileno=int(way))
-    out = socket.socket(socket.AF_UNIX)
+        return socket(fileno=int(way))
+    out = socket(AF_UNIX, SOCK_STREAM)
     out.connect(way)
     return out

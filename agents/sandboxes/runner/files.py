@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import os
 import stat
 import sys
+from binascii import b2a_base64
 
 from .texts import SPILL_CHARACTERS, ToolError
 
@@ -152,7 +152,7 @@ def _media_block(handle: Any, file_path: str, size: int, media: str, view_range:
     data = handle.read(limit + 1)
     if max(size, len(data)) > limit:
         raise ToolError(_too_big("read", file_path, size, limit)[:-2] + " for image/PDF files.")
-    source = {"type": "base64", "media_type": media, "data": base64.b64encode(data).decode("ascii")}
+    source = {"type": "base64", "media_type": media, "data": b2a_base64(data, newline=False).decode("ascii")}
     return {"type": "document" if pdf else "image", "source": source}
 
 

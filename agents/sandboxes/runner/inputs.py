@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from .texts import ToolError
 
 TYPE_CHECKING = False
@@ -31,7 +29,7 @@ def check(name: str, given: Any) -> dict[str, Any]:
     fields = FIELDS.get(name)
     if fields is None:
         raise ToolError(f"unknown tool: {name[:100]}")
-    if not isinstance(given, Mapping):
+    if not isinstance(given, dict):
         raise ToolError(f"{name}: input must be an object")
     for key in given:
         if key not in fields:

@@ -1,14 +1,54 @@
-"""Finding and ending processes inside the sandbox by /proc."""
+"""Starting processes inside the sandbox, finding them by /proc, and ending them."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
+import time
+
+from .bare import IGNORED_BY_PYTHON, SIGKILL, SIGSTOP, Suppressed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+WAIT_SECONDS = 0.002  # between two looks for a process that is to end
+
+
+class Child:
+    """A process of ours in a terminal session of its own; spawned, which copies nothing of this one."""
+
+    def __init__(
+        self, argv: tuple[str, ...], environment: Mapping[str, str], stdin: int, terminal: str, also: int
+    ) -> None:
+        """``terminal`` becomes its controlling terminal, its output, and the descriptor ``also``."""
+        actions = (
+            (os.POSIX_SPAWN_DUP2, stdin, 0),
+            (os.POSIX_SPAWN_OPEN, also, terminal, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, also, 1),
+            (os.POSIX_SPAWN_DUP2, also, 2),
+        )
+        self.pid = os.posix_spawn(
+            argv[0], argv, environment, file_actions=actions, setsid=True, setsigdef=IGNORED_BY_PYTHON
+        )
+        self.status: int | None = None  # as ``subprocess`` tells it: negative for a signal
+
+    def poll(self) -> int | None:
+        """Its exit status once it has ended."""
+        if self.status is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else has waited for it
+                self.status = 0
+            else:
+                self.status = os.waitstatus_to_exitcode(status) if pid else None
+        return self.status
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status, None if it doesn't end in time."""
+        deadline = time.monotonic() + seconds
+        while self.poll() is None and time.monotonic() < deadline:
+            time.sleep(WAIT_SECONDS)
+        return self.status
 
 
 def children_of(pid: int) -> list[int]:
@@ -25,20 +65,20 @@ def children_of(pid: int) -> list[int]:
 
 def kill_tree(pid: int) -> None:
     """Kill a process and its descendants; stopping it first keeps it from forking on."""
-    with contextlib.suppress(OSError):
-        os.kill(pid, signal.SIGSTOP)
+    with Suppressed(OSError):
+        os.kill(pid, SIGSTOP)
     for child in children_of(pid):
         kill_tree(child)
-    with contextlib.suppress(OSError):
-        os.kill(pid, signal.SIGKILL)
+    with Suppressed(OSError):
+        os.kill(pid, SIGKILL)
 
 
 def kill_session(session: int) -> None:
     """Kill every process of a terminal session."""
     for pid in _all_pids():
         if pid == session or _field(pid, 3) == session:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+            with Suppressed(OSError):
+                os.kill(pid, SIGKILL)
 
 
 def _all_pids() -> Iterator[int]:

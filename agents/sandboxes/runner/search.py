@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from .bare import Flag
 from .files import reason, resolve
 from .texts import SPILL_FILE_BYTES, Stopped, ToolError, show_path
 
@@ -61,7 +62,7 @@ def _mtime(path: Path) -> float:
         return 0.0
 
 
-def grep(root: str, pattern: str, path: str | None = None, stop: threading.Event | None = None) -> str:
+def grep(root: str, pattern: str, path: str | None = None, stop: Flag | None = None) -> str:
     target = resolve(root, path or ".")
     if not os.path.lexists(target):
         raise ToolError("grep: %s: no such file or directory" % (path or "."))
@@ -85,7 +86,7 @@ def walk_command(pattern: str, target: str) -> list[str]:
     return [sys.executable, "-I", "-S", WALKER, pattern, target]
 
 
-def _run(command: list[str], stop: threading.Event | None) -> tuple[int, str, str]:
+def _run(command: list[str], stop: Flag | None) -> tuple[int, str, str]:
     """Run a search; output is bounded by the spill file's size, time by ``GREP_SECONDS``."""
     env = {"PATH": TOOL_PATH, "LANG": "C.UTF-8"}
     try:
@@ -130,9 +131,9 @@ def _drain(read: Callable[[int], bytes], keep: int) -> bytes:
 class _Guard:
     """Kills the search when its time is over or the caller interrupts."""
 
-    def __init__(self, process: subprocess.Popen[bytes], stop: threading.Event | None) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], stop: Flag | None) -> None:
         self._process = process
-        self._stop = stop or threading.Event()
+        self._stop = stop or Flag()
         self._over = threading.Event()
         self._why: Exception | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)

@@ -9,13 +9,13 @@ End of input ends the process, and with it, as it is the first of its PID namesp
 
 from __future__ import annotations
 
-import json
 import os
-import queue
 import sys
-import threading
 import time
+from _queue import SimpleQueue
 
+from . import lines
+from .bare import Flag, Lock, in_background
 from .confine import hide_from_siblings, set_rlimits
 from .toolbox import Toolbox, list_outputs
 
@@ -29,17 +29,17 @@ FILE_THREADS = 4
 class Server:
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
-        self._write_lock = threading.Lock()
-        self._stops: dict[Any, threading.Event] = {}
-        self._files: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._write_lock = Lock()
+        self._stops: dict[Any, Flag] = {}
+        self._files: SimpleQueue[dict[str, Any]] = SimpleQueue()
         for _ in range(FILE_THREADS):
-            threading.Thread(target=self._work_on_files, daemon=True).start()
+            in_background(self._work_on_files)
 
     def dispatch(self, message: dict[str, Any]) -> None:
         if message["op"] == "call":
-            self._stops[message["id"]] = threading.Event()
+            self._stops[message["id"]] = Flag()
             if message["name"] == "bash":  # the host sends a lane's next command when the one before has ended
-                threading.Thread(target=self._run, args=(message,), daemon=True).start()
+                in_background(self._run, message)
             else:
                 self._files.put(message)
         elif message["op"] == "interrupt":
@@ -66,7 +66,7 @@ class Server:
         self.send(answer)
 
     def send(self, message: dict[str, Any]) -> None:
-        data = memoryview(json.dumps(message).encode("ascii") + b"\n")
+        data = memoryview(lines.written(message))
         with self._write_lock:
             while data:
                 data = data[os.write(1, data) :]
@@ -75,13 +75,15 @@ class Server:
 def main() -> None:
     """Read the hello, confine this process, then serve until the input ends."""
     source = sys.stdin.buffer
-    hello = json.loads(source.readline())
+    hello = lines.read(source.readline())
     set_rlimits(hello["limits"])
     hide_from_siblings()
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
     server = Server(Toolbox(hello))
     server.send({"ready": True})
-    for line in source:
-        server.dispatch(json.loads(line))
-    os._exit(0)
+    try:
+        for line in source:
+            server.dispatch(lines.read(line))
+    finally:
+        os._exit(0)  # whatever still runs in a thread ends with this

@@ -8,20 +8,16 @@ print a marker with the exit status to a private descriptor of the terminal.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import pty
 import resource
 import select
-import signal
-import struct
-import subprocess
+import sys
 import termios
-import threading
 import time
 
-from .processes import children_of, kill_session, kill_tree
+from .bare import SIGINT, Flag, Lock, Suppressed
+from .processes import Child, children_of, kill_session, kill_tree
 from .texts import ToolError
 
 TYPE_CHECKING = False
@@ -32,8 +28,10 @@ TIOCSIG = 0x40045436
 START_SECONDS = 10.0
 GRACE_SECONDS = 1.0
 KILL_SECONDS = 4.0
-_START = 'exec %d<>"$0" >&%d 2>&%d; exec /bin/bash --noprofile --norc --noediting -i'
-_SETUP = "PS1= PS2=; unset PROMPT_COMMAND HISTFILE MAILCHECK; set +m +H +o history"
+CLOSE_SECONDS = 10.0
+_ARGUMENTS = ("/bin/bash", "--noprofile", "--norc", "--noediting", "-i")
+_SETUP = "PS1= PS2=; unset PROMPT_COMMAND HISTFILE MAILCHECK; set +m +H +o history; builtin cd -- %s"
+_WINDOW = b"".join(number.to_bytes(2, sys.byteorder) for number in (50, 200, 0, 0))  # rows, columns
 _MARKER_MAX = 64
 
 
@@ -49,9 +47,9 @@ class Shell:
 
     def __init__(self, script: str, cwd: str, environment: dict[str, str]) -> None:
         self._script, self._cwd, self._environment = script, cwd, environment
-        self.lock = threading.Lock()  # held by whoever runs a command
+        self.lock = Lock()  # held by whoever runs a command
         self.was_put_away = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
         self._master = -1
         self._control = -1
         # High, so that scripts do not meet it; bash itself takes the highest one below 256.
@@ -62,31 +60,22 @@ class Shell:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        master, slave = pty.openpty()
+        master, slave = os.openpty()
         attributes = termios.tcgetattr(slave)
         attributes[0] = attributes[1] = 0
         attributes[3] = termios.ISIG
         termios.tcsetattr(slave, termios.TCSANOW, attributes)
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, _WINDOW)
         reading, self._control = os.pipe()
         self._master = master
-        start = _START % (self._number, self._number, self._number)
         try:
-            self._process = subprocess.Popen(
-                ["/bin/bash", "--noprofile", "--norc", "-c", start, os.ttyname(slave)],
-                stdin=reading,
-                stdout=slave,
-                stderr=slave,
-                cwd=self._cwd,
-                env=self._environment,
-                start_new_session=True,
-            )
+            self._process = Child(_ARGUMENTS, self._environment, reading, os.ttyname(slave), self._number)
         finally:
             os.close(reading)
             os.close(slave)
-        self._send(_SETUP)
+        self._send(_SETUP % _quoted(self._cwd))
         marker = self._ask_marker()
-        if self._read_until(marker, lambda data: None, time.monotonic() + START_SECONDS, threading.Event()) != 0:
+        if self._read_until(marker, lambda data: None, time.monotonic() + START_SECONDS, Flag()) != 0:
             self.close()
             raise ToolError("bash: the shell could not be started (is the sandbox out of processes or files?)")
 
@@ -94,7 +83,7 @@ class Shell:
         """Kill the shell and everything of its terminal session."""
         if self._process is not None:
             kill_session(self._process.pid)
-            self._process.wait()
+            self._process.wait(CLOSE_SECONDS)
             self._process = None
         for fd in (self._master, self._control):
             if fd >= 0:
@@ -112,7 +101,7 @@ class Shell:
             self.lock.release()
         return True
 
-    def run(self, command: str, seconds: float, sink: Callable[[bytes], None], stop: threading.Event) -> Ended:
+    def run(self, command: str, seconds: float, sink: Callable[[bytes], None], stop: Flag) -> Ended:
         """Run one command; ``sink`` receives its raw output as it comes."""
         if not self.alive:
             self.close()
@@ -125,7 +114,7 @@ class Shell:
         marker = self._ask_marker()
         deadline = time.monotonic() + seconds
         code = self._read_until(marker, sink, deadline, stop)
-        with contextlib.suppress(OSError):
+        with Suppressed(OSError):
             os.unlink(self._script)  # the shell has read it; scripts of many lanes must not fill the place
         if code is not _LATE:
             return Ended(code)
@@ -138,18 +127,18 @@ class Shell:
             with open(self._script, "w", encoding="utf-8") as handle:
                 handle.write(command + "\n")
         except OSError:
-            with contextlib.suppress(OSError):
+            with Suppressed(OSError):
                 os.unlink(self._script)
             raise ToolError("bash: the command is too long; write it to a file and run that") from None
 
     def _end_foreground(self, marker: bytes, sink: Callable[[bytes], None], before: set[int]) -> None:
         """Interrupt the command as ^C would; what ignores that is killed; last, the shell is."""
         assert self._process is not None
-        never, begun = threading.Event(), time.monotonic()
+        never, begun = Flag(), time.monotonic()
         wait = GRACE_SECONDS
         while time.monotonic() - begun < KILL_SECONDS:
-            with contextlib.suppress(OSError):
-                fcntl.ioctl(self._master, TIOCSIG, signal.SIGINT)
+            with Suppressed(OSError):
+                fcntl.ioctl(self._master, TIOCSIG, SIGINT)
             if self._read_until(marker, sink, time.monotonic() + wait, never) is not _LATE:
                 return
             for pid in children_of(self._process.pid):
@@ -165,12 +154,10 @@ class Shell:
         return b"\x1e" + nonce.encode() + b":"
 
     def _send(self, line: str) -> None:
-        with contextlib.suppress(BrokenPipeError):
+        with Suppressed(BrokenPipeError):
             os.write(self._control, line.encode() + b"\n")
 
-    def _read_until(
-        self, marker: bytes, sink: Callable[[bytes], None], deadline: float, stop: threading.Event
-    ) -> int | None:
+    def _read_until(self, marker: bytes, sink: Callable[[bytes], None], deadline: float, stop: Flag) -> int | None:
         """Feed output to ``sink`` until the marker; its status, None at end of file, or ``_LATE``."""
         held = b""
         while True:
@@ -182,6 +169,7 @@ class Shell:
                 if not self.alive:
                     sink(held)
                     return None
+                sink(b"")  # nothing new, but what came before may be due
                 continue
             try:
                 data = os.read(self._master, 65536)
@@ -201,8 +189,7 @@ class Shell:
 
     def _reap(self) -> None:
         if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(1.0)
+            self._process.wait(1.0)
 
     @property
     def exit_status(self) -> int | None:
@@ -210,6 +197,11 @@ class Shell:
 
 
 _LATE = -1000
+
+
+def _quoted(path: str) -> str:
+    """A path as one word of bash."""
+    return "'%s'" % path.replace("'", "'\\''")
 
 
 def _status(digits: bytes) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import os
-import re
+
+from .bare import Suppressed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ SPILL_CHARACTERS = 100_000
 SPILL_FILE_BYTES = 64 * 1024 * 1024
 SPILL_FILES = 50
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78])")
+_ESCAPES = r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78])"
 _ESCAPE_MAX = 256
 
 
@@ -50,7 +50,10 @@ class Cleaner:
     def feed(self, data: bytes, final: bool = False) -> str:
         text = self._held + self._decode.decode(data, final)
         self._held = ""
-        text = _ESCAPES.sub("", text)
+        if "\x1b" in text:
+            import re  # only now: most commands print none
+
+            text = re.sub(_ESCAPES, "", text)
         start = text.rfind("\x1b")
         if not final and start >= 0 and len(text) - start < _ESCAPE_MAX:
             text, self._held = text[:start], text[start:]
@@ -61,7 +64,7 @@ class Spill:
     """A file that receives a result too long for the model; oldest ones are removed."""
 
     def __init__(self, directory: str, label: str) -> None:
-        safe = re.sub(r"[^A-Za-z0-9_-]", "_", label)[:80] or "output"
+        safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in label)[:80] or "output"
         self.path = os.path.join(directory, safe + ".txt")
         self._left = SPILL_FILE_BYTES
         self._file: IO[bytes] | None = None
@@ -105,7 +108,7 @@ def _forget_oldest(directory: str) -> None:
     with os.scandir(directory) as entries:
         files = sorted((e.stat(follow_symlinks=False).st_mtime, e.path) for e in entries)
     for _, path in files[: max(0, len(files) - SPILL_FILES + 1)]:
-        with contextlib.suppress(OSError):
+        with Suppressed(OSError):
             os.unlink(path)
 
 

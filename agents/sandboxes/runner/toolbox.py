@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable
 
 from . import inputs
-from .files import Block, Files
+from .bare import Flag, Lock
 from .shell import Ended, Shell, base_environment
 from .texts import Cleaner, Stopped, TailCollector, ToolError, clean, head_or_spill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from .files import Block, Files
+
+    Emit = Callable[[str], None]
 
 OUTPUT_FILES = 1000
 MAX_SHELLS = 48  # of one sandbox; each takes a few processes and megabytes
@@ -24,23 +27,29 @@ LIVE_TOTAL = 256 * 1024
 LIVE_SECONDS = 0.05
 NEW_SHELL = b"[your shell was closed while it rested: this is a new one]\n"
 
-Emit = Callable[[str], None]
-
 
 class Live:
-    """Passes a command's output on while it runs: at most 20 pieces a second and 256 KiB in all."""
+    """Passes a command's output on while it runs: at most 20 pieces a second and 256 KiB in all.
+
+    What ends before the first piece is due says nothing here: its result follows at once.
+    """
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._waiting = ""
         self._sent = 0
-        self._next = 0.0
+        self._next = time.monotonic() + LIVE_SECONDS
 
     def add(self, text: str) -> None:
         if self._sent >= LIVE_TOTAL:
             return
         self._waiting = (self._waiting + text)[:LIVE_PIECE]
         if time.monotonic() >= self._next:
+            self.flush()
+
+    def end(self) -> None:
+        """The rest of what was begun."""
+        if self._sent:
             self.flush()
 
     def flush(self) -> None:
@@ -65,19 +74,16 @@ class Toolbox:
         self._script: str = hello["script"]
         self._environment = base_environment(hello["environment"], hello["home"])
         self._shells: dict[str, Shell] = {}
-        self._shells_lock = threading.Lock()
-        self._files = Files(self.root)
+        self._shells_lock = Lock()
 
-    def call(
-        self, name: str, given: Any, label: str, lane: str, emit: Emit, stop: threading.Event
-    ) -> tuple[list[Block], bool]:
+    def call(self, name: str, given: Any, label: str, lane: str, emit: Emit, stop: Flag) -> tuple[list[Block], bool]:
         """Returns content blocks and whether they describe an error."""
         try:
             values = inputs.check(name, given)
-            if name == "read":
-                return _sanitised(self._files.read(**values)), False
             if name == "bash":
                 return self._bash(self._shell(lane), values, label, emit, stop)
+            if name == "read":
+                return _sanitised(self._files.read(**values)), False
             return _text(head_or_spill(clean(self._file_tool(name, values, stop)), self._spills, label)), False
         except ToolError as error:
             return _text(clean(str(error))), True
@@ -86,7 +92,13 @@ class Toolbox:
         except Exception as error:
             return _text(clean(f"{name}: {type(error).__name__}: {error}")[:4000]), True
 
-    def _file_tool(self, name: str, values: dict[str, Any], stop: threading.Event) -> str:
+    @property
+    def _files(self) -> Files:
+        from .files import Files  # only now: many sandboxes only run commands
+
+        return Files(self.root)
+
+    def _file_tool(self, name: str, values: dict[str, Any], stop: Flag) -> str:
         if name == "write":
             return self._files.write(**values)
         if name == "edit":
@@ -109,7 +121,7 @@ class Toolbox:
             return shell
 
     def _bash(
-        self, shell: Shell, values: dict[str, Any], label: str, emit: Emit, stop: threading.Event
+        self, shell: Shell, values: dict[str, Any], label: str, emit: Emit, stop: Flag
     ) -> tuple[list[Block], bool]:
         if values.get("restart"):
             with shell.lock:
@@ -127,7 +139,8 @@ class Toolbox:
 
         def sink(data: bytes, final: bool = False) -> None:
             text = cleaner.feed(data, final)
-            collector.add(text)
+            if text:
+                collector.add(text)
             live.add(text)
 
         with shell.lock:
@@ -135,7 +148,7 @@ class Toolbox:
                 sink(NEW_SHELL)
             ended = shell.run(command, seconds, sink, stop)
         sink(b"", final=True)
-        live.flush()
+        live.end()
         return self._bash_result(shell, collector.text(), ended, seconds)
 
     def _bash_result(self, shell: Shell, output: str, ended: Ended, seconds: float) -> tuple[list[Block], bool]:
