@@ -35,11 +35,13 @@ def metrics(request: HttpRequest) -> HttpResponse:
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
     registry = CollectorRegistry()
-    registry.register(_Installation())
+    registry.register(Installation())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-class _Installation:
+class Installation:
+    """The figures, asked of the database each time they are collected."""
+
     def collect(self) -> Iterable[GaugeMetricFamily]:
         from prometheus_client.core import GaugeMetricFamily
 

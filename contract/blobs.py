@@ -129,9 +129,14 @@ def exists(digest: str) -> bool:
         return False
 
 
-def delete(digest: str) -> None:
-    """Remove a blob that nothing names; one that is gone already is fine."""
-    path(digest).unlink(missing_ok=True)
+def delete_untouched(digest: str, moment: float) -> bool:
+    """Remove a blob, unless it was stored again or touched since ``moment``; whether it is gone by this."""
+    with suppress(FileNotFoundError):
+        file = path(digest)
+        if file.stat().st_mtime < moment:
+            file.unlink()
+            return True
+    return False
 
 
 def untouched_since(moment: float) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from datetime import timedelta
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,6 +23,7 @@ from sessions import storage
 from sessions.models import Event, File, Session
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from contract.acting import Acting
@@ -34,6 +36,7 @@ MIN_EXPIRY, MAX_EXPIRY = 3_600, 7_776_000
 UNKNOWN_TYPE = "application/octet-stream"
 MIME_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,150}")
 GARBAGE_AGE = timedelta(hours=1)
+LOOKED_UP = 500  # digests a question
 EXPIRED_ROWS_STAY = timedelta(days=90)
 
 
@@ -188,18 +191,21 @@ def collect_garbage(older_than: timedelta = GARBAGE_AGE) -> int:
     moment = (now - older_than).timestamp()
     blobs.drop_stale_incoming(moment)
     earlier = _earlier_snapshots(now)
-    removed = 0
-    for digest in blobs.untouched_since(moment):
-        named = File.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), digest=digest)
-        if digest not in earlier and not (named.exists() or _is_named_elsewhere(digest)):
-            blobs.delete(digest)
-            removed += 1
+    removed, untouched = 0, iter(blobs.untouched_since(moment))
+    while some := set(islice(untouched, LOOKED_UP)):
+        unnamed = some - earlier - named(some, now)
+        removed += sum(blobs.delete_untouched(digest, moment) for digest in unnamed)
     return removed
 
 
-def _is_named_elsewhere(digest: str) -> bool:
-    snapshots, skills = Session.objects.filter(snapshot=digest), SkillVersion.objects.filter(digest=digest)
-    return snapshots.exists() or skills.exists()
+def named(digests: Collection[str], now: datetime) -> set[str]:
+    """Those of the digests that a row names. No index leads from a digest to its rows: many are asked for at once."""
+    files = File.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), digest__in=digests)
+    skills = SkillVersion.objects.filter(digest__in=digests)
+    snapshots = Session.objects.filter(snapshot__in=digests)
+    return {*files.values_list("digest", flat=True), *skills.values_list("digest", flat=True)} | set(
+        snapshots.values_list("snapshot", flat=True)
+    )
 
 
 def _earlier_snapshots(now: datetime) -> frozenset[str]:

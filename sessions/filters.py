@@ -9,14 +9,13 @@ from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.search import SearchQuery
 from django.db.models import BooleanField, F, Func, Q, TextField, Value
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from contract.errors import InvalidRequest
-from sessions.models.core import TITLE_WORDS
+from sessions import search
 from sessions.projections import said
 from sessions.projections.status import GROUPS, stop_reasons
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from contract.acting import Acting
-    from sessions import search
     from sessions.models import Session
 
 NAMES = ("q", "status", "agent", "since", "by", "deployment")
@@ -158,14 +156,11 @@ def chips(wanted: Mapping[str, str], offered: Choices) -> list[Chip]:
 
 
 def _answering(rows: QuerySet[Session], asked: str, found: search.Found | None) -> QuerySet[Session]:
-    match = Q(pk=asked)
-    if found and found.events:
-        match |= Q(_Among(F("pk"), Value(list(found.events), output_field=ArrayField(TextField()))))
-    question = said.question(asked)
-    if question:
-        rows = rows.alias(title_words=TITLE_WORDS)
-        match |= Q(title_words=SearchQuery(question, search_type="raw", config="simple"))
-    return rows.filter(match)
+    names = [asked, *found.events] if found else [asked]
+    among = rows.order_by().filter(_Among(F("pk"), Value(names, output_field=ArrayField(TextField())))).values("pk")
+    if not said.question(asked):
+        return rows.filter(pk__in=among)
+    return rows.filter(pk__in=among.union(search.titled(rows.order_by(), asked).values("pk")))
 
 
 def _by(value: str) -> Q:

@@ -92,7 +92,11 @@ class Answer:
 
 
 def titled(rows: QuerySet[Session], asked: str) -> QuerySet[Session]:
-    """Those of the sessions whose titles answer."""
+    """Those of the sessions whose titles answer.
+
+    Ask for them by themselves. With an order and a limit beside the words, PostgreSQL takes apart the titles of all
+    sessions, the newest first, instead of looking into the index of words.
+    """
     query = SearchQuery(said.question(asked), search_type="raw", config="simple")
     return rows.alias(title_words=TITLE_WORDS).filter(title_words=query)
 
@@ -130,7 +134,8 @@ def search(asked: str, limit: int, acting: Acting) -> Answer:
     rows = _rows(LATEST, question, acting.workspace_id, limit=limit + 1)
     found = [row[0] for row in rows if row[0]]
     mine = Session.objects.filter(workspace_id=acting.workspace_id).defer("agent_snapshot")
-    sessions = list(titled(mine, asked).order_by("-created_at", "-pk")[: limit + 1])
+    titles = titled(mine.order_by(), asked).values("pk")[:MOST]
+    sessions = list(mine.filter(pk__in=titles).order_by("-created_at", "-pk")[: limit + 1])
     truncated = len(found) > limit or len(sessions) > limit or rows[0][1] >= MOST
     return Answer(sessions[:limit], hits(found[:limit], asked), truncated, sealed=rows[0][2])
 

@@ -98,7 +98,7 @@ def wake_on_commit(thread_id: str) -> None:
 
 def call_next(workspace_id: str) -> None:
     """A place in a workspace is free: wake those whose turn it is. More than there is room for does no harm."""
-    for thread_id, _ in admission.waiting(workspace_id)[:CALLED_AT_ONCE]:
+    for thread_id, _ in admission.waiting(workspace_id, CALLED_AT_ONCE):
         wake(thread_id)
 
 

@@ -29,6 +29,7 @@ SELECT count(DISTINCT s.id), count(DISTINCT s.id) FILTER (
     WHERE coalesce(s.created_by_id::text, s.created_by_key) = %(person)s)
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
 WHERE s.workspace_id = %(workspace)s AND s.id <> %(session)s AND t.lease_expires > clock_timestamp()
+  AND t.status IN ('running', 'rescheduling')
 """
 # Everyone's waiting sessions numbered by age, after as many as each has running: a round-robin over people.
 WAITING = """
@@ -37,11 +38,12 @@ WITH live AS (
     min(t.running_since) AS since, bool_or(t.lease_expires > clock_timestamp()) IS TRUE AS runs
   FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
   WHERE s.workspace_id = %s AND s.status = 'running' AND t.status = 'running'
-    AND t.agent ->> 'type' IS DISTINCT FROM 'advisor' GROUP BY s.id)
+    AND t.agent ->> 'type' IS DISTINCT FROM 'advisor' GROUP BY s.id),
+busy AS (SELECT person, count(*) AS sessions FROM live WHERE runs GROUP BY person)
 SELECT thread, id FROM (
-  SELECT w.thread, w.id, w.since, row_number() OVER (PARTITION BY w.person ORDER BY w.since, w.id)
-    + (SELECT count(*) FROM live r WHERE r.runs AND r.person = w.person) AS turn
-  FROM live w WHERE NOT w.runs) ranked ORDER BY turn, since, id
+  SELECT w.thread, w.id, w.since,
+    row_number() OVER (PARTITION BY w.person ORDER BY w.since, w.id) + coalesce(b.sessions, 0) AS turn
+  FROM live w LEFT JOIN busy b ON b.person = w.person WHERE NOT w.runs) ranked ORDER BY turn, since, id LIMIT %s
 """
 ALIVE = """
 SELECT name FROM agent_sessions_machine WHERE seen_at > clock_timestamp() - %s * interval '1 second'
@@ -107,10 +109,13 @@ def limits_of(stored: Mapping[str, Any] | str) -> tuple[int | None, int | None]:
     return found[0], found[1]
 
 
-def waiting(workspace_id: str) -> list[tuple[str, str]]:
-    """(thread, session) of the running sessions that no worker has, in the order in which they get their turn."""
+def waiting(workspace_id: str, most: int | None = None) -> list[tuple[str, str]]:
+    """(thread, session) of the running sessions that no worker has, in the order in which they get their turn.
+
+    ``most``: so many of them at most.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(WAITING, [workspace_id])
+        cursor.execute(WAITING, [workspace_id, most])
         return [(row[0], row[1]) for row in cursor.fetchall()]
 
 

@@ -19,7 +19,7 @@ from contract.errors import NoRoom
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import advising, compacting, grading, reports, spans
+from sessions.harness import advising, compacting, compaction, grading, patience, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
@@ -85,8 +85,8 @@ class Effects:
         match actions[0]:
             case do.CallModel(resume):
                 return self._call_model(resume=resume)
-            case do.Compact():
-                return compacting.compact(self)
+            case do.Compact(resume):
+                return compacting.compact(self, resume=resume)
             case do.RunTool() | do.Refuse():
                 return self._answer_calls(actions)
             case do.CloseRequest(request_id):
@@ -135,9 +135,12 @@ class Effects:
 
     def _call_model(self, *, resume: bool) -> list[Event]:
         names = _new_ids()
+        return self.begin_request(names.request, resume=resume) + self._ask(names)
+
+    def begin_request(self, request_id: str, *, resume: bool) -> list[Event]:
+        """Put the mark of a model request on the log; with ``resume`` the thread waited for it and runs again."""
         opening = [Draft(ev.THREAD_RUNNING, self._about())] if resume else []
-        stored = self.append([*opening, Draft(ev.MODEL_START, id=names.request)])
-        return stored + self._ask(names)
+        return self.append([*opening, Draft(ev.MODEL_START, id=request_id)])
 
     def _ask(self, names: Ids) -> list[Event]:
         """Ask the model; the mark of the request is on the log."""
@@ -171,7 +174,8 @@ class Effects:
     def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Draft]:
         judging = Permissions(self.spec, self.should_stop)
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge, self.spec.outside)
-        return [*builder.drafts(reply, self.cost(reply), first_token_ms), *judging.spent()]
+        guessed = compaction.tokens(self.prompt.messages, reply.usage, len(self.prompt.encoded.text))
+        return [*builder.drafts(reply, self.cost(reply), first_token_ms, guessed), *judging.spent()]
 
     def cost(self, reply: ModelReply) -> str | None:
         """Exact dollars as text; None if the model that served has no known price."""
@@ -302,18 +306,9 @@ class Effects:
         return self.append(drafts)
 
     def _retry(self, retry: do.Retry) -> list[Event]:
-        failure = retry.failure
-        error_type = of_provider(failure.kind)
-        error = session_error(error_type, failure.message, "retrying")
-        seconds = round((retry.at - self.lease.now()).total_seconds(), 1)
-        about = {"attempt": failure.attempt + 1, "of": retry.of, "seconds": max(0.0, seconds), "kind": failure.kind}
-        return self.append(
-            [
-                Draft(ev.SESSION_ERROR, {"error": error}),
-                Draft(ev.OPS_RETRY, about),
-                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": retry.at.isoformat()}),
-            ]
-        )
+        seconds = (retry.at - self.lease.now()).total_seconds()
+        waits = Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": retry.at.isoformat()})
+        return self.append([*patience.told(retry.failure, seconds, retry.of), waits])
 
     def _fall_back(self, fall_back: do.FallBack) -> list[Event]:
         failure = fall_back.failure

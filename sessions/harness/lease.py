@@ -57,7 +57,8 @@ WHERE id = %s AND fence = %s RETURNING status IN ('running', 'rescheduling') AND
 """
 ORPHANS = """
 UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp()
-WHERE t.lease_expires > clock_timestamp() AND t.lease_owner <> '' AND NOT EXISTS (
+WHERE t.status IN ('running', 'rescheduling') AND t.lease_expires > clock_timestamp() AND t.lease_owner <> ''
+  AND NOT EXISTS (
   SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND l.objid::text = split_part(t.lease_owner, ':', 3))

@@ -240,6 +240,6 @@ def test_the_archive_of_a_skill_stays_until_nothing_names_it(alice: Caller) -> N
 
 def test_lost_bytes_are_a_plain_404(alice: Caller) -> None:
     made = make(alice)
-    blobs.delete(SkillVersion.objects.get().digest)
+    blobs.path(SkillVersion.objects.get().digest).unlink()
     path = f"/skills/{made['id']}/versions/{made['latest_version_id']}/content"
     assert alice.refused("GET", path).status == 404

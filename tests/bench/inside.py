@@ -62,9 +62,9 @@ def seed(like: str, sessions: int, length: int) -> None:
     rows, threads = [], []
     for number in range(sessions):
         moment = now - timedelta(minutes=number + 1)
-        row = _copy(model, id=ids.session_id(), title=f"Seeded {number}", created_at=moment, updated_at=moment)
+        row = copied(model, id=ids.session_id(), title=f"Seeded {number}", created_at=moment, updated_at=moment)
         rows.append(row)
-        threads.append(_copy(thread, id=ids.thread_id(), session=row, created_at=moment, updated_at=moment))
+        threads.append(copied(thread, id=ids.thread_id(), session=row, created_at=moment, updated_at=moment))
     Session.objects.bulk_create(rows, batch_size=BATCH)
     Thread.objects.bulk_create(threads, batch_size=BATCH)
     _fill(threads[0], like, length)
@@ -86,7 +86,7 @@ def _fill(thread: Thread, like: str, length: int) -> None:
             key: renamed.get(value, value) if isinstance(value, str) else value for key, value in source.payload.items()
         }
         batch.append(
-            _copy(
+            copied(
                 source,
                 id=renamed[source.id],
                 session=thread.session_id,
@@ -101,7 +101,7 @@ def _fill(thread: Thread, like: str, length: int) -> None:
     Session.objects.filter(pk=thread.session_id).update(last_seq=length)
 
 
-def _copy(row: M, **changes: Any) -> M:
+def copied(row: M, **changes: Any) -> M:
     values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
     for name, value in changes.items():
         column: Any = row._meta.get_field(name)
