@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from contract import ids, tracing
 from sessions import events as ev
-from sessions import ledgers, nudges, prepared, slices
+from sessions import ledgers, nudges, prepared, serial, slices
 from sessions.approvals import book, notices
 from sessions.ledgers import parsed
 from sessions.models import Event, Session
@@ -113,7 +113,7 @@ def append(
         stored = _append_at_once(session_id, thread_id, drafts, lease, lease.kept, then)
         if stored is not None:
             return stored
-    with transaction.atomic(), prepared.cursor() as cursor:
+    with serial.alone(session_id), transaction.atomic(), prepared.cursor() as cursor:
         ledger = ledgers.locked(cursor, session_id, thread_id)
         if ledger is None:
             raise UnknownThread(thread_id)
