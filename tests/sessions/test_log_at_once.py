@@ -87,6 +87,15 @@ def test_a_renewed_lease_still_appends_at_once() -> None:
     assert counted(session, thread, [Draft(ev.MODEL_START)], lease)[1] == 1
 
 
+def test_what_holds_only_while_nobody_touches_the_session_is_not_written_afterwards() -> None:
+    session, thread, lease = running()
+    log.append(session.id, thread.id, [Draft(ev.MODEL_START)], lease=lease, untouched=True)
+    Session.objects.filter(pk=session.pk).update(permission_rules=[])
+    with pytest.raises(log.Touched):
+        log.append(session.id, thread.id, [Draft(ev.MODEL_END, {}, private=USAGE)], lease=lease, untouched=True)
+    assert types(session) == [ev.STATUS_RUNNING, ev.THREAD_RUNNING, ev.MODEL_START]
+
+
 @pytest.mark.parametrize("seconds", [60, -1], ids=["taken over", "expired"])
 def test_a_lease_that_was_lost_in_between_writes_nothing(seconds: int) -> None:
     session, thread, lease = running()
