@@ -115,7 +115,8 @@ def append(
 
     Raises ``LeaseLost``, ``Stale``, ``Touched`` or ``UnknownThread``; then nothing was written.
     """
-    if lease is not None and lease.kept is not None and expect_seq is None:
+    # Within a transaction of the caller's, rows look untouched by what came before in it.
+    if lease is not None and lease.kept is not None and expect_seq is None and not connection.in_atomic_block:
         stored = _append_at_once(session_id, thread_id, drafts, lease, lease.kept, then)
         if stored is not None:
             return stored
