@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from agents.additions import check_priced
 from agents.models import Workspace
@@ -18,11 +17,10 @@ from contract.schema import OURS
 from sessions import events as ev
 from sessions import log, threads
 from sessions.approvals import book
-from sessions.bounds import caps_of, reached, reached_alone
+from sessions.bounds import caps_of, reached, reached_alone, used
 from sessions.events import Draft
-from sessions.harness.limits import DAILY, KINDS, MONEY, Used
+from sessions.harness.limits import DAILY, KINDS, MONEY
 from sessions.models import Session, Thread
-from sessions.projected import session_columns
 from sessions.wake import call_next, resume_later, wake_on_commit
 from sessions.workflows import runs
 
@@ -39,10 +37,9 @@ STOPPED = Q(status="idle", stop_reason__type="budget_reached", stop_reason__has_
 
 def overview(session: Session) -> dict[str, Any]:
     """Which cap of each kind applies, which level set it, and how much of it is used."""
-    columns, now, bounds = session_columns(session), timezone.now(), caps_of(session)
-    used = Used.of(columns.spent, columns.cost(now), columns.clock.active_at(now))
+    bounds, spent = caps_of(session), used(session)
     effective = {
-        kind: {"limit": cap[1], "level": cap[0], "used": int(bounds.amount(kind, used))}
+        kind: {"limit": cap[1], "level": cap[0], "used": int(bounds.amount(kind, spent))}
         for kind in (*KINDS, *DAILY)
         if (cap := bounds.tightest(kind)) is not None
     }
@@ -51,6 +48,7 @@ def overview(session: Session) -> dict[str, Any]:
         "session_id": session.pk,
         "levels": {level: dict(caps) for level, caps in bounds.levels},
         "effective": effective,
+        "used": {kind: int(bounds.amount(kind, spent)) for kind in KINDS},
         "approval_seconds": bounds.approval_seconds,
     }
 

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from contract import ids, tracing
 from sessions import events as ev
-from sessions import ledgers, nudges, prepared, slices
+from sessions import ledgers, nudges, prepared, serial, slices
 from sessions.approvals import book, notices
 from sessions.ledgers import parsed
 from sessions.models import Event, Session
@@ -122,7 +122,7 @@ def append(
             return stored
     if untouched:
         raise Touched(session_id)
-    with transaction.atomic(), prepared.cursor() as cursor:
+    with serial.alone(session_id), transaction.atomic(), prepared.cursor() as cursor:
         ledger = ledgers.locked(cursor, session_id, thread_id)
         if ledger is None:
             raise UnknownThread(thread_id)

@@ -20,7 +20,7 @@ from contract.errors import NoRoom
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import advising, compacting, compaction, grading, reports, spans
+from sessions.harness import advising, compacting, compaction, grading, patience, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
@@ -320,18 +320,9 @@ class Effects:
         return self.append(drafts)
 
     def _retry(self, retry: do.Retry) -> list[Event]:
-        failure = retry.failure
-        error_type = of_provider(failure.kind)
-        error = session_error(error_type, failure.message, "retrying")
-        seconds = round((retry.at - self.lease.now()).total_seconds(), 1)
-        about = {"attempt": failure.attempt + 1, "of": retry.of, "seconds": max(0.0, seconds), "kind": failure.kind}
-        return self.append(
-            [
-                Draft(ev.SESSION_ERROR, {"error": error}),
-                Draft(ev.OPS_RETRY, about),
-                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": retry.at.isoformat()}),
-            ]
-        )
+        seconds = (retry.at - self.lease.now()).total_seconds()
+        waits = Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": retry.at.isoformat()})
+        return self.append([*patience.told(retry.failure, seconds, retry.of), waits])
 
     def _fall_back(self, fall_back: do.FallBack) -> list[Event]:
         failure = fall_back.failure

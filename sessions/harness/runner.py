@@ -47,6 +47,10 @@ PAGE = 1000
 AT_WORK = "SELECT 1 FROM agent_sessions_thread WHERE id = %s AND status IN ('running', 'rescheduling')"
 
 
+class Damaged(Exception):
+    """Rows hold what nobody can read and the log doesn't have."""
+
+
 def run(thread_id: str) -> None:
     """Run a thread until it rests. Does nothing if another worker has the thread or there is nothing to do."""
     again = True
@@ -144,7 +148,7 @@ class Runner:
         """What the turn needs; None if the session can't be run and was parked with the reason."""
         try:
             return self._prepare()
-        except CannotOpen as error:
+        except (CannotOpen, Damaged) as error:
             logger.exception("Thread %s can't be run.", self.lease.thread_id)
             self._park(f"This session can't be run at the moment. {error}")
             return None
@@ -171,9 +175,22 @@ class Runner:
         if notes:
             log.append(self.lease.session_id, self.lease.thread_id, notes, lease=self.lease)
 
+    def _readable(self) -> Thread:
+        """The thread with its session. What nobody can read of their rows is taken from the log; raises ``Damaged``
+        for what isn't on it.
+        """
+        rows = Thread.objects.select_related("session__environment")
+        thread = rows.get(pk=self.lease.thread_id)
+        if thread.unreadable or thread.session.unreadable:
+            repair(self.lease.session_id)
+            thread = rows.get(pk=self.lease.thread_id)
+        if lost := [*thread.unreadable, *thread.session.unreadable]:
+            raise Damaged(f"Nobody can read what its row holds as {', '.join(lost)}. Set that anew, then try again.")
+        return thread
+
     def _prepare(self) -> Effects:
+        thread = self._readable()
         self._tell_of_before()
-        thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         model = spec.model["id"]
         self.prompt = Prompt(resolver(spec.workspace_id, partial(specs.media, model, spec.workspace_id), model))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agents.providers import anthropic
 from agents.providers.base import ModelReply, ModelRequest, ProviderError, StreamPart, TurnInterrupted
 from tests.agents.providers import peer
 from tests.agents.providers.asking import HI, KEY, ask, failure, never, provider
@@ -315,3 +316,18 @@ def test_a_server_that_fails_to_list_its_models_says_so() -> None:
     with Peer(peer.error(401, "authentication_error", "no")) as server, pytest.raises(ProviderError) as caught:
         provider(server).models()
     assert caught.value.kind == "authentication"
+
+
+def test_a_failure_to_list_models_is_remembered_for_a_short_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = {"data": [], "has_more": False, "first_id": None, "last_id": None}
+    refused = peer.error(401, "authentication_error", "no")
+    with Peer(refused, refused, peer.answer(200, empty)) as server:
+        talk, other = provider(server), provider(server)
+        for _ in range(3):
+            with pytest.raises(ProviderError):
+                talk.models()
+        assert len(server.seen) == 1
+        monkeypatch.setattr(anthropic, "MODELS_FAILED_SECONDS", 0.0)
+        with pytest.raises(ProviderError):
+            other.models()
+        assert (other.models(), len(server.seen)) == ([], 3)
