@@ -62,7 +62,7 @@ class Transport(redis.Transport):
 
 
 class RabbitChannel(pyamqp.Channel):
-    """Takes messages off RabbitMQ's queues. One that fails Celery is rejected; given back, it would end every worker."""
+    """Takes messages off RabbitMQ's queues. One that fails Celery is rejected; given back, it would end each worker."""
 
     def message_to_python(self, raw_message: Any) -> Any:
         """Celery's view of a message, which knows whether it was acknowledged."""
