@@ -108,11 +108,13 @@ class Kept:
     """The rows as a lease's last append left them: what the next one need not read if nobody touched them since.
 
     ``version`` is the ``xmin`` of the session's row; ``moment`` the database's time then, ``ticks`` our own monotonic
-    one. The ledger's ``now`` is the log's time.
+    one. The ledger's ``now`` is the log's time. ``series``: the version after the first of the lease's appends since
+    which nobody else touched the session.
     """
 
     ledger: Ledger
     version: str
+    series: str
     moment: datetime
     ticks: float
 
