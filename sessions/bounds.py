@@ -79,15 +79,22 @@ def patience(session: Session, thread: Thread) -> int | None:
     return min((seconds for seconds in bounds if seconds is not None), default=None)
 
 
+def used(session: Session) -> Used:
+    """What all threads of a session have used together."""
+    columns, now = session_columns(session), timezone.now()
+    return Used.of(columns.spent, columns.cost(now), columns.clock.active_at(now))
+
+
 def reached(session: Session) -> Reached | None:
     """The cap that leaves a session no room for another model request."""
-    columns, now = session_columns(session), timezone.now()
-    used = Used.of(columns.spent, columns.cost(now), columns.clock.active_at(now))
-    return caps_of(session).reached(used)
+    return caps_of(session).reached(used(session))
 
 
 def reached_alone(session: Session, thread: Thread) -> Reached | None:
     """The cap of a child thread's own agent that leaves the thread no room for another model request."""
-    own = own_caps(session, thread)
-    used = Used.of(spent(thread), thread.cost, clock(thread).active_at(timezone.now()))
-    return own.reached(used)
+    return own_caps(session, thread).reached(used_alone(thread))
+
+
+def used_alone(thread: Thread) -> Used:
+    """What one thread has used by itself."""
+    return Used.of(spent(thread), thread.cost, clock(thread).active_at(timezone.now()))

@@ -15,7 +15,7 @@ from django.utils import timezone
 from agents.differences import text_diff
 from agents.models import MemoryVersion
 from credentials.models import AccessRecord
-from sessions import caps, window
+from sessions import caps, capwords, window
 from sessions import events as ev
 from sessions.models import Event, Resource, Session, Thread
 from sessions.projections import changes, cost
@@ -94,7 +94,9 @@ def money(session: Session) -> dict[str, Any]:
         "line": cost.line(spent, width=CHART[0], height=CHART[1], limit=limit),
         "limit": limit,
         "limit_y": _limit_y(spent, limit),
-        "caps": bounds["effective"],
+        "caps": [
+            capwords.line(kind, cap["used"], cap, known=session.cost_known) for kind, cap in bounds["effective"].items()
+        ],
         "request_count": count,
         "cut": len(spent) == REQUESTS and count > REQUESTS,
     }

@@ -65,12 +65,14 @@ TOGETHER = (
 
 
 class LimitsForm(forms.Form):
-    """A workspace's caps; a field that is left empty lifts one."""
+    """The caps of a level; a field that is left empty lifts one."""
 
-    def __init__(self, data: Any = None, *, stored: Mapping[str, Any]) -> None:
-        shown = {kind.name: _typed(kind, stored.get(kind.name)) for kind in (*EACH, *TOGETHER)}
-        super().__init__(data, initial=shown)
-        for kind in (*EACH, *TOGETHER):
+    def __init__(
+        self, data: Any = None, *, stored: Mapping[str, Any], kinds: tuple[Kind, ...] = (*EACH, *TOGETHER)
+    ) -> None:
+        super().__init__(data, initial={kind.name: _typed(kind, stored.get(kind.name)) for kind in kinds})
+        self.kinds = kinds
+        for kind in kinds:
             self.fields[kind.name] = _field(kind)
 
     @property
@@ -85,7 +87,7 @@ class LimitsForm(forms.Form):
 
     def body(self) -> dict[str, Any]:
         """What to lay over the stored caps: only what was changed here, so that nothing is rounded unseen."""
-        return {kind.name: self._sent(kind) for kind in (*EACH, *TOGETHER) if kind.name in self.changed_data}
+        return {kind.name: self._sent(kind) for kind in self.kinds if kind.name in self.changed_data}
 
     def _sent(self, kind: Kind) -> Any:
         value = self.cleaned_data[kind.name]
@@ -108,7 +110,7 @@ def _typed(kind: Kind, stored: Any) -> Any:
     if stored is None:
         return None
     if kind.unit == "dollars":
-        return Decimal(stored["amount"]) / CENTS
+        return (Decimal(stored["amount"]) / CENTS).quantize(Decimal("0.01"))
     return -(-int(stored) // MEGABYTE) if kind.unit == "megabytes" else stored
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists, F, OuterRef, Q
 
 from contract import zones
 from contract.roles import Permission, may
+from sessions import capwords, headlines, usage
 from sessions import events as ev
-from sessions import headlines, usage
 from sessions.models import Event, Session, Thread, Work
 from sessions.models.work import ACTIVE, STARTING
-from sessions.projections.status import State, state_of
+from sessions.projections.status import STATES, State, state_of
 from sessions.system import strip
 
 if TYPE_CHECKING:
@@ -104,13 +104,17 @@ def _lines(sessions: Iterable[Session]) -> list[Line]:
 
 
 def state_for(session: Session) -> State:
-    return state_of(
+    if session.unreadable:
+        return STATES["damaged"]
+    state = state_of(
         session.status,
         session.stop_reason,
         archived=session.archived_at is not None,
         started=session.last_seq > 0,
         outside=0 < session.outside_count == session.pending_count,
     )
+    stopped = capwords.stopped(session) if state.key == "budget_reached" else None
+    return replace(state, sentence=stopped) if stopped else state
 
 
 def _needs(rows: Iterable[Session]) -> list[Need]:

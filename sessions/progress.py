@@ -43,10 +43,11 @@ _followers = [threading.Lock() for _ in range(KEPT)]  # by session: one question
 def progress(session: Session) -> dict[str, Any]:
     """The answer of ``/v1/x/sessions/{id}/progress``."""
     with followed(session.pk) as folded:
-        return _answer(session, folded)
+        return answer(session, folded)
 
 
-def _answer(session: Session, folded: Progress) -> dict[str, Any]:
+def answer(session: Session, folded: Progress) -> dict[str, Any]:
+    """``progress`` of a session whose log was read."""
     columns, now = session_columns(session), timezone.now()
     became = {one.path: one for one in diffs(session.pk, folded.changed_seq)}
     return {
@@ -68,7 +69,9 @@ def _answer(session: Session, folded: Progress) -> dict[str, Any]:
         },
         "steps": columns.spent.usage.steps,
         "model_requests": columns.spent.usage.model_requests,
+        "tokens": columns.spent.usage.tokens,
         "usage": columns.usage(now),
+        "cost_known": columns.spent.cost_known,
         "limits": caps.overview(session)["effective"],
     }
 

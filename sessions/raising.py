@@ -1,4 +1,4 @@
-"""A session that stopped at a cap: where it can be raised, and raising it from the session's page."""
+"""A session that stopped at a cap: raising it from the session's page, whosever it is."""
 
 from __future__ import annotations
 
@@ -6,32 +6,46 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from agents.actions import update_agent
 from contract.errors import InvalidRequest
+from contract.limits import MAX_COUNT, YEAR_SECONDS
+from contract.roles import Permission
 from contract.schema import OURS
-from sessions.harness.limits import KINDS, NAMES
+from sessions import actions, caps, capwords
+from sessions.harness.limits import DAILY, KINDS, MONEY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from contract.acting import Acting
     from sessions.models import Session
 
-MOST = 10**12
 DIGITS = 20  # of a number that is looked at
-MONEY = "list_cost"
+BUDGET = "budget"
+NEEDED = {"session": Permission.OPERATE, "agent": Permission.BUILD, "workspace": Permission.ADMINISTER}
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """How to raise the cap a session stopped at. ``here``: by a form that sends ``cap`` and what was typed over ``to``;
-    else at ``href``, if there is a page for it.
+    """How a session goes on that stopped at a cap.
+
+    ``permission``: what one needs to raise it on the spot, by a form that sends ``cap``, ``level``, ``agent`` and what
+    was typed over ``to``. It is empty where no page can: the installation's caps are settings.
     """
 
-    text: str
+    permission: str = ""
+    label: str = ""
     cap: str = ""
+    level: str = ""
+    agent: str = ""
     to: str = ""
-    here: bool = False
-    href: str = ""
+
+    @property
+    def sent(self) -> list[tuple[str, str]]:
+        """What goes with the form unseen."""
+        return [("cap", self.cap), ("level", self.level), ("agent", self.agent)]
 
 
 def offer(session: Session) -> Offer | None:
@@ -42,56 +56,63 @@ def offer(session: Session) -> Offer | None:
     note = stop.get(OURS)
     if note is None:
         cents = int(((session.budget or {}).get("max_list_cost") or {}).get("amount") or 0)
-        return Offer(_("Budget in dollars"), "budget", f"{cents / 50:.2f}", here=True)
-    if note["level"] == "session":
-        doubled = 2 * int(note["limit"])
-        to = f"{doubled / 100:.2f}" if note["cap"] == MONEY else str(doubled)
-        name = _("Dollars") if note["cap"] == MONEY else NAMES[note["cap"]].capitalize()
-        return Offer(name, note["cap"], to, here=True)
-    if note["level"] == "agent":
-        whose = note.get("agent_id") or session.agent_id  # a child thread's own agent, or the session's
-        return Offer(_("Raise it on the agent"), href=reverse("agents:edit", args=[whose]))
-    if note["level"] == "workspace":
-        return Offer(_("Raise it for the workspace"), href=reverse("sessions:limits"))
-    return Offer(_("It is the %(level)s's limit; an administrator can raise it.") % {"level": note["level"]})
+        return Offer(NEEDED["session"], capwords.FIELDS[BUDGET], BUDGET, "session", to=f"{cents / 50:.2f}")
+    cap, level, doubled = note["cap"], note["level"], 2 * int(note["limit"])
+    if level not in NEEDED:
+        return Offer()
+    to = f"{doubled / 100:.2f}" if cap in MONEY else str(doubled)
+    agent = (note.get("agent_id") or session.agent_id) if level == "agent" else ""
+    return Offer(NEEDED[level], capwords.FIELDS[cap], cap, level, agent, "" if capwords.is_unpriced(note) else to)
 
 
-def changes(cap: str, typed: str) -> tuple[dict[str, Any], str]:
-    """The body of the update that sets a cap of a session (nothing typed lifts it), and what to say of it."""
-    if cap == "budget":
-        cents = _cents(typed)
-        limit = None if cents is None else {"max_list_cost": {"amount": str(cents), "currency": "USD"}}
-        said = _("The budget is lifted.") if cents is None else _("The budget is %(sum)s now.") % {"sum": _money(cents)}
-        return {"budget": limit}, said
-    if cap == MONEY:
-        cents = _cents(typed)
-        value: Any = None if cents is None else {"amount": str(cents), "currency": "USD"}
-        if cents is None:
-            return {OURS: {"limits": {MONEY: None}}}, _("The money limit is lifted.")
-        return {OURS: {"limits": {MONEY: value}}}, _("The money limit is %(sum)s now.") % {"sum": _money(cents)}
-    if cap not in KINDS:
+def raise_cap(session: Session, sent: Mapping[str, str], acting: Acting) -> str:
+    """Set (or, with nothing typed, lift) the cap that ``sent`` names, where it stands; what to say of it.
+
+    ``sent`` is an offer's form: ``cap``, ``level``, ``agent`` and the typed ``limit``. Raises ``InvalidRequest``.
+    """
+    cap, level = sent.get("cap", ""), sent.get("level", "session")
+    if level not in NEEDED or cap not in (*KINDS, *DAILY, BUDGET) or (cap == BUDGET and level != "session"):
         raise InvalidRequest(_("There is no such limit."))
+    if cap in DAILY and level != "workspace":
+        raise InvalidRequest(_("Only a workspace has a limit of a day."))
+    value, said = _read(cap, sent.get("limit", ""))
+    if cap == BUDGET:
+        actions.update_session(session.pk, {BUDGET: None if value is None else {"max_list_cost": value}}, acting)
+    elif level == "session":
+        actions.update_session(session.pk, {OURS: {"limits": {cap: value}}}, acting)
+    elif level == "agent":
+        update_agent(sent.get("agent") or session.agent_id, {OURS: {"limits": {cap: value}}}, acting)
+    else:
+        caps.change_workspace({cap: value}, acting)
+    return said
+
+
+def _read(cap: str, typed: str) -> tuple[Any, str]:
+    """What was typed as the API takes it, None for nothing; and what to say once it is set."""
     if not typed.strip():
-        return {OURS: {"limits": {cap: None}}}, _("The limit is lifted.")
-    number = typed.strip().replace(",", "")
-    if not (number.isascii() and number.isdigit()) or len(number) > DIGITS or not 0 < int(number) < MOST:
-        raise InvalidRequest(_("Type the limit as a whole number, or nothing to lift it."))
-    said = _("The limit is %(count)s %(unit)s now.") % {"count": number, "unit": NAMES[cap]}
-    return {OURS: {"limits": {cap: int(number)}}}, said
+        return None, _("The limit is lifted.")
+    if cap in MONEY or cap == BUDGET:
+        cents = _cents(typed)
+        said = _("The limit is %(sum)s now.") % {"sum": _money(cents)}
+        return {"amount": str(cents), "currency": "USD"}, said
+    number, most = typed.strip().replace(",", ""), YEAR_SECONDS if cap.endswith("_seconds") else MAX_COUNT
+    if not (number.isascii() and number.isdigit()) or len(number) > DIGITS or not 0 < int(number) <= most:
+        raise InvalidRequest(
+            _("Type the limit as a whole number of at most %(most)s, or nothing to lift it.") % {"most": f"{most:,}"}
+        )
+    said = _("The limit is %(count)s now.") % {"count": capwords.number(cap, number)}
+    return int(number), said
 
 
 def _money(cents: int) -> str:
     return f"${cents / 100:,.2f}"
 
 
-def _cents(typed: str) -> int | None:
-    """What was typed as dollars, in cents; None for nothing. Raises ``InvalidRequest``."""
-    if not typed.strip():
-        return None
+def _cents(typed: str) -> int:
     try:
         cents = int((Decimal(typed.strip().removeprefix("$").replace(",", "")) * 100).to_integral_value())
     except (InvalidOperation, ValueError, OverflowError):
         raise InvalidRequest(_("Type the limit as dollars, such as 2.50, or nothing to lift it.")) from None
-    if not 0 < cents < MOST:
+    if not 0 < cents < MAX_COUNT:
         raise InvalidRequest(_("The limit must be more than nothing and less than ten billion dollars."))
     return cents

@@ -46,6 +46,7 @@ STATE_TYPES = frozenset(
         ev.SESSION_UPDATED,
         ev.OPS_PAUSED,
         ev.OPS_RESUMED,
+        ev.OPS_LIMITS_CHANGED,
     }
 )
 OUTPUT_TYPES = frozenset({ev.TOOL_RESULT, ev.STATUS_IDLE})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
+from agents.models import Workspace
 from contract.errors import Conflict, InvalidRequest, NotFound
 from contract.roles import Permission
 from sessions import filters
@@ -41,9 +42,11 @@ def save(name: str, given: Mapping[str, Any], acting: Acting) -> SavedView:
     kept = filters.chosen(given)
     if not kept:
         raise InvalidRequest("filters: choose at least one filter to save a view")
-    if mine(acting).count() >= MOST:
-        raise InvalidRequest(f"You have {MOST} saved views, which is as many as can be kept. Delete one first.")
-    return _stored(SavedView(name=_name(name), filters=kept, **_owner(acting)))
+    with transaction.atomic():
+        Workspace.hold(acting.workspace_id)
+        if mine(acting).count() >= MOST:
+            raise InvalidRequest(f"You have {MOST} saved views, which is as many as can be kept. Delete one first.")
+        return _stored(SavedView(name=_name(name), filters=kept, **_owner(acting)))
 
 
 def rename(view_id: str, name: str, acting: Acting) -> SavedView:

@@ -22,11 +22,11 @@ from contract.query import unbracketed
 from contract.roles import Permission
 from credentials.models import ApiKey
 from sessions import reading, streams
-from sessions.models import Session, Thread
+from sessions.models import Event, Session, Thread
 from sessions.work import keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from django.http import HttpRequest
 
@@ -58,8 +58,8 @@ async def _open(request: Request, session_id: str, thread_id: str | None) -> Str
     await sync_to_async(_give_back_connections)()
     acting = request.acting
     acting.require(Permission.READ)
-    deltas, types, after = _deltas(request), _types(request), _after(request)
-    await reading.in_thread(lambda: _find(acting, session_id, thread_id))
+    deltas, types, places = _deltas(request), _types(request), _places(request)
+    after = await reading.in_thread(lambda: _find(acting, session_id, thread_id, places))
     owner = acting.api_key_id or acting.work_id or acting.environment_key_id or f"user:{acting.user_id}"
     if streams.open_count(owner) >= getattr(settings, "HOLDFAST_STREAMS_PER_KEY", STREAMS_PER_KEY):
         raise RateLimited("This key has too many streams open; close some first.", retry_after=RETRY_SECONDS)
@@ -99,11 +99,22 @@ def _give_back_connections() -> None:
             connection.close()
 
 
-def _find(acting: Acting, session_id: str, thread_id: str | None) -> None:
+def _find(acting: Acting, session_id: str, thread_id: str | None, places: Mapping[str, str]) -> int | None:
+    """Look that there is such a stream; returns after which number of the log it begins, None for what is new."""
     if not Session.objects.filter(pk=session_id, workspace_id=acting.workspace_id).exists():
         raise NotFound(f"Session {session_id} was not found.")
     if thread_id is not None and not Thread.objects.filter(pk=thread_id, session_id=session_id).exists():
         raise NotFound(f"Thread {thread_id} was not found.")
+    return max((_number(session_id, *place) for place in places.items()), default=None)
+
+
+def _number(session_id: str, name: str, place: str) -> int:
+    if place.isascii() and place.isdigit() and len(place) <= MAX_SEQ_DIGITS:
+        return int(place)
+    seq = Event.objects.filter(pk=place[:MAX_TYPE_LENGTH], session_id=session_id).values_list("seq", flat=True).first()
+    if seq is None:
+        raise InvalidRequest(f"{name}: must be the number or the id of an event of this session")
+    return seq
 
 
 def _still_allowed(acting: Acting) -> bool:
@@ -136,16 +147,13 @@ def _types(request: HttpRequest) -> frozenset[str] | None:
     return frozenset(values)
 
 
-def _after(request: HttpRequest) -> int | None:
-    """Where to go on: ``?after=`` or, sent by reconnecting browsers, ``Last-Event-ID``; the later of both."""
-    places = []
-    for name, value in (("after", request.GET.get("after")), ("Last-Event-ID", request.headers.get("last-event-id"))):
-        if not value:
-            continue
-        if not (value.isascii() and value.isdigit()) or len(value) > MAX_SEQ_DIGITS:
-            raise InvalidRequest(f"{name}: must be the sequence number of an event, 0 or more")
-        places.append(int(value))
-    return max(places, default=None)
+def _places(request: HttpRequest) -> dict[str, str]:
+    """Where to go on: ``?after=`` or, sent by reconnecting browsers, ``Last-Event-ID``; the later of both.
+
+    Each is a record's number or, for clients such as the SDK that don't show it, the id of its event.
+    """
+    said = {"after": request.GET.get("after"), "Last-Event-ID": request.headers.get("last-event-id")}
+    return {name: value for name, value in said.items() if value}
 
 
 def _listed(values: frozenset[str]) -> str:

@@ -25,6 +25,11 @@ class Workspace(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @classmethod
+    def hold(cls, workspace_id: str) -> None:
+        """One at a time until the transaction ends: what is counted then is what there is when one more is added."""
+        cls._default_manager.select_for_update(no_key=True).get(pk=workspace_id)
+
 
 class Membership(models.Model):
     """A person's role in a workspace."""

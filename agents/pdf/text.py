@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.apart import reading
+
 READER = Path(__file__).parent / "reader.py"
-SECONDS = 30.0  # by the wall; the reader's own clock counts its work
 LARGEST = 20 * 1024 * 1024
-AT_ONCE = 2
 KEPT = 32
+PASSING_SECONDS = 60.0  # what may go better another time is remembered for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,7 @@ class PdfText:
     fault: str = ""
 
 
-_slots = threading.BoundedSemaphore(AT_ONCE)
-_known: OrderedDict[str, PdfText] = OrderedDict()
+_known: OrderedDict[str, tuple[PdfText, float]] = OrderedDict()  # with the moment until which it holds
 _lock = threading.Lock()
 
 
@@ -37,30 +35,24 @@ def text_of(data: bytes) -> PdfText:
     """The text of a PDF; never raises for what is in it. Remembered, as every prompt of a conversation asks again."""
     digest = hashlib.sha256(data).hexdigest()
     with _lock:
-        if digest in _known:
+        known = _known.get(digest)
+        if known is not None and time.monotonic() < known[1]:
             _known.move_to_end(digest)
-            return _known[digest]
-    with _slots:
-        found = _read(data)
+            return known[0]
+    found, lasting = _read(data)
     with _lock:
-        _known[digest] = found
+        _known[digest] = found, float("inf") if lasting else time.monotonic() + PASSING_SECONDS
+        _known.move_to_end(digest)
         while len(_known) > KEPT:
             _known.popitem(last=False)
     return found
 
 
-def _read(data: bytes) -> PdfText:
+def _read(data: bytes) -> tuple[PdfText, bool]:
+    """What was found, and whether it would be found again."""
     if len(data) > LARGEST:
-        return PdfText(fault=f"it is larger than {LARGEST // 1024**2} MB")
+        return PdfText(fault=f"it is larger than {LARGEST // 1024**2} MB"), True
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", READER], input=data, env={}, capture_output=True, timeout=SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return PdfText(fault="reading it takes too long")
-    except OSError as error:
-        return PdfText(fault=f"no process could be started for it ({error.strerror})")
-    try:
-        return PdfText(**json.loads(done.stdout))
-    except (ValueError, TypeError):
-        return PdfText(fault="reading it takes too long or too much memory")
+        return PdfText(**reading.read(READER, data)), True
+    except reading.Unread as error:
+        return PdfText(fault=str(error)), error.lasting

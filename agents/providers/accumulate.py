@@ -13,6 +13,8 @@ from pydantic_core import from_json
 from agents.providers.base import ModelReply, ProviderError, StreamPart, Usage
 
 BROKEN_INPUT_LIMIT = 2_000
+MOST_TOKENS = 1_000_000_000  # that one request can have used; no database column holds what some servers say
+NUL = "\\u0000"  # as JSON writes it
 _CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 
@@ -117,7 +119,8 @@ class Accumulator:
     def _close_call(self, block: dict[str, Any], text: str, broken: dict[str, str]) -> None:
         started = block.get("input")
         try:
-            parsed = from_json(text) if text else started if started is not None else {}
+            parsed = from_json(text, allow_inf_nan=False) if text else started if started is not None else {}
+            parsed = storable(parsed) if NUL in text else parsed
         except ValueError:
             parsed = None
         if not isinstance(parsed, dict):
@@ -169,7 +172,16 @@ def _cache_writes(usage: dict[str, Any]) -> tuple[int, int]:
 
 def _count(usage: dict[str, Any], name: str) -> int:
     value = usage.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+    return min(value, MOST_TOKENS) if isinstance(value, int) and value > 0 else 0
+
+
+def storable(value: Any) -> Any:
+    """``value`` as PostgreSQL takes it: a NUL, which no text there may have, becomes U+FFFD."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, dict):
+        return {storable(key): storable(inside) for key, inside in value.items()}
+    return [storable(inside) for inside in value] if isinstance(value, list) else value
 
 
 def _object(event: dict[str, Any], name: str) -> dict[str, Any]:

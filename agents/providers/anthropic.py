@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from agents.providers import interrupt
-from agents.providers.accumulate import Accumulator, garbled
+from agents.providers.accumulate import NUL, Accumulator, garbled, storable
 from agents.providers.base import (
     ModelInfo,
     ModelReply,
@@ -41,6 +41,7 @@ MAX_STREAMS = 256
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 MAX_TURN_SECONDS = 3_600.0
 MODELS_KEPT_SECONDS = 300.0
+MODELS_FAILED_SECONDS = 30.0
 MAX_MODELS = 1_000
 _LIMITS_KEPT = 256
 PUSHED_BACK = ("overloaded", "rate_limited")
@@ -55,8 +56,9 @@ class AnthropicProvider:
     server says that it is too many (``pacing``); the others wait their turn.
 
     ``read_timeout`` is the longest silence of a stream, ``max_wait`` the longest wait (both in
-    seconds) before the one quick retry of a request that failed before its stream began. A
-    server that asks for more patience is not obeyed here: its wish goes out as ``retry_after``.
+    seconds) before the one quick retry of a request that failed within that time, before its stream
+    began. A server that asks for more patience or has too much to do is not asked again here: its
+    wish goes out as ``retry_after``.
     """
 
     def __init__(
@@ -82,7 +84,8 @@ class AnthropicProvider:
         self._sdk: anthropic.Anthropic | None = None
         self._paces: dict[str, Pace] = {}
         self._limits: dict[str, Limits] = {}
-        self._listed: tuple[float, list[ModelInfo]] | None = None
+        self._listing = threading.Lock()
+        self._listed: tuple[float, list[ModelInfo] | ProviderError] = (0.0, [])
 
     def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
         """See ``Provider.stream``. A reply that ran out of context is an error here, like the
@@ -119,15 +122,20 @@ class AnthropicProvider:
         return reply
 
     def models(self) -> list[ModelInfo]:
-        """What the server lists, remembered for five minutes. Raises ``ProviderError`` when it
-        cannot be asked; a server without the endpoint has an empty list.
+        """What the server lists, remembered for five minutes. Raises ``ProviderError`` when it cannot be asked, and for
+        ``MODELS_FAILED_SECONDS`` after that without asking again; a server without the endpoint has an empty list.
         """
-        listed = self._listed
-        if listed is not None and time.monotonic() < listed[0]:
-            return listed[1]
-        found = self._ask_models()
-        self._listed = (time.monotonic() + MODELS_KEPT_SECONDS, found)
-        return found
+        with self._listing:
+            until, listed = self._listed
+            if time.monotonic() < until:
+                return _or_raise(listed)
+            try:
+                found: list[ModelInfo] | ProviderError = self._ask_models()
+            except ProviderError as error:
+                found = error
+            failed = isinstance(found, ProviderError)
+            self._listed = time.monotonic() + (MODELS_FAILED_SECONDS if failed else MODELS_KEPT_SECONDS), found
+            return _or_raise(found)
 
     def close(self) -> None:
         """Close idle connections. The provider can be used again afterwards."""
@@ -144,13 +152,13 @@ class AnthropicProvider:
 
     def _with_retries(self, request: ModelRequest, on_part: OnPart) -> ModelReply:
         for attempt in range(self._retries + 1):
-            turn = _Turn(on_part)
+            turn, asked_at = _Turn(on_part), time.monotonic()
             try:
                 return self._with_limits(request, turn)
             except ProviderError as error:
                 wait = 0.5 if error.retry_after is None else error.retry_after
-                last = attempt == self._retries or not error.retryable
-                if last or turn.began or wait > self._max_wait:
+                last = attempt == self._retries or not error.retryable or error.kind in PUSHED_BACK
+                if last or turn.began or max(wait, time.monotonic() - asked_at) > self._max_wait:
                     raise
             interrupt.pause(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -304,7 +312,13 @@ def _events(response: httpx2.Response, secrets: tuple[str, ...]) -> Iterator[dic
         event = from_json(record.data)
         if not isinstance(event, dict):
             raise garbled("an event is not an object")
-        yield event
+        yield storable(event) if NUL in record.data else event
+
+
+def _or_raise(listed: list[ModelInfo] | ProviderError) -> list[ModelInfo]:
+    if isinstance(listed, ProviderError):
+        raise listed.with_traceback(None)  # each time as if it were new
+    return listed
 
 
 def _model_info(model: Any) -> ModelInfo:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
+import math
 import re
 import time
 from typing import Any
@@ -123,18 +125,24 @@ def _kind(status: int, type_: str | None, code: str | None, text: str) -> tuple[
 
 def retry_after(headers: Any) -> float | None:
     """Seconds the server asks to wait (``retry-after-ms``, ``retry-after`` as seconds or
-    date), never negative; ``None`` when it does not say.
+    date), never negative; ``None`` when it does not say, or nothing that is a time.
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
             continue
-        try:
-            return max(float(value) * unit, 0.0)
-        except ValueError:
-            parsed = email.utils.parsedate_tz(value)
-            if parsed is not None:
-                return max(email.utils.mktime_tz(parsed) - time.time(), 0.0)
+        seconds = _seconds(value, unit)
+        if seconds is not None and math.isfinite(seconds):
+            return max(seconds, 0.0)
+    return None
+
+
+def _seconds(value: str, unit: float) -> float | None:
+    with contextlib.suppress(ValueError):
+        return float(value) * unit
+    with contextlib.suppress(ValueError, OverflowError):
+        parsed = email.utils.parsedate_tz(value)
+        return email.utils.mktime_tz(parsed) - time.time() if parsed is not None else None
     return None
 
 

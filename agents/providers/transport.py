@@ -16,6 +16,7 @@ import httpcore2
 import httpx2
 
 from agents.providers import interrupt
+from agents.providers.stacked import StackedPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,24 +100,24 @@ def http_client(*, connect: float, read: float, streams: int) -> httpx2.Client:
     """
     from anthropic import DefaultHttpxClient
 
-    # A little larger than what is ever asked of it, so that nobody queues where we cannot ask.
-    limits = httpx2.Limits(max_connections=streams + 16, max_keepalive_connections=64, keepalive_expiry=30.0)
+    limits = httpx2.Limits(keepalive_expiry=30.0)
     timeout = httpx2.Timeout(read, connect=connect, write=30.0, pool=30.0)
     client = DefaultHttpxClient(timeout=timeout, limits=limits, follow_redirects=False)
     for transport in (client._transport, *client._mounts.values()):
         if transport is not None:
-            _make_polled(transport)
+            _make_polled(transport, streams + 16)  # a little more than what is ever asked of it
     return client
 
 
-def _make_polled(transport: httpx2.BaseTransport) -> None:
-    # httpx2 offers no argument for the backend of its pools. Failing loudly here is what makes
+def _make_polled(transport: httpx2.BaseTransport, most: int) -> None:
+    # httpx2 offers no argument for its pools or their backend. Failing loudly here is what makes
     # reaching into it safe: an upgrade that renames it is noticed by the first test.
     pool = getattr(transport, "_pool", None)
     backend = getattr(pool, "_network_backend", None)
     if not isinstance(backend, httpcore2.NetworkBackend):
         raise RuntimeError("httpx2 changed: its connection pool has no network backend to wrap")
     pool._network_backend = PolledBackend(backend)  # type: ignore[union-attr]
+    transport._pool = StackedPool(pool.create_connection, most)  # type: ignore[attr-defined,union-attr]
 
 
 def _aside(connect: Callable[[], httpcore2.NetworkStream]) -> httpcore2.NetworkStream:

@@ -85,7 +85,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("var/sandboxes"), help="where sandboxes are kept")
     parser.add_argument("--backend", default="local", help="kind of sandbox: local or docker")
     parser.add_argument("--image", default="", help="what the containers of the docker backend are made of")
-    parser.add_argument("--cgroup", type=Path, help="a cgroup directory delegated to this process")
+    own = "a cgroup directory delegated to this process; own: the one it is started in"
+    parser.add_argument("--cgroup", type=Path, help=own)
     parser.add_argument("--egress", type=Path, help="the egress proxy's unix socket; without it, no network")
     parser.add_argument("--idle-minutes", type=float, default=15.0, help="end unused processes after this")
     cap = sandboxes_that_fit()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
+from django.db import transaction
 
+from agents.models import Workspace
 from contract import audit
 from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
@@ -43,13 +45,15 @@ def add_target(kind: str, address: str, acting: Acting) -> tuple[NoticeTarget, s
     """A new target, and the key that its POSTs are signed with ("" for mail); the key can't be had again."""
     acting.require(Permission.ADMINISTER)
     _check(kind, address)
-    if targets_of(acting).count() >= MAX_TARGETS:
-        raise InvalidRequest(f"A workspace has at most {MAX_TARGETS} targets for notices.")
     target = NoticeTarget(workspace_id=acting.workspace_id, kind=kind, address=address)
     key = secrets.token_urlsafe(32) if kind == "webhook" else ""
     if key:
         target.sealed_key = crypto.seal(Secret(key), target.pk)
-    target.save()
+    with transaction.atomic():
+        Workspace.hold(acting.workspace_id)
+        if targets_of(acting).count() >= MAX_TARGETS:
+            raise InvalidRequest(f"A workspace has at most {MAX_TARGETS} targets for notices.")
+        target.save(force_insert=True)
     return target, key
 
 

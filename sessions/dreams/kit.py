@@ -54,7 +54,7 @@ TOOLS = [
 def kit_of(workspace_id: str) -> DreamKit:
     """The workspace's kit, made when its first dream needs it."""
     with transaction.atomic():
-        Workspace.objects.select_for_update(no_key=True).get(pk=workspace_id)
+        Workspace.hold(workspace_id)
         found = DreamKit.objects.select_related("agent", "environment").filter(pk=workspace_id).first()
         return found or _make(workspace_id)
 

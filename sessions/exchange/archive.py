@@ -50,6 +50,7 @@ SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
 BROKEN = "The archive is broken or no archive of a workspace"
 
 Say = Callable[[str, int], object]  # hears of what is being done, and how much of it so far
+Then = Callable[[dict[str, int]], object]  # is told the rows by kind while the import can still be undone
 
 
 def _nothing(what: str, count: int) -> None:
@@ -203,9 +204,12 @@ def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def restore(source: IO[bytes], passphrase: Secret, acting: Acting, say: Say = _nothing) -> dict[str, int]:
+def restore(
+    source: IO[bytes], passphrase: Secret, acting: Acting, say: Say = _nothing, then: Then | None = None
+) -> dict[str, int]:
     """Bring an archive's rows and blobs into the caller's workspace; all or nothing, and only after it was checked.
 
+    ``then`` belongs to the same transaction: nothing is imported if it raises.
     Raises ``InvalidRequest`` with what is wrong with the archive, ``Conflict`` if something of it is here already.
     """
     acting.require(Permission.ADMINISTER)
@@ -220,6 +224,8 @@ def restore(source: IO[bytes], passphrase: Secret, acting: Acting, say: Say = _n
                 }
                 connection.check_constraints()
                 audit.record(acting, "workspace.restored", "agents.Workspace", workspace.pk, after=counts)
+                if then is not None:
+                    then(counts)
             return counts
     except READING as error:
         raise InvalidRequest(f"{BROKEN} ({type(error).__name__}).") from None

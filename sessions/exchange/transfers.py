@@ -1,18 +1,23 @@
 """Archives made and brought in from the page, by a worker: begun here, carried out by a task, looked at meanwhile.
 
-How far one is stands in a file beside it, not in the database: an import is one transaction that nobody sees into, and
-a file that has not been touched for long tells that the worker is gone.
+How far one is stands in a file beside it, not in the database: an import is one transaction that nobody sees into. Its
+worker touches the file now and then, also while it says nothing; a file that is old tells that the worker is gone. That
+an import is done is written in its own transaction: one that was given up brings nothing in, whatever its worker does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import threading
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from agents.models import Workspace
@@ -26,6 +31,7 @@ from sessions.models import Transfer
 from sessions.models.transfers import CHECKED, COMPLETED, EXPORT, FAILED, IMPORT, RUNNING, WAITING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from contract.secret import Secret
@@ -33,7 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=1)
-SILENT_SECONDS = 600.0
+SILENT_SECONDS = 120.0
+BEAT_SECONDS = 10.0
 TOLD_SECONDS = 0.5
 MAX_OPEN = 2
 GONE = "The worker that did this is gone. Nothing was imported; start again."
@@ -115,10 +122,8 @@ def carry_out(transfer_id: str) -> None:
         log.exception("The archive %s failed", transfer_id)
         done = {"state": FAILED, "message": "Something failed inside the server; its log has the details."}
     if done["state"] != CHECKED:
-        done["ended_at"] = timezone.now()
         _forget(transfer, file=done["state"] == FAILED or transfer.kind == IMPORT)
-        done["sealed_passphrase"] = b""
-    Transfer.objects.filter(pk=transfer_id, state=RUNNING).update(**done)
+    _note(transfer, done)
 
 
 def progress(transfer: Transfer) -> tuple[str, int] | None:
@@ -133,10 +138,9 @@ def progress(transfer: Transfer) -> tuple[str, int] | None:
 def sweep() -> list[str]:
     """End what a killed worker left, and forget archives after a day; the ids of those to be carried out once more."""
     for transfer in Transfer.objects.filter(state=RUNNING):
-        if time.time() - _touched(transfer) > SILENT_SECONDS:
+        silent = time.time() - _touched(transfer) > SILENT_SECONDS
+        if silent and _note(transfer, {"state": FAILED, "message": GONE}):
             _forget(transfer)
-            gone = {"state": FAILED, "message": GONE, "ended_at": timezone.now(), "sealed_passphrase": b""}
-            Transfer.objects.filter(pk=transfer.pk, state=RUNNING).update(**gone)
     for transfer in Transfer.objects.filter(created_at__lt=timezone.now() - KEPT).exclude(state=RUNNING):
         _forget(transfer)
         transfer.delete()
@@ -152,9 +156,7 @@ def place(transfer: Transfer) -> Path:
 
 def _new(kind: str, filename: str, passphrase: Secret, acting: Acting, size: int = 0) -> Transfer:
     """One that is not begun. Raises ``InvalidRequest`` while too many are under way."""
-    going = Transfer.objects.filter(workspace_id=acting.workspace_id, state__in=(WAITING, RUNNING))
-    if going.count() >= MAX_OPEN:
-        raise InvalidRequest(f"{MAX_OPEN} archives of this workspace are being worked on; wait for one to end.")
+    _check_room(acting)
     transfer = Transfer(
         workspace_id=acting.workspace_id,
         kind=kind,
@@ -167,17 +169,35 @@ def _new(kind: str, filename: str, passphrase: Secret, acting: Acting, size: int
     return transfer
 
 
+def _check_room(acting: Acting) -> None:
+    going = Transfer.objects.filter(workspace_id=acting.workspace_id, state__in=(WAITING, RUNNING))
+    if going.count() >= MAX_OPEN:
+        raise InvalidRequest(f"{MAX_OPEN} archives of this workspace are being worked on; wait for one to end.")
+
+
+@transaction.atomic
 def _begin(transfer: Transfer, acting: Acting) -> Transfer:
+    Workspace.hold(acting.workspace_id)
+    _check_room(acting)  # again: others may have begun while this one was uploaded
     transfer.save(force_insert=True)
     after = {"filename": transfer.filename, "size": transfer.size}
     audit.record(acting, f"workspace.{transfer.kind}_begun", "agent_sessions.Transfer", transfer.pk, after=after)
     return transfer
 
 
+def _note(transfer: Transfer, done: Mapping[str, Any]) -> bool:
+    """Write down how a running one ended, or that it was checked; False if it is not running any more."""
+    ended = {} if done["state"] == CHECKED else {"ended_at": timezone.now(), "sealed_passphrase": b""}
+    return bool(Transfer.objects.filter(pk=transfer.pk, state=RUNNING).update(**done, **ended))
+
+
 def _carry_out(transfer: Transfer) -> dict[str, Any]:
     passphrase = crypto.unseal(bytes(transfer.sealed_passphrase), transfer.pk)
-    say = _Teller(transfer)
-    say("the beginning", 0)
+    with _Teller(transfer) as say:
+        return _worked(transfer, passphrase, say)
+
+
+def _worked(transfer: Transfer, passphrase: Secret, say: _Teller) -> dict[str, Any]:
     if transfer.kind == EXPORT:
         with place(transfer).open("wb") as target:
             counts = archive.export(transfer.workspace, target, passphrase, say)
@@ -186,8 +206,14 @@ def _carry_out(transfer: Transfer) -> dict[str, Any]:
         if not transfer.confirmed:
             return {"state": CHECKED, "report": archive.check(source, passphrase, say)}
         acting = Acting(transfer.workspace_id, Role.ADMIN, str(transfer.created_by or "import"), transfer.created_by_id)
-        counts = archive.restore(source, passphrase, acting, say)
-    return {"state": COMPLETED, "report": {**transfer.report, **_report(counts)}}
+        archive.restore(source, passphrase, acting, say, then=lambda counts: _finish(transfer, counts))
+    return {"state": COMPLETED}
+
+
+def _finish(transfer: Transfer, counts: dict[str, int]) -> None:
+    """Say within the import's own transaction that it is done; undone is what was given up meanwhile."""
+    if not _note(transfer, {"state": COMPLETED, "report": {**transfer.report, **_report(counts)}}):
+        raise Conflict(GONE)
 
 
 def _report(counts: dict[str, int]) -> dict[str, Any]:
@@ -195,10 +221,26 @@ def _report(counts: dict[str, int]) -> dict[str, Any]:
 
 
 class _Teller:
-    """Writes down how far it is, now and then."""
+    """Writes down how far it is, now and then, and between its words that it is alive."""
 
     def __init__(self, transfer: Transfer) -> None:
         self._path, self._next = _progress(transfer), 0.0
+        self._ended = threading.Event()
+        self._beating = threading.Thread(target=self._beat, name="transfer", daemon=True)
+
+    def __enter__(self) -> Self:
+        self("the beginning", 0)
+        self._beating.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._beating.join()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            with contextlib.suppress(OSError):
+                os.utime(self._path)
 
     def __call__(self, what: str, count: int) -> None:
         if time.monotonic() >= self._next:

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from sessions.harness.effects import Effects
     from sessions.models import Event
 
-NO_SUMMARY = "(The model gave no summary.)"
+ASKED = 2  # times for a summary in words, for some replies are empty
 
 
-def compact(effects: Effects) -> list[Event]:
+def compact(effects: Effects, *, resume: bool) -> list[Event]:
     """Have the conversation summarised, and log that the prompt now starts from the summary."""
     start_id = ids.event_id()
-    stored = effects.append([Draft(ev.MODEL_START, id=start_id)])
+    stored = effects.begin_request(start_id, resume=resume)
     connection.close()  # back to the pool: the model may take minutes
     try:
         drafts = _drafts(effects, start_id)
     except ProviderError as error:
-        drafts = [failed_request(start_id, error, effects.speed)]
+        drafts = [failed_request(start_id, error, effects.speed, compacting=True)]
     except TurnInterrupted:
         drafts = [request_end(start_id, Usage(), effects.speed, {}, is_error=True)]
     return stored + effects.append(drafts)
@@ -44,10 +44,21 @@ def _drafts(effects: Effects, start_id: str) -> list[Draft]:
     block = next((one for one in theirs.content if one["type"] == "compaction"), None) if theirs else None
     if theirs is not None and block is not None and block.get("content"):
         return [_end(effects, start_id, theirs, theirs.usage), Draft(ev.COMPACTED, private={"block": block})]
-    ours = _by_a_request(effects)
-    used = ours.usage if theirs is None else ours.usage + theirs.usage
-    text = "\n".join(block["text"] for block in ours.content if block["type"] == "text").strip()
-    return [_end(effects, start_id, ours, used), Draft(ev.COMPACTED, private={"summary": text or NO_SUMMARY})]
+    return _in_words(effects, start_id, theirs.usage if theirs is not None else Usage())
+
+
+def _in_words(effects: Effects, start_id: str, used: Usage) -> list[Draft]:
+    """A summary by a request of our own; a model that gives none, asked twice, keeps the conversation cut short."""
+    messages, window, tried = effects.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS, effects.state.compactions
+    asking = compaction.request(messages, window, tried)
+    for _ in range(ASKED):
+        reply = _by_a_request(effects, asking)
+        used = used + reply.usage
+        if text := "\n".join(block["text"] for block in reply.content if block["type"] == "text").strip():
+            break
+    else:
+        text = compaction.instead(messages, window, tried)
+    return [_end(effects, start_id, reply, used), Draft(ev.COMPACTED, private={"summary": text})]
 
 
 def _by_the_server(effects: Effects) -> ModelReply | None:
@@ -66,8 +77,7 @@ def _by_the_server(effects: Effects) -> ModelReply | None:
         raise
 
 
-def _by_a_request(effects: Effects) -> ModelReply:
-    messages = compaction.request(effects.prompt.messages, settings.HOLDFAST_COMPACT_AT_TOKENS)
+def _by_a_request(effects: Effects, messages: list[dict[str, Any]]) -> ModelReply:
     request = ModelRequest(model=effects.model["id"], messages=messages, speed=effects.speed)
     with spans.model(effects.spec, effects.model["id"], messages) as told:
         return told(effects.provider().stream(request, lambda part: None, effects.should_stop))

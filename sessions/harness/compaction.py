@@ -6,11 +6,19 @@ The log keeps every event; only the prompt starts again from the summary (spec c
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agents.providers.base import Usage
 
 RESULT_CHARACTERS = 2_000
 CHARACTERS_PER_TOKEN = 3
+LOOSE = 4  # characters a token, where a guess must rather be too low
+DOUBTED = 8  # a count is doubted where the prompt has so many times the characters that tokens usually have
+MEDIA_CHARACTERS = 6_000  # that a picture or document counts for, whatever its size
 HEAD_SHARE = 5  # a conversation too long to show keeps one part of this many from its beginning
+SHORTER = 4  # each time that the model found it too long it is shown one part of this many
+UNSUMMED = "The model gave no summary. This is what was said, its middle left out:"
 
 INSTRUCTION = (
     "The conversation below has grown too long to go on with. Write the summary that will replace it. Whoever reads it "
@@ -20,11 +28,41 @@ INSTRUCTION = (
 )
 
 
-def request(messages: list[dict[str, Any]], window_tokens: int) -> list[dict[str, Any]]:
-    """The messages that ask for a summary of ``messages``; they fit into half of the window."""
-    text = shown(messages, window_tokens // 2)
+def request(messages: list[dict[str, Any]], window_tokens: int, tried: int = 0) -> list[dict[str, Any]]:
+    """The messages that ask for a summary of ``messages``; they fit into half of the window.
+
+    ``tried``: how often in a row that was still too long, for the window may be smaller than the setting says.
+    """
+    text = shown(messages, window_tokens // 2 // SHORTER**tried)
     content = f"{INSTRUCTION}\n\n<conversation>\n{text}\n</conversation>"
     return [{"role": "user", "content": [{"type": "text", "text": content}]}]
+
+
+def tokens(messages: list[dict[str, Any]], used: Usage, size: int) -> int | None:
+    """How many tokens a prompt and its reply had, by our guess, if what the server counted can't be true; else None.
+
+    Some servers count nothing. ``size``: bytes of the prompt but for its last message, 0 if not known.
+    """
+    counted = used.input_tokens + used.cache_read_input_tokens + used.cache_creation_input_tokens
+    doubtful = counted * LOOSE * DOUBTED
+    if 0 < size <= doubtful or (said := sum(_characters(message["content"]) for message in messages)) <= doubtful:
+        return None
+    return said // LOOSE + used.output_tokens
+
+
+def _characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(_characters, value))
+    if not isinstance(value, dict):
+        return 0
+    return MEDIA_CHARACTERS if value.get("type") in ("image", "document") else sum(map(_characters, value.values()))
+
+
+def instead(messages: list[dict[str, Any]], window_tokens: int, tried: int = 0) -> str:
+    """What stands for a summary that the model doesn't give: the conversation in words, in a quarter of the window."""
+    return f"{UNSUMMED}\n\n{shown(messages, window_tokens // 4 // SHORTER**tried)}"
 
 
 def shown(messages: list[dict[str, Any]], tokens: int) -> str:

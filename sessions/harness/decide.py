@@ -57,7 +57,9 @@ class ClearResults:
 
 @dataclass(frozen=True, slots=True)
 class Compact:
-    """Replace the conversation by a summary of it in the prompt; the log stays whole."""
+    """Replace the conversation by a summary of it in the prompt; the log stays whole. ``resume``: as ``CallModel``."""
+
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,8 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     if state.status == "rescheduling":
         if state.wake_at is not None and now < state.wake_at:
             return [Wait(state.wake_at)]
-        return [_stopped(state, limits, now) or CallModel(resume=True)]
+        again = Compact(resume=True) if state.compacting else CallModel(resume=True)
+        return [_stopped(state, limits, now) or again]
     if state.calls:
         return _calls(state)
     if not state.asked:
@@ -244,7 +247,7 @@ def _end_of_turn(state: ThreadState, limits: Limits, now: datetime) -> list[Acti
 def _make_room(state: ThreadState, limits: Limits) -> Action:
     if state.compactions < limits.compactions:
         return Compact()
-    text = f"The conversation was summarised {limits.compactions} times in a row and is still too long for the model."
+    text = f"The conversation is too long for the model, also after {limits.compactions} summaries in a row were tried."
     return _give_up(state, "compaction_limit_reached_error", text)
 
 

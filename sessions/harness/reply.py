@@ -54,8 +54,17 @@ class Reply:
     blocks: list[dict[str, Any]] = field(default_factory=list)
     thought: bool = False
 
-    def drafts(self, reply: ModelReply, cost: str | None, first_token_ms: float | None = None) -> list[Draft]:
-        """Thinking mark, message, calls and the end of the request span, in canonical order."""
+    def drafts(
+        self,
+        reply: ModelReply,
+        cost: str | None,
+        first_token_ms: float | None = None,
+        context_tokens: int | None = None,
+    ) -> list[Draft]:
+        """Thinking mark, message, calls and the end of the request span, in canonical order.
+
+        ``context_tokens``: the size of prompt and reply, where the server's own count can't be true.
+        """
         faults = dict.fromkeys(reply.broken_inputs, BROKEN)
         if reply.stop_reason == "max_tokens" and reply.content and reply.content[-1]["type"] == "tool_use":
             faults[reply.content[-1]["id"]] = CUT_OFF
@@ -75,7 +84,7 @@ class Reply:
             "first_token_ms": first_token_ms,
             "model": reply.model,
             "request_id": reply.request_id,
-        }
+        } | ({} if context_tokens is None else {"context_tokens": context_tokens})
         return [*found, *self.calls, request_end(self.ids.request, reply.usage, reply.speed, private)]
 
     def _take(self, block: dict[str, Any], fault: str | None) -> None:
@@ -149,15 +158,19 @@ def request_end(
     return Draft(ev.MODEL_END, payload, private=private)
 
 
-def failed_request(start_id: str, error: ProviderError, speed: str) -> Draft:
-    """The end of a request that failed; the loop reads ``failure`` and decides what follows."""
+def failed_request(start_id: str, error: ProviderError, speed: str, *, compacting: bool = False) -> Draft:
+    """The end of a request that failed; the loop reads ``failure`` and decides what follows.
+
+    ``compacting``: it was for a summary, which is asked for again.
+    """
     failure = {
         "kind": error.kind,
         "message": error.message,
         "retryable": error.retryable,
         "retry_after": error.retry_after,
     }
-    return request_end(start_id, Usage(), speed, {"failure": failure}, is_error=True)
+    private = {"failure": failure} | ({"compacting": True} if compacting else {})
+    return request_end(start_id, Usage(), speed, private, is_error=True)
 
 
 def spent(usage: Usage) -> dict[str, int]:

@@ -85,7 +85,8 @@ class ThreadState:
     trace: str | None = None  # of what started the thread to run
     rounds: int = 0  # replies with tool calls in this turn
     context_tokens: int = 0  # size of the last prompt and its reply
-    compactions: int = 0  # since the last reply
+    compactions: int = 0  # since the last reply, with those whose own request was too long
+    compacting: bool = False  # the last request was for a summary, and failed
     results: int = 0  # of calls, still whole in the prompt
     sandbox_opened: bool = False
     mcp_failed: set[str] = field(default_factory=set)  # MCP servers, since the thread last started to run
@@ -141,6 +142,7 @@ class ThreadState:
 
     def _taken(self) -> None:
         self.asked, self.attempts, self.rounds, self.fallback, self.watch = True, 0, 0, 0, Watch()
+        self.compactions, self.compacting = 0, False
         self.only_talks_with = ""
 
     def _only_talked(self, entry: Entry) -> None:
@@ -229,10 +231,12 @@ class ThreadState:
         if failure := private.get("failure"):
             self.attempts += 1
             self.failure = Failure(**failure, attempt=self.attempts, at=entry.created_at)
+            self.compacting = bool(private.get("compacting"))
+            self.compactions += self.compacting and self.failure.kind == "context_exceeded"
         elif "blocks" in private:
-            self.attempts, self.failure, self.compactions = 0, None, 0
+            self.attempts, self.failure, self.compactions, self.compacting = 0, None, 0, False
             used = entry.payload.get("model_usage", {})
-            self.context_tokens = sum(used.get(kind, 0) for kind in CONTEXT_TOKENS)
+            self.context_tokens = private.get("context_tokens") or sum(used.get(kind, 0) for kind in CONTEXT_TOKENS)
             self.stop_reason = private["stop_reason"]
             self.stop_details = private.get("stop_details")
             self.rounds += bool(self.calls)
@@ -249,7 +253,7 @@ class ThreadState:
 
     def _compacted(self, entry: Entry) -> None:
         self.compactions += 1
-        self.results = 0
+        self.compacting, self.results = False, 0
         self.context_tokens, self.failure = 0, None
 
     def _cleared(self, entry: Entry) -> None:

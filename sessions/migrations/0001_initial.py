@@ -565,6 +565,10 @@ class Migration(migrations.Migration):
             model_name='session',
             constraint=models.CheckConstraint(condition=models.Q(('active_seconds__lt', float("inf")), ('cost__lt', Decimal('10000000000'))), name='session_sums'),
         ),
+        migrations.AddConstraint(
+            model_name='session',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ('idle', 'running', 'rescheduling', 'terminated'))), name='session_known_status'),
+        ),
         migrations.AddIndex(
             model_name='resource',
             index=models.Index(condition=models.Q(('store_id', ''), _negated=True), fields=['store_id'], name='resource_store'),
@@ -616,6 +620,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='thread',
             constraint=models.CheckConstraint(condition=models.Q(('active_seconds__lt', float("inf")), ('cost__lt', Decimal('10000000000'))), name='thread_sums'),
+        ),
+        migrations.AddConstraint(
+            model_name='thread',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ('idle', 'running', 'rescheduling', 'terminated'))), name='thread_known_status'),
         ),
         migrations.AddIndex(
             model_name='event',
@@ -684,6 +692,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='work',
             index=models.Index(condition=models.Q(('state', 'queued')), fields=['environment', 'created_at'], name='work_queue'),
+        ),
+        migrations.AddIndex(
+            model_name='work',
+            index=models.Index(condition=models.Q(('state', 'stopped')), fields=['stopped_at'], name='work_ended'),
         ),
         migrations.AddIndex(
             model_name='work',

@@ -74,6 +74,7 @@ class Work(models.Model):
         ]
         indexes = [
             models.Index(fields=["environment", "created_at"], name="work_queue", condition=models.Q(state=QUEUED)),
+            models.Index(fields=["stopped_at"], name="work_ended", condition=models.Q(state=STOPPED)),
             models.Index(fields=["lease_until"], name="work_lease", condition=models.Q(lease_until__isnull=False)),
             models.Index(fields=["environment", "-created_at", "-id"], name="work_list"),
         ]

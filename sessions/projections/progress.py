@@ -7,6 +7,7 @@ Folded event by event, so that a long session is followed without being read aga
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sessions import events as ev
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 TURNS, FILES = 100, 500  # kept of each; the oldest go first
 TASK_CHARACTERS = 200
+WAITS = {"requires_action": "people", "budget_reached": "limits"}  # what a thread that rests so waits for
 CHANGES = {"write": "writes", "edit": "edits"}
 
 
@@ -57,12 +59,29 @@ class Phase:
 
 @dataclass(slots=True)
 class Spans:
-    """Seconds spent, of all threads together; calls side by side count one by one."""
+    """Seconds spent, of all threads together; calls side by side count one by one.
+
+    ``model`` and ``tools`` are work, the rest is waiting: for ``people`` to answer, for ``limits`` to be raised, for
+    the next try of a request, for a worker to take the thread's ``turn``.
+    """
 
     model: float = 0.0
     tools: float = 0.0
     people: float = 0.0
+    limits: float = 0.0
     retries: float = 0.0
+    turn: float = 0.0
+
+
+@dataclass(slots=True)
+class Underway:
+    """A model request or a call on its way. ``waits_for``: who has to answer a call before it runs, a person, or the
+    client whose own tool it is; ``since``: when it began, for a call that was allowed when that was.
+    """
+
+    entry: Entry
+    since: datetime
+    waits_for: str | None = None
 
 
 @dataclass(slots=True)
@@ -77,7 +96,7 @@ class Progress:
     spent: Spans = field(default_factory=Spans)
     calls: int = 0
     failed_calls: int = 0
-    _open: dict[str, Entry] = field(default_factory=dict)  # calls and model requests under way
+    _open: dict[str, Underway] = field(default_factory=dict)  # by the id of the event that began it
     _names: dict[str, str] = field(default_factory=dict)  # of phases to come
     _inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # of open calls, as people changed them
     _task: str = ""
@@ -94,9 +113,15 @@ class Progress:
             self._end(entry)
         elif entry.type in (ev.THREAD_IDLE, ev.THREAD_RESCHEDULED, ev.THREAD_RUNNING, ev.THREAD_TERMINATED):
             self._wait(entry)
-        elif entry.type == ev.MODEL_START or entry.type in ev.CALLS:
-            self._open[entry.id] = entry
-            self.calls += entry.type in ev.CALLS
+        elif entry.type == ev.MODEL_START:
+            self._abandon(entry)
+            self._taken(entry, entry.created_at)
+            self._open[entry.id] = Underway(entry, entry.created_at)
+        elif entry.type in ev.CALLS:
+            self._open[entry.id] = Underway(entry, entry.created_at, _waits_for(entry))
+            self.calls += 1
+        elif entry.type == ev.USER_TOOL_CONFIRMATION:
+            self._decided(entry)
         elif entry.type == ev.OPS_CALL_EDITED:
             self._inputs[entry.payload["tool_use_id"]] = entry.payload["input"]
         elif entry.type in (ev.RUN_CREATED, ev.PHASE_STARTED, ev.PHASE_ENDED):
@@ -108,20 +133,26 @@ class Progress:
             self._result(entry)
 
     def current(self) -> list[dict[str, Any]]:
-        """What is under way: model requests and calls, with the thread they belong to."""
+        """What is under way: model requests and calls, with the thread they belong to and who has to answer first."""
         return [
             {
-                "type": "model_request" if entry.type == ev.MODEL_START else "tool",
-                "name": entry.payload.get("name"),
-                "session_thread_id": entry.thread_id,
-                "since": ev.timestamp(entry.created_at),
+                "type": "model_request" if one.entry.type == ev.MODEL_START else "tool",
+                "event_id": one.entry.id,
+                "name": one.entry.payload.get("name"),
+                "session_thread_id": one.entry.thread_id,
+                "since": ev.timestamp(one.since),
+                "waits_for": one.waits_for,
             }
-            for entry in self._open.values()
+            for one in self.underway
         ]
 
+    @property
+    def underway(self) -> list[Underway]:
+        return list(self._open.values())
+
     def waiting_seconds(self, now: datetime) -> dict[str, float]:
-        """Seconds of waiting for people and for retries, with what is going on now."""
-        found = {"people": self.spent.people, "retries": self.spent.retries}
+        """Seconds of waiting by what was waited for, with what is going on now."""
+        found = {kind: getattr(self.spent, kind) for kind in ("people", "limits", "retries", "turn")}
         for kind, since in self._waiting.values():
             found[kind] += max(0.0, (now - since).total_seconds())
         return found
@@ -155,15 +186,39 @@ class Progress:
             self.turns[-1].ended_at, self.turns[-1].stop = entry.created_at, stop
 
     def _wait(self, entry: Entry) -> None:
-        if waited := self._waiting.pop(entry.thread_id, None):
-            kind, since = waited
-            seconds = (entry.created_at - since).total_seconds()
-            setattr(self.spent, kind, getattr(self.spent, kind) + seconds)
+        self._waited(entry.thread_id, entry.created_at)
+        if entry.type != ev.THREAD_RUNNING:
+            self._abandon(entry)
         stop = (entry.payload.get("stop_reason") or {}).get("type")
         if entry.type == ev.THREAD_RESCHEDULED:
             self._waiting[entry.thread_id] = ("retries", entry.created_at)
-        elif stop == "requires_action":
-            self._waiting[entry.thread_id] = ("people", entry.created_at)
+        elif entry.type == ev.THREAD_RUNNING:
+            self._waiting[entry.thread_id] = ("turn", entry.created_at)
+        elif kind := WAITS.get(stop or ""):
+            self._waiting[entry.thread_id] = (kind, entry.created_at)
+
+    def _waited(self, thread_id: str, until: datetime) -> None:
+        """What a thread waited for is over."""
+        if waited := self._waiting.pop(thread_id, None):
+            kind, since = waited
+            seconds = max(0.0, (until - since).total_seconds())
+            setattr(self.spent, kind, getattr(self.spent, kind) + seconds)
+
+    def _taken(self, entry: Entry, at: datetime) -> None:
+        """A worker does something for the entry's thread, so its turn had come."""
+        if self._waiting.get(entry.thread_id, ("",))[0] == "turn":
+            self._waited(entry.thread_id, at)
+
+    def _abandon(self, entry: Entry) -> None:
+        """A request without an end is over once its thread rests or asks anew; the calls of a thread end with it."""
+        over = entry.type == ev.THREAD_TERMINATED
+        for one in self.underway:
+            if one.entry.thread_id == entry.thread_id and (over or one.entry.type == ev.MODEL_START):
+                del self._open[one.entry.id]
+
+    def _decided(self, entry: Entry) -> None:
+        if one := self._open.get(str(entry.payload.get("tool_use_id"))):
+            one.since, one.waits_for = entry.created_at, None
 
     def _step(self, entry: Entry) -> None:
         used = (entry.private or {}).get("usage") or {}
@@ -171,6 +226,8 @@ class Progress:
             self.turns[-1].steps += int(used.get("steps", 0))
 
     def _result(self, entry: Entry) -> None:
+        ran = float((entry.private or {}).get("duration_ms") or 0)
+        self._taken(entry, entry.created_at - timedelta(milliseconds=ran))
         call = self._close(entry.payload[ev.CALL_ID_FIELD[entry.type]], entry)
         failed = bool(entry.payload.get("is_error"))
         self.failed_calls += failed
@@ -189,13 +246,20 @@ class Progress:
 
     def _close(self, opened: str, entry: Entry) -> Entry | None:
         begun = self._open.pop(opened, None)
-        if begun is not None:
-            seconds = (entry.created_at - begun.created_at).total_seconds()
-            if begun.type == ev.MODEL_START:
-                self.spent.model += seconds
-            elif begun.payload.get("evaluated_permission") != "ask" and begun.type != ev.CUSTOM_TOOL_USE:
-                self.spent.tools += seconds
-        return begun
+        if begun is None:
+            return None
+        seconds = (entry.created_at - begun.since).total_seconds()
+        if begun.entry.type == ev.MODEL_START:
+            self.spent.model += seconds
+        elif begun.waits_for is None:
+            self.spent.tools += seconds
+        return begun.entry
+
+
+def _waits_for(call: Entry) -> str | None:
+    if call.type == ev.CUSTOM_TOOL_USE:
+        return "client"
+    return "person" if call.payload.get("evaluated_permission") == "ask" else None
 
 
 def _text(entry: Entry) -> str:
@@ -203,4 +267,5 @@ def _text(entry: Entry) -> str:
         text, _parts = transcript.content(entry.payload.get("content") or ())
     except ev.UNREADABLE:  # damaged; the log's own page says so
         return ""
-    return " ".join(text.split())[:TASK_CHARACTERS]
+    words = " ".join(text.split())
+    return words if len(words) <= TASK_CHARACTERS else words[: TASK_CHARACTERS - 1] + "…"

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.actions import find_agent, find_environment
+from agents.models import Workspace
 from contract import audit, happenings, metadata, versions
 from contract.errors import ApiError, InvalidRequest, NotFound
 from contract.roles import Permission
@@ -214,6 +215,7 @@ def _take_schedule(deployment: Deployment, schedule: Mapping[str, str] | None) -
 def _check_count(deployment: Deployment) -> None:
     if not deployment.expression:
         return
+    Workspace.hold(deployment.workspace_id)
     others = Deployment.objects.filter(workspace_id=deployment.workspace_id, archived_at=None).exclude(expression="")
     if others.exclude(pk=deployment.pk).count() >= MAX_SCHEDULED:
         raise InvalidRequest(f"schedule: a workspace has at most {MAX_SCHEDULED} scheduled deployments")

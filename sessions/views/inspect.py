@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import messages
 from django.http import Http404
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 
 from contract.door import page
-from contract.errors import InvalidRequest, NotFound
+from contract.errors import NotFound
 from contract.roles import Permission
-from sessions import actions, forks, inspection, livetrace, progress, raising, teamwork, timeline, window
 from sessions import events as ev
+from sessions import forks, inspection, livetrace, progresspage, teamwork, timeline, window
 from sessions import render as html
 from sessions.models import Thread
 from sessions.projections.status import OF_THREADS
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from sessions.models import Event, Session
 
 SHOWN_CHANGES = 100
-SHOWN_TURNS = 20
 
 
 @page(Permission.READ)
@@ -74,34 +72,32 @@ def _curl(base: str, found: Session, entry: Event) -> str:
 
 @page(Permission.READ)
 def inspect(request: Request, session_id: str, tab: str) -> HttpResponse:
-    """One tab of the inspector: to scripts itself, else as a page."""
+    """One tab of the inspector: to scripts itself, else as a page, which asks for its part by ``?whole``."""
     found = find(request, session_id)
     if tab not in INSPECTOR:
         raise Http404("The inspector has no such tab.")
-    about = {"label": INSPECTOR[tab], "template": f"sessions/inspect/{tab}.html"}
-    context = composer_context(request, found) | {"inspected": about, "inspector": inspector(found, tab)}
-    context |= _read(found, tab)
-    if getattr(request, "htmx", False):
+    part = getattr(request, "htmx", False)
+    whole = not part or "whole" in request.GET
+    context = composer_context(request, found) | _read(found, tab) | {"whole": whole}
+    context["inspected"] = {"label": INSPECTOR[tab], "template": f"sessions/inspect/{tab}.html"}
+    context["inspector"] = inspector(found, tab, live=not whole)
+    if part:
         return render(request, "sessions/inspect/fragment.html", context)
     return render(request, "sessions/inspect/page.html", around(request, found, "inspect") | context)
 
 
 def _read(found: Session, tab: str) -> dict[str, Any]:
     if tab == "session":
-        own = (found.limits or {}).get("list_cost")
         return {
             "money": inspection.money(found),
-            "own_limit": None if own is None else f"{int(own['amount']) / 100:.2f}",
             "closed": found.archived_at is not None or found.status == "terminated",
             "outputs_html": html.outputs_html(found),
             "touched_html": html.touched_html(found),
             "parent": forks.parent_of(found),
         }
-    if tab == "progress":
-        found_so_far = progress.progress(found)
-        return {"progress": found_so_far, "turns": found_so_far["turns"][: -SHOWN_TURNS - 1 : -1]}
     readers = {
         "tools": inspection.tools,
+        "progress": progresspage.read,
         "resources": inspection.resources,
         "threads": inspection.threads,
         "team": teamwork.team,
@@ -147,18 +143,3 @@ def minimap(request: Request, session_id: str) -> HttpResponse:
 def pulse(request: Request, session_id: str) -> HttpResponse:
     found = find(request, session_id)
     return render(request, "sessions/parts/pulse.html", {"session": found, "pulse": inspection.pulse(found)})
-
-
-@page(Permission.OPERATE, "POST")
-def limit(request: Request, session_id: str) -> HttpResponse:
-    """Set, raise or (empty) lift a cap of the session's own, named by ``cap``; it goes on where there is room."""
-    find(request, session_id)
-    try:
-        typed = request.POST.get("limit", request.POST.get("dollars", ""))
-        body, said = raising.changes(request.POST.get("cap", raising.MONEY), typed)
-        actions.update_session(session_id, body, request.acting)
-    except InvalidRequest as error:
-        messages.error(request, error.message, "failed")
-    else:
-        messages.success(request, said, "done")
-    return redirect("sessions:session", session_id)

@@ -150,6 +150,7 @@ def around(request: Request, found: Session, tab: str, wanted: Event | None = No
     small = found.last_seq <= INLINE_MINIMAP
     context = composer_context(request, found) | {
         "tab": tab,
+        "may": " ".join(one for one in Permission if may(request.acting.role, one)),
         "tabs": _tabs(found, tab, wanted),
         "chosen": wanted.seq if wanted is not None else None,
         "state_html": html.state_html(found),
@@ -178,20 +179,18 @@ def _tabs(found: Session, tab: str, wanted: Event | None) -> list[dict[str, Any]
     ]
 
 
-def inspector(found: Session, here: str) -> list[dict[str, Any]]:
-    """The inspector's tabs; Events is the reading of that name."""
-    tabs = [
+def inspector(found: Session, here: str, *, live: bool = True) -> list[dict[str, Any]]:
+    """The inspector's tabs. ``live``: they open in place, beside the transcript."""
+    return [
         {
             "href": reverse("sessions:inspect", args=[found.pk, key]),
             "label": label,
             "here": key == here,
-            "live": True,
+            "live": live,
         }
         for key, label in INSPECTOR.items()
         if key != "team" or teamwork.has_team(found)
     ]
-    raw = {"href": reverse("sessions:events", args=[found.pk]), "label": _("Events"), "here": False, "live": False}
-    return [tabs[0], raw, *tabs[1:]]
 
 
 INSPECTOR = {

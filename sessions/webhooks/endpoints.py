@@ -60,7 +60,7 @@ def create(body: Mapping[str, Any], acting: Acting, *, organization: bool) -> tu
     )
     secret = _new_secret(endpoint)
     with transaction.atomic():
-        Workspace.objects.select_for_update(no_key=True).get(pk=acting.workspace_id)
+        Workspace.hold(acting.workspace_id)
         mine = WebhookEndpoint.objects.filter(workspace_id=acting.workspace_id, organization=organization)
         if mine.count() >= MAX_ENDPOINTS:
             raise InvalidRequest(f"There are {MAX_ENDPOINTS} webhook endpoints, and no more are allowed; delete one.")

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 FIRST = "NO_HEARTBEAT"
 TTL_BOUNDS = (5, 3600)
 SEEN_SECONDS = 30
-SEEN_KEPT = timedelta(days=30)
+KEPT = timedelta(days=30)
 MAX_PAUSE = 60.0
 BATCH = 100
+FORGOTTEN = 10_000  # rows that one look removes
 QUEUED_AGAIN = "The session is queued again for the next worker."
 BEGUN = " What this one had begun the SDK's worker runs again; manage.py environment_worker tells it as unknown."
 
@@ -246,15 +247,22 @@ def _requeue(work: Work) -> None:
 
 
 def mend() -> None:
-    """Queue sessions whose calls wait for a worker and that have no item: a crash came between stop and queue.
-
-    Also forgets workers that have asked for nothing for a month: each process has a name of its own.
-    """
+    """Queue sessions whose calls wait for a worker and that have no item: a crash came between stop and queue."""
     waiting = Session.objects.filter(outside_count__gt=0, archived_at=None).exclude(status="terminated")
     served = Work.objects.exclude(state=STOPPED).values("session_id")
     for session_id in waiting.exclude(pk__in=served).values_list("pk", flat=True)[:BATCH]:
         ensure(session_id)
-    WorkerSeen.objects.filter(polled_at__lt=timezone.now() - SEEN_KEPT).delete()
+
+
+def forget() -> None:
+    """Remove what is a month old, at most ``FORGOTTEN`` of each: items that ended, and workers that ask for nothing
+    any more, since each process has a name of its own.
+    """
+    before = timezone.now() - KEPT
+    ended = Work.objects.filter(state=STOPPED, stopped_at__lt=before).order_by("stopped_at")
+    silent = WorkerSeen.objects.filter(polled_at__lt=before).order_by("polled_at")
+    for model, rows in ((Work, ended), (WorkerSeen, silent)):
+        model._default_manager.filter(pk__in=list(rows.values_list("pk", flat=True)[:FORGOTTEN])).delete()
 
 
 def change(environment_id: str, work_id: str, patch: Mapping[str, str | None], acting: Acting) -> Work:

@@ -207,12 +207,28 @@ def test_one_live_item_a_session_and_none_elsewhere(
     Work.objects.update(state="stopped")
     call_of(waiting)
     Work.objects.exclude(state="stopped").delete()
-    for name, days in (("gone", 31), ("here", 0)):
-        seen = timezone.now() - timedelta(days=days)
-        WorkerSeen.objects.create(environment_id=outside, worker=name, polled_at=seen)
     queue.mend()
     assert Work.objects.exclude(state="stopped").count() == 1
-    assert list(WorkerSeen.objects.values_list("worker", flat=True)) == ["here"]
+
+
+def test_items_that_ended_and_workers_that_went_are_forgotten_after_a_month_a_few_at_a_time(
+    outside: str, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Work.objects.get()
+    now = timezone.now()
+    for name, days in (("oldest", 33), ("older", 32), ("old", 31), ("here", 0)):
+        then = now - timedelta(days=days)
+        WorkerSeen.objects.create(environment_id=outside, worker=name, polled_at=then)
+        ended: Any = {"state": "stopped", "stopped_at": then, "worker": name}
+        Work.objects.create(environment_id=outside, session_id=waiting, available_at=now, created_at=then, **ended)
+    Work.objects.filter(pk=live.pk).update(created_at=now - timedelta(days=90))
+    monkeypatch.setattr(queue, "FORGOTTEN", 2)
+    queue.forget()
+    assert set(Work.objects.values_list("worker", flat=True)) == {"", "old", "here"}
+    assert set(WorkerSeen.objects.values_list("worker", flat=True)) == {"old", "here"}
+    queue.forget()
+    assert set(Work.objects.values_list("worker", flat=True)) == {"", "here"}
+    assert set(WorkerSeen.objects.values_list("worker", flat=True)) == {"here"}
 
 
 ALLOWED = [

@@ -71,6 +71,17 @@ def test_a_stream_goes_on_after_the_last_event_seen(installation: Installation, 
     assert by_header == by_query == everything[-2:]
 
 
+def test_the_sdk_goes_on_after_the_id_of_the_last_event_it_saw(
+    client: anthropic.Anthropic, installation: Installation, finished: Talk
+) -> None:
+    log = finished.log()
+    seen = log[-3].id
+    with client.beta.sessions.events.stream(finished.id, extra_headers={"Last-Event-ID": seen}) as stream:
+        events = iter(stream)
+        assert [getattr(next(events), "id", None) for _ in range(2)] == [event.id for event in log[-2:]]
+    assert Raw(installation, finished).get("?after=sevt_of_another_session").status_code == 400
+
+
 def test_what_happened_before_is_not_shown_without_asking(installation: Installation, finished: Talk) -> None:
     with finished.watching() as stream:
         finished.send(text("again"))

@@ -54,6 +54,7 @@ DOORS = [
     Door("sessions:minimap", ("session",)),
     Door("sessions:pulse", ("session",)),
     Door("sessions:limit", ("session",), "POST", owner=302, needs=OPERATE),
+    Door("sessions:session_limits", ("session",)),
     Door("sessions:fork", ("session",), needs=OPERATE),
     Door("sessions:compare", ("session", "session")),
     Door("sessions:export", ("session",)),

@@ -16,8 +16,9 @@ from contract.acting import Acting
 from contract.roles import Role
 from contract.secret import Secret
 from credentials.models import AuditRecord
-from sessions.exchange import transfers
+from sessions.exchange import archive, transfers
 from sessions.models import Session, Transfer
+from tests.live import wait_for
 from tests.streamed import whole
 
 if TYPE_CHECKING:
@@ -157,6 +158,46 @@ def test_what_a_killed_worker_left_is_ended_and_old_archives_are_forgotten(world
     Transfer.objects.update(created_at=one.created_at - 2 * transfers.KEPT)
     transfers.sweep()
     assert not Transfer.objects.exists()
+
+
+def test_a_worker_that_says_nothing_for_long_is_known_to_be_alive(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(workspace: Any, target: Any, passphrase: Any, say: Any) -> dict[str, int]:
+        progress = transfers.place(Transfer.objects.get()).with_suffix(".progress")
+        os.utime(progress, (0, 0))
+        wait_for(lambda: progress.stat().st_mtime > time.time() - transfers.SILENT_SECONDS, 30)
+        assert transfers.sweep() == []
+        return {}
+
+    monkeypatch.setattr(transfers, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(archive, "export", slow)
+    world.alice.post("/archives/export/", {"out-passphrase": PHRASE})
+    transfers.carry_out(Transfer.objects.get().pk)
+    assert Transfer.objects.get().state == "completed"
+
+
+def test_an_import_that_was_given_up_brings_nothing_in_when_its_worker_comes_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = made(world)
+    wipe()
+    checked = bring(world, content)
+    world.charlie.post(f"/archives/{checked.pk}/import/")
+    real = archive.restore
+
+    def asleep(source: Any, *given: Any, **named: Any) -> dict[str, int]:
+        os.utime(transfers.place(checked).with_suffix(".progress"), (0, 0))
+        kept = io.BytesIO(source.read())
+        transfers.sweep()
+        assert Transfer.objects.get(pk=checked.pk).message == transfers.GONE
+        return real(kept, *given, **named)
+
+    monkeypatch.setattr(archive, "restore", asleep)
+    transfers.carry_out(checked.pk)
+    done = Transfer.objects.get(pk=checked.pk)
+    assert (done.state, done.message) == ("failed", transfers.GONE)
+    assert not Session.objects.exists()
 
 
 def test_the_passphrase_is_stored_sealed_only(world: World) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents.actions import update_agent
-from agents.models import Workspace
+from agents.models import AgentVersion, Workspace
+from contract.roles import Role
 from sessions import render, verify
 from sessions.actions import update_session
 from sessions.models import Session
@@ -82,19 +83,95 @@ def test_the_cap_a_session_stopped_at_is_raised_from_the_header(
     world.append(world.idle({"type": "budget_reached", "holdfast": note}))
     shown = render.state_html(world.fresh())
     assert f'value="{typed}"' in shown
-    world.alice.post(f"/sessions/{world.session.pk}/limit/", {"cap": cap, "limit": typed})
+    assert "Stopped at this session" in shown
+    address = f"/sessions/{world.session.pk}/limit/"
+    world.alice.post(address, {"cap": cap, "limit": typed})
     assert world.fresh().limits == stored
     update_session(world.session.pk, {"holdfast": {"limits": {cap: None}}}, world.acting)
-    wrong = world.alice.post(f"/sessions/{world.session.pk}/limit/", {"cap": cap, "limit": "much"}, follow=True)
+    wrong = world.alice.post(address, {"cap": cap, "limit": "much"}, follow=True)
     assert "Type the limit as" in wrong.content.decode()
+    in_place = world.alice.post(address, {"cap": cap, "limit": "much"}, headers={"HX-Request": "true"})
+    assert "Type the limit as" in in_place.content.decode()
     assert world.fresh().limits == {}
 
 
-def test_a_cap_of_the_agent_is_raised_on_the_agent(world: World) -> None:
+def at_cap(world: World, level: str, cap: str) -> str:
+    """The world's session stands at a cap; what its header says."""
     world.append(world.running())
-    note = {"cap": "steps", "level": "agent", "limit": 4, "used": 4}
+    note = {"cap": cap, "level": level, "limit": 4, "used": 4}
     world.append(world.idle({"type": "budget_reached", "holdfast": note}))
-    assert f"/agents/{world.agent.pk}/edit/" in render.state_html(world.fresh())
+    return str(render.state_html(world.fresh()))
+
+
+def test_a_cap_of_the_agent_is_raised_from_the_header_in_a_version_of_its_own(world: World) -> None:
+    shown = at_cap(world, "agent", "steps")
+    assert "Stopped at the agent&#x27;s limit of 4 steps." in shown
+    assert "may-build" in shown
+    sent = {"cap": "steps", "level": "agent", "agent": world.agent.pk, "limit": "8"}
+    assert world.team[Role.VIEWER].post(f"/sessions/{world.session.pk}/limit/", sent).status_code == 403
+    world.alice.post(f"/sessions/{world.session.pk}/limit/", sent)
+    newest = AgentVersion.objects.filter(agent=world.agent).latest("version")
+    assert newest.spec["holdfast"]["limits"] == {"steps": 8}
+
+
+def test_a_cap_of_the_workspace_is_raised_from_the_header_by_who_administers_it(world: World) -> None:
+    shown = at_cap(world, "workspace", "tokens_per_day")
+    assert "may-administer" in shown
+    sent = {"cap": "tokens_per_day", "level": "workspace", "limit": "9,000"}
+    said = world.alice.post(f"/sessions/{world.session.pk}/limit/", sent, headers={"HX-Request": "true"})
+    assert "9,000" in said["HX-Trigger"]
+    assert Workspace.objects.get(pk=world.session.workspace_id).limits == {"tokens_per_day": 9000}
+    refused = world.alice.post(f"/sessions/{world.session.pk}/limit/", {**sent, "level": "session"}, follow=True)
+    assert "Only a workspace" in refused.content.decode()
+
+
+def test_a_cap_of_the_installation_says_where_it_is_set(world: World) -> None:
+    shown = at_cap(world, "installation", "steps")
+    assert "setting of the installation" in shown
+    assert 'form="raise"' not in shown
+    sent = {"cap": "steps", "level": "installation", "limit": "8"}
+    assert (
+        "There is no such limit."
+        in world.alice.post(f"/sessions/{world.session.pk}/limit/", sent, follow=True).content.decode()
+    )
+
+
+def test_money_that_no_one_can_count_is_a_limit_to_be_lifted(world: World) -> None:
+    world.append(world.running())
+    note = {"cap": "list_cost", "level": "session", "limit": 400, "used": 3}
+    world.append(world.idle({"type": "budget_reached", "holdfast": note}))
+    shown = render.state_html(world.fresh())
+    assert "no known price" in shown
+    assert ">Lift</button>" in shown
+
+
+def test_every_limit_of_a_session_is_changed_on_its_page_and_a_wrong_one_is_told_at_its_field(world: World) -> None:
+    Workspace.objects.filter(pk=world.session.workspace_id).update(limits={"tokens": 5000})
+    address = f"/sessions/{world.session.pk}/limits/"
+    shown = world.alice.get(address).content.decode()
+    assert "<strong>5,000</strong>" in shown
+    sent = {"steps": "12", "tokens": "4000", "approval_seconds": "60", "running_seconds": "0"}
+    wrong = world.alice.post(address, sent)
+    assert (wrong.status_code, list(wrong.context["form"].errors)) == (422, ["running_seconds"])
+    assert 'id="id_running_seconds_error"' in wrong.content.decode()
+    world.session.agent_snapshot["model"]["id"] = "of-nobody"
+    world.session.save(update_fields=["agent_snapshot"])
+    unpriced = world.alice.post(address, {**sent, "running_seconds": "", "list_cost": "2.50"})
+    assert (unpriced.status_code, list(unpriced.context["form"].errors)) == (422, ["list_cost"])
+    assert world.fresh().limits == {}
+    assert world.alice.post(address, {**sent, "running_seconds": ""}).status_code == 302
+    assert world.fresh().limits == {"steps": 12, "tokens": 4000, "approval_seconds": 60}
+    world.alice.post(address, {"steps": "", "tokens": "4000", "approval_seconds": "60"})
+    assert world.fresh().limits == {"tokens": 4000, "approval_seconds": 60}
+
+
+def test_who_only_watches_sees_limits_and_changes_none(world: World) -> None:
+    address = f"/sessions/{world.session.pk}/limits/"
+    page = world.team[Role.VIEWER].get(address)
+    assert page.context["changes"] is False
+    assert 'name="steps"' not in page.content.decode()
+    assert world.team[Role.VIEWER].post(address, {"steps": "3"}).status_code == 403
+    assert world.fresh().limits == {}
 
 
 def test_the_start_form_chooses_no_agent_by_itself(world: World) -> None:

@@ -14,7 +14,6 @@ from contract.plain import clean
 from sessions import events as ev
 from sessions import log, render, timeline, window
 from sessions.events import Draft
-from sessions.harness.limits import KINDS
 from sessions.models import Event, Session, Thread
 from sessions.projections import kinds
 from tests.web.conftest import World, bash, result, text
@@ -202,7 +201,7 @@ def test_the_inspector_counts_tools_money_files_and_threads(world: World) -> Non
     files = world.alice.get(f"{base}inspect/resources/").content.decode()
     assert "2 changes" in files
     progress = world.alice.get(f"{base}inspect/progress/").content.decode()
-    assert '<code>a.py</code> <span class="done">+2</span>' in progress
+    assert '<code>a.py</code> <span class="added">+2</span>' in progress
     assert '<span class="gi">+three\n</span>' in progress
     assert "1 failed" in progress
     diff = world.alice.get(f"{base}changes/", {"path": "a.py"}).content.decode()
@@ -219,13 +218,15 @@ def test_a_money_limit_is_set_raised_lifted_and_shown_in_the_header(world: World
     )
     path = f"/sessions/{world.session.pk}/limit/"
     for typed, shown in (("2.50", "$2.50"), ("$10", "$10.00")):
-        page = world.alice.post(path, {"dollars": typed}, follow=True).content.decode()
-        assert f"The money limit is {shown} now" in page
+        page = world.alice.post(path, {"cap": "list_cost", "limit": typed}, follow=True).content.decode()
+        assert f"The limit is {shown} now" in page
         assert f"of {shown}" in page
     for wrong in ("plenty", "-1", "0", "1e99", "NaN"):
-        assert "notice failed" in world.alice.post(path, {"dollars": wrong}, follow=True).content.decode()
-    assert "lifted" in world.alice.post(path, {"dollars": ""}, follow=True).content.decode()
-    assert "list_cost" in KINDS
+        assert (
+            "notice failed"
+            in world.alice.post(path, {"cap": "list_cost", "limit": wrong}, follow=True).content.decode()
+        )
+    assert "lifted" in world.alice.post(path, {"cap": "list_cost", "limit": ""}, follow=True).content.decode()
 
 
 def test_the_pulse_is_honest(world: World) -> None:

@@ -1,24 +1,45 @@
 """The cgroup layer: a hard limit of memory and processes where the operator delegates a group.
 
-Used only where a directory is named (``--cgroup``, for instance systemd's ``Delegate=yes`` scope)
-and really takes limits; a service must not rearrange a hierarchy nobody gave it. Version 2 takes
-one directory. Version 1 has one hierarchy a controller: name one of the memory hierarchy; the
-process count is then left to the rlimits.
+Used only where a directory is named (``--cgroup``) and really takes limits; a service must not rearrange a hierarchy
+nobody gave it. ``--cgroup own`` names the group that a unit with systemd's ``Delegate=yes`` was started in. Version 2
+takes one directory. Version 1 has one hierarchy a controller: name one of the memory hierarchy; the process count is
+then left to the rlimits.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from agents.sandboxes.base import Limits
 from agents.sandboxes.boxes.usage import process_tree
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 REMOVE_SECONDS = 2.0
+OWN = Path("own")
+HIERARCHY = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+HOSTS = "host"  # the group below our own that we move into
+
+
+def own() -> Path:
+    """The group of version 2 that this process was started in, made ready to hand limits on.
+
+    It may hold no process for that, so we move below it. Others in it are left alone; then the kernel hands on nothing.
+
+    Raises ``OSError``, ``ValueError`` where there is none, or none that was delegated.
+    """
+    found = [line.removeprefix("0::") for line in MEMBERSHIP.read_text().splitlines() if line.startswith("0::")]
+    root = HIERARCHY / "".join(found[:1]).strip("/")
+    if not found or root == HIERARCHY:
+        raise ValueError("this process has no group of version 2 of its own")
+    if root.name == HOSTS:  # where ``DelegateSubgroup=host`` or an earlier call put us
+        return root.parent
+    below = root / HOSTS
+    below.mkdir(exist_ok=True)
+    (below / "cgroup.procs").write_text(str(os.getpid()))
+    return root
 
 
 class Cgroups:

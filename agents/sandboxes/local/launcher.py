@@ -13,7 +13,7 @@ from agents.sandboxes import packages
 from agents.sandboxes.base import SandboxUnavailable
 from agents.sandboxes.boxes import usage
 from agents.sandboxes.boxes.keeper import BoxSettings, Keeper, mib
-from agents.sandboxes.local import apt, probe
+from agents.sandboxes.local import apt, cgroups, probe
 from agents.sandboxes.local.binary import Runtime, install
 from agents.sandboxes.local.cgroups import Cgroups
 from agents.sandboxes.local.process import Process, Spawner, start_time
@@ -123,6 +123,9 @@ class LocalLauncher(Keeper):
 def _cgroups(root: Path | None) -> tuple[Cgroups | None, str | None]:
     if root is None:
         return None, "No cgroup is delegated (--cgroup): memory is limited by rlimits and the watchdog only."
-    groups = Cgroups(root)
+    try:
+        groups = Cgroups(cgroups.own() if root == cgroups.OWN else root)
+    except (OSError, ValueError) as error:
+        return None, f"--cgroup own can't be used ({error}); let systemd delegate it (Delegate=yes) or leave it out."
     fault = groups.fault()
     return (None, fault) if fault else (groups, None)

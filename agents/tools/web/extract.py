@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import logging
 import zlib
+from pathlib import Path
 from typing import Any
 
-import trafilatura
-
+from agents.apart import reading
 from agents.sandboxes.results import clean
 
+READER = Path(__file__).parent / "reader.py"
 LARGEST_PAGE = 2_000_000  # characters of HTML that are looked at
 LARGEST_IMAGE = 3_750_000  # bytes; their base64 is 5 MB, the most that models take
 LARGEST_DOCUMENT = 15_000_000
@@ -20,9 +20,6 @@ TEXTS = frozenset(
     {"application/json", "application/xml", "application/javascript", "application/yaml", "application/x-yaml"}
 )
 CHARACTERS_PER_TOKEN = 4
-
-
-logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it calls every odd page an error
 
 
 class NotShown(Exception):
@@ -61,14 +58,16 @@ def blocks(url: str, content_type: str, body: bytes, *, cut: bool, most_tokens: 
 
 
 def page(html: str, url: str) -> str:
-    """The title and main text of a page as Markdown; all of its text where no main part is found."""
-    html = html[:LARGEST_PAGE]
-    title = getattr(trafilatura.extract_metadata(html, default_url=url), "title", None)
-    text = trafilatura.extract(
-        html, url=url, output_format="markdown", include_links=True, include_tables=True, favor_recall=True
-    )
-    text = str(text or trafilatura.html2txt(html) or "(The page has no text.)")
-    return f"# {title}\n\n{text}" if title and not text.startswith("# ") else text
+    """The title and main text of a page as Markdown; all of its text where no main part is found.
+
+    Taken out by a process of its own: what a page can make of an extractor's time is the page's to choose. Raises
+    ``NotShown``.
+    """
+    address = url.replace("\n", "")
+    try:
+        return str(reading.read(READER, f"{address}\n{html[:LARGEST_PAGE]}".encode(errors="replace"))["text"])
+    except reading.Unread as error:
+        raise NotShown(str(error)) from error
 
 
 def _decoded(body: bytes, parameters: str) -> str:

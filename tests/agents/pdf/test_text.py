@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pypdf
 
+from agents.apart import reading
 from agents.pdf import reader, text
 from agents.pdf.text import text_of
 from tests.pdfs import pdf
@@ -51,18 +52,18 @@ def test_a_file_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_reader_that_hangs_or_dies_ends_as_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     hanging, dying = tmp_path / "hanging.py", tmp_path / "dying.py"
-    hanging.write_text("import time\ntime.sleep(600)\n")
-    dying.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    hanging.write_text("import time\ndef read(data):\n    time.sleep(600)\n")
+    dying.write_text("import os, signal\ndef read(data):\n    os.kill(os.getpid(), signal.SIGKILL)\n")
     monkeypatch.setattr(text, "READER", dying)
-    assert text_of(pdf("Dying")).fault == "reading it takes too long or too much memory"
+    assert text_of(pdf("Dying")).fault == "reading it takes too much memory"
     monkeypatch.setattr(text, "READER", hanging)
-    monkeypatch.setattr(text, "SECONDS", 0.5)
+    monkeypatch.setattr(reading, "SECONDS", 0.5)
     assert text_of(pdf("Hanging")).fault == "reading it takes too long"
 
 
 def test_the_reader_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     telling = tmp_path / "telling.py"
-    telling.write_text("import json, os\nprint(json.dumps({'text': os.environ.get('SECRET_KEY', 'nothing')}))\n")
+    telling.write_text("import os\ndef read(data):\n    return {'text': os.environ.get('SECRET_KEY', 'nothing')}\n")
     monkeypatch.setenv("SECRET_KEY", "of the installation")
     monkeypatch.setattr(text, "READER", telling)
     assert text_of(pdf("Telling")).text == "nothing"
@@ -73,3 +74,27 @@ def test_the_same_file_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert text_of(data).pages == 1
     monkeypatch.setattr(text, "READER", tmp_path / "gone.py")
     assert text_of(data).pages == 1
+
+
+def test_what_was_a_failure_of_the_moment_is_tried_again_after_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now, later, real = pdf("For now"), pdf("Another time"), text.READER
+    dying = tmp_path / "dying.py"
+    dying.write_text("import os, signal\ndef read(data):\n    os.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.setattr(text, "READER", dying)
+    faults = [text_of(now).fault]
+    monkeypatch.setattr(text, "PASSING_SECONDS", 0.0)
+    assert text_of(later).fault == faults[0]
+    monkeypatch.setattr(text, "READER", real)
+    assert text_of(now).fault == faults[0]
+    assert "Another time" in text_of(later).text
+
+
+def test_a_fault_of_the_file_itself_is_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = b"%PDF-1.7 and nothing else"
+    monkeypatch.setattr(text, "PASSING_SECONDS", 0.0)
+    fault = text_of(broken).fault
+    assert "could not be read" in fault
+    monkeypatch.setattr(text, "READER", tmp_path / "gone.py")
+    assert text_of(broken).fault == fault

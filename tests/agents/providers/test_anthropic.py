@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agents.providers import anthropic
 from agents.providers.base import ModelReply, ModelRequest, ProviderError, StreamPart, TurnInterrupted
 from tests.agents.providers import peer
 from tests.agents.providers.asking import HI, KEY, ask, failure, never, provider
@@ -84,7 +86,7 @@ def test_a_tool_call_without_an_input_field_is_taken_as_local_servers_send_it() 
     assert reply.broken_inputs == {}
 
 
-@pytest.mark.parametrize("sent", ['{"command": "rm -r', "[1]", '"text"'])
+@pytest.mark.parametrize("sent", ['{"command": "rm -r', "[1]", '"text"', '{"timeout_ms": NaN}'])
 def test_an_input_that_is_no_json_object_is_marked_as_broken(sent: str) -> None:
     start = {"type": "tool_use", "id": "c1", "name": "bash", "input": {}}
     call = peer.block(0, start, {"type": "input_json_delta", "partial_json": sent})
@@ -127,9 +129,35 @@ def test_what_a_compaction_cost_is_added_to_the_usage() -> None:
 
 
 def test_a_short_failure_before_the_stream_is_retried_once() -> None:
-    reply, _, server = ask(peer.error(529, "overloaded_error", "x", retry_after="0"), HELLO)
+    reply, _, server = ask(peer.error(500, "api_error", "x", retry_after="0"), HELLO)
     assert reply.stop_reason == "end_turn"
     assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("status", [429, 503, 529])
+def test_a_server_with_too_much_to_do_is_not_asked_again_behind_the_loop_s_back(status: int) -> None:
+    with Peer(peer.error(status, "overloaded_error", "x", retry_after="0"), HELLO) as server:
+        with pytest.raises(ProviderError):
+            provider(server).stream(HI, lambda _: None, never)
+        assert len(server.seen) == 1
+
+
+def test_a_request_that_took_long_to_fail_is_not_asked_again_behind_the_loop_s_back() -> None:
+    with Peer(("stall",), HELLO) as server:
+        with pytest.raises(ProviderError):
+            provider(server, max_wait=0.5, read_timeout=0.7).stream(HI, lambda _: None, never)
+        assert len(server.seen) == 1
+
+
+def test_what_no_database_can_hold_is_replaced() -> None:
+    start = {"type": "tool_use", "id": "c1", "name": "ba\x00sh", "input": {}}
+    told = {"type": "input_json_delta", "partial_json": json.dumps({"command": "printf 'a\x00' '\\u0000'"})}
+    blocks = [*peer.text_block(0, "one\x00two"), *peer.block(1, start, told)]
+    reply, _, _ = ask(peer.stream(peer.started(), *blocks, *peer.finished("tool_use", output_tokens=10**24), "end"))
+    text, call = reply.content
+    assert text["text"] == "one\ufffdtwo"
+    assert (call["name"], call["input"]) == ("ba\ufffdsh", {"command": "printf 'a\ufffd' '\\u0000'"})
+    assert reply.usage.output_tokens == 10**9
 
 
 def test_a_server_that_asks_for_a_long_wait_is_not_waited_for_here() -> None:
@@ -201,7 +229,7 @@ def test_an_interrupt_ends_a_request_that_gets_no_answer() -> None:
 
 def test_an_interrupt_ends_the_wait_before_a_retry() -> None:
     asked = threading.Event()
-    slow = peer.error(529, "overloaded_error", "x", retry_after="50")
+    slow = peer.error(500, "api_error", "x", retry_after="50")
     with Peer(slow, HELLO) as server, pytest.raises(TurnInterrupted):
         provider(server, max_wait=60.0).stream(HI, lambda _: None, lambda: bool(server.seen) or asked.is_set())
 
@@ -288,3 +316,18 @@ def test_a_server_that_fails_to_list_its_models_says_so() -> None:
     with Peer(peer.error(401, "authentication_error", "no")) as server, pytest.raises(ProviderError) as caught:
         provider(server).models()
     assert caught.value.kind == "authentication"
+
+
+def test_a_failure_to_list_models_is_remembered_for_a_short_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = {"data": [], "has_more": False, "first_id": None, "last_id": None}
+    refused = peer.error(401, "authentication_error", "no")
+    with Peer(refused, refused, peer.answer(200, empty)) as server:
+        talk, other = provider(server), provider(server)
+        for _ in range(3):
+            with pytest.raises(ProviderError):
+                talk.models()
+        assert len(server.seen) == 1
+        monkeypatch.setattr(anthropic, "MODELS_FAILED_SECONDS", 0.0)
+        with pytest.raises(ProviderError):
+            other.models()
+        assert (other.models(), len(server.seen)) == ([], 3)

@@ -86,6 +86,11 @@ def test_the_servers_wish_to_wait_is_passed_on(headers: dict[str, str]) -> None:
     assert failure(peer.error(429, "rate_limit_error", "x", **headers)).retry_after == 7.0
 
 
+@pytest.mark.parametrize("said", ["nan", "inf", "-inf", "1e999", "soon", "", "Wed, 21 Oct 99999999 07:28:00 GMT"])
+def test_a_wish_that_is_no_time_counts_as_none(said: str) -> None:
+    assert failure(peer.error(429, "rate_limit_error", "x", retry_after=said)).retry_after is None
+
+
 def test_the_key_is_cut_out_of_what_the_server_says() -> None:
     error = failure(peer.error(401, "authentication_error", f"invalid key {KEY} given" + "x" * 5_000))
     assert KEY not in error.message

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agents.providers import interrupt, transport
 from agents.providers.base import ProviderError, TurnInterrupted
+from agents.providers.stacked import StackedPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -158,13 +159,16 @@ def test_every_pool_of_the_client_is_polled_also_behind_a_proxy(monkeypatch: pyt
         assert len(transports) >= 2
         for each in transports:
             assert isinstance(each, httpx2.HTTPTransport)
-            assert isinstance(each._pool._network_backend, transport.PolledBackend)
+            pool: Any = each._pool
+            assert isinstance(pool, StackedPool)
+            makes: Any = pool.make
+            assert isinstance(makes.__self__._network_backend, transport.PolledBackend)
         assert not client.follow_redirects
 
 
 def test_an_http_client_that_cannot_be_polled_is_noticed() -> None:
     with pytest.raises(RuntimeError, match="httpx2 changed"):
-        transport._make_polled(httpx2.BaseTransport())
+        transport._make_polled(httpx2.BaseTransport(), 1)
 
 
 def _pump(step: Any, connection: socket.socket, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:

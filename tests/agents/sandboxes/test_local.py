@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import struct
 import subprocess
 import tarfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agents.sandboxes import host
 from agents.sandboxes.base import UPLOADS, Limits, SandboxError, SandboxSpec, SandboxUnavailable, Upload
 from agents.sandboxes.boxes import layout, seccomp, usage
 from agents.sandboxes.boxes.beneath import open_beneath
@@ -20,6 +22,7 @@ from agents.sandboxes.boxes.keeper import BoxSettings, Keeper
 from agents.sandboxes.boxes.layout import Layout, sandbox_root
 from agents.sandboxes.local import binary, cgroups
 from agents.sandboxes.runner import archive
+from tests.chaos.apart import UNITS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -234,6 +237,33 @@ def test_a_version_2_cgroup_gets_the_limits_and_reads_them_back(tmp_path: Path) 
     assert (group / "memory.oom.group").read_text() == "1"
     groups.enter("s1", os.getpid())
     assert (group / "cgroup.procs").read_text().isdigit()
+
+
+def test_a_host_moves_below_the_group_it_was_started_in_and_hands_that_one_s_limits_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = tmp_path / "system.slice/holdfast-sandbox.service"
+    unit.mkdir(parents=True)
+    (unit / "cgroup.controllers").write_text("memory pids")
+    told = tmp_path / "self"
+    monkeypatch.setattr(cgroups, "HIERARCHY", tmp_path)
+    monkeypatch.setattr(cgroups, "MEMBERSHIP", told)
+    for place in ("", "/host"):
+        told.write_text(f"4:memory:/elsewhere\n0::/system.slice/holdfast-sandbox.service{place}\n")
+        assert cgroups.own() == unit
+    assert (unit / "host/cgroup.procs").read_text() == str(os.getpid())
+    assert cgroups.Cgroups(cgroups.own()).fault() is None
+    told.write_text("4:memory:/elsewhere\n0::/\n")
+    with pytest.raises(ValueError, match="no group of version 2 of its own"):
+        cgroups.own()
+
+
+def test_the_unit_of_the_sandbox_host_uses_the_group_that_systemd_gives_it() -> None:
+    unit = (UNITS / "holdfast-sandbox.service").read_text()
+    (command,) = [line.removeprefix("ExecStart=") for line in unit.splitlines() if line.startswith("ExecStart=")]
+    _python, _m, _module, *given = shlex.split(command)
+    assert host.arguments(given).cgroup == cgroups.OWN
+    assert "\nDelegate=yes\n" in unit
 
 
 def test_a_cgroup_that_takes_no_limit_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from agents.pricing import ListPrice
 from contract.acting import Acting
 from contract.limits import Limits, WorkspaceLimits
 from contract.roles import Role
-from sessions import actions, bounds, caps, raising
+from sessions import actions, bounds, caps, capwords, raising
 from sessions import events as ev
 from sessions.harness import admission, runner
 from sessions.harness.limits import DAILY, KINDS
@@ -117,11 +117,8 @@ def test_each_cap_stops_a_session_at_each_level_until_it_is_lifted_there(put: An
     assert f"The {level}'s limit of 1 " in told.payload["message"]
     offered = raising.offer(session)
     assert offered is not None
-    assert (offered.here, bool(offered.href), level in offered.text) == (
-        level == "session",
-        level in ("workspace", "agent"),
-        level != "session",
-    )
+    assert (offered.cap, offered.level) == ((kind, level) if level != "installation" else ("", ""))
+    assert level in str(capwords.stopped(session))
     assert caps.overview(session)["effective"][kind] == {"limit": 1, "level": level, "used": note["used"]}
     assert caps.resume_all() == 0
     put(session, level, {kind: None})
@@ -158,11 +155,14 @@ def test_a_child_thread_keeps_to_the_caps_of_its_own_agent(kind: str) -> None:
     note = session.stop_reason["holdfast"]
     assert (note["cap"], note["level"], note["agent_id"]) == (kind, "agent", "agent_alpha")
     assert Thread.objects.get(agent_name="alpha").stop_reason == session.stop_reason
+    (told,) = caps.in_full(session)["threads"]
+    assert (told["agent_id"], told["agent_name"]) == ("agent_alpha", "alpha")
+    assert told["effective"][kind]["level"] == "agent"
+    assert told["effective"][kind]["used"] >= told["effective"][kind]["limit"]
     offered = raising.offer(session)
     assert offered is not None
-    assert "agent_alpha" in offered.href
     assert caps.resume_all() == 0, "it has no room yet"
-    agents.update_agent("agent_alpha", {"holdfast": {"limits": {kind: None}}}, admin)
+    raising.raise_cap(session, {**dict(offered.sent), "limit": ""}, admin)
     assert Thread.objects.get(agent_name="alpha").status == "running"
     assert run(session).stop_reason == ev.END_TURN
 

@@ -95,7 +95,9 @@ class World:
                 self.add(ev.OPS_CLEARED, {"results": count})
             case do.Remind(kind, text):
                 self.add(ev.OPS_REMINDER, {"kind": kind, "text": text})
-            case do.Compact():
+            case do.Compact(resume):
+                if resume:
+                    self.add(ev.THREAD_RUNNING, ABOUT)
                 start = self.add(ev.MODEL_START)
                 self.add(ev.MODEL_END, {"model_request_start_id": start.id}, private={"usage": {}, "cost": "0"})
                 self.add(ev.COMPACTED, private={"summary": "what was said"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import subprocess
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
+from django.conf import settings
 
 from config import places
 from config.services.valkey import Valkey
@@ -116,6 +119,38 @@ def test_publishing_without_redis_neither_raises_nor_floods_the_log(
         nudges.publish_events("sesn_x", number)
         nudges.publish_interrupt("sesn_x")
         nudges.publish_deleted("sesn_x")
+    assert len(caplog.records) == 1
+
+
+def test_nudges_arrive_in_order_and_again_after_the_server_was_away(own_redis: OwnRedis) -> None:
+    own_redis.start()
+    nudges.publish_events("sesn_x", 0)  # over a connection that dies with the server
+    own_redis.kill()
+    own_redis.start()
+    client = redis.Redis.from_url(settings.HOLDFAST_REDIS_URL)
+    with client, client.pubsub() as heard:  # type: ignore[no-untyped-call]
+        heard.subscribe(nudges.channel("events"))
+        assert heard.get_message(timeout=10)["type"] == "subscribe"
+        for number in range(1, 4):
+            nudges.publish_events("sesn_x", number)
+        told = [json.loads(heard.get_message(timeout=10)["data"]) for _ in range(3)]
+    assert told == [{"session": "sesn_x", "seq": number} for number in range(1, 4)]
+
+
+def test_a_nudge_that_was_refused_is_told_of_at_the_next_one(
+    own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="sessions.nudges")
+    own_redis.start()
+    nudges.publish_events("sesn_x", 1)
+    with redis.Redis.from_url(settings.HOLDFAST_REDIS_URL) as client:
+        client.execute_command("ACL", "SETUSER", "default", "-publish")
+        for number in range(2, 4):
+            nudges.publish_events("sesn_x", number)
+        assert len(caplog.records) == 1
+        client.execute_command("ACL", "SETUSER", "default", "+publish")
+        nudges.forget_troubles()
+        nudges.publish_events("sesn_x", 4)
     assert len(caplog.records) == 1
 
 

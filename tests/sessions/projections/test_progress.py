@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,12 +74,41 @@ def test_time_is_divided_into_model_tools_and_waiting() -> None:
     log.step("bash", {"command": "make"})
     log.rest("requires_action")
     log.add(ev.THREAD_RUNNING, after=40.0)
-    log.add(ev.STATUS_RUNNING)
+    log.add(ev.STATUS_RUNNING, after=0.0)
+    log.add(ev.MODEL_START, after=7.0)
     log.add(ev.THREAD_RESCHEDULED)
     now = NOON + timedelta(seconds=log.seconds + 5)
     assert (log.progress.spent.model, log.progress.spent.tools) == (2.0, 3.0)
-    assert log.progress.waiting_seconds(now) == {"people": 40.0, "retries": 5.0}
+    assert log.progress.waiting_seconds(now) == {"people": 40.0, "limits": 0.0, "retries": 5.0, "turn": 7.0}
     assert len(log.progress.turns) == 1, "an answered call goes on with the same turn"
+    log.rest("budget_reached")
+    assert log.progress.waiting_seconds(NOON + timedelta(seconds=log.seconds + 9))["limits"] == 9.0
+
+
+def test_a_call_says_who_has_to_answer_it_and_runs_from_then_on() -> None:
+    log = Log()
+    log.say("go")
+    call = log.add(ev.TOOL_USE, {"name": "bash", "input": {}, "evaluated_permission": "ask"})
+    custom = log.add(ev.CUSTOM_TOOL_USE, {"name": "lookup", "input": {}})
+    assert [one["waits_for"] for one in log.progress.current()] == ["person", "client"]
+    log.rest("requires_action")
+    log.add(ev.USER_TOOL_CONFIRMATION, {"tool_use_id": call, "result": "allow"}, after=60.0)
+    log.add(ev.THREAD_RUNNING)
+    assert log.progress.current()[0] | {"waits_for": None} == log.progress.current()[0]
+    log.add(ev.TOOL_RESULT, {"tool_use_id": call}, after=9.0, private={"duration_ms": 8000})
+    log.add(ev.USER_CUSTOM_TOOL_RESULT, {"custom_tool_use_id": custom})
+    assert log.progress.spent.tools == 10.0
+    assert log.progress.waiting_seconds(NOON) == {"people": 61.0, "limits": 0.0, "retries": 0.0, "turn": 1.0}
+    assert log.progress.current() == []
+
+
+@pytest.mark.parametrize("end", [ev.THREAD_IDLE, ev.THREAD_TERMINATED, ev.MODEL_START])
+def test_a_request_that_never_ended_is_not_under_way_for_ever(end: str) -> None:
+    log = Log()
+    log.say("go")
+    lost = log.add(ev.MODEL_START)
+    log.add(end)
+    assert lost not in [one["event_id"] for one in log.progress.current()]
 
 
 def test_what_is_under_way_is_named_with_its_beginning() -> None:

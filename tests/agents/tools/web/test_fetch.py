@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents.tools.web import domains, fetch
+from agents.apart import reading
+from agents.tools.web import domains, extract, fetch
 from agents.tools.web.fetch import Failed, Outside
 from agents.tools.web.seen import CLIENT, SERVER, USER, Known, counts, limits
 from credentials.dialling import AddressRefused, Line, Unreachable
@@ -17,6 +18,7 @@ from tests.agents.tools.web import site as sites
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.agents.tools.web.site import Site
 
@@ -54,6 +56,16 @@ def test_a_page_is_its_main_text_with_links_and_tables(site: Site) -> None:
     assert "more about ducks" in shown
     assert "Mallard" in shown
     assert "ignored()" not in shown
+
+
+def test_a_page_that_keeps_its_reader_busy_is_given_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    busy = tmp_path / "busy.py"
+    busy.write_text("def read(data):\n    while True:\n        pass\n")
+    monkeypatch.setattr(extract, "READER", busy)
+    monkeypatch.setattr(reading, "SECONDS", 0.5)
+    assert refusal(site.put("/", sites.PAGE)).endswith("can't be shown: reading it takes too long.")
 
 
 @pytest.mark.parametrize(
