@@ -147,5 +147,9 @@ def pulse(request: Request, session_id: str) -> HttpResponse:
     """
     found = find(request, session_id)
     waits = queue_place(found) is not None
-    context = {"session": found, "pulse": inspection.pulse(found), "waits_html": html.state_html(found) if waits else ""}
+    context = {
+        "session": found,
+        "pulse": inspection.pulse(found),
+        "waits_html": html.state_html(found) if waits else "",
+    }
     return render(request, "sessions/parts/pulse.html", context)
