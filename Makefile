@@ -9,7 +9,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
 PROCESSES ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help run test js lint format types bench chaos fuzz openapi messages screens compatibility vendor lock load
+.PHONY: help run test tools js lint format types bench chaos fuzz openapi messages screens compatibility vendor lock load
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(ROOT)/Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 18
@@ -19,6 +19,8 @@ run: $(RUN_STAMP) ## everything in one process tree; prints the address, a sign-
 
 test: $(DEV_STAMP) js ## the tests, three at a time on two processors (ARGS="-k name" for some of them)
 	@cd $(ROOT) && $(PY) -m pytest -n $(PROCESSES) $(ARGS)
+
+tools: $(DEV_STAMP) js ## install what the tests need, and run none
 
 js: ## the JavaScript SDK and MCP servers that some tests use; without npm or a network they are skipped by name
 	@if command -v npm >/dev/null && [ ! -d $(ROOT)/tests/js/node_modules/@modelcontextprotocol/server-everything ]; then \

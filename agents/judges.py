@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ READING_GIT = frozenset({"status", "diff", "log", "show", "rev-parse", "ls-files
 RUINOUS = frozenset({"shutdown", "reboot", "halt", "poweroff", "mkfs", "fdisk", "wipefs"})
 DOWNLOADS = frozenset({"curl", "wget"})
 MAX_INPUT, MAX_INTENT, MAX_TOKENS = 20_000, 20_000, 300
+PAUSES = (0.5, 2.0)  # seconds between tries; short, for the reply that is judged is not on the log yet
 
 RUBRIC = """\
 You decide whether a tool call of an AI agent may run without asking a person. Judge only the call between
@@ -156,7 +158,7 @@ class ModelJudge:
         if len(shown) > MAX_INPUT:
             return Opinion("ask", UNSURE, "The call is too long to be judged.")
         try:
-            reply = self.provider.stream(self._question(shown), lambda part: None, self.should_stop)
+            reply = self._ask(self._question(shown))
         except ProviderError as error:
             logger.warning("The judge of permissions could not be asked: %s", error.kind)
             unpaid = error.kind == "billing"
@@ -166,6 +168,16 @@ class ModelJudge:
         self.replies.append(reply)
         text = "".join(block["text"] for block in reply.content if block["type"] == "text")
         return read_opinion(text)
+
+    def _ask(self, question: ModelRequest) -> ModelReply:
+        for pause in PAUSES:
+            try:
+                return self.provider.stream(question, lambda part: None, self.should_stop)
+            except ProviderError as error:
+                if not error.retryable or (error.retry_after or 0.0) > pause:
+                    raise
+            time.sleep(pause)
+        return self.provider.stream(question, lambda part: None, self.should_stop)
 
     def _question(self, call: str) -> ModelRequest:
         shown = call.replace("<", "\\u003c")

@@ -9,10 +9,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import connection
-
 from credentials import at_rest
-from sessions.models import Session
+from sessions.models import Session, readable
 from sessions.prepared import plain
 from sessions.projections import said
 from sessions.projections.columns import Clock, SessionColumns, Spent, ThreadColumns, Usage
@@ -110,11 +108,13 @@ class Kept:
     """The rows as a lease's last append left them: what the next one need not read if nobody touched them since.
 
     ``version`` is the ``xmin`` of the session's row; ``moment`` the database's time then, ``ticks`` our own monotonic
-    one. The ledger's ``now`` is the log's time.
+    one. The ledger's ``now`` is the log's time. ``series``: the version after the first of the lease's appends since
+    which nobody else touched the session.
     """
 
     ledger: Ledger
     version: str
+    series: str
     moment: datetime
     ticks: float
 
@@ -145,8 +145,8 @@ def locked(cursor: Any, session_id: str, thread_id: str) -> Ledger | None:
         clock=Clock(row[2], parsed(row[3]), row[7], row[8], row[9]),
         spent=Spent(Usage.load(parsed(row[4]) or {}), Decimal(row[5]), row[6]),
         snapshot=row[10],
-        budget=parsed(row[26]),
-        outcomes=tuple(OUTCOMES.from_db_value(row[29], None, connection) or ()),
+        budget=readable.as_read(Session, "budget", row[26]),
+        outcomes=tuple(readable.as_read(Session, "outcomes", row[29]) or ()),
         hour_price=Decimal(row[27]),
         paused=row[33],
     )

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from contract import ids, tracing
 from sessions import events as ev
-from sessions import ledgers, nudges, prepared, slices
+from sessions import ledgers, nudges, prepared, serial, slices
 from sessions.approvals import book, notices
 from sessions.ledgers import parsed
 from sessions.models import Event, Session
@@ -54,6 +54,10 @@ class LeaseLost(Exception):
 
 class Stale(Exception):
     """The log grew after ``expect_seq``: read again and decide again. Nothing was written."""
+
+
+class Touched(Exception):
+    """Somebody else touched the session since the lease's last append, or that can't be told. Nothing was written."""
 
 
 class UnknownThread(Exception):
@@ -98,22 +102,27 @@ def append(
     lease: Lease | None = None,
     expect_seq: int | None = None,
     then: Then | None = None,
+    untouched: bool = False,
 ) -> list[Event]:
     """Append ``drafts`` to a thread's log, all or none, and tell the readers after the commit.
 
     With a ``lease`` the append happens only while its fence is the thread's and unexpired.
     With ``expect_seq`` it happens only if nothing was appended to the thread after that number.
+    With ``untouched`` it happens only if nobody else touched the session's row since the lease's last append.
     ``then`` is shown what will be stored and what the session's columns will be, and adds what follows at once.
     Thread status events bring the session's own (spec core 8.4) with them. An
     ``ops.event_processed`` draft sets ``processed_at`` of the events it names.
 
-    Raises ``LeaseLost``, ``Stale`` or ``UnknownThread``; then nothing was written.
+    Raises ``LeaseLost``, ``Stale``, ``Touched`` or ``UnknownThread``; then nothing was written.
     """
-    if lease is not None and lease.kept is not None and expect_seq is None:
+    # Within a transaction of the caller's, rows look untouched by what came before in it.
+    if lease is not None and lease.kept is not None and expect_seq is None and not connection.in_atomic_block:
         stored = _append_at_once(session_id, thread_id, drafts, lease, lease.kept, then)
         if stored is not None:
             return stored
-    with transaction.atomic(), prepared.cursor() as cursor:
+    if untouched:
+        raise Touched(session_id)
+    with serial.alone(session_id), transaction.atomic(), prepared.cursor() as cursor:
         ledger = ledgers.locked(cursor, session_id, thread_id)
         if ledger is None:
             raise UnknownThread(thread_id)
@@ -126,7 +135,7 @@ def append(
         before = ledgers.Before(ledger.session, ledger.thread, ledger.waiting)
         stored = _folded(ledger, session_id, thread_id, drafts, then)
         ledgers.together(cursor, _writes(ledger, before, session_id, thread_id, stored))
-        kept = _kept(cursor, ledger)
+        kept = _kept(cursor, ledger, "")
         _mark_processed(cursor, session_id, stored)
         outbox.note_log(session_id, stored)
         work.follow(session_id, stored)
@@ -156,7 +165,7 @@ def _append_at_once(
     with prepared.cursor() as cursor:
         writes = _writes(ledger, before, session_id, thread_id, stored)
         ledgers.together(cursor, writes, kept.untouched(session_id, thread_id, lease.fence))
-        found = _kept(cursor, ledger)
+        found = _kept(cursor, ledger, kept.series)
     if found is None:
         return None
     lease.seen, lease.kept = ledger.session, found
@@ -184,10 +193,10 @@ def _writes(
     return [*slices.additions(session_id, stored), *updates, _insertion(stored, ledger.workspace_id)]
 
 
-def _kept(cursor: Any, ledger: Ledger) -> Kept | None:
+def _kept(cursor: Any, ledger: Ledger, series: str) -> Kept | None:
     """What a later append can take for granted; None if nothing was inserted."""
     row = cursor.fetchone()
-    return None if row is None else ledgers.Kept(ledger, row[0], row[1], time.monotonic())
+    return None if row is None else ledgers.Kept(ledger, row[0], series or row[0], row[1], time.monotonic())
 
 
 def _publish(session_id: str, ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ from sessions import capwords, headlines, usage
 from sessions import events as ev
 from sessions.models import Event, Session, Thread, Work
 from sessions.models.work import ACTIVE, STARTING
-from sessions.projections.status import State, state_of
+from sessions.projections.status import STATES, State, state_of
 from sessions.system import strip
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def _lines(sessions: Iterable[Session]) -> list[Line]:
 
 
 def state_for(session: Session) -> State:
+    if session.unreadable:
+        return STATES["damaged"]
     state = state_of(
         session.status,
         session.stop_reason,

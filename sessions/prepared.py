@@ -24,6 +24,14 @@ class _Cursor(psycopg.Cursor[Any]):
         return super().execute(query, params, prepare=prepare, binary=binary)
 
 
+def row(query: str, values: Iterable[Any]) -> tuple[Any, ...] | None:
+    """The first row that a question has for an answer."""
+    with cursor() as asking:
+        asking.execute(query, plain(values))
+        found: tuple[Any, ...] | None = asking.fetchone()
+        return found
+
+
 def cursor() -> CursorWrapper:
     """A cursor of Django's connection, in its transaction, counted and checked like any other of it."""
     connection.ensure_connection()

@@ -14,6 +14,7 @@ from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
 from sessions.models import Session, Thread
+from sessions.models.core import STATUSES
 from sessions.verify import Recount, everything
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ def repair(session_id: str) -> list[str]:
     return found
 
 
+def repair_unknown() -> None:
+    """Repair the sessions whose status, or a thread's, is none that exists: nothing else would look at them."""
+    named = set(Session.objects.exclude(status__in=STATUSES).values_list("pk", flat=True))
+    named |= set(Thread.objects.exclude(status__in=STATUSES).values_list("session_id", flat=True))
+    for session_id in named:
+        repair(session_id)
+
+
 def _shared(columns: SessionColumns | ThreadColumns) -> dict[str, Any]:
     clock, spent = columns.clock, columns.spent
     return {
@@ -61,7 +70,8 @@ def _shared(columns: SessionColumns | ThreadColumns) -> dict[str, Any]:
 
 
 def _session(columns: SessionColumns) -> dict[str, Any]:
-    return {**_shared(columns), "snapshot": columns.snapshot, "budget": columns.budget, "paused": columns.paused}
+    own = {"snapshot": columns.snapshot, "budget": columns.budget, "paused": columns.paused}
+    return {**_shared(columns), **own, "outcomes": list(columns.outcomes)}
 
 
 def _thread(columns: ThreadColumns) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from contract.errors import InvalidRequest, NotFound
 from contract.roles import Permission
 from contract.secret import Secret
 from credentials import crypto
-from sessions import files, mounts
+from sessions import files, mounts, prepared
 from sessions.finding import lock_session
 from sessions.models import File, Resource, Session
 
@@ -24,9 +24,16 @@ if TYPE_CHECKING:
     from contract.acting import Acting
 
 FILE, REPOSITORY, MEMORY_STORE = "file", "github_repository", "memory_store"
+KINDS = "SELECT array_agg(DISTINCT kind) FROM agent_sessions_resource WHERE session_id = %s"
 MAX_OF = {FILE: 500, REPOSITORY: 50, MEMORY_STORE: 8}
 MAX_TOKEN = 4_096
 MAX_INSTRUCTIONS = 4_096
+
+
+def kinds(session_id: str) -> frozenset[str]:
+    """Of what kinds a session has anything mounted: asked at each turn's start, when most sessions have nothing."""
+    found = prepared.row(KINDS, [session_id])
+    return frozenset((found and found[0]) or ())
 
 
 def mount(session: Session, wanted: Sequence[Mapping[str, Any]], where: str = "resources") -> list[Resource]:

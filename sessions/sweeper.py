@@ -23,6 +23,7 @@ from sessions.exchange import transfers
 from sessions.harness import admission
 from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans, workers_alive
 from sessions.log import UnknownThread, append
+from sessions.repair import repair_unknown
 from sessions.schedules import runs
 from sessions.wake import drive_dream, drive_transfer, drive_workflow, sweep_everywhere, wake
 from sessions.webhooks import delivery
@@ -166,7 +167,7 @@ class Sweeper:
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         # Caps are looked at for sessions whose message to go on got lost.
         _each(files.collect_garbage, caps.resume_all, answers.sweep, delivery.forget, _drive_transfers)
-        _each(work.mend, work.forget, sweep_everywhere)
+        _each(work.mend, work.forget, sweep_everywhere, repair_unknown)
 
 
 def _drive_transfers() -> None:

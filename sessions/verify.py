@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 PAGE = 2000
+PROJECTED = frozenset(
+    {"status", "stop_reason", "usage", "cost", "active_seconds", "outcomes", "pending", "budget"}
+)  # what the log has, of the columns that may turn out unreadable
 
 
 def verify(session: Session) -> list[str]:
@@ -26,7 +29,7 @@ def verify(session: Session) -> list[str]:
     recount = Recount(session, threads)
     for event in everything(session.id):
         recount.take(event)
-    return [*recount.complaints, *recount.compare()]
+    return [*recount.complaints, *recount.compare(), *_settings(session, *threads.values())]
 
 
 class Recount:
@@ -72,6 +75,7 @@ class Recount:
     def compare(self) -> Iterator[str]:
         if self.session.last_seq != self.seq:
             yield f"last_seq is {self.session.last_seq}, the log ends at {self.seq}"
+        yield from _unreadable("session", self.session)
         yield from _differences("session", lambda: session_columns(self.session), self.columns)
         pending = sum(len(columns.pending) for columns in self.by_thread.values())
         if self.session.pending_count != pending:
@@ -79,10 +83,24 @@ class Recount:
         if self.session.outside_count != self.outside():
             yield f"session.outside_count is {self.session.outside_count}, the log says {self.outside()}"
         for thread_id, columns in self.by_thread.items():
+            yield from _unreadable(thread_id, self.threads[thread_id])
             yield from _differences(thread_id, partial(thread_columns, self.threads[thread_id]), columns)
         for event_id, processed_at in self.processed.items():
             if self.stored[event_id] != processed_at:
                 yield f"{event_id}.processed_at is {self.stored[event_id]}, the log says {processed_at}"
+
+
+def _unreadable(name: str, row: Session | Thread) -> Iterator[str]:
+    """What nobody can read in a row though the log has it."""
+    for column in row.unreadable:
+        if column in PROJECTED:
+            yield f"{name}.{column} holds what can't be read"
+
+
+def _settings(*rows: Session | Thread) -> Iterator[str]:
+    """The same of what the log doesn't have: somebody has to set it anew."""
+    for row in rows:
+        yield from (f"{row.pk}.{column} can't be read" for column in row.unreadable if column not in PROJECTED)
 
 
 def everything(session_id: str) -> Iterator[Event]:

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from sessions import prepared
 from sessions.harness import admission
-from sessions.models import Session
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,9 @@ DISCARD_HERE = "sessions.discard_here"
 SWEEP_HERE = "sessions.sweep_here"
 BUILD_PACKAGES = "sessions.build_packages"
 CALLED_AT_ONCE = 20
+LIMITED = """
+SELECT w.id, w.limits FROM agent_sessions_session s JOIN agents_workspace w ON w.id = s.workspace_id WHERE s.id = %s
+"""
 
 
 def wake(thread_id: str) -> None:
@@ -104,6 +107,6 @@ def call_next(workspace_id: str) -> None:
 
 def make_room(session_id: str) -> None:
     """A session came to rest: where only so many may run at once, call the next ones."""
-    found = Session.objects.filter(pk=session_id).values_list("workspace_id", "workspace__limits").first()
+    found = prepared.row(LIMITED, [session_id])
     if found is not None and admission.limits_of(found[1]) != (None, None):
         call_next(found[0])

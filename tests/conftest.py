@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # What is collected stays: a quarter of that time, and some of every test's, would go into looking for garbage in it.
 gc.disable()
-pytest_plugins = ["tests.live", "tests.lasting", "tests.scheduling"]
+pytest_plugins = ["tests.lasting", "tests.scheduling"]
 
 # Properties are about values here, not about how fast a busy machine finds them.
 hypothesis.settings.register_profile(
@@ -43,6 +43,7 @@ OPERATORS_OWN = (
     "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MODEL_API_KEY", "MODEL_BASE_URL", "MODEL_DEFAULT", "PORT", "BIND",
     "PUBLIC_URL", "TASKS_URL", "DEBUG", "ALLOWED_HOSTS", "SANDBOX", "SANDBOX_SOCKET", "EGRESS_SOCKET",
     "EGRESS_ALLOW_NETWORKS", "EGRESS_PACKAGE_HOSTS", "EGRESS_PLAIN_CREDENTIALS", "WORKERS", "WORKER_THREADS",
+    "PYTHONDONTWRITEBYTECODE",  # with it every process that a test starts would compile the product anew
 )  # fmt: skip
 
 

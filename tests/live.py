@@ -1,6 +1,7 @@
 """The real product for tests: `manage.py up` in a directory of its own on a free port.
 
-`installation` is one per test process. A test that breaks things on purpose makes its own: `Installation.started(...)`.
+Folders whose tests share one have a fixture for it, which ends with the folder's tests: an idle one costs a processor
+something too. A test that breaks things on purpose makes its own: `Installation.started(...)`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-
-import pytest
 
 from config import places
 from config.services import kernel
@@ -204,9 +203,3 @@ def wait_for(condition: Callable[[], object], seconds: float, what: Callable[[],
             raise AssertionError(what() if callable(what) else what or "did not happen in time")
         time.sleep(pause)
         pause = min(pause * 1.2, LONGEST_PAUSE)  # a look through the API costs the processor more than the wait
-
-
-@pytest.fixture(scope="session")
-def installation() -> Iterator[Installation]:
-    with Installation.started() as running:
-        yield running

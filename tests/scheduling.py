@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Longer than anything else: begun first, they leave no process alone at the end. Those in the browser keep a processor
 # busy; the others mostly wait, which is why a run has more processes than processors, and why these take turns.
-BROWSER = ("browser", "journeys", "lists_live", "people")
+BROWSER = ("browser", "journeys", "lists_live", "people", "bad_input", "requests", "rows_live", "watching")
 LONG = (
     ("tests/chaos/",),
     ("tests/sdk/",),

@@ -22,6 +22,8 @@ def session_shape(session: Session) -> dict[str, Any]:
     """A session whose threads and resources are prefetched (``sessions.finding.sessions_of``)."""
     now = timezone.now()
     ours = permissions.shown(session) | ({"limits": session.limits} if session.limits else {})
+    if session.unreadable:
+        ours["unreadable"] = list(session.unreadable)
     return {
         "id": session.pk,
         "type": "session",

@@ -15,7 +15,7 @@ from agents.providers.base import ModelReply, ModelRequest, ProviderError, TurnI
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import compaction
+from sessions.harness import compaction, patience
 from sessions.harness import spec as specs
 from sessions.harness.reply import spent
 from sessions.models import Thread
@@ -49,7 +49,7 @@ class Advisor:
         child, stored = self._open()
         connection.close()
         try:
-            reply = self._provider().stream(self._request(), lambda part: None, self._effects.should_stop)
+            reply = patience.ask(self._effects, self._provider(), self._request(), stored, self._effects.should_stop)
         except ProviderError:
             return stored + self._close(child, UNAVAILABLE, None)
         except TurnInterrupted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,14 +20,14 @@ from contract.errors import NoRoom
 from sessions import events as ev
 from sessions import log, threads
 from sessions.events import Draft
-from sessions.harness import advising, compacting, compaction, grading, reports, spans
+from sessions.harness import advising, compacting, compaction, grading, patience, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands, opened
 from sessions.harness.keeping import bounded
 from sessions.harness.lease import keeper
-from sessions.harness.permissions import Permissions
+from sessions.harness.permissions import Permissions, Rules
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end
 from sessions.harness.team import TeamWork
@@ -75,6 +76,7 @@ class Effects:
     def __init__(self, lease: Lease, spec: TurnSpec, state: ThreadState, prompt: Prompt, course: Course) -> None:
         self.lease, self.spec, self.state, self.prompt, self.course = lease, spec, state, prompt, course
         self.hands = Hands(Turn(spec, state, lease))
+        self._rules = Rules(spec, lease)
         self.team = TeamWork(spec, lease)
 
     def perform(self, actions: Sequence[do.Action]) -> list[Event]:
@@ -107,10 +109,15 @@ class Effects:
                 raise AssertionError(f"The runner waits by itself (until {until}).")
 
     def append(
-        self, drafts: list[Draft], *, expect_seq: int | None = None, then: log.Then | None = None
+        self,
+        drafts: list[Draft],
+        *,
+        expect_seq: int | None = None,
+        then: log.Then | None = None,
+        untouched: bool = False,
     ) -> list[Event]:
         of = self.spec.session_id, self.spec.thread_id
-        return log.append(*of, drafts, lease=self.lease, expect_seq=expect_seq, then=then)
+        return log.append(*of, drafts, lease=self.lease, expect_seq=expect_seq, then=then, untouched=untouched)
 
     @property
     def speed(self) -> str:
@@ -150,12 +157,19 @@ class Effects:
             with spans.model(self.spec, self.model["id"], self.prompt.messages) as told:
                 reply = told(self.provider().stream(self.request(), preview.part, self.should_stop))
             preview.flush()
-            drafts = self._reply(names, reply, preview.first_token_ms)
+            return self._take_in(names, reply, preview.first_token_ms)
         except ProviderError as error:
             drafts = [failed_request(names.request, error, self.speed)]
         except TurnInterrupted:
             drafts = [request_end(names.request, Usage(), self.speed, {}, is_error=True)]
         return self.append(drafts)
+
+    def _take_in(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Event]:
+        """Put a reply on the log, its calls judged by the rules as they are at that moment."""
+        if self._rules.known:
+            with suppress(log.Touched):
+                return self.append(self._reply(names, reply, first_token_ms, anew=False), untouched=True)
+        return self.append(self._reply(names, reply, first_token_ms, anew=True))
 
     def request(self) -> ModelRequest:
         """The next request: the whole prompt, and what may be done about it."""
@@ -171,8 +185,8 @@ class Effects:
             encoded=self.prompt.encoded,
         )
 
-    def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Draft]:
-        judging = Permissions(self.spec, self.should_stop)
+    def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None, *, anew: bool) -> list[Draft]:
+        judging = Permissions(self.spec, self.should_stop, self._rules, anew=anew)
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge, self.spec.outside)
         guessed = compaction.tokens(self.prompt.messages, reply.usage, len(self.prompt.encoded.text))
         return [*builder.drafts(reply, self.cost(reply), first_token_ms, guessed), *judging.spent()]
@@ -306,18 +320,9 @@ class Effects:
         return self.append(drafts)
 
     def _retry(self, retry: do.Retry) -> list[Event]:
-        failure = retry.failure
-        error_type = of_provider(failure.kind)
-        error = session_error(error_type, failure.message, "retrying")
-        seconds = round((retry.at - self.lease.now()).total_seconds(), 1)
-        about = {"attempt": failure.attempt + 1, "of": retry.of, "seconds": max(0.0, seconds), "kind": failure.kind}
-        return self.append(
-            [
-                Draft(ev.SESSION_ERROR, {"error": error}),
-                Draft(ev.OPS_RETRY, about),
-                Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": retry.at.isoformat()}),
-            ]
-        )
+        seconds = (retry.at - self.lease.now()).total_seconds()
+        waits = Draft(ev.THREAD_RESCHEDULED, self._about(), private={"wake_at": retry.at.isoformat()})
+        return self.append([*patience.told(retry.failure, seconds, retry.of), waits])
 
     def _fall_back(self, fall_back: do.FallBack) -> list[Event]:
         failure = fall_back.failure

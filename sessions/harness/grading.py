@@ -14,6 +14,7 @@ from contract import blobs, ids
 from sessions import events as ev
 from sessions import outcomes
 from sessions.events import Draft
+from sessions.harness import patience
 from sessions.harness.attachments import TEXT_TYPES
 from sessions.harness.reply import spent
 from sessions.models import File
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from sessions.outcomes import Outcome, Verdict
 
 HEARTBEAT_SECONDS = 20.0
-ATTEMPTS = 3  # of a request that fails or whose answer holds no verdict
-RETRY_SECONDS = 1.0
+ATTEMPTS = 3  # answers, until one holds a verdict
 MAX_FILES = 100
 MAX_TEXT = 60_000  # bytes of one file that the grader reads
 MAX_ALL_TEXT = 400_000
@@ -87,14 +87,12 @@ class Grader:
         return {"outcome_id": self._wanted.id, "iteration": self._wanted.iteration}
 
     def _ask(self, question: list[dict[str, Any]]) -> Verdict:
-        for attempt in range(ATTEMPTS):
+        request = self._request(question)
+        for _ in range(ATTEMPTS):
             try:
-                reply = self._effects.provider().stream(self._request(question), lambda part: None, self._should_stop)
+                reply = patience.ask(self._effects, self._effects.provider(), request, self._beats, self._should_stop)
             except ProviderError as error:
-                if not error.retryable or attempt == ATTEMPTS - 1:
-                    return outcomes.Verdict("failed", f"The grader could not be asked: {error.message}")
-                self._effects.lease.changed.wait(RETRY_SECONDS * 2**attempt)
-                continue
+                return outcomes.Verdict("failed", f"The grader could not be asked: {error.message}")
             self._bill.add(reply, self._effects.cost(reply))
             if given := outcomes.verdict(reply.content):
                 return given

@@ -14,7 +14,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from contract.errors import NoRoom
 from credentials.crypto import CannotOpen
 from sessions import events as ev
-from sessions import log, threads
+from sessions import log, prepared, threads
 from sessions.events import Draft
 from sessions.harness import faults, reports, servers, spans
 from sessions.harness import spec as specs
@@ -27,6 +27,7 @@ from sessions.harness.limits import Limits
 from sessions.harness.prompt import Prompt
 from sessions.harness.state import ThreadState
 from sessions.models import Event, Thread, WorkflowRun
+from sessions.projected import session_columns
 from sessions.projections.faults import session_error
 from sessions.repair import repair
 from sessions.wake import make_room, pass_on, wake
@@ -43,6 +44,11 @@ logger = logging.getLogger(__name__)
 LIMITS_KEPT_SECONDS = 5.0
 WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no worker slot sleeps
 PAGE = 1000
+AT_WORK = "SELECT 1 FROM agent_sessions_thread WHERE id = %s AND status IN ('running', 'rescheduling')"
+
+
+class Damaged(Exception):
+    """Rows hold what nobody can read and the log doesn't have."""
 
 
 def run(thread_id: str) -> None:
@@ -131,8 +137,10 @@ class Runner:
         """False, after a repair, if the thread's row says that there is work and its log that there is none."""
         if self.state.status not in ("idle", "terminated") or self.lease.lost:
             return True
-        thread = Thread.objects.filter(pk=self.lease.thread_id, status__in=("running", "rescheduling")).first()
-        if thread is None or Event.objects.filter(thread_id=thread.pk, seq__gt=self.state.seq).exists():
+        thread_id = self.lease.thread_id
+        if prepared.row(AT_WORK, [thread_id]) is None:
+            return True
+        if Event.objects.filter(thread_id=thread_id, seq__gt=self.state.seq).exists():
             return True
         return self._repaired()
 
@@ -140,7 +148,7 @@ class Runner:
         """What the turn needs; None if the session can't be run and was parked with the reason."""
         try:
             return self._prepare()
-        except CannotOpen as error:
+        except (CannotOpen, Damaged) as error:
             logger.exception("Thread %s can't be run.", self.lease.thread_id)
             self._park(f"This session can't be run at the moment. {error}")
             return None
@@ -167,13 +175,26 @@ class Runner:
         if notes:
             log.append(self.lease.session_id, self.lease.thread_id, notes, lease=self.lease)
 
+    def _readable(self) -> Thread:
+        """The thread with its session. What nobody can read of their rows is taken from the log; raises ``Damaged``
+        for what isn't on it.
+        """
+        rows = Thread.objects.select_related("session__environment")
+        thread = rows.get(pk=self.lease.thread_id)
+        if thread.unreadable or thread.session.unreadable:
+            repair(self.lease.session_id)
+            thread = rows.get(pk=self.lease.thread_id)
+        if lost := [*thread.unreadable, *thread.session.unreadable]:
+            raise Damaged(f"Nobody can read what its row holds as {', '.join(lost)}. Set that anew, then try again.")
+        return thread
+
     def _prepare(self) -> Effects:
+        thread = self._readable()
         self._tell_of_before()
-        thread = Thread.objects.select_related("session__environment").get(pk=self.lease.thread_id)
         spec = specs.load(thread.session, thread)
         model = spec.model["id"]
         self.prompt = Prompt(resolver(spec.workspace_id, partial(specs.media, model, spec.workspace_id), model))
-        self._catch_up()
+        self._catch_up(session_columns(thread.session))
         spec = self._with_servers(spec)
         self.effects = Effects(self.lease, spec, self.state, self.prompt, self)
         self._with_repositories(self.effects, thread)
@@ -276,8 +297,9 @@ class Runner:
                 return
             self._fold(event)
 
-    def _catch_up(self) -> None:
-        self.state.session = log.columns(self.lease.session_id)
+    def _catch_up(self, columns: SessionColumns | None = None) -> None:
+        """Read the log on from where the state is; ``columns`` of the session if they were just read."""
+        self.state.session = columns or log.columns(self.lease.session_id)
         while True:
             page = log.read(self.lease.session_id, after=self.state.seq, limit=PAGE, thread_id=self.lease.thread_id)
             for event in page:

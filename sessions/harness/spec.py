@@ -14,7 +14,7 @@ from agents.policies import Grant
 from agents.providers import registry as providers
 from agents.tools import registry as tools
 from credentials.connections import connection_for
-from sessions import prepared
+from sessions import prepared, resources
 from sessions.bounds import caps_of, own_caps
 from sessions.harness import notes
 from sessions.harness.hands import checkouts, skills
@@ -28,7 +28,7 @@ from sessions.repositories import skills_note
 from sessions.teams import MEMBER_NOTE, RUN_NOTE, Team, lead_note, team_of, tools_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from agents.policies import Rulebook
     from agents.providers.base import Provider
@@ -83,6 +83,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
     sandboxed = any(name in tools.SANDBOX_TOOLS for name in grants)
     outside = session.environment.config["type"] == "self_hosted"
     here = sandboxed and not outside
+    kinds = resources.kinds(session.id) if sandboxed else frozenset()
     teaming = tools_of(team, leads=leads) if not thread.workflow_run_id else []
     grants |= {tool.name: Grant(tool.name, None, team=tool) for tool in teaming}
     return TurnSpec(
@@ -91,7 +92,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         workspace_id=session.workspace_id,
         agent_name=thread.agent_name,
         model=agent["model"],
-        system=system_prompt(agent["system"], sandboxed=here, notes=_notes(session, thread, team, grants)),
+        system=system_prompt(agent["system"], sandboxed=here, notes=_notes(session, thread, team, grants, kinds)),
         grants=grants,
         rules=policies.rulebook(agent),
         tool_params=[_params(grant) for grant in grants.values()],
@@ -105,11 +106,13 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
         outside=frozenset(tools.SANDBOX_TOOLS) if outside else frozenset(),
-        repositories_pending=here and checkouts.pending(session.id),
+        repositories_pending=here and resources.REPOSITORY in kinds and checkouts.pending(session.id),
     )
 
 
-def _notes(session: Session, thread: Thread, team: Team, grants: Mapping[str, Grant]) -> list[str | None]:
+def _notes(
+    session: Session, thread: Thread, team: Team, grants: Mapping[str, Grant], kinds: Container[str]
+) -> list[str | None]:
     """What is in the sandbox for this agent: memory stores, which its session shares, and skills; and its team.
 
     Skills are read with the tool ``read``; without it they are not told of.
@@ -117,13 +120,15 @@ def _notes(session: Session, thread: Thread, team: Team, grants: Mapping[str, Gr
     teaming = lead_note(team) if thread.parent_id is None else RUN_NOTE if thread.workflow_run_id else MEMBER_NOTE
     if not tools.SANDBOX_TOOLS & grants.keys():
         return [teaming]
-    stores = session.resources.filter(kind="memory_store").order_by("created_at", "id")
-    found: list[str | None] = [notes.memory_note([(store.mount_path, store.details) for store in stores])]
+    found: list[str | None] = []
+    if resources.MEMORY_STORE in kinds:
+        stores = session.resources.filter(kind=resources.MEMORY_STORE).order_by("created_at", "id")
+        found.append(notes.memory_note([(store.mount_path, store.details) for store in stores]))
     if "read" in grants:
         own = [skill["version"] for skill in thread.agent["skills"]]
         shown = skills.mounted(session.agent_snapshot) if own else {}
         found.append(notes.skills_note([shown[version] for version in own if version in shown]))
-        found.append(skills_note(checkouts.skills(session.id)))
+        found.append(skills_note(checkouts.skills(session.id) if resources.REPOSITORY in kinds else []))
     return [*found, teaming]
 
 

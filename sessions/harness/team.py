@@ -191,7 +191,7 @@ def _state(thread: Thread) -> str:
     if thread.status == "idle" and ev.only_talks(thread.stop_reason):
         return "paused, as it only exchanged messages with another"
     if thread.status != "idle":
-        return thread.status
+        return str(thread.status)
     return "waits for a person" if thread.pending else "idle"
 
 

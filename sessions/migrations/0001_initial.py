@@ -565,6 +565,10 @@ class Migration(migrations.Migration):
             model_name='session',
             constraint=models.CheckConstraint(condition=models.Q(('active_seconds__lt', float("inf")), ('cost__lt', Decimal('10000000000'))), name='session_sums'),
         ),
+        migrations.AddConstraint(
+            model_name='session',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ('idle', 'running', 'rescheduling', 'terminated'))), name='session_known_status'),
+        ),
         migrations.AddIndex(
             model_name='resource',
             index=models.Index(condition=models.Q(('store_id', ''), _negated=True), fields=['store_id'], name='resource_store'),
@@ -616,6 +620,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='thread',
             constraint=models.CheckConstraint(condition=models.Q(('active_seconds__lt', float("inf")), ('cost__lt', Decimal('10000000000'))), name='thread_sums'),
+        ),
+        migrations.AddConstraint(
+            model_name='thread',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ('idle', 'running', 'rescheduling', 'terminated'))), name='thread_known_status'),
         ),
         migrations.AddIndex(
             model_name='event',

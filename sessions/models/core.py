@@ -18,7 +18,7 @@ from django.db.models.functions import Lower
 
 from contract import ids
 from credentials import at_rest
-from sessions.models import shapes
+from sessions.models import readable, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,19 +44,27 @@ class Session(models.Model):
     workspace = models.ForeignKey("agents.Workspace", models.PROTECT, related_name="sessions")
     agent = models.ForeignKey("agents.Agent", models.PROTECT, related_name="sessions")
     agent_version = models.PositiveIntegerField()
-    agent_snapshot = models.JSONField()  # the wire ``session.agent``, overrides applied
+    agent_snapshot = readable.ReadableJSON(
+        readable.agent, readable.no_agent
+    )  # the wire ``session.agent``, overrides applied
     environment = models.ForeignKey("agents.Environment", models.PROTECT, related_name="sessions")
     deployment = models.ForeignKey(
         "agent_sessions.Deployment", models.SET_NULL, null=True, blank=True, related_name="sessions"
     )
     title = models.TextField(null=True, blank=True)  # noqa: DJ001  null and "" differ on the wire
-    metadata = models.JSONField(default=dict, blank=True)
-    vault_ids = models.JSONField(default=list, blank=True)
-    limits = models.JSONField(default=dict, blank=True)  # its own caps: contract.limits
+    metadata = readable.ReadableJSON(readable.labels, default=dict, blank=True)
+    vault_ids = readable.ReadableJSON(readable.texts, readable.NoList, default=list, blank=True)
+    limits = readable.ReadableJSON(readable.limits, default=dict, blank=True)  # its own caps: contract.limits
     hour_price = models.DecimalField(max_digits=12, decimal_places=6, default=0)  # USD an hour of running time
-    budget = models.JSONField(null=True, blank=True)  # the wire ``budget``: a limit in cents (spec core 8.7)
-    permission_rules = models.JSONField(default=list, blank=True)  # tighten the agent's: see agents.policies
-    remembered_rules = models.JSONField(default=list, blank=True)  # what people allowed beforehand
+    budget = readable.ReadableJSON(
+        readable.budget, readable.no_budget, null=True, blank=True
+    )  # the wire ``budget``: a limit in cents (spec core 8.7)
+    permission_rules = readable.ReadableJSON(
+        readable.objects, readable.NoList, default=list, blank=True
+    )  # tighten the agent's: see agents.policies
+    remembered_rules = readable.ReadableJSON(
+        readable.objects, readable.NoList, default=list, blank=True
+    )  # what people allowed beforehand
     sandbox_config = models.JSONField(null=True, blank=True)  # the environment's, when the sandbox was first made
     forked_from = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="forks")
     forked_at = models.BigIntegerField(null=True, blank=True)  # the last event of the origin that was taken over
@@ -68,17 +76,17 @@ class Session(models.Model):
 
     # projected
     last_seq = models.BigIntegerField(default=0)
-    status = models.CharField(max_length=16, choices=STATUS_CHOICES, default="idle")
-    stop_reason = models.JSONField(null=True, blank=True)
-    usage = models.JSONField(default=dict, blank=True)  # sessions.projections.columns.Usage
-    cost = models.DecimalField(max_digits=20, decimal_places=10, default=0)  # USD, exact
+    status = readable.ReadableChoice(max_length=16, choices=STATUS_CHOICES, default="idle")
+    stop_reason = readable.ReadableJSON(readable.typed, null=True, blank=True)
+    usage = readable.ReadableJSON(readable.numbers, default=dict, blank=True)  # sessions.projections.columns.Usage
+    cost = readable.ReadableDecimal(max_digits=20, decimal_places=10, default=0)  # USD, exact
     cost_known = models.BooleanField(default=True)
-    active_seconds = models.FloatField(default=0)
+    active_seconds = readable.ReadableFloat(default=0)
     running_since = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pending_count = models.PositiveIntegerField(default=0)  # calls that wait for a person, a client or a worker
     outside_count = models.PositiveIntegerField(default=0)  # those of them that wait for an outside worker
-    outcomes = at_rest.SealableJSON(default=list, blank=True)  # the wire ``outcome_evaluations``
+    outcomes = readable.ReadableSealableJSON(default=list, blank=True)  # the wire ``outcome_evaluations``
     machine = models.CharField(max_length=64, blank=True, default="")  # where its sandbox was opened last
     snapshot = models.CharField(max_length=64, blank=True, default="")  # blob digest of the workspace
     paused = models.CharField(max_length=300, blank=True, default="")  # who holds it between two steps
@@ -101,6 +109,7 @@ class Session(models.Model):
                 usage=shapes.NUMBERS,
             ),
             shapes.sums("session_sums"),
+            models.CheckConstraint(condition=models.Q(status__in=STATUSES), name="session_known_status"),
         ]
         indexes = [
             models.Index(fields=["workspace", "-created_at", "-id"], name="session_list"),
@@ -124,6 +133,10 @@ class Session(models.Model):
     def __str__(self) -> str:
         return self.title or self.id
 
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        return readable.unreadable(self)
+
 
 class Thread(models.Model):
     """A conversation with its own context (spec core 12); the primary one has no parent.
@@ -137,7 +150,7 @@ class Thread(models.Model):
     parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
     workflow_run_id = models.CharField(max_length=40, blank=True, default="")
     workflow_key = models.CharField(max_length=80, blank=True, default="")  # which step of the run's plan it is
-    agent = models.JSONField()  # the wire ``thread.agent``
+    agent = readable.ReadableJSON(readable.agent, readable.no_agent)  # the wire ``thread.agent``
     agent_name = models.CharField(max_length=256)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -149,17 +162,19 @@ class Thread(models.Model):
     lease_expires = models.DateTimeField(null=True, blank=True)
 
     # projected
-    status = models.CharField(max_length=16, choices=STATUS_CHOICES, default="idle")
-    stop_reason = models.JSONField(null=True, blank=True)
-    usage = models.JSONField(default=dict, blank=True)
-    cost = models.DecimalField(max_digits=20, decimal_places=10, default=0)
+    status = readable.ReadableChoice(max_length=16, choices=STATUS_CHOICES, default="idle")
+    stop_reason = readable.ReadableJSON(readable.typed, null=True, blank=True)
+    usage = readable.ReadableJSON(readable.numbers, default=dict, blank=True)
+    cost = readable.ReadableDecimal(max_digits=20, decimal_places=10, default=0)
     cost_known = models.BooleanField(default=True)
-    active_seconds = models.FloatField(default=0)
+    active_seconds = readable.ReadableFloat(default=0)
     running_since = models.DateTimeField(null=True, blank=True)
     startup_seconds = models.FloatField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     wake_at = models.DateTimeField(null=True, blank=True)  # when a rescheduled thread tries again
-    pending = models.JSONField(default=list, blank=True)  # [{"id", "kind"}] calls without an answer
+    pending = readable.ReadableJSON(
+        readable.calls, readable.NoList, default=list, blank=True
+    )  # [{"id", "kind"}] calls without an answer
 
     class Meta:
         ordering = ("created_at", "id")
@@ -174,6 +189,7 @@ class Thread(models.Model):
             shapes.of_kind("array", "pending", name="thread_arrays"),
             shapes.holding("thread_values", stop_reason=shapes.TYPED, usage=shapes.NUMBERS),
             shapes.sums("thread_sums"),
+            models.CheckConstraint(condition=models.Q(status__in=STATUSES), name="thread_known_status"),
         ]
         indexes = [
             models.Index(
@@ -185,6 +201,10 @@ class Thread(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        return readable.unreadable(self)
 
 
 class Machine(models.Model):

@@ -100,6 +100,14 @@ STATES: dict[str, State] = {
             "failed",
             "failed",
         ),
+        State(
+            "damaged",
+            _("Damaged"),
+            _("Its row in the database holds what nobody can read. Set that anew or restore it, then try again."),
+            "exclamation-triangle",
+            "failed",
+            "failed",
+        ),
         State("archived", _("Archived"), _("This session is read-only."), "archive-box", "quiet", "archived"),
     )
 }
@@ -144,6 +152,7 @@ def stop_reasons(group: str) -> list[str]:
 
 _NOT_STOP_REASONS = {
     *("worker", "paused", "only_talk", "ready", "stopped", "running", "rescheduling", "terminated", "archived"),
+    "damaged",
 }
 
 # A thread's own status, and how an agent of a workflow ended.

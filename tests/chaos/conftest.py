@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 3
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def victim() -> Iterator[Installation]:
     with Installation.started(WORKERS="2", LEASE_SECONDS=str(LEASE_SECONDS)) as running:
         yield running

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def index() -> Iterator[Server]:
     """A package index that the installation's pip is configured with."""
     server = Server(None, address=WORLD)
@@ -38,7 +38,7 @@ def index() -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def model_server() -> Iterator[Server]:
     """A Messages API server that knows no models. It is asked for them, with the installation's key."""
     server = Server(None, lambda request: request.send(b'{"data": [], "has_more": false}'))
@@ -46,7 +46,7 @@ def model_server() -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def settings(index: Server, model_server: Server) -> Iterator[dict[str, str]]:
     """What the installations of these tests are started with."""
     with tempfile.TemporaryDirectory(prefix="hf-trust-", dir="/tmp") as directory:
@@ -73,13 +73,13 @@ def settings(index: Server, model_server: Server) -> Iterator[dict[str, str]]:
         }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def online(settings: dict[str, str]) -> Iterator[Installation]:
     with Installation.started(**settings) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def production(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One of the production profile: a database and a broker with passwords, and each secret in a file."""
     directory = tmp_path_factory.mktemp("given")
@@ -91,7 +91,7 @@ def production(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(online: Installation) -> anthropic.Anthropic:
     return client_of(online)
 

@@ -22,14 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.sandbox)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installation() -> Iterator[Installation]:
     waits = {"RETRY_BASE_SECONDS": "0.05", "RETRY_CEILING_SECONDS": "0.2", "WORK_LEASE_SECONDS": "5"}
     with Installation.started(ALLOW_NETWORKS="127.0.0.1", **waits) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(installation: Installation) -> anthropic.Anthropic:
     return client_of(installation)
 

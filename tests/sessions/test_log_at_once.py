@@ -23,7 +23,7 @@ from tests.sessions.test_log import TEXT, Held, about, claim, idle, types
 if TYPE_CHECKING:
     from sessions.models import Event, Thread
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # a transaction is never told from itself
 
 USAGE = {"usage": {"input_tokens": 12, "output_tokens": 3, "model_requests": 1}, "cost": "0.25", "model": "demo"}
 
@@ -87,6 +87,15 @@ def test_a_renewed_lease_still_appends_at_once() -> None:
     assert counted(session, thread, [Draft(ev.MODEL_START)], lease)[1] == 1
 
 
+def test_what_holds_only_while_nobody_touches_the_session_is_not_written_afterwards() -> None:
+    session, thread, lease = running()
+    log.append(session.id, thread.id, [Draft(ev.MODEL_START)], lease=lease, untouched=True)
+    Session.objects.filter(pk=session.pk).update(permission_rules=[])
+    with pytest.raises(log.Touched):
+        log.append(session.id, thread.id, [Draft(ev.MODEL_END, {}, private=USAGE)], lease=lease, untouched=True)
+    assert types(session) == [ev.STATUS_RUNNING, ev.THREAD_RUNNING, ev.MODEL_START]
+
+
 @pytest.mark.parametrize("seconds", [60, -1], ids=["taken over", "expired"])
 def test_a_lease_that_was_lost_in_between_writes_nothing(seconds: int) -> None:
     session, thread, lease = running()
@@ -123,6 +132,18 @@ def test_what_concerns_other_rows_goes_with_them(draft: Draft) -> None:
     assert verify(Session.objects.get(pk=session.pk)) == []
 
 
+def test_in_a_transaction_of_the_caller_s_the_rows_are_read_again() -> None:
+    session, thread, lease = running()
+    budget = {"max_list_cost": {"amount": "100", "currency": "USD"}}
+    with transaction.atomic():
+        log.append(session.id, thread.id, [Draft(ev.MODEL_START)], lease=lease)
+        Session.objects.filter(pk=session.pk).update(budget=budget)
+        log.append(session.id, thread.id, [Draft(ev.MODEL_END, {}, private=USAGE)], lease=lease)
+    session.refresh_from_db()
+    assert session.budget == lease.seen.budget == budget
+    assert verify(session) == []
+
+
 def test_time_on_the_log_goes_on_and_never_back() -> None:
     session, thread, lease = running()
     ahead = lease.seen.clock.running_since
@@ -134,7 +155,6 @@ def test_time_on_the_log_goes_on_and_never_back() -> None:
     assert timedelta(0) <= moments[-1] - ahead < timedelta(minutes=1)
 
 
-@pytest.mark.django_db(transaction=True)
 def test_an_append_that_waited_for_another_goes_after_it() -> None:
     session, thread, lease = running()
     waiting = threading.Event()

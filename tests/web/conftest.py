@@ -37,6 +37,7 @@ from sessions.models import (
     Dream,
     Event,
     File,
+    Machine,
     NoticeTarget,
     SavedView,
     Session,
@@ -45,6 +46,7 @@ from sessions.models import (
     WebhookEndpoint,
 )
 from sessions.schedules import actions as schedules
+from tests.live import Installation
 from tests.web.chromium import CHROMIUM, FLAGS, PATIENCE
 
 if TYPE_CHECKING:
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
 
     from agents.models.skills import Skill
     from credentials.models import ApiKey, Credential, Vault
-    from tests.live import Installation
 
 ASKING = {
     "type": "agent_toolset_20260401",
@@ -219,6 +220,7 @@ def shared(first_day: World) -> World:
 
 def make_world() -> World:
     """Everything that a page may show, once."""
+    Machine.objects.all().delete()  # a worker's last heartbeat may come when its test's tables are empty again
     workspace, elsewhere = Workspace.objects.create(name="Ours"), Workspace.objects.create(name="Theirs")
     alice, alice_client = person("alice", workspace, Role.ADMIN)
     (_, bob_client), (_, charlie_client) = (
@@ -284,6 +286,13 @@ def morning_round(agent_id: str, environment_id: str, acting: Acting) -> Deploym
         },
         acting,
     )
+
+
+@pytest.fixture(scope="package")
+def installation() -> Iterator[Installation]:
+    """One for the pages in the browser, which ends with them: an idle one keeps a processor busy, if only a little."""
+    with Installation.started() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

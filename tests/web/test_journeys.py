@@ -109,7 +109,7 @@ def test_a_session_is_forked_compared_exported_and_replayed(
     page.select_option("#speed", "64")
     page.wait_for_selector("#played >> text=from-the-fork")
     page.evaluate(MOVED_WHILE_IT_PLAYS)
-    page.wait_for_function("document.getElementById('played').childElementCount > 3")
+    page.wait_for_selector("#played > :nth-child(4)")
     shown = [int(number) for number in page.locator("#played .seq").all_inner_texts()]
     assert shown == sorted(set(shown)), "it goes on from where one has moved it"
     wrong = tmp_path_factory.mktemp("replay") / "wrong.jsonl"

@@ -12,7 +12,7 @@ from sessions.events import Draft
 from sessions.models import Resource
 from sessions.projections.faults import session_error
 from sessions.repositories import Repository
-from sessions.resources import REPOSITORY, token_of
+from sessions.resources import REPOSITORY, kinds, token_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 def of_session(session_id: str) -> list[tuple[Repository, Resource]]:
     """The repositories of a session, in the order they were named."""
+    if REPOSITORY not in kinds(session_id):
+        return []
     rows = Resource.objects.filter(session_id=session_id, kind=REPOSITORY).order_by("created_at", "id")
     return [(Repository(row.pk, row.details["url"], row.mount_path, row.details["checkout"]), row) for row in rows]
 

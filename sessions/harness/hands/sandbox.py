@@ -30,13 +30,13 @@ from contract import blobs, tracing
 from credentials.crypto import CannotOpen
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
-from sessions import outputs, snapshots
+from sessions import outputs, prepared, resources, snapshots
 from sessions.events import Draft
 from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.hands.door import door
 from sessions.harness.hands.network import Network, denials
-from sessions.models import Event, Resource, Session
+from sessions.models import Resource, Session
 from sessions.mounts import in_sandbox
 from sessions.teams import Team
 
@@ -55,6 +55,7 @@ REOPENINGS = 3
 WAIT_FOR_HOST_SECONDS = 20.0
 RETRY_HOST_SECONDS = 0.2
 LOOK_SECONDS = 0.5
+USED = "SELECT 1 FROM agent_sessions_event WHERE session_id = %s AND type = %s LIMIT 1"
 
 
 def backend() -> SandboxBackend:
@@ -101,18 +102,15 @@ class SandboxHand:
         seen, began = self._turn.state.sandbox_opened, time.monotonic()
         first = not seen and not self._was_used()
         session = Session.objects.select_related("environment").get(pk=self._session_id)
-        if session.sandbox_config is None:
-            session.sandbox_config = session.environment.config
-            session.save(update_fields=["sandbox_config"])
-        if session.machine != settings.HOLDFAST_MACHINE:
-            self._move(session)
-        mounted = memory.mounts(session.id)
+        self._settle(session)
+        kinds = resources.kinds(session.id)
+        mounts = memory.mounts(session.id) if resources.MEMORY_STORE in kinds else []
         shelf = memory.Shelf(session.workspace_id, session.id)
-        self._memories = Memories(mounted, partial(self._backend.exchange, session.id), shelf)
+        self._memories = Memories(mounts, partial(self._backend.exchange, session.id), shelf)
         self._spec = SandboxSpec(
             self._session_id,
-            uploads=(*_uploads(session), *skills.uploads(session)),
-            folders=tuple(mount.folder for mount in mounted),
+            uploads=(*(_uploads(session) if resources.FILE in kinds else ()), *skills.uploads(session)),
+            folders=tuple(mount.folder for mount in mounts),
             first=first,
         )
         self._snapshot = session.snapshot
@@ -132,6 +130,18 @@ class SandboxHand:
         moved = self._told(opened) if self._moved_from else []
         return [Draft(ev.OPS_SANDBOX_OPENED, mark), *moved, *installed, *problems]
 
+    def _settle(self, session: Session) -> None:
+        """Keep the environment's configuration as it is when the session first has a sandbox, and where that is."""
+        changed = []
+        if session.sandbox_config is None:
+            session.sandbox_config = session.environment.config
+            changed.append("sandbox_config")
+        if session.machine != settings.HOLDFAST_MACHINE:
+            self._move(session)
+            changed.append("machine")
+        if changed:
+            session.save(update_fields=changed)
+
     def _move(self, session: Session) -> None:
         """The session's sandbox is this machine's from now on.
 
@@ -143,11 +153,10 @@ class SandboxHand:
             except SandboxError as error:
                 raise CannotCarryOut(str(error)) from None
         self._moved_from, session.machine = session.machine, settings.HOLDFAST_MACHINE
-        session.save(update_fields=["machine"])
 
     def _was_used(self) -> bool:
         """Whether any thread of the session may have sent a call to a sandbox: the mark is on the log."""
-        return Event.objects.filter(session_id=self._session_id, type=ev.OPS_SANDBOX_OPENED).exists()
+        return prepared.row(USED, [self._session_id, ev.OPS_SANDBOX_OPENED]) is not None
 
     def _is_sound(self) -> bool:
         """False for a snapshot that is gone or damaged: the sandbox then starts without what it held."""
@@ -266,19 +275,20 @@ class SandboxHand:
                 self._running.discard(call.id)
 
     def _call(self, call: Call, *, reattempt: bool) -> CallResult:
+        last = ""
         for _ in range(REOPENINGS):
             try:
                 result = self._send(call, reattempt=reattempt)
                 return told(result, self._memories.send_out())
-            except (SandboxLost, SandboxUnavailable):
+            except (SandboxLost, SandboxUnavailable) as error:
                 if self._turn.give_up():
                     raise
-                reattempt = True
+                reattempt, last = True, str(error)
                 self._spec = replace(self._spec, first=False)
                 self._reopened.extend(self._told(self._open()))
                 self._memories.forget()
                 self._memories.bring_in()
-        raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
+        raise SandboxUnavailable(f"The sandbox was lost {REOPENINGS} times in a row while this call ran. {last}")
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
         """Store what the call left among the outputs, and tell of its requests."""

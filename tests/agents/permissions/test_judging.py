@@ -215,7 +215,24 @@ def test_a_call_that_is_too_long_to_be_shown_whole_is_asked_and_no_model_judges_
         (TurnInterrupted(), "ask"),
     ],
 )
-def test_a_judge_that_fails_allows_nothing(failure: Exception, effect: str) -> None:
+def test_a_judge_that_fails_allows_nothing(failure: Exception, effect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judges, "PAUSES", (0.0, 0.0))
     judging = judges.ModelJudge(Model(failure), "m", list, lambda: False)
     opinion = judging(LS)
     assert (opinion.effect, opinion.reason_code) == (effect, "indeterminate")
+
+
+def test_a_judge_whose_server_is_overloaded_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judges, "PAUSES", (0.0, 0.0))
+
+    class Busy(Model):
+        def stream(self, request: Any, on_part: Any, should_stop: Any) -> ModelReply:
+            self.asked.append(request)
+            if len(self.asked) < 3:
+                raise ProviderError("overloaded", "Busy.", retryable=True)
+            return super().stream(request, on_part, should_stop)
+
+    assert judges.ModelJudge(Busy('{"decision": "allow"}'), "m", list, lambda: False)(LS).effect == "allow"
+    patient = Model(ProviderError("rate_limited", "Later.", retryable=True, retry_after=30.0))
+    assert judges.ModelJudge(patient, "m", list, lambda: False)(LS).effect == "ask"
+    assert len(patient.asked) == 1, "a long wait is a person's to decide"

@@ -9,10 +9,12 @@ import pytest
 from anthropic.types.beta.sessions import BetaManagedAgentsSpanOutcomeEvaluationOngoingEvent
 from pydantic import TypeAdapter
 
+from agents.providers.base import ModelReply, ModelRequest, OnPart, ProviderError, ShouldStop
 from contract.errors import InvalidRequest
 from sessions import events as ev
-from sessions import files
+from sessions import files, outcomes
 from sessions.harness import grading
+from tests.sessions.harness.test_loop import Gossip
 from tests.sessions.rows import acting, make_session
 from tests.sessions.teams import entries, send, settle
 
@@ -62,6 +64,45 @@ def test_a_grader_that_answers_nonsense_fails_the_outcome_in_a_clear_sentence() 
     assert end.payload["usage"]["output_tokens"] > 0, "what the attempts used is told"
     assert session.stop_reason == ev.END_TURN
     assert session.outcomes[0]["result"] == "failed"
+
+
+def test_a_grader_whose_server_is_overloaded_is_asked_again_like_any_model(settings: Any) -> None:
+    settings.HOLDFAST_RETRY_BASE_SECONDS = 0.01
+    session, _ = make_session(tools=[])
+    send(session, outcome({"type": "text", "content": "It is polite. [[demo: fail=529x5]]"}))
+    settle(session)
+    (end,) = entries(session, ev.OUTCOME_END)
+    assert end.payload["result"] == "satisfied"
+    tries = [event.payload["attempt"] for event in entries(session, ev.OPS_RETRY)]
+    assert tries == [2, 3, 4, 5, 6] * 2, "the turn's own request, then the grader's: each wait is on the timeline"
+    errors = [event.payload["error"] for event in entries(session, ev.SESSION_ERROR)]
+    assert {error["type"] for error in errors} == {"model_overloaded_error"}
+    assert session.stop_reason == ev.END_TURN
+
+
+class Overloaded(Gossip):
+    """Works, and has too much to do whenever it should grade."""
+
+    def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
+        reply = super().stream(request, on_part, should_stop)
+        if request.system == outcomes.GRADER_SYSTEM:
+            raise ProviderError("overloaded", "Too much to do.", retryable=True)
+        return reply
+
+
+def test_a_grader_that_cannot_be_asked_in_the_end_fails_the_outcome(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.HOLDFAST_RETRY_BASE_SECONDS = 0.01
+    overloaded = Overloaded(None)
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: overloaded)
+    session, _ = make_session(tools=[])
+    send(session, outcome({"type": "text", "content": "It is polite."}))
+    settle(session)
+    (end,) = entries(session, ev.OUTCOME_END)
+    assert (end.payload["result"], len(overloaded.requests)) == ("failed", 1 + 6)
+    assert end.payload["explanation"] == "The grader could not be asked: Too much to do."
+    assert session.stop_reason == ev.END_TURN
 
 
 def test_a_rubric_comes_out_of_a_file(tmp_path: Path, settings: Any) -> None:

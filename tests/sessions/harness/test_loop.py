@@ -15,6 +15,7 @@ from sessions import budgets, inbox, log
 from sessions import events as ev
 from sessions.harness import lease as leases
 from sessions.harness import runner
+from sessions.harness.effects import Effects
 from sessions.harness.lease import Keeper
 from sessions.models import Event, Session, Thread
 from sessions.verify import verify
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agents.providers.base import OnPart, ShouldStop
+    from sessions.events import Draft
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,6 +102,27 @@ def test_a_second_message_continues_the_conversation() -> None:
     found = ask(session, thread, "two")
     assert found.count(ev.AGENT_MESSAGE) == 2
     assert found.count(ev.STATUS_RUNNING) == 2
+
+
+def test_a_call_judged_while_the_rules_change_is_judged_by_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, thread = make_session()
+    rows = Session.objects.filter(pk=session.pk)
+    rows.update(permission_rules=[{"effect": "deny", "tool": "bash"}])
+    judged: list[bool] = []
+    judge = Effects._reply
+
+    def slowly(effects: Effects, *reply: Any, anew: bool) -> list[Draft]:
+        drafts = judge(effects, *reply, anew=anew)
+        judged.append(anew)
+        if not anew:
+            rows.update(permission_rules=[{"effect": "ask", "tool": "bash"}])
+        return drafts
+
+    monkeypatch.setattr(Effects, "_reply", slowly)
+    ask(session, thread, "[[demo: steps=3]]")
+    assert judged == [True, False, True]
+    calls = [event.payload for event in log.read(session.id) if event.type == ev.TOOL_USE]
+    assert [call["evaluated_permission"] for call in calls] == ["deny", "ask"]
 
 
 def test_a_broken_turn_is_told_and_asked_again() -> None:

@@ -159,6 +159,7 @@ def test_a_session_row_edited_by_hand_is_repaired_loudly(edit: dict[str, Any]) -
 @pytest.mark.parametrize(
     "edit",
     [
+        {"status": "banana"},
         {"usage": []},
         {"usage": {"steps": "many"}},
         {"agent_snapshot": []},
@@ -185,7 +186,7 @@ def test_what_nobody_could_read_in_a_row_is_refused_by_the_database(edit: dict[s
     say(session, "hello")
     with pytest.raises(IntegrityError):
         Session.objects.filter(pk=session.pk).update(**edit)
-    if edit.keys() & {"usage", "stop_reason", "cost", "active_seconds"}:
+    if edit.keys() & {"status", "usage", "stop_reason", "cost", "active_seconds"}:
         with pytest.raises(IntegrityError):
             Thread.objects.filter(pk=thread.pk).update(**edit)
     with pytest.raises(IntegrityError):
