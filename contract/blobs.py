@@ -88,11 +88,17 @@ def _settle(incoming: Path, final: Path) -> None:
     """Give the blob its name. One that is there already gets a new time, so that it isn't collected."""
     final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     incoming.replace(final)
-    directory = os.open(final.parent, os.O_RDONLY)
+    _make_last(final.parent)
+    _make_last(final.parent.parent)  # another process may have made the folder and be about to do this
+
+
+def _make_last(directory: Path) -> None:
+    """Have the disk keep what the directory names."""
+    held = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(held)
     finally:
-        os.close(directory)
+        os.close(held)
 
 
 def path(digest: str) -> Path:
