@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from agents import rules
+from agents.stored_rules import readable
 from contract.schema import OURS
 
 if TYPE_CHECKING:
@@ -108,12 +109,12 @@ def _toolset(tool: Mapping[str, Any], known: Collection[str]) -> dict[str, Grant
 
 def rulebook(agent: Mapping[str, Any]) -> Rulebook:
     """The rules of an agent's spec or snapshot."""
-    return Rulebook(rules.load((agent.get(OURS) or {}).get(RULES) or ()))
+    return Rulebook(readable((agent.get(OURS) or {}).get(RULES) or ()))
 
 
 def with_session(book: Rulebook, session: Sequence[Any], remembered: Sequence[Any]) -> Rulebook:
     """An agent's rules with a session's own on top (both as stored)."""
-    return Rulebook(book.agent, rules.load(session), rules.load(remembered))
+    return Rulebook(book.agent, readable(session), readable(remembered))
 
 
 def judge(request: Request, grant: Grant | None, book: Rulebook = NO_RULES, auto: Judge | None = None) -> Verdict:

@@ -152,7 +152,7 @@ EFFECT_WORDS = {"allow": "Allow", "ask": "Ask about", "deny": "Deny"}
 def words(rule: Mapping[str, Any]) -> str:
     """A stored rule as a sentence for people."""
     about = ", ".join(text.format(rule[field]) for field, text in WORDS.items() if rule.get(field)) or "every call"
-    found = [f"{EFFECT_WORDS[rule['effect']]} {about}"]
+    found = [f"{EFFECT_WORDS.get(rule.get('effect', ''), 'Ask about')} {about}"]
     if rule.get("self_approval") is False:
         found.append("whoever started the session may not approve it")
     if seconds := rule.get("expires_after_seconds"):

@@ -1,4 +1,4 @@
-"""Redis or Valkey as the task broker, and what may lie in its queues: a message that can't be read costs itself only.
+"""The task broker, and what may lie in its queues: a message that can't be read costs itself only.
 
 Kombu and Celery let whatever is no message end the whole worker, with all turns it has. Here it is dropped and told of
 in the log. Nothing is lost by that: messages are wake-ups, and the sweeper finds the work of those that are gone.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from kombu.transport import TRANSPORT_ALIASES, redis
+from kombu.transport import TRANSPORT_ALIASES, pyamqp, redis
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,9 +61,52 @@ class Transport(redis.Transport):
             _tell(error)
 
 
+class RabbitChannel(pyamqp.Channel):
+    """Takes messages off RabbitMQ's queues. One that fails Celery is rejected; given back, it would end each worker."""
+
+    def message_to_python(self, raw_message: Any) -> Any:
+        """Celery's view of a message, which knows whether it was acknowledged."""
+        raw_message.viewed = super().message_to_python(raw_message)  # type: ignore[no-untyped-call]
+        return raw_message.viewed
+
+    def basic_consume(self, queue: str = "", *, callback: Callable[[Any], Any], **options: Any) -> Any:
+        """Consume from a queue."""
+
+        def taken(message: Any) -> Any:
+            try:
+                return callback(message)
+            except (*self.connection.connection_errors, *self.connection.channel_errors):
+                raise
+            except Exception as error:
+                _tell(error)
+                viewed = getattr(message, "viewed", None)
+                if viewed is None or not viewed.acknowledged:
+                    self.basic_reject(message.delivery_tag, requeue=False)
+
+        return super().basic_consume(queue, callback=taken, **options)
+
+
+class RabbitConnection(pyamqp.Connection):
+    Channel = RabbitChannel
+
+
+class RabbitTransport(pyamqp.Transport):
+    """RabbitMQ with the channel of above."""
+
+    Connection = RabbitConnection
+
+
+class RabbitTLSTransport(pyamqp.SSLTransport):
+    """The same by TLS."""
+
+    Connection = RabbitConnection
+
+
 def install() -> None:
-    """Have Celery use it for every Redis address."""
+    """Have Celery use them for every address."""
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:Transport"))
+    TRANSPORT_ALIASES.update(dict.fromkeys(("amqp", "pyamqp"), f"{__name__}:RabbitTransport"))
+    TRANSPORT_ALIASES["amqps"] = f"{__name__}:RabbitTLSTransport"
 
 
 def _tell(error: BaseException) -> None:

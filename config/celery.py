@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_after_setup, worker_ready, worker_shutting_down
+from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 
 from config import broker
@@ -51,3 +51,11 @@ def hand_over(**details: Any) -> None:
     from sessions.harness import lease
 
     lease.keeper().drain()
+
+
+@worker_shutdown.connect
+def say_goodbye(**details: Any) -> None:
+    """After the last turn: the MCP servers are told, which would keep the sessions otherwise."""
+    from agents.mcp import pool
+
+    pool.close()

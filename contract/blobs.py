@@ -40,19 +40,19 @@ def put(stream: Readable, limit: int, name_of: Callable[[], str] | None = None) 
     Raises ``TooLarge`` beyond ``limit`` bytes, ``NoRoom`` if the disk is full; then nothing is kept. The blob is on
     disk when this returns.
     """
-    with _room():
+    with room("DATA_DIR/blobs"):
         return _put(stream, limit, name_of)
 
 
 @contextmanager
-def _room() -> Iterator[None]:
-    """Tell a full disk from every other failure."""
+def room(place: str) -> Iterator[None]:
+    """Tell a full disk, which holds ``place``, from every other failure. Raises ``NoRoom``."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise NoRoom("The disk that holds DATA_DIR/blobs is full; make room, then try again.") from error
+        raise NoRoom(f"The disk that holds {place} is full; make room, then try again.") from error
 
 
 def _put(stream: Readable, limit: int, name_of: Callable[[], str] | None) -> tuple[str, int]:
@@ -88,11 +88,17 @@ def _settle(incoming: Path, final: Path) -> None:
     """Give the blob its name. One that is there already gets a new time, so that it isn't collected."""
     final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     incoming.replace(final)
-    directory = os.open(final.parent, os.O_RDONLY)
+    _make_last(final.parent)
+    _make_last(final.parent.parent)  # another process may have made the folder and be about to do this
+
+
+def _make_last(directory: Path) -> None:
+    """Have the disk keep what the directory names."""
+    held = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(held)
     finally:
-        os.close(directory)
+        os.close(held)
 
 
 def path(digest: str) -> Path:

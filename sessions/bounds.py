@@ -92,5 +92,9 @@ def reached(session: Session) -> Reached | None:
 
 def reached_alone(session: Session, thread: Thread) -> Reached | None:
     """The cap of a child thread's own agent that leaves the thread no room for another model request."""
-    alone = Used.of(spent(thread), thread.cost, clock(thread).active_at(timezone.now()))
-    return own_caps(session, thread).reached(alone)
+    return own_caps(session, thread).reached(used_alone(thread))
+
+
+def used_alone(thread: Thread) -> Used:
+    """What one thread has used by itself."""
+    return Used.of(spent(thread), thread.cost, clock(thread).active_at(timezone.now()))

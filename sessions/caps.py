@@ -17,9 +17,9 @@ from contract.schema import OURS
 from sessions import events as ev
 from sessions import log, threads
 from sessions.approvals import book
-from sessions.bounds import caps_of, reached, reached_alone, used
+from sessions.bounds import caps_of, own_caps, reached, reached_alone, used, used_alone
 from sessions.events import Draft
-from sessions.harness.limits import DAILY, KINDS, MONEY
+from sessions.harness.limits import DAILY, KINDS, MONEY, Caps, Used
 from sessions.models import Session, Thread
 from sessions.wake import call_next, resume_later, wake_on_commit
 from sessions.workflows import runs
@@ -32,24 +32,45 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+MANY = 100  # child threads that are told of
 STOPPED = Q(status="idle", stop_reason__type="budget_reached", stop_reason__has_key=OURS)  # threads, at a cap of ours
 
 
 def overview(session: Session) -> dict[str, Any]:
     """Which cap of each kind applies, which level set it, and how much of it is used."""
     bounds, spent = caps_of(session), used(session)
-    effective = {
-        kind: {"limit": cap[1], "level": cap[0], "used": int(bounds.amount(kind, spent))}
-        for kind in (*KINDS, *DAILY)
-        if (cap := bounds.tightest(kind)) is not None
-    }
     return {
         "type": "session_limits",
         "session_id": session.pk,
         "levels": {level: dict(caps) for level, caps in bounds.levels},
-        "effective": effective,
+        "effective": _effective(bounds, spent),
         "used": {kind: int(bounds.amount(kind, spent)) for kind in KINDS},
         "approval_seconds": bounds.approval_seconds,
+    }
+
+
+def in_full(session: Session) -> dict[str, Any]:
+    """``overview`` with what bounds child threads by themselves, the ``MANY`` newest: limits of their own agents."""
+    children = Thread.objects.filter(session=session, archived_at=None).exclude(parent=None).order_by("-created_at")
+    own: dict[str, Caps] = {}
+    told = []
+    for child in children[:MANY]:
+        agent_id = str(child.agent.get("id"))
+        if agent_id not in own:
+            own[agent_id] = own_caps(session, child)
+        bounds = own[agent_id]
+        if effective := _effective(bounds, used_alone(child)):
+            about = {"session_thread_id": child.pk, "agent_id": bounds.agent_id, "agent_name": child.agent_name}
+            told.append({**about, "effective": effective})
+    return {**overview(session), "threads": told}
+
+
+def _effective(bounds: Caps, spent: Used) -> dict[str, Any]:
+    """The tightest cap of each kind, the level that set it, and how much of it is used."""
+    return {
+        kind: {"limit": cap[1], "level": cap[0], "used": int(bounds.amount(kind, spent))}
+        for kind in (*KINDS, *DAILY)
+        if (cap := bounds.tightest(kind)) is not None
     }
 
 

@@ -36,7 +36,7 @@ MIN_EXPIRY, MAX_EXPIRY = 3_600, 7_776_000
 UNKNOWN_TYPE = "application/octet-stream"
 MIME_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,150}")
 GARBAGE_AGE = timedelta(hours=1)
-LOOKED_UP = 500  # digests a question
+LOOKED_UP = 5_000  # digests a question
 EXPIRED_ROWS_STAY = timedelta(days=90)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import transaction
 
+from agents.stored_rules import readable
 from contract import audit, blobs
 from contract.errors import InvalidRequest
 from contract.roles import Permission
@@ -163,7 +164,8 @@ def _create_body(origin: Session, body: Mapping[str, Any]) -> dict[str, Any]:
     mounted = list(origin.resources.order_by("created_at", "id"))
     if unknown := left_out - {*origin.vault_ids, *map(resources.named, mounted)}:
         raise InvalidRequest(f"leave_out: the session has no vault, memory store or other resource {min(unknown)}")
-    ours = {"limits": origin.limits, "permission_rules": origin.permission_rules}
+    rules = [rule.stored() for rule in readable(origin.permission_rules)]
+    ours = {"limits": origin.limits, "permission_rules": rules}
     created = {
         "agent": _agent(origin, body),
         "environment_id": origin.environment_id,

@@ -99,12 +99,6 @@ def deleted_event() -> dict[str, Any]:
     }
 
 
-def forget_troubles() -> None:
-    """Try again at once and complain again at once, as a new process would."""
-    _breaker.reset()
-    _complaints.reset()
-
-
 def listen_interrupts(callback: Callable[[str, str | None], None]) -> InterruptListener:
     """Call ``callback(session_id, thread_id or None)`` for each interrupt, from a daemon thread.
 
@@ -199,9 +193,6 @@ class _Breaker:
     def trip(self) -> None:
         self._closed_until = time.monotonic() + REST_AFTER_FAILURE_SECONDS
 
-    def reset(self) -> None:
-        self._closed_until = 0.0
-
 
 class _Complaints:
     """One line in the log per ``COMPLAIN_EVERY_SECONDS``, with the number of those kept back."""
@@ -219,10 +210,6 @@ class _Complaints:
             kept_back, self._kept_back = self._kept_back, 0
             self._next_at = time.monotonic() + COMPLAIN_EVERY_SECONDS
             return kept_back
-
-    def reset(self) -> None:
-        with self._lock:
-            self._next_at, self._kept_back = 0.0, 0
 
 
 _counter = _Counter()

@@ -13,16 +13,25 @@ from agents.sandboxes.base import SandboxLost, SandboxUnavailable
 from contract.errors import NoRoom
 from credentials.egress.client import EgressUnavailable
 from sessions import events as ev
-from sessions import log, snapshots
+from sessions import log, prepared, snapshots
 from sessions.events import Draft
 from sessions.harness.hands.network import Network
 from sessions.harness.hands.sandbox import backend
-from sessions.models import Event, Session, Thread
+from sessions.models import Event, Session
 
 logger = logging.getLogger(__name__)
 
 # What may have changed a workspace, by its entry on the log; what a restored one holds is the snapshot's.
 CHANGING = (*sorted(ev.RESULTS), ev.OPS_SANDBOX_OPENED, ev.OPS_REPOSITORY_READY)
+
+# Asked at the end of every turn.
+RESTING = """
+SELECT s.machine, s.snapshot, s.last_seq, t.id, t.agent_name
+FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id AND t.parent_id IS NULL
+WHERE s.id = %s AND s.status = 'idle'
+"""
+LOCK = "SELECT 1 FROM agent_sessions_session WHERE id = %s FOR UPDATE"
+RAN = "SELECT 1 FROM agent_sessions_event WHERE session_id = %s AND seq > %s AND type = %s LIMIT 1"
 
 
 def keep(session_id: str) -> str | None:
@@ -32,27 +41,27 @@ def keep(session_id: str) -> str | None:
     takes the snapshot. Raises ``NoRoom``.
     """
     asked_at = time.time()
-    session = Session.objects.filter(pk=session_id).only("status", "snapshot", "machine", "last_seq").first()
-    if session is None or session.status != "idle":
+    found = prepared.row(RESTING, [session_id])
+    if found is None:
         return None
-    if session.machine != settings.HOLDFAST_MACHINE:
-        if session.machine:
-            logger.warning("The sandbox of session %s is on %s, not here.", session_id, session.machine)
+    machine, snapshot, rested_at, thread_id, agent_name = found
+    if machine != settings.HOLDFAST_MACHINE:
+        if machine:
+            logger.warning("The sandbox of session %s is on %s, not here.", session_id, machine)
         return None
-    thread = Thread.objects.only("id", "agent_name").get(session_id=session_id, parent=None)
-    _tell_of_requests(session_id, thread, asked_at)
+    _tell_of_requests(session_id, thread_id, agent_name, asked_at)
     try:
         digest, size = snapshots.put(backend().snapshot(session_id))
     except (SandboxLost, SandboxUnavailable) as error:
         logger.warning("The workspace of session %s was not kept: %s", session_id, error)
         return None
     except NoRoom as error:
-        _tell_once(session_id, thread.id, Draft(ev.OPS_NO_ROOM, {"message": error.message}))
+        _tell_once(session_id, thread_id, Draft(ev.OPS_NO_ROOM, {"message": error.message}))
         raise
-    if digest == session.snapshot and not is_due(session_id):
+    if digest == snapshot and not is_due(session_id):
         return digest
     noted = Draft(ev.OPS_SNAPSHOT, {"digest": digest, "size": size})
-    return digest if _noted(session_id, thread.id, noted, rested_at=session.last_seq) else None
+    return digest if _noted(session_id, thread_id, noted, rested_at=rested_at) else None
 
 
 def is_due(session_id: str) -> bool:
@@ -69,9 +78,8 @@ def _noted(session_id: str, thread_id: str, snapshot: Draft, *, rested_at: int) 
     came after the snapshot was read would stand before it there, and a sandbox restored from it would lack them.
     """
     with transaction.atomic():
-        Session.objects.select_for_update().filter(pk=session_id).first()
-        ran = Event.objects.filter(session_id=session_id, seq__gt=rested_at, type=ev.STATUS_RUNNING)
-        if ran.exists():
+        prepared.row(LOCK, [session_id])
+        if prepared.row(RAN, [session_id, rested_at, ev.STATUS_RUNNING]) is not None:
             return False
         try:
             log.append(session_id, thread_id, [snapshot])
@@ -87,18 +95,18 @@ def _tell_once(session_id: str, thread_id: str, draft: Draft) -> None:
         log.append(session_id, thread_id, [draft])
 
 
-def _tell_of_requests(session_id: str, thread: Thread, before: float) -> None:
+def _tell_of_requests(session_id: str, thread_id: str, agent_name: str, before: float) -> None:
     """Put on the log what the sandbox asked of the network and the turn that ended did not see end.
 
     Only what began ``before`` the session was seen at rest: the rest belongs to the next turn.
     """
     if Network.path() is None:
         return
-    network = Network(session_id, thread.agent_name)
+    network = Network(session_id, agent_name)
     try:
         network.collect(before=before)
         if drafts := network.drafts():
-            log.append(session_id, thread.id, drafts)
+            log.append(session_id, thread_id, drafts)
             network.acknowledge()
     except EgressUnavailable as error:
         logger.warning("The last requests of session %s are not on its log: %s", session_id, error)

@@ -30,6 +30,7 @@ PURE = (
     "agents/tools/web/domains.py",
     "agents/tools/web/seen.py",
     "agents/rules.py",
+    "agents/stored_rules.py",
     "agents/commands.py",
     "agents/pricing.py",
     "agents/skills/frontmatter.py",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agents.mcp.base import Access
 
 MOST_CONNECTIONS = 200
+GOODBYE_SECONDS = 5.0
 IDLE_SECONDS = 300.0
 LOOK_SECONDS = 30.0
 FRESH_SECONDS = 300.0  # how long a listing is believed without asking
@@ -118,11 +119,21 @@ class Pool:
         return asyncio.run_coroutine_threadsafe(self._call(access, name, arguments, seconds), self._loop)
 
     def close(self) -> None:
-        """End all connections and say goodbye to their servers."""
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        """End all connections and say goodbye to their servers, those that take ``GOODBYE_SECONDS`` at most."""
+        closing = asyncio.run_coroutine_threadsafe(self._close(), self._loop)
+        try:
+            closing.result(GOODBYE_SECONDS)
+        except TimeoutError:
+            closing.cancel()
 
 
 @cache
 def pool() -> Pool:
     """The pool of this process."""
     return Pool(loops.shared())
+
+
+def close() -> None:
+    """This process ends: what connections it has are ended, so that servers need not keep its sessions."""
+    if pool.cache_info().currsize:
+        pool().close()

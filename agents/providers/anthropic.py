@@ -137,13 +137,6 @@ class AnthropicProvider:
             self._listed = time.monotonic() + (MODELS_FAILED_SECONDS if failed else MODELS_KEPT_SECONDS), found
             return _or_raise(found)
 
-    def close(self) -> None:
-        """Close idle connections. The provider can be used again afterwards."""
-        with self._lock:
-            sdk, self._sdk = self._sdk, None
-        if sdk is not None:
-            sdk.close()
-
     def _pace(self, model: str) -> Pace:
         with self._lock:
             if model not in self._paces and len(self._paces) >= _LIMITS_KEPT:

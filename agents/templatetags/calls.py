@@ -11,7 +11,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agents import rules
+from agents import rules, stored_rules
 from agents.templatetags.holdfast import coloured
 from contract.phrases import Told, mapped
 from contract.phrases import marked as _
@@ -65,6 +65,12 @@ def call_view(name: str, given: Mapping[str, Any]) -> CallView:
 def rule_words(rule: Mapping[str, Any]) -> str:
     """A permission rule as a sentence."""
     return rules.words(rule)
+
+
+@register.filter
+def rule_fault(rule: Mapping[str, Any]) -> str:
+    """Why a stored rule can't be read by this version, and what is done instead; empty for one that can."""
+    return stored_rules.fault(rule)
 
 
 @register.filter

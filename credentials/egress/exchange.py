@@ -76,12 +76,12 @@ async def refuse_unreached(client: Speaker, record: Record, error: Refused | Unr
 async def run(client: Speaker, upstream: SocketStream, out: Outgoing, record: Record) -> bool:
     """Carry one request out. True if the client's connection can take another one."""
     server = Speaker(upstream, h11.CLIENT)
-    pump = None
+    pump, sent = None, asyncio.Event()
     try:
         await server.send(out.request)
-        pump = asyncio.create_task(_pump(client, server, out))
+        pump = asyncio.create_task(_pump(client, server, out, sent))
         await _bring_back(client, server, out, record)
-        return pump.done() and not pump.cancelled() and pump.exception() is None
+        return sent.is_set()
     except Undecodable as error:
         record.decision = "failed"
         text = f"The answer of {record.host} is packed as {error}, which the proxy can't look through."
@@ -101,8 +101,10 @@ async def run(client: Speaker, upstream: SocketStream, out: Outgoing, record: Re
     return False
 
 
-async def _pump(client: Speaker, server: Speaker, out: Outgoing) -> None:
-    """The request's body. A server that stops listening may still answer; a client that goes away ends it all."""
+async def _pump(client: Speaker, server: Speaker, out: Outgoing, sent: asyncio.Event) -> None:
+    """The request's body. A server that stops listening may still answer; a client that goes away ends it all, also
+    once everything is ``sent``.
+    """
     while True:
         try:
             event = await client.next()
@@ -114,6 +116,25 @@ async def _pump(client: Speaker, server: Speaker, out: Outgoing) -> None:
         await _send_data(server, out.body.feed(bytes(event.data)))
     await _send_data(server, out.body.finish())
     await server.send(h11.EndOfMessage())
+    sent.set()
+    if await _hangs_up(client):
+        await server.stream.close()
+
+
+async def _hangs_up(client: Speaker) -> bool:
+    """Wait for the client to go away, as it does when it gave up; False once it said something else.
+
+    Closing its half alone counts as going, as it does for other proxies: nobody can tell the two apart.
+    """
+    if client.http.trailing_data[0]:
+        return False
+    try:
+        data = await client.stream.read()
+    except Ended as error:
+        return not error.late
+    if data:
+        client.http.receive_data(data)  # of its next request
+    return not data
 
 
 async def _bring_back(client: Speaker, server: Speaker, out: Outgoing, record: Record) -> None:

@@ -39,8 +39,11 @@ def update(request: Request, body: LimitsBody) -> dict[str, Any]:
 
 @router.get("/sessions/{session_id}/limits", response=Answer, operation_id="x.sessions.limits.retrieve")
 def of_session(request: Request, session_id: str) -> dict[str, Any]:
-    """Every level's caps; in ``effective`` the tightest of each kind and what is used up of it."""
-    return caps.overview(bare_session(session_id, request.acting))
+    """Every level's caps; in ``effective`` the tightest of each kind and what is used up of it.
+
+    ``threads``: the same of child threads whose own agent has limits.
+    """
+    return caps.in_full(bare_session(session_id, request.acting))
 
 
 @router.get("/sessions/{session_id}/progress", response=Answer, operation_id="x.sessions.progress")

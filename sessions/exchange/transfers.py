@@ -21,7 +21,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.models import Workspace
-from contract import audit
+from contract import audit, blobs
 from contract.acting import Acting
 from contract.errors import ApiError, Conflict, InvalidRequest, NotFound
 from contract.roles import Permission, Role
@@ -115,7 +115,8 @@ def carry_out(transfer_id: str) -> None:
         return
     transfer = Transfer.objects.get(pk=transfer_id)
     try:
-        done = _carry_out(transfer)
+        with blobs.room("DATA_DIR"):
+            done = _carry_out(transfer)
     except ApiError as error:
         done = {"state": FAILED, "message": error.message}
     except Exception:

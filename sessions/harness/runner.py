@@ -194,7 +194,7 @@ class Runner:
         spec = specs.load(thread.session, thread)
         model = spec.model["id"]
         self.prompt = Prompt(resolver(spec.workspace_id, partial(specs.media, model, spec.workspace_id), model))
-        self._catch_up(session_columns(thread.session))
+        self._catch_up(self.lease.seen if self.lease.kept else session_columns(thread.session))
         spec = self._with_servers(spec)
         self.effects = Effects(self.lease, spec, self.state, self.prompt, self)
         self._with_repositories(self.effects, thread)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOKED_AT = 200
+OPENINGS = 3  # of a sandbox that gets lost while one call runs
 START_SECONDS = 120.0  # a container's first start on a busy machine takes tens of seconds
 OF_CALLS = [ev.TOOL_USE, ev.USER_TOOL_RESULT, ev.OPS_OUTSIDE_LOST]
 
@@ -148,7 +149,8 @@ class Calls:
         return found
 
     def _call(self, call_id: str, name: str, tool_input: Any, again: bool) -> CallResult:
-        for _ in range(3):
+        last = ""
+        for _ in range(OPENINGS):
             try:
                 opened = self._backend.open(replace(self._spec, first=not again))
                 if opened.origin != "running":
@@ -156,9 +158,9 @@ class Calls:
                 self._memories.bring_in()
                 result = self._backend.call(self._session_id, call_id, name, tool_input, reattempt=again)
                 return told(result, self._memories.send_out())
-            except SandboxLost:
-                again = True
-        raise SandboxError("The sandbox was lost several times in a row while this call ran.")
+            except SandboxLost as error:
+                again, last = True, str(error)
+        raise SandboxError(f"The sandbox was lost {OPENINGS} times in a row while this call ran. {last}")
 
 
 def skills(directory: Path) -> Iterator[Upload]:

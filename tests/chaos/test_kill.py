@@ -10,6 +10,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import anthropic
 import pytest
 
 from tests.chaos.client import Job, counting_task
@@ -145,6 +146,9 @@ def test_a_full_disk_is_told_of_and_the_session_goes_on_once_there_is_room(victi
         job = Job.start(victim, counting_task(2, 0.1))
         wait_for(lambda: job.operations("ops.no_room"), 60, job.trace)
         assert job.count("agent.tool_result") == 0, "a result is committed with what it left behind"
+        with pytest.raises(anthropic.InternalServerError, match="is full") as refused:
+            job.api.with_options(max_retries=0).beta.files.upload(file=("large.bin", b"x" * 100_000))
+        assert refused.value.status_code == 507
         filler.unlink()
         finish(job, 2)
         (told,) = job.operations("ops.no_room")

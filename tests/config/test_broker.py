@@ -73,7 +73,8 @@ POISON = [
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker in this process that is none of an installation: no liveness lock, no messages of ours."""
-    for signal in (signals.celeryd_after_setup, signals.worker_ready, signals.worker_shutting_down):
+    ours = signals.celeryd_after_setup, signals.worker_ready, signals.worker_shutting_down, signals.worker_shutdown
+    for signal in ours:
         monkeypatch.setattr(signal, "receivers", [])
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "compatibility.md"
+MARK = "pytest.mark.proves"
 ROOTS = ("beta", "files", "models", "skills", "user_profiles", "organization")
 
 # What belongs to other products of the hosted service; the first pattern that fits counts.
@@ -92,8 +93,8 @@ def proofs() -> dict[str, list[str]]:
     """What each marked test says it proves: name -> ``path::test``."""
     found: dict[str, list[str]] = {}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
-        where = file.relative_to(ROOT).as_posix()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        where, text = file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")
+        for node in ast.parse(text).body if MARK in text else ():
             if isinstance(node, ast.FunctionDef):
                 for name in _marked(node):
                     found.setdefault(name, []).append(f"{where}::{node.name}")
@@ -102,7 +103,7 @@ def proofs() -> dict[str, list[str]]:
 
 def _marked(function: ast.FunctionDef) -> Iterator[str]:
     for decorator in function.decorator_list:
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.proves":
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == MARK:
             yield from (str(argument.value) for argument in decorator.args if isinstance(argument, ast.Constant))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agents.memory import stores
-from agents.models import Environment
+from agents.models import AgentVersion, Environment
 from contract.errors import InvalidRequest, NotFound
 from contract.schema import OURS
 from credentials import vaults
@@ -244,3 +244,18 @@ def test_a_fork_at_an_event_of_a_child_knows_what_the_child_had_reported_by_then
     assert (message.payload["content"], taken.payload["event_ids"]) == (text("one"), [message.pk])
     for page in ("", "?view=trace", "?view=events"):
         assert world.alice.get(f"/sessions/{after.pk}/{page}").status_code == 200
+
+
+def test_a_rule_that_this_version_refuses_is_told_on_the_agent_s_page_and_forks_as_one_that_asks(world: World) -> None:
+    refused = {"effect": "deny", "tool": "read", "command": "rm *"}
+    version = AgentVersion.objects.get(agent=world.agent, version=1)
+    version.spec = version.spec | {OURS: {"permission_rules": [refused]}}
+    version.save(update_fields=["spec"])
+    page = world.alice.get(f"/agents/{world.agent.pk}/")
+    assert page.status_code == 200
+    assert "Until it is changed, it asks about every call of read." in page.content.decode()
+    assert world.alice.get(f"/agents/{world.agent.pk}/edit/").status_code == 200
+    origin = begun(world)
+    Session.objects.filter(pk=origin.pk).update(permission_rules=[refused])
+    assert world.alice.get(f"/sessions/{origin.pk}/").status_code == 200
+    assert forks.fork(origin.pk, {}, world.acting).permission_rules == [{"effect": "ask", "tool": "read"}]

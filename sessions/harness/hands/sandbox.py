@@ -275,19 +275,20 @@ class SandboxHand:
                 self._running.discard(call.id)
 
     def _call(self, call: Call, *, reattempt: bool) -> CallResult:
+        last = ""
         for _ in range(REOPENINGS):
             try:
                 result = self._send(call, reattempt=reattempt)
                 return told(result, self._memories.send_out())
-            except (SandboxLost, SandboxUnavailable):
+            except (SandboxLost, SandboxUnavailable) as error:
                 if self._turn.give_up():
                     raise
-                reattempt = True
+                reattempt, last = True, str(error)
                 self._spec = replace(self._spec, first=False)
                 self._reopened.extend(self._told(self._open()))
                 self._memories.forget()
                 self._memories.bring_in()
-        raise SandboxUnavailable("The sandbox was lost several times in a row while this call ran.")
+        raise SandboxUnavailable(f"The sandbox was lost {REOPENINGS} times in a row while this call ran. {last}")
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
         """Store what the call left among the outputs, and tell of its requests."""

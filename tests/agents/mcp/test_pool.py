@@ -16,6 +16,7 @@ from agents.mcp import pool as pools
 from agents.mcp.base import MOST_LISTED, Access, NotAuthorised, ServerFailed, ToolRefused
 from agents.mcp.connection import Connection
 from agents.mcp.pool import Pool
+from config.celery import say_goodbye
 from contract.secret import Secret
 from credentials.masking import MASK, masker
 from credentials.outbound import CheckedTransport
@@ -263,3 +264,17 @@ def wait_for(holds: Any, seconds: float = 30.0) -> None:
     while not holds():
         assert time.monotonic() < end, "nothing happened"
         threading.Event().wait(0.02)
+
+
+def test_a_worker_that_ends_says_goodbye_to_its_servers(peer: Peer) -> None:
+    """Its connections are ended from our side; a process without any makes none for it."""
+    pools.pool.cache_clear()
+    say_goodbye()
+    assert pools.pool.cache_info().currsize == 0
+    made = pools.pool()
+    assert call(made, reach(peer.url), "echo", text="hello")
+    (connection,) = made._connections.values()
+    say_goodbye()
+    assert not made._connections
+    assert not connection.is_alive
+    pools.pool.cache_clear()

@@ -27,9 +27,15 @@ def provider(of: Peer, **options: Any) -> AnthropicProvider:
     return made
 
 
+def close(made: AnthropicProvider) -> None:
+    """End the connections that it keeps for its next request."""
+    if made._sdk is not None:
+        made._sdk.close()
+
+
 def close_all() -> None:
     while _made:
-        _made.pop().close()
+        close(_made.pop())
 
 
 def ask(*scripts: Script, request: ModelRequest = HI, **options: Any) -> tuple[ModelReply, list[StreamPart], Peer]:

@@ -11,6 +11,7 @@ from agents.providers.anthropic import AnthropicProvider
 from agents.providers.demo.provider import demo_provider
 from agents.providers.demo.server import DemoServer
 from tests.agents.providers import asking
+from tests.agents.providers.asking import close
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def demo() -> Iterator[AnthropicProvider]:
     """The demo in this process, with a memory of its own."""
     provider = demo_provider(read_timeout=30.0)
     yield provider
-    provider.close()
+    close(provider)
 
 
 @pytest.fixture(params=["in process", "over a socket"])
@@ -49,4 +50,4 @@ def either(request: pytest.FixtureRequest) -> Iterator[AnthropicProvider]:
     address = request.getfixturevalue("server").url
     provider = AnthropicProvider(base_url=address, api_key="any", retries=0, read_timeout=30.0)
     yield provider
-    provider.close()
+    close(provider)

@@ -12,6 +12,7 @@ import pytest
 from agents.providers import registry
 from agents.providers.anthropic import AnthropicProvider
 from tests.agents.providers import peer
+from tests.agents.providers.asking import close
 from tests.agents.providers.peer import Peer
 from tests.agents.providers.talk import Talk, text
 
@@ -32,7 +33,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     registry._provider.cache_clear()
     for provider in made:
-        provider.close()
+        close(provider)
 
 
 @pytest.mark.parametrize(

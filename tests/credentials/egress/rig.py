@@ -43,7 +43,12 @@ class Rig:
     """A running proxy. ``names`` is its resolver: a name's answers, one list for each time it is asked."""
 
     def __init__(
-        self, *, allow: Sequence[str] = ("127.0.0.0/8",), packages: Packages | None = None, **caps: Any
+        self,
+        *,
+        allow: Sequence[str] = ("127.0.0.0/8",),
+        packages: Packages | None = None,
+        server_seconds: float = 2.0,
+        **caps: Any,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="hfe-", dir="/tmp"))
         self.directory.chmod(0o755)
@@ -53,7 +58,8 @@ class Rig:
         self.sessions = Sessions(KEY)
         trust = ssl.create_default_context(cadata=OTHERS.certificate)
         networks = addresses.networks(allow)
-        self._dialler = Dialler(resolve=self._resolve, allowed=networks, trust=trust, connect_seconds=2, idle_seconds=2)
+        waits = {"connect_seconds": 2.0, "idle_seconds": server_seconds}
+        self._dialler = Dialler(resolve=self._resolve, allowed=networks, trust=trust, **waits)
         self._packages = packages or Packages(environment={})
         self.proxy = Proxy(
             self._dialler,

@@ -155,6 +155,10 @@ def test_a_child_thread_keeps_to_the_caps_of_its_own_agent(kind: str) -> None:
     note = session.stop_reason["holdfast"]
     assert (note["cap"], note["level"], note["agent_id"]) == (kind, "agent", "agent_alpha")
     assert Thread.objects.get(agent_name="alpha").stop_reason == session.stop_reason
+    (told,) = caps.in_full(session)["threads"]
+    assert (told["agent_id"], told["agent_name"]) == ("agent_alpha", "alpha")
+    assert told["effective"][kind]["level"] == "agent"
+    assert told["effective"][kind]["used"] >= told["effective"][kind]["limit"]
     offered = raising.offer(session)
     assert offered is not None
     assert caps.resume_all() == 0, "it has no room yet"

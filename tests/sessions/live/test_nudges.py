@@ -19,6 +19,7 @@ from config import places
 from config.services.valkey import Valkey
 from sessions import hub, nudges
 from tests.live import wait_for
+from tests.sessions.live.troubles import forget_troubles
 from tests.sessions.live.world import World, aside, eventually, make_world, run, subscribed, take
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ def own_redis(settings: Any) -> Iterator[OwnRedis]:
         server = OwnRedis(Path(directory))
         settings.HOLDFAST_REDIS_URL = places.redis_url(Path(directory))
         settings.HOLDFAST_LIVE_POLL_SECONDS = 0.1
-        nudges.forget_troubles()
+        forget_troubles()
         with contextlib.ExitStack() as stack:
-            stack.callback(nudges.forget_troubles)
+            stack.callback(forget_troubles)
             stack.callback(server.kill)
             yield server
 
@@ -103,7 +104,7 @@ def test_a_growing_log_is_told_to_watchers_by_name_and_without_redis_as_any(own_
         await eventually(lambda: None in seen)
         await aside(own_redis.start)
         await eventually(hub.current().connected.is_set)
-        nudges.forget_troubles()
+        forget_troubles()
         await aside(lambda: world.say("told"))
         await eventually(lambda: world.id in seen)
         return seen
@@ -149,7 +150,7 @@ def test_a_nudge_that_was_refused_is_told_of_at_the_next_one(
             nudges.publish_events("sesn_x", number)
         assert len(caplog.records) == 1
         client.execute_command("ACL", "SETUSER", "default", "+publish")
-        nudges.forget_troubles()
+        forget_troubles()
         nudges.publish_events("sesn_x", 4)
     assert len(caplog.records) == 1
 

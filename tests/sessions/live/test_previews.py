@@ -10,6 +10,7 @@ from contract import ids
 from sessions import events as ev
 from sessions import nudges, streams
 from sessions.events import Draft
+from tests.sessions.live.troubles import forget_troubles
 from tests.sessions.live.world import World, aside, delta, run, start, subscribed, until
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def test_after_a_hole_no_more_of_that_text_is_shown(world: World, monkeypatch: p
         with monkeypatch.context() as broken:
             broken.setattr(nudges, "_client", lambda url: _Broken())
             publish(world, delta(message, "two "))
-        nudges.forget_troubles()
+        forget_troubles()
         publish(world, delta(message, "three"))
         finish(world, message, "one two three")
 
