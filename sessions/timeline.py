@@ -19,7 +19,7 @@ from sessions.models import Event, Session, Thread
 from sessions.projections import kinds, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from sessions.projections.trace import Axis, Span
@@ -33,6 +33,7 @@ WIDTH = 1000.0
 SPANS = 400
 EVENTS = 1000
 SHORTEST_PAUSE = timedelta(seconds=20)
+WAITS = frozenset({"wait", "queue"})  # phases in which nothing happens
 UNSEEN = (ev.STATUS_RUNNING, ev.THREAD_RUNNING, ev.SESSION_USAGE, ev.OPS_PROCESSED, ev.OPS_SNAPSHOT)
 
 MARKS = """
@@ -159,7 +160,7 @@ LABELS = {phase.key: phase.label for phase in kinds.PHASES} | {"turn": _("Turn")
 class Bar:
     """A span with its place on a line of ``WIDTH``.
 
-    The last box of an open span grows ``rate`` a second from the moment ``since``.
+    The last box of an open span grows ``rate`` a second from the moment ``since``; not at all while it is folded.
     """
 
     span: Span
@@ -239,12 +240,14 @@ def read_trace(session: Session, wanted: Wanted) -> Trace:
         now = session.updated_at
         found = trace.spans(entries, now)
     shown = _shown([span for span in found if span.failed or not wanted.errors], wanted.kept[1])
-    stretches = [(span.start, span.end or now) for span in shown if span.depth or span.end is None]
+    stretches = [one for span in shown for one in _busy(span, now, fold=wanted.fold)]
     pause = SHORTEST_PAUSE if wanted.fold else timedelta.max
     axis = trace.Axis.over(stretches or [(entries[0].created_at, now)], width=WIDTH, idle=pause, fold=wanted.fold)
-    axis = axis.with_room(now) if goes_on else axis
+    growing = {span.id for span in shown if goes_on and span.end is None and not (wanted.fold and _rests(span))}
+    axis = axis.with_room(now) if growing else axis
     names = dict(Thread.objects.filter(session=session).values_list("pk", "agent_name")[:100])
-    bars = [_bar(span, axis, now, names if len(names) > 1 else {}, grows=goes_on) for span in shown]
+    names = names if len(names) > 1 else {}
+    bars = [_bar(span, axis, now, names, clock=goes_on, grows=span.id in growing) for span in shown]
     gaps = [(x, length.total_seconds()) for x, length in axis.gaps]
     first, last = entries[0].seq, entries[-1].seq
     return Trace(bars, gaps, first, last, session.last_seq, len(found) - len(shown), axis, now)
@@ -276,7 +279,27 @@ def _shown(spans: list[Span], kept: int) -> list[Span]:
     return [span for span in spans if span.seq in latest]
 
 
-def _bar(span: Span, axis: Axis, now: datetime, names: dict[str, str], *, grows: bool) -> Bar:
+def _busy(span: Span, now: datetime, *, fold: bool) -> Iterator[tuple[datetime, datetime]]:
+    """Where something happens in a span; of a long wait only its two ends, so that what lies between is folded."""
+    if span.depth == 0 and span.end is not None:
+        return
+    for one in span.segments or (trace.Segment("turn", span.start, span.end or now),):
+        if fold and _is_pause(one):
+            yield from ((one.start, one.start), (one.end, one.end))
+        else:
+            yield (one.start, one.end)
+
+
+def _is_pause(segment: trace.Segment) -> bool:
+    return segment.phase in WAITS and segment.end - segment.start > SHORTEST_PAUSE
+
+
+def _rests(span: Span) -> bool:
+    """Whether an open span is in a wait that is folded."""
+    return bool(span.segments) and _is_pause(span.segments[-1])
+
+
+def _bar(span: Span, axis: Axis, now: datetime, names: dict[str, str], *, clock: bool, grows: bool) -> Bar:
     boxes = []
     segments = span.segments or (trace.Segment("turn", span.start, span.end or now),)
     for segment in segments:
@@ -284,7 +307,9 @@ def _bar(span: Span, axis: Axis, now: datetime, names: dict[str, str], *, grows:
         width, seconds = max(1.5, axis.x(segment.end) - x), _seconds(segment.start, segment.end)
         boxes.append(Box(segment.phase, LABELS[segment.phase], x, width, seconds))
     bar = Bar(span, boxes, _seconds(span.start, span.end or now), names.get(span.thread_id, ""))
-    return replace(bar, since=segments[-1].start, rate=axis.scale) if grows and span.end is None else bar
+    if not clock or span.end is not None:
+        return bar
+    return replace(bar, since=segments[-1].start, rate=axis.scale if grows else 0.0)
 
 
 def _seconds(start: datetime, end: datetime) -> float:

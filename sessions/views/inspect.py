@@ -14,6 +14,7 @@ from sessions import events as ev
 from sessions import forks, inspection, livetrace, progresspage, teamwork, timeline, window
 from sessions import render as html
 from sessions.models import Thread
+from sessions.progress import queue_place
 from sessions.projections.status import OF_THREADS
 from sessions.views.show import INSPECTOR, around, chosen, composer_context, find, inspector, number
 
@@ -141,5 +142,14 @@ def minimap(request: Request, session_id: str) -> HttpResponse:
 
 @page(Permission.READ)
 def pulse(request: Request, session_id: str) -> HttpResponse:
+    """Whether a worker is at it. With it the header's state while it waits for a turn: its place changes by what other
+    sessions do, of which its own log tells nothing.
+    """
     found = find(request, session_id)
-    return render(request, "sessions/parts/pulse.html", {"session": found, "pulse": inspection.pulse(found)})
+    waits = queue_place(found) is not None
+    context = {
+        "session": found,
+        "pulse": inspection.pulse(found),
+        "waits_html": html.state_html(found) if waits else "",
+    }
+    return render(request, "sessions/parts/pulse.html", context)

@@ -92,11 +92,7 @@ def _in_place(variant: Variant, like: Pattern, each: int) -> Iterator[None]:
         for number in range(variant.partitions):
             of = f"WITH (MODULUS {variant.partitions}, REMAINDER {number})"
             cursor.execute(f"CREATE TABLE {made}_{number} PARTITION OF {made} FOR VALUES {of}")
-        for column, other in (("session_id", "agent_sessions_session"), ("thread_id", "agent_sessions_thread")):
-            cursor.execute(f"ALTER TABLE {made} ADD FOREIGN KEY ({column}) REFERENCES {other}")
-        cursor.execute("SET session_replication_role = replica")  # what is copied refers to what is there
         fill(made, like, range(1, variant.sessions + 1), each)
-        cursor.execute("SET session_replication_role = origin")
         for number, definition in enumerate(indexes):
             cursor.execute(_index(definition, made, number, variant.partitions > 0))
         cursor.execute(f"VACUUM ANALYZE {made}")

@@ -51,6 +51,8 @@ def test_a_session_that_waits_for_a_turn_shows_its_place_in_the_queue(world: Wor
     assert "wait for a turn" not in render.state_html(world.fresh())
     Workspace.objects.filter(pk=world.session.workspace_id).update(limits={"concurrent_sessions": 1})
     assert "Number 1 of those that wait for a turn" in render.state_html(world.fresh())
+    pulse = world.alice.get(f"/sessions/{world.session.pk}/pulse/").content.decode()
+    assert '<hx-partial hx-target="#state-now"' in pulse, "its place changes by what others do"
 
 
 def test_what_stands_against_a_pause_is_said_where_it_was_asked(world: World) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from sessions import events as ev
 from sessions import livetrace, timeline
 from sessions.events import Draft
-from sessions.models import Session
+from sessions.models import Event, Session
 from tests.web.conftest import World, bash, result, text
 from tests.web.dom import Node, apply, parse
 
@@ -136,6 +136,27 @@ def test_a_call_that_waits_grows_while_its_session_is_idle(world: World, clock: 
     assert shown(page) == shown(loaded(world))
     Session.objects.update(archived_at=timezone.now())
     assert not [node for node in loaded(world).every() if "data-rate" in node.attributes], "nobody will"
+
+
+def test_a_long_wait_is_folded_while_it_lasts_and_after_it(world: World, clock: Clock) -> None:
+    call = world.append(world.running(), bash("make", ask=True))[-1]
+    world.append(world.idle({"type": "requires_action"}))
+    clock.passes(3600)
+    waits = timeline.read_trace(world.fresh(), timeline.Wanted())
+    assert [round(seconds / 3600) for _x, seconds in waits.gaps] == [1]
+    assert [bar.rate for bar in waits.bars if bar.since] == [0.0], "it tells its time and doesn't grow"
+    assert waits.room <= 0
+    assert timeline.read_trace(world.fresh(), timeline.Wanted(fold=False)).gaps == []
+    page = loaded(world)
+    live = watching(world, page)
+    push(live, page)
+    assert push(live, page) == [], "nothing moves while it waits"
+    answer = world.append(Draft(ev.USER_TOOL_CONFIRMATION, {"tool_use_id": call.pk, "result": "allow"}))[-1]
+    world.append(world.running())
+    Event.objects.filter(seq__gte=answer.seq).update(created_at=answer.created_at + timedelta(seconds=3000))
+    clock.passes()
+    (gap,) = timeline.read_trace(world.fresh(), timeline.Wanted()).gaps
+    assert 2990 < gap[1] < 3010
 
 
 def test_a_socket_that_comes_back_after_a_loss_draws_what_it_missed(world: World, clock: Clock) -> None:
