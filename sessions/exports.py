@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import zlib
 from collections import Counter
 from datetime import datetime
 from decimal import Decimal
@@ -43,6 +44,7 @@ VERSION = 1
 BATCH = 500
 MAX_BYTES = 64 * 1024 * 1024
 MAX_EVENTS = 50_000
+GZIP = b"\x1f\x8b"
 NAMED = 10  # types that an import left out and names
 TIMES = ("duration_ms", "first_token_ms", "cost", "model")
 TOKENS = re.compile(
@@ -208,11 +210,11 @@ FORMS: dict[str, tuple[tuple[str, type], ...]] = {
 
 
 def _read(stream: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    data = stream.read(MAX_BYTES + 1)
+    data = _unpacked(stream.read(MAX_BYTES + 1))
     if len(data) > MAX_BYTES:
         raise TooLarge(f"The file is over the limit of {MAX_BYTES // 1024 // 1024} MB.")
     try:
-        found = [json.loads(line) for line in data.decode("utf-8").splitlines() if line.strip()]
+        found = [json.loads(line) for line in data.decode("utf-8").split("\n") if line.strip()]
     except (UnicodeDecodeError, ValueError, RecursionError):
         raise InvalidRequest("file: is not a file of JSON lines as the export makes them") from None
     head = found[0] if found and isinstance(found[0], dict) else {}
@@ -222,6 +224,20 @@ def _read(stream: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     if len(entries) > MAX_EVENTS:
         raise InvalidRequest(f"file: holds more than {MAX_EVENTS:,} events")
     return head, entries
+
+
+def _unpacked(data: bytes) -> bytes:
+    """What a compressed file of ``packing`` holds, at most a byte more than a file may; any other as it is."""
+    if not data.startswith(GZIP):
+        return data
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        found = reader.decompress(data, MAX_BYTES + 1)
+    except zlib.error:
+        raise InvalidRequest("file: is a damaged gzip file") from None
+    if len(found) <= MAX_BYTES and not reader.eof:
+        raise InvalidRequest("file: is a gzip file that was cut off")
+    return found
 
 
 def _row(line: dict[str, Any], number: int) -> Event:

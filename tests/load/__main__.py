@@ -16,6 +16,7 @@ from tests.load import world
 WHOLE = {
     "events": "millions of events in one table, beside a fiftieth of them, and the same in 16 and 64 partitions",
     "resting": "100,000 sessions at rest, beside an empty installation",
+    "cold": "logs of sessions archived long ago: in the table, and packed into files",
     "openings": "new sandboxes a second, one after another and side by side",
     "streams": "1,000 open event streams on one web process",
 }
