@@ -34,10 +34,20 @@ def aligned(left: Sequence[Row], right: Sequence[Row]) -> list[Pair]:
         if tag == "equal":
             pairs += [Pair(a, b, _same_result(a, b)) for a, b in zip(mine[first:last], theirs[start:end], strict=True)]
             continue
-        for index in range(max(last - first, end - start)):
-            one = mine[first + index] if first + index < last else None
-            other = theirs[start + index] if start + index < end else None
-            pairs.append(Pair(one, other, alike=False))
+        pairs += _by_kind(mine[first:last], theirs[start:end])
+    return pairs
+
+
+def _by_kind(left: Sequence[Row], right: Sequence[Row]) -> list[Pair]:
+    """Steps that differ: beside each other those of one kind, such as two prompts, the others on lines of their own."""
+    pairs: list[Pair] = []
+    matcher = SequenceMatcher(a=[row.kind for row in left], b=[row.kind for row in right], autojunk=False)
+    for tag, first, last, start, end in matcher.get_opcodes():
+        if tag == "equal":
+            pairs += [Pair(a, b, alike=False) for a, b in zip(left[first:last], right[start:end], strict=True)]
+            continue
+        pairs += [Pair(row, None, alike=False) for row in left[first:last]]
+        pairs += [Pair(None, row, alike=False) for row in right[start:end]]
     return pairs
 
 

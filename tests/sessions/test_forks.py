@@ -171,8 +171,8 @@ def test_steps_that_agree_stand_in_one_line(history: World) -> None:
     extra = Event(id="x", seq=99, type=ev.AGENT_MESSAGE, payload={"content": text("More")}, created_at=left[0].at)
     right = [*left[:-1], *transcript.rows([extra])]
     pairs = compare.aligned(left, right)
-    assert [pair.alike for pair in pairs] == [True] * (len(pairs) - 1) + [False]
-    assert pairs[-1].right is not None
+    assert [pair.alike for pair in pairs] == [True] * (len(pairs) - 2) + [False] * 2
+    assert (pairs[-2].right, pairs[-1].left) == (None, None), "a call and a message are no pair"
 
 
 def test_an_export_is_masked_says_so_and_leaves_private_parts_out(history: World) -> None:
