@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agents.sandboxes.runner import search, walk
+from agents.sandboxes.runner.bare import Flag
 from agents.sandboxes.runner.texts import Stopped, ToolError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_a_pattern_that_backtracks_for_ever_is_stopped(tmp_path: Path, monkeypat
 
 def test_an_interrupt_stops_a_search(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("a" * 1000 + "b\n")
-    stop = threading.Event()
+    stop = Flag()
     stop.set()
     with pytest.raises(Stopped):
         search.grep(str(tmp_path), "(a+)+$", stop=stop)
