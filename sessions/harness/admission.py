@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection
 
+from sessions import prepared
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,16 +21,16 @@ QUEUE_LOCK_CLASS = 0x4851  # "HQ": one admission at a time in a workspace that h
 ABOUT = """
 SELECT s.id, s.workspace_id, coalesce(s.created_by_id::text, s.created_by_key), w.limits, s.machine,
   EXISTS (SELECT 1 FROM agent_sessions_machine m
-          WHERE m.name = s.machine AND m.seen_at > clock_timestamp() - %(grace)s * interval '1 second'),
-  EXISTS (SELECT 1 FROM agent_sessions_machine m WHERE m.name = %(here)s AND m.draining)
+          WHERE m.name = s.machine AND m.seen_at > clock_timestamp() - %s * interval '1 second'),
+  EXISTS (SELECT 1 FROM agent_sessions_machine m WHERE m.name = %s AND m.draining)
 FROM agent_sessions_thread t JOIN agent_sessions_session s ON s.id = t.session_id
-JOIN agents_workspace w ON w.id = s.workspace_id WHERE t.id = %(thread)s
+JOIN agents_workspace w ON w.id = s.workspace_id WHERE t.id = %s
 """
 RUNNING = """
 SELECT count(DISTINCT s.id), count(DISTINCT s.id) FILTER (
-    WHERE coalesce(s.created_by_id::text, s.created_by_key) = %(person)s)
+    WHERE coalesce(s.created_by_id::text, s.created_by_key) = %s)
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
-WHERE s.workspace_id = %(workspace)s AND s.id <> %(session)s AND t.lease_expires > clock_timestamp()
+WHERE s.workspace_id = %s AND s.id <> %s AND t.lease_expires > clock_timestamp()
   AND t.status IN ('running', 'rescheduling')
 """
 # Everyone's waiting sessions numbered by age, after as many as each has running: a round-robin over people.
@@ -61,9 +63,9 @@ ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at
 
 
 def admitted(cursor: Any, thread_id: str) -> bool:
-    """True if this worker may claim the thread. Inside of the claim's transaction."""
+    """True if this worker may claim the thread. Inside of the claim's transaction, with a cursor of ``prepared``."""
     here = settings.HOLDFAST_MACHINE
-    cursor.execute(ABOUT, {"grace": grace(), "here": here, "thread": thread_id})
+    cursor.execute(ABOUT, prepared.plain([grace(), here, thread_id]))
     row = cursor.fetchone()
     if row is None:
         return False
@@ -73,8 +75,8 @@ def admitted(cursor: Any, thread_id: str) -> bool:
     most, most_each = limits_of(limits)
     if most is None and most_each is None:
         return True
-    cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [QUEUE_LOCK_CLASS, workspace])
-    cursor.execute(RUNNING, {"workspace": workspace, "person": person, "session": session})
+    cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", prepared.plain([QUEUE_LOCK_CLASS, workspace]))
+    cursor.execute(RUNNING, prepared.plain([person, workspace, session]))
     running, of_person = cursor.fetchone()
     return (most is None or running < most) and (most_each is None or of_person < most_each)
 

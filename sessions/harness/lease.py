@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from sessions import events as ev
-from sessions import nudges
+from sessions import nudges, prepared
 from sessions.harness import admission, unattended
 from sessions.projections.columns import SessionColumns
 
@@ -37,8 +37,8 @@ LOOK_SECONDS = 1.0  # how often the log is looked at for interrupts whose nudge 
 
 CLAIM = """
 UPDATE agent_sessions_thread t
-SET fence = t.fence + 1, lease_owner = %(owner)s, lease_expires = clock_timestamp() + %(ttl)s * interval '1 second'
-FROM (SELECT id, lease_owner, lease_expires FROM agent_sessions_thread WHERE id = %(thread)s FOR UPDATE) old
+SET fence = t.fence + 1, lease_owner = %s, lease_expires = clock_timestamp() + %s * interval '1 second'
+FROM (SELECT id, lease_owner, lease_expires FROM agent_sessions_thread WHERE id = %s FOR UPDATE) old
 WHERE t.id = old.id AND t.status IN ('running', 'rescheduling') AND t.agent ->> 'type' IS DISTINCT FROM 'advisor'
   AND (t.lease_expires IS NULL OR t.lease_expires < clock_timestamp())
 RETURNING t.session_id, t.fence, old.lease_owner, old.lease_expires, clock_timestamp(), t.running_since, t.updated_at
@@ -52,7 +52,7 @@ UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp() + %(ttl)s *
 FROM mine WHERE t.id = mine.id AND t.fence = mine.fence AND t.lease_expires > clock_timestamp() RETURNING t.id
 """
 RELEASE = """
-UPDATE agent_sessions_thread SET lease_expires = NULL, lease_owner = CASE WHEN %s THEN '' ELSE lease_owner END
+UPDATE agent_sessions_thread SET lease_expires = NULL, lease_owner = CASE WHEN %s::boolean THEN '' ELSE lease_owner END
 WHERE id = %s AND fence = %s RETURNING status IN ('running', 'rescheduling') AND (wake_at IS NULL OR wake_at <= now())
 """
 ORPHANS = """
@@ -139,10 +139,10 @@ class Keeper:
 
     def claim(self, thread_id: str) -> Lease | None:
         """Take the lease of a thread that has work; None if it has none or another worker has it."""
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic(), prepared.cursor() as cursor:
             if not admission.admitted(cursor, thread_id):
                 return None
-            cursor.execute(CLAIM, {"owner": self.owner, "ttl": self.ttl, "thread": thread_id})
+            cursor.execute(CLAIM, prepared.plain([self.owner, self.ttl, thread_id]))
             row = cursor.fetchone()
             if row is None:
                 return None
@@ -166,9 +166,7 @@ class Keeper:
         with self._lock:
             if self._leases.get(lease.thread_id) is lease:
                 del self._leases[lease.thread_id]
-        with connection.cursor() as cursor:
-            cursor.execute(RELEASE, [clean, lease.thread_id, lease.fence])
-            row = cursor.fetchone()
+        row = prepared.row(RELEASE, [clean, lease.thread_id, lease.fence])
         return bool(row and row[0])
 
     def drain(self) -> None:

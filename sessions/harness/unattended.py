@@ -63,7 +63,7 @@ def found(
         since = cursor.fetchone()[0]
     if since is None or (now - since).total_seconds() <= tolerance:
         return None
-    cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCK_CLASS, session_id])
+    cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [str(LOCK_CLASS), session_id])
     cursor.execute(OTHERS, {"session": session_id, "thread": thread_id})
     others = cursor.fetchone()[0]
     whole = max(since, others) if others else since

@@ -14,7 +14,7 @@ from agents.models import Workspace
 from config.metrics import Installation as Told
 from contract.acting import Acting
 from contract.roles import Role
-from sessions import files, listing, search
+from sessions import files, listing, prepared, search
 from sessions.harness import admission, lease
 from sessions.models import Thread
 from sessions.sweeper import BATCH, DUE
@@ -100,7 +100,7 @@ def _due() -> None:
 
 
 def _admitted(thread_id: str) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         admission.admitted(cursor, thread_id)
 
 
