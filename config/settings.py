@@ -223,6 +223,9 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # acked early: the lease in the database guarantees the work, not the broker
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.5}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Acked early, a wake-up counts no longer as fetched, so a worker whose threads are all busy would go on taking what
+# another one could run. Celery knows the way out for Redis only.
+CELERY_WORKER_DISABLE_PREFETCH = not HOLDFAST.tasks_url.startswith("amqp")
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False

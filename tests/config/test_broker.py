@@ -12,6 +12,7 @@ import pytest
 import redis
 from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
+from django.conf import settings
 
 from config import broker
 from config.endpoints import celery_broker
@@ -105,3 +106,30 @@ def test_a_worker_outlives_everything_in_its_queue_that_is_no_task(
         assert client.llen(QUEUE) == 0
         assert client.zcard("unacked_index") == 0, "nothing of it is kept to come back later"
     assert caplog.text.count("could not be read and was dropped") >= 10
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_worker_whose_threads_are_all_busy_leaves_wake_ups_to_others(redis_url: str) -> None:
+    app = Celery("busy", broker=celery_broker(redis_url), set_as_current=False)
+    app.config_from_object(settings, namespace="CELERY")
+    app.conf.update(broker_url=celery_broker(redis_url), task_default_queue="busy", task_routes=None)
+    arrived, go_on, calls = threading.Semaphore(0), threading.Event(), []
+
+    @app.task(name="work")
+    def work(number: int) -> None:
+        calls.append(number)
+        arrived.release()
+        go_on.wait(30)
+
+    with redis.Redis.from_url(redis_url) as client:
+        for number in range(6):
+            app.send_task("work", [number])
+        with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False, shutdown_timeout=30):
+            assert arrived.acquire(timeout=30)
+            assert arrived.acquire(timeout=30)
+            left = client.llen("busy")
+            go_on.set()
+            for _ in range(4):
+                assert arrived.acquire(timeout=30)
+    assert left >= 3, "it took more than it can run, but for one that it asked for while a thread was free"
+    assert sorted(calls) == list(range(6))
