@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 0.25
 NEW = True  # for `Installation.started`: begin with an empty data directory
+PORTS = range(16_000, 32_000)
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "ANTHROPIC_BASE_URL")
 
 
@@ -190,9 +192,12 @@ def _alive(pid: int) -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that the kernel gives out: it stays free while its server is killed and started again."""
+    while True:
+        port = secrets.randbelow(PORTS.stop - PORTS.start) + PORTS.start
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: Callable[[], str] | str = "") -> None:

@@ -176,7 +176,7 @@ class ThreadColumns:
                 pending=() if status == "terminated" else self.pending,
             )
         if draft.type == ev.OPS_UNATTENDED:
-            return replace(self, clock=self.clock.without(draft.payload["since"], now))
+            return replace(self, clock=self.clock.without(draft.payload.get("since"), now))
         spent = self.spent.after(draft.private) if draft.type in ev.SPENDING else self.spent
         return replace(self, spent=spent, pending=self._pending(event_id, draft))
 
@@ -262,7 +262,7 @@ class SessionColumns:
         if draft.type in ev.SPENDING:
             return replace(self, spent=self.spent.after(draft.private))
         if draft.type == ev.OPS_UNATTENDED:
-            return replace(self, clock=self.clock.without(draft.payload["session_since"], now))
+            return replace(self, clock=self.clock.without(draft.payload.get("session_since"), now))
         if draft.type == ev.OPS_SNAPSHOT:
             return replace(self, snapshot=str(draft.payload["digest"]))
         if draft.type in (ev.OPS_PAUSED, ev.OPS_RESUMED):

@@ -12,13 +12,12 @@ import pytest
 
 from tests.chaos.client import Job, counting_task
 from tests.chaos.inside import verify
-from tests.live import wait_for
+from tests.chaos.conftest import LEASE_SECONDS
+from tests.live import Installation, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.live import Installation
 
 pytestmark = [
     pytest.mark.live,
@@ -29,6 +28,13 @@ pytestmark = [
 STEPS = 8
 MEGABYTE = 1024 * 1024
 FLOOR = 512  # megabytes below which the sandbox host opens no new sandbox
+
+
+@pytest.fixture
+def victim() -> Iterator[Installation]:
+    """One for each test: what lay on the small disk is gone with it."""
+    with Installation.started(WORKERS="2", LEASE_SECONDS=str(LEASE_SECONDS)) as running:
+        yield running
 
 
 @contextlib.contextmanager
