@@ -10,7 +10,6 @@ import base64
 import gc
 import os
 import socket
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,14 +160,6 @@ def redis_url() -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
-
-
-@pytest.fixture(autouse=True)
-def no_worker_stays() -> Iterator[None]:
-    """A test that makes this process a worker, by a turn or a clean-up in it, would make it one for all that follow."""
-    yield
-    leases = sys.modules.get("sessions.harness.lease")
-    assert leases is None or leases._keeper is None, "the test left this process as a worker; use the fixture `worker`"
 
 
 @pytest.fixture(autouse=True)

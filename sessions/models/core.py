@@ -150,7 +150,7 @@ class Thread(models.Model):
     parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
     workflow_run_id = models.CharField(max_length=40, blank=True, default="")
     workflow_key = models.CharField(max_length=80, blank=True, default="")  # which step of the run's plan it is
-    agent = readable.ReadableJSON(readable.agent, readable.no_agent)  # the wire ``thread.agent``
+    agent = readable.ReadableJSON(readable.agent_of_thread, readable.no_agent)  # the wire ``thread.agent``
     agent_name = models.CharField(max_length=256)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

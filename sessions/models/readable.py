@@ -60,6 +60,12 @@ def agent(value: Any) -> bool:
     return isinstance(model, dict) and isinstance(model.get("id"), str) and all(objects(one) for one in listed)
 
 
+def agent_of_thread(value: Any) -> bool:
+    """The same; or an advisor, of which only the model's name is kept."""
+    advisor = isinstance(value, dict) and value.get("type") == "advisor" and isinstance(value.get("model"), str)
+    return advisor or agent(value)
+
+
 def objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 

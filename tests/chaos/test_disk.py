@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.client import Job, counting_task
-from tests.chaos.inside import verify
 from tests.chaos.conftest import LEASE_SECONDS
+from tests.chaos.inside import verify
 from tests.live import Installation, wait_for
 
 if TYPE_CHECKING:

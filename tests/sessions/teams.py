@@ -73,7 +73,8 @@ def settle(session: Session) -> Session:
         if not busy and not open_runs.exists():
             break
     session.refresh_from_db()
-    assert verify(session) == []
+    complaints = verify(session)
+    assert complaints == [], complaints
     return session
 
 
