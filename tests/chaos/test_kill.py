@@ -8,11 +8,15 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import anthropic
+import httpx2
+import psycopg
 import pytest
 
+from config import places
 from tests.chaos.client import Job, counting_task
 from tests.chaos.conftest import LEASE_SECONDS
 from tests.chaos.inside import verify
@@ -162,3 +166,22 @@ def restart(victim: Installation) -> None:
     """kill -9 of the whole tree; then it is started again, as a person would."""
     victim.die()
     victim.start()
+
+
+def test_a_database_that_came_back_fails_one_request_at_most(victim: Installation) -> None:
+    """All connections that the server's processes kept died with it; none but the first may cost anybody a request."""
+    address = f"postgresql://holdfast@/holdfast?host={places.runtime_dir(victim.data_dir)}"
+
+    def answers() -> bool:
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(address, connect_timeout=5):
+            return True
+        return False
+
+    headers = {"x-api-key": victim.api_key}
+    with httpx2.Client(base_url=victim.url, headers=headers, timeout=60) as http, ThreadPoolExecutor(16) as crowd:
+        list(crowd.map(lambda _: http.get("/v1/sessions").raise_for_status(), range(100)))
+        (before,) = victim.pids("postgres")
+        victim.kill("postgres")
+        wait_for(lambda: victim.pids("postgres") not in ([], [before]) and answers(), 60)
+        statuses = [http.get("/v1/sessions").status_code for _ in range(20)]
+    assert statuses[1:] == [200] * 19, statuses
