@@ -150,7 +150,10 @@ def _audit(job: Job, steps: int, report: Report) -> None:
         if created != heard:
             report.complaints.append(f"{job.id}: {len(created)} children were started, {len(heard)} reports heard")
     if done + unknown < steps:
-        report.complaints.append(f"{job.id}: {steps} steps, {done} done, {unknown} unknown")
+        errors = [str(result.content)[:300] for result in results if result.is_error]
+        last = sorted(effects, key=lambda line: (len(line), line))[-1:]
+        told = f"{steps} steps, {done} done, {unknown} unknown, the last done {last}; errors: {errors}"
+        report.complaints.append(f"{job.id}: {told}; the file: {' '.join(effects)}")
     last = [event for event in events if event.type == "session.status_idle"][-1]
     if last.stop_reason.type != "end_turn":
         report.complaints.append(f"{job.id}: ended with {last.stop_reason.type}")
