@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from agents.sandboxes.base import SandboxError
+from agents.sandboxes.base import SandboxError, SandboxLost, SandboxUnavailable
 from contract import blobs
 from contract.errors import InvalidRequest, TooLarge
 from sessions import files, storage
@@ -37,6 +37,8 @@ class Chunks:
 def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str], Iterator[bytes]]) -> list[str]:
     """Store every output that is new or changed since it was last stored; returns a sentence for each that could not be
     kept: the call that wrote it has its result all the same.
+
+    Raises ``SandboxLost`` or ``SandboxUnavailable`` if the sandbox goes away meanwhile; what was stored by then stays.
     """
     rows = File.objects.filter(session_id=session_id).exclude(path="").values_list("path", "size_bytes", "mtime_ns")
     known = {path: (size, mtime_ns) for path, size, mtime_ns in rows}
@@ -54,6 +56,8 @@ def capture(session_id: str, outputs: Sequence[OutputFile], read: Callable[[str]
             with transaction.atomic():
                 storage.check(session.workspace_id, digest, size, f"The output {output.path} was not kept")
                 files.capture(session, path=output.path, digest=digest, size=size, mtime_ns=output.mtime_ns)
+        except (SandboxLost, SandboxUnavailable):
+            raise
         except (SandboxError, TooLarge) as error:
             logger.warning("The output %r of session %s was not stored: %s", output.path, session_id, error)
             told.append(f"The output {output.path} was not kept: {error}")

@@ -284,15 +284,35 @@ class SandboxHand:
                 if self._turn.give_up():
                     raise
                 reattempt, last = True, str(error)
-                self._spec = replace(self._spec, first=False)
-                self._reopened.extend(self._told(self._open()))
-                self._memories.forget()
-                self._memories.bring_in()
+                self._reopen()
         raise SandboxUnavailable(f"The sandbox was lost {REOPENINGS} times in a row while this call ran. {last}")
+
+    def _reopen(self) -> None:
+        """Open a sandbox that got lost again."""
+        self._spec = replace(self._spec, first=False)
+        self._reopened.extend(self._told(self._open()))
+        self._memories.forget()
+        self._memories.bring_in()
+
+    def _captured(self, result: CallResult) -> list[str]:
+        """Store the outputs. A sandbox that gets lost meanwhile is opened again: after a turn's last call nobody would
+        look at them once more.
+        """
+        lost: Exception | None = None
+        for _ in range(REOPENINGS):
+            try:
+                if lost is not None:
+                    self._reopen()
+                return outputs.capture(self._session_id, result.outputs, self._read_output)
+            except (SandboxError, EgressUnavailable) as error:
+                lost = error
+                if self._turn.give_up():
+                    break
+        return [f"The outputs of a call were not kept: {lost}"]
 
     def finished(self, call: Call, result: CallResult) -> list[Draft]:
         """Store what the call left among the outputs, and tell of its requests."""
-        told = outputs.capture(self._session_id, result.outputs, self._read_output) if result.outputs else []
+        told = self._captured(result) if result.outputs else []
         left_out = [Draft(ev.OPS_OUTPUT_LEFT_OUT, {"message": text}) for text in told if text not in self._left_out]
         self._left_out.update(told)
         reopened = self._reopened[:]

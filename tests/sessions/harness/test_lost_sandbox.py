@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents.sandboxes.base import CallResult, Opened, SandboxLost, SandboxSpec, SandboxUnavailable
+from agents.sandboxes.base import CallResult, Opened, OutputFile, SandboxLost, SandboxSpec, SandboxUnavailable
 from sessions import events as ev
 from sessions.harness.hands import sandbox
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.state import Call
+from sessions.models import File
 from tests.sessions.harness.test_door import hand_of
 from tests.sessions.rows import make_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 
@@ -58,3 +62,40 @@ def test_a_sandbox_for_which_there_is_no_room_says_so(monkeypatch: pytest.Monkey
     _, thread = make_session()
     with pytest.raises(CannotCarryOut, match=NO_ROOM):
         hand_of(thread).open()
+
+
+def test_an_output_is_kept_though_its_sandbox_is_lost_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(Host):
+        """The host is killed when the output is read first."""
+
+        reads = 0
+
+        def read_output(self, *_: Any) -> Iterator[bytes]:
+            self.reads += 1
+            if self.reads == 1:
+                raise SandboxUnavailable("The sandbox host went away.")
+            yield b"all of it"
+
+    host = Killed(opens=2)
+    monkeypatch.setattr(sandbox, "backend", lambda: host)
+    _, thread = make_session()
+    hand = hand_of(thread)
+    hand.open()
+    left = CallResult([], is_error=False, outputs=(OutputFile("report.txt", 9, 1),))
+    assert [draft.type for draft in hand.finished(CALL, left)] == [ev.OPS_SANDBOX_RESTORED]
+    assert File.objects.get(session_id=thread.session_id).size_bytes == 9
+    assert (host.opens, host.reads) == (0, 2)
+
+
+def test_outputs_that_can_not_be_read_are_told_and_the_call_has_its_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(Host):
+        def read_output(self, *_: Any) -> Iterator[bytes]:
+            raise SandboxLost("The sandbox is gone.")
+
+    monkeypatch.setattr(sandbox, "backend", lambda: Gone(opens=9))
+    _, thread = make_session()
+    hand = hand_of(thread)
+    hand.open()
+    drafts = hand.finished(CALL, CallResult([], is_error=False, outputs=(OutputFile("report.txt", 9, 1),)))
+    told = [draft.payload["message"] for draft in drafts if draft.type == ev.OPS_OUTPUT_LEFT_OUT]
+    assert told == ["The outputs of a call were not kept: The sandbox is gone."]
