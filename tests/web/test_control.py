@@ -304,14 +304,14 @@ def test_an_administrator_of_the_installation_drains_a_machine_after_a_question(
     assert "Drain…" in page(world.alice, "/system/")
     Session.objects.filter(pk=world.session.pk).update(machine="rack-7", status="running")
     assert "1 session runs there now." in page(world.alice, "/system/machines/rack-7/")
-    assert not Machine.objects.get().draining
+    assert not Machine.objects.get(name="rack-7").draining
     for action, draining, said in (
         ("drain", True, "rack-7 is draining"),
         ("take", False, "rack-7 takes sessions again"),
     ):
         answer = world.alice.post("/system/machines/rack-7/", {"action": action}, follow=True)
         assert said in answer.content.decode()
-        assert Machine.objects.get().draining is draining
+        assert Machine.objects.get(name="rack-7").draining is draining
     done = AuditRecord.objects.filter(object_id="rack-7").order_by("id").values_list("action", "actor")
     assert list(done) == [("machine.drained", "alice"), ("machine.taken_back", "alice")]
 
