@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 from psycopg import errors
@@ -27,3 +28,10 @@ def renew(error: BaseException) -> None:
         pool: ConnectionPool | None = getattr(connection, "pool", None)
         if pool is not None:
             pool.drain()
+
+
+def after_page(**_: Any) -> None:
+    """``renew`` for the error that a page is failing with, as Django's ``got_request_exception`` tells of it."""
+    error = sys.exc_info()[1]
+    if error is not None:
+        renew(error)
