@@ -24,6 +24,7 @@ ICONS: dict[str, str] = {
     ev.OPS_TAKEN_OVER: "arrow-path",
     ev.OPS_UNATTENDED: "clock",
     ev.OPS_RETRY: "arrow-path",
+    ev.OPS_PACED: "clock",
     ev.OPS_RETRIED: "arrow-path",
     ev.OPS_PAUSED: "pause-circle",
     ev.OPS_RESUMED: "play",
@@ -88,6 +89,14 @@ def _retry(payload: Payload) -> Told:
     return Told(phrase, attempt=payload["attempt"], of=payload["of"], seconds=f"{payload['seconds']:g}")
 
 
+def _paced(payload: Payload) -> Told:
+    seconds = payload["seconds"]
+    if seconds is None:
+        return Told(_("Waits for the model server's pace: as many requests as it takes are under way"))
+    phrase = _("Waits for the model server's pace: it asked for a pause, up to %(seconds)s s more")
+    return Told(phrase, seconds=max(1, round(seconds)))
+
+
 def _restored(payload: Payload) -> Told:
     if payload.get("from"):
         return Told(_begun(payload), old=payload["from"], new=payload["to"])
@@ -133,6 +142,7 @@ SENTENCES: dict[str, Callable[[Payload], Told]] = {
     ev.OPS_TAKEN_OVER: _taken_over,
     ev.OPS_UNATTENDED: _unattended,
     ev.OPS_RETRY: _retry,
+    ev.OPS_PACED: _paced,
     ev.OPS_RETRIED: _by(_("%(by)s asked for another try"), "by"),
     ev.OPS_PAUSED: _by(_("%(by)s paused the session"), "by"),
     ev.OPS_RESUMED: _by(_("%(by)s let the session go on"), "by"),

@@ -233,6 +233,10 @@ def current_action(steps: Iterable[Step]) -> Action | None:
     for step in steps:
         if step.type == ev.MODEL_START:
             model = Action(_("Asking the model"), step.at)
+        elif step.type == ev.OPS_PACED:
+            model = Action(_("Waits for the model server's pace"), step.at)
+        elif step.type == ev.OPS_ASKED:
+            model = Action(_("Asking the model"), step.at)
         elif step.type == ev.MODEL_END:
             model = None
         elif step.type in ev.CALLS:

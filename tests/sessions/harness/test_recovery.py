@@ -43,7 +43,7 @@ class Models:
         self.failures, self.retryable = failures, retryable
         self.asked: list[str] = []
 
-    def compact(self, request: ModelRequest, should_stop: ShouldStop) -> ModelReply | None:
+    def compact(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply | None:
         return None
 
     def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
