@@ -71,6 +71,11 @@ def _taken_over(payload: Payload) -> Told:
     seconds = payload.get("seconds")
     if seconds is None:
         return Told(_("Another worker took over"))
+    if silent := payload.get("silent_seconds"):
+        phrase = _(
+            "Another worker took over: the one before had not been heard of for %(silent)s s, its lease was over"
+        )
+        return Told(phrase, silent=f"{silent:.1f}")
     return Told(_("Another worker took over after %(seconds)s s"), seconds=f"{seconds:.1f}")
 
 

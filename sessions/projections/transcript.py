@@ -74,7 +74,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person said to a call: ``result`` is ``allow`` or ``deny``."""
+    """What a person said to a call: ``result`` is ``allow`` or ``deny``, or ``expired`` if nobody answered in time."""
 
     result: str
     message: str

@@ -165,7 +165,11 @@ def test_a_successor_takes_over_from_a_worker_that_died_in_a_request(keeper: Kee
     runner.run(thread.id)
     session.refresh_from_db()
     found = [event.type for event in log.read(session.id)]
-    assert ev.OPS_TAKEN_OVER in found
+    taken = next(event for event in log.read(session.id) if event.type == ev.OPS_TAKEN_OVER)
+    assert 1.0 <= taken.payload["seconds"] <= taken.payload["silent_seconds"]
+    assert taken.payload["silent_seconds"] <= taken.payload["seconds"] + keeper.ttl
+    said = str(operations.sentence(taken.type, taken.payload))
+    assert f"not been heard of for {taken.payload['silent_seconds']:.1f} s" in said
     assert found.count(ev.MODEL_START) == found.count(ev.MODEL_END) == 2
     assert session.stop_reason == ev.END_TURN
     assert verify(session) == []
