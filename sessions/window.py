@@ -73,7 +73,7 @@ def _expired(row: Row, call: Call) -> Row:
 
 
 def named(rows: list[Row]) -> list[Row]:
-    """The rows as ``expired`` tells them, with the agent at each call of a child thread; no query where there is none."""
+    """The rows as ``expired`` tells them, with the agent at each call of a child thread; no query without those."""
     rows = expired(rows)
     wanted = {row.call.thread for row in rows if row.call and row.call.thread}
     if not wanted:

@@ -14,10 +14,12 @@ from sessions import events as ev
 from sessions import log, projected, threads
 from sessions.events import Draft
 from sessions.harness import runner
-from sessions.models import Session, Thread
+from sessions.harness.lease import LIVENESS_CLASS
+from sessions.models import Event, Session, Thread
 from sessions.projections.columns import Clock
 from sessions.projections.operations import sentence
 from sessions.sweeper import Sweeper
+from sessions.system.strip import COUNTS
 from sessions.verify import verify
 from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
 from tests.sessions.rows import make_session
@@ -186,3 +188,26 @@ def test_a_session_says_in_words_how_long_nobody_had_it() -> None:
         "No worker had this for 75 s; that is no running time",
         "No worker had this for 1 h 30 min; that is no running time",
     ]
+
+
+@pytest.mark.parametrize("seconds", [HOUR, 0.0])
+def test_a_pause_before_a_retry_lasts_no_longer_for_a_clock_that_is_set_back(seconds: float) -> None:
+    session, thread = make_session()
+    say(session, "hello")
+    wake_at = timezone.now() + timedelta(seconds=30)
+    pause = Draft(ev.THREAD_RESCHEDULED, threads.about(thread), private={"wake_at": wake_at.isoformat()})
+    log.append(session.pk, thread.pk, [pause])
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS, [LIVENESS_CLASS, 65])
+        assert cursor.fetchone()[1] == 0
+    clock_jumps(-seconds)
+    Event.objects.filter(session=session, type=ev.THREAD_RESCHEDULED).update(
+        private={"wake_at": (wake_at + timedelta(seconds=seconds)).isoformat()}
+    )
+    assert (thread.pk in Sweeper(lambda: True).sweep()) == bool(seconds)
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS, [LIVENESS_CLASS, 65])
+        assert cursor.fetchone()[1] == bool(seconds)
+    runner.run(thread.pk)
+    session.refresh_from_db()
+    assert (session.stop_reason == ev.END_TURN) == bool(seconds)
