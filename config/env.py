@@ -102,6 +102,7 @@ class Holdfast:
     mcp_call_seconds: float  # one call of an MCP server's tool
     compact_at_tokens: int  # a prompt beyond it is summarised before the next request
     snapshot_days: int  # how long a workspace's earlier snapshots stay; 0: for ever
+    delivery_days: int  # how long the records of webhook deliveries stay; 0: for ever
     limits: Mapping[str, Any]  # caps of every session: contract.limits.Limits as it is stored
     machine: str  # this machine's name among those that run workers
     running_hour_price: Decimal  # dollars that an hour of a session's running time costs
@@ -177,6 +178,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         tavily_api_key=reader.secret("TAVILY_API_KEY"),
         mcp_call_seconds=reader.number("MCP_CALL_SECONDS", 120.0, low=1.0, high=3600.0),
         snapshot_days=reader.integer("SNAPSHOT_DAYS", 90, low=0, high=36_500),
+        delivery_days=reader.integer("WEBHOOK_DELIVERY_DAYS", 30, low=0, high=36_500),
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
         limits=_limits(reader),
         machine=(reader.text("MACHINE") or places.generated(data / "machine", socket.gethostname))[:64],
