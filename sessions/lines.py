@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Heard = Callable[[int], None]
 
 TIMEOUT_SECONDS = 0.5
 CONNECTIONS = 32  # that wait for an answer at a time
@@ -35,20 +40,33 @@ class Lines:
         )
         self._saying = threading.Lock()
         self._said: _Kept | None = None
-        self._unread = 0
+        self._unread: deque[Heard | None] = deque()
         self._idle: deque[_Kept] = deque()
         self._asking = threading.BoundedSemaphore(CONNECTIONS)
 
-    def say(self, channel: str, text: str) -> None:
-        """Publish without waiting: the answer is read before the next is said."""
+    def say(self, channel: str, text: str, heard: Heard | None = None) -> None:
+        """Publish without waiting: the answer is read before the next is said, and how many servers got it is told to
+        ``heard``, which must not publish itself.
+        """
         with self._saying:
             kept = self._said if self._said is not None and self._said.is_ours() else None
             self._said = None
-            if kept is not None and self._was_said(kept, channel, text):
+            if kept is not None and self._was_said(kept, channel, text, heard):
                 return
-            fresh, self._unread = self._made(), 0
-            if not self._was_said(fresh, channel, text):
+            self._unread.clear()
+            if not self._was_said(self._made(), channel, text, heard):
                 raise redis.ConnectionError("The connection ended at once.")
+
+    def settle(self) -> None:
+        """Wait for the answers to all that was said."""
+        with self._saying:
+            if self._said is not None and self._said.is_ours():
+                try:
+                    self._read_answers(self._said)
+                except BaseException:
+                    self._said.connection.disconnect()
+                    self._said = None
+                    raise
 
     def ask(self, channel: str, text: str) -> int:
         """Publish and wait: how many servers got it."""
@@ -74,12 +92,10 @@ class Lines:
             return None
         return kept if kept.is_ours() else None
 
-    def _was_said(self, kept: _Kept, channel: str, text: str) -> bool:
+    def _was_said(self, kept: _Kept, channel: str, text: str, heard: Heard | None) -> bool:
         """False if the connection has ended, or the server doesn't answer over it."""
         try:
-            while self._unread:
-                self._unread -= 1
-                kept.connection.read_response()
+            self._read_answers(kept)
             kept.send(channel, text)
         except (redis.ConnectionError, redis.TimeoutError):
             kept.connection.disconnect()
@@ -88,8 +104,15 @@ class Lines:
             kept.connection.disconnect()
             raise
         self._said = kept
-        self._unread += 1
+        self._unread.append(heard)
         return True
+
+    def _read_answers(self, kept: _Kept) -> None:
+        while self._unread:
+            heard = self._unread.popleft()
+            answer = int(kept.connection.read_response())
+            if heard is not None:
+                heard(answer)
 
     def _answer(self, kept: _Kept, channel: str, text: str) -> int:
         try:

@@ -73,13 +73,22 @@ def publish_person(user_id: int | str) -> None:
     _publish(channel("events"), {"session": person(user_id), "seq": 0}, insist=True)
 
 
-def publish_delta(session_id: str, thread_id: str, frame: Mapping[str, Any]) -> bool:
-    """Send one ``event_start`` or ``event_delta`` frame of spec core 11.6. False if no server listens to the session.
+def publish_delta(
+    session_id: str, thread_id: str, frame: Mapping[str, Any], heard: Callable[[int], None] | None = None
+) -> None:
+    """Send one ``event_start`` or ``event_delta`` frame of spec core 11.6; nobody waits for its answer.
 
-    Every frame is numbered per event id, so that a reader who missed one shows no text with a hole.
+    Every frame is numbered per event id, so that a reader who missed one shows no text with a hole. How many servers
+    listen to the session is told to ``heard`` a little later, at ``answered`` at the latest; it must not publish.
     """
-    number = _counter.next(_event_id(frame))
-    return _publish(deltas_channel(session_id), {"thread": thread_id, "n": number, "frame": dict(frame)}) != 0
+    name, number = deltas_channel(session_id), _counter.next(_event_id(frame))
+    body = {"thread": thread_id, "n": number, "frame": dict(frame)}
+    _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).say(name, _packed(body), heard))
+
+
+def answered() -> None:
+    """Wait until all that was published is answered, or the live channel is found to be away."""
+    _attempt(_lines(settings.HOLDFAST_REDIS_URL).settle)
 
 
 def publish_interrupt(session_id: str, thread_id: str | None = None) -> None:

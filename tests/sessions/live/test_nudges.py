@@ -150,6 +150,26 @@ def test_whoever_waits_for_an_answer_has_it_though_every_kept_connection_has_die
         assert set(many.map(lambda number: lines.ask("nobody", str(number)), range(64))) == {0}
 
 
+def test_how_many_listen_is_known_once_all_is_answered(own_redis: OwnRedis) -> None:
+    own_redis.start()
+    lines, told = Lines(settings.HOLDFAST_REDIS_URL), list[int]()
+    lines.say("nobody", "1", told.append)
+    lines.settle()
+    assert told == [0]
+    with redis.Redis.from_url(settings.HOLDFAST_REDIS_URL) as client, client.pubsub() as heard:
+        heard.subscribe("somebody")
+        assert heard.get_message(timeout=10)["type"] == "subscribe"
+        lines.say("somebody", "2", told.append)
+        lines.say("nobody", "3")
+        assert told == [0, 1], "each is answered before the next is said"
+    lines.say("nobody", "4", told.append)
+    own_redis.kill()
+    with pytest.raises(redis.RedisError):
+        for _ in range(100):  # what was said to a server that is dying may have been answered yet
+            lines.say("nobody", "5")
+            lines.settle()
+
+
 def test_a_nudge_that_was_refused_is_told_of_at_the_next_one(
     own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
 ) -> None:

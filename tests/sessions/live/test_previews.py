@@ -128,7 +128,7 @@ def test_after_a_hole_no_more_of_that_text_is_shown(world: World, monkeypatch: p
 
 
 class _Broken:
-    def ask(self, channel: str, text: str) -> int:
+    def say(self, channel: str, text: str, heard: Any) -> None:
         raise ConnectionError("away")
 
 
