@@ -178,7 +178,6 @@ def read(environ: Mapping[str, str]) -> Holdfast:
         tavily_api_key=reader.secret("TAVILY_API_KEY"),
         mcp_call_seconds=reader.number("MCP_CALL_SECONDS", 120.0, low=1.0, high=3600.0),
         snapshot_days=reader.integer("SNAPSHOT_DAYS", 90, low=0, high=36_500),
-        delivery_days=reader.integer("WEBHOOK_DELIVERY_DAYS", 30, low=0, high=36_500),
         compact_at_tokens=reader.integer("COMPACT_AT_TOKENS", 160_000, low=1_000, high=10_000_000),
         limits=_limits(reader),
         machine=(reader.text("MACHINE") or places.generated(data / "machine", socket.gethostname))[:64],
@@ -196,7 +195,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
 
 
 def _more(reader: Reader) -> dict[str, Any]:
-    """Settings of sandboxes, schedules, outside workers, telemetry and signing in."""
+    """Settings of sandboxes, schedules, webhooks, outside workers, telemetry and signing in."""
     return {
         "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
         "telemetry_headers": reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
@@ -208,6 +207,7 @@ def _more(reader: Reader) -> dict[str, Any]:
         "signing_in": signing_in.read(reader),
         "sandbox": reader.choice("SANDBOX", "local", ("local", "docker")),
         "sandbox_image": reader.text("SANDBOX_IMAGE", "python:3.12"),
+        "delivery_days": reader.integer("WEBHOOK_DELIVERY_DAYS", 30, low=0, high=36_500),
         "missed_runs": reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     }
 
