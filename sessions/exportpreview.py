@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PLACES = 50
 SEQ = re.compile(r'\{"seq":(\d{1,18}),')
+SHOWN = ',"shown":'  # what follows says the same once more
 AROUND = 60  # characters on each side of a mask
 
 
@@ -47,8 +48,9 @@ def preview(session_id: str, acting: Acting) -> Preview:
     last = ""
     for line in lines:
         found.size += len(line.encode())
-        if MASK in line and len(found.places) < PLACES:
-            found.places += _places(line)[: PLACES - len(found.places)]
+        told = line.rpartition(SHOWN)[0] or line
+        if MASK in told and len(found.places) < PLACES:
+            found.places += _places(told)[: PLACES - len(found.places)]
         last = line
     found.masked = int(json.loads(last)["masked"])
     return found

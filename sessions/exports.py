@@ -2,7 +2,8 @@
 
 The file is JSON lines: a head, the session's events in order with the times that the trace needs, and a foot that says
 how many values were masked. What is masked: every secret of the session's vaults in any of its usual forms, and
-whatever looks like a key or a token. ``private`` parts of events never leave the server.
+whatever looks like a key or a token. ``private`` parts of events never leave the server. What an agent said comes as
+pages show it besides (``shown``), for the replay, which draws it in a browser without asking a server.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DataError, transaction
 from django.utils import timezone
 
+from agents.templatetags.holdfast import markdown
 from contract import audit
 from contract.errors import InvalidRequest, TooLarge
 from contract.roles import Permission
@@ -32,9 +34,10 @@ from sessions.copies import copies
 from sessions.events import Draft
 from sessions.finding import bare_session, find_session
 from sessions.models import Event, Session, Thread
+from sessions.projections import transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from contract.acting import Acting
     from contract.secret import Secret
@@ -55,12 +58,15 @@ TOKENS = re.compile(
 )
 
 
-def lines(session: Session) -> Iterator[str]:
-    """The file, line by line, with at most ``BATCH`` events in hand. Raises ``InvalidRequest`` before the first one."""
-    return _lines(session, secrets_in(session))
+def lines(session: Session, *, shown: bool = False) -> Iterator[str]:
+    """The file, line by line, with at most ``BATCH`` events in hand. Raises ``InvalidRequest`` before the first one.
+
+    ``shown``: what agents said comes as pages show it besides.
+    """
+    return _lines(session, secrets_in(session), shown)
 
 
-def _lines(session: Session, secrets: list[Secret]) -> Iterator[str]:
+def _lines(session: Session, secrets: list[Secret], shown: bool) -> Iterator[str]:
     masked = 0
     head = {
         "type": FORMAT,
@@ -78,6 +84,8 @@ def _lines(session: Session, secrets: list[Secret]) -> Iterator[str]:
     for entry in _with_head(head, session):
         clean, count = _masked_entry(entry, secrets)
         masked += count
+        if shown and (said := _said(clean)):
+            clean["shown"] = markdown(said)
         yield json.dumps(clean, ensure_ascii=False, separators=(",", ":"), default=str) + "\n"
     yield json.dumps({"type": "end", "events": session.last_seq, "masked": masked}) + "\n"
 
@@ -98,6 +106,18 @@ def line_of(entry: Event) -> dict[str, Any]:
     times = {name: value for name in TIMES if (value := (entry.private or {}).get(name)) is not None}
     about = {"seq": entry.seq, "thread_id": entry.thread_id, "created_at": ev.timestamp(entry.created_at)}
     return {**about, "on_session": entry.on_session, "event": ev.wire(entry), **({"times": times} if times else {})}
+
+
+def _said(line: Mapping[str, Any]) -> str:
+    """What an agent said in a line's event, masked as it is; "" for any other line, and for what pages would cut."""
+    event = line.get("event") or {}
+    if event.get("type") != ev.AGENT_MESSAGE:
+        return ""
+    try:
+        text = transcript.cut(transcript.content(event.get("content") or ())[0])
+    except ev.UNREADABLE:
+        return ""
+    return "" if text.dropped else text.body
 
 
 def mask(text: str, secrets: Iterable[Secret]) -> tuple[str, int]:
@@ -312,4 +332,4 @@ def export(session_id: str, acting: Acting) -> tuple[Session, Iterator[str]]:
     """The session and its file. Raises ``NotFound``, ``InvalidRequest``."""
     acting.require(Permission.READ)
     session = bare_session(session_id, acting)
-    return session, lines(session)
+    return session, lines(session, shown=True)

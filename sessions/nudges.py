@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 import time
 from collections import OrderedDict
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
@@ -29,6 +28,7 @@ from redis.retry import Retry
 
 from contract import ids
 from sessions import events
+from sessions.lines import TIMEOUT_SECONDS, Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
-TIMEOUT_SECONDS = 0.5
-POOL_CONNECTIONS = 32
 REST_AFTER_FAILURE_SECONDS = 1.0
 COMPLAIN_EVERY_SECONDS = 30.0
 COUNTED_PREVIEWS = 4096
@@ -56,9 +54,8 @@ def deltas_channel(session_id: str) -> str:
 
 def publish_events(session_id: str, last_seq: int) -> None:
     """Say that the session's log now reaches ``last_seq``. Call it after the commit; nobody waits for its answer."""
-    _attempt(
-        partial(_line(settings.HOLDFAST_REDIS_URL).say, channel("events"), {"session": session_id, "seq": last_seq})
-    )
+    body = {"session": session_id, "seq": last_seq}
+    _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).say(channel("events"), _packed(body)))
 
 
 def publish_deleted(session_id: str) -> None:
@@ -76,13 +73,32 @@ def publish_person(user_id: int | str) -> None:
     _publish(channel("events"), {"session": person(user_id), "seq": 0}, insist=True)
 
 
-def publish_delta(session_id: str, thread_id: str, frame: Mapping[str, Any]) -> bool:
-    """Send one ``event_start`` or ``event_delta`` frame of spec core 11.6. False if no server listens to the session.
+def workspace(workspace_id: str) -> str:
+    """What stands in a session id's place when a nudge is about all of a workspace."""
+    return f"workspace:{workspace_id}"
 
-    Every frame is numbered per event id, so that a reader who missed one shows no text with a hole.
+
+def publish_workspace(workspace_id: str) -> None:
+    """Say that something of a workspace changed that is on no session's log. Call it after the commit."""
+    _publish(channel("events"), {"session": workspace(workspace_id), "seq": 0})
+
+
+def publish_delta(
+    session_id: str, thread_id: str, frame: Mapping[str, Any], heard: Callable[[int], None] | None = None
+) -> None:
+    """Send one ``event_start`` or ``event_delta`` frame of spec core 11.6; nobody waits for its answer.
+
+    Every frame is numbered per event id, so that a reader who missed one shows no text with a hole. How many servers
+    listen to the session is told to ``heard`` a little later, at ``answered`` at the latest; it must not publish.
     """
-    number = _counter.next(_event_id(frame))
-    return _publish(deltas_channel(session_id), {"thread": thread_id, "n": number, "frame": dict(frame)}) != 0
+    name, number = deltas_channel(session_id), _counter.next(_event_id(frame))
+    body = {"thread": thread_id, "n": number, "frame": dict(frame)}
+    _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).say(name, _packed(body), heard))
+
+
+def answered() -> None:
+    """Wait until all that was published is answered, or the live channel is found to be away."""
+    _attempt(_lines(settings.HOLDFAST_REDIS_URL).settle)
 
 
 def publish_interrupt(session_id: str, thread_id: str | None = None) -> None:
@@ -217,47 +233,9 @@ _breaker = _Breaker()
 _complaints = _Complaints()
 
 
-class _Line:
-    """A connection for what is said without waiting: the answer is read before the next is said. Thread-safe."""
-
-    def __init__(self, url: str) -> None:
-        self._pool = _client(url).connection_pool
-        self._lock = threading.Lock()
-        self._connection: Any = None  # a ``redis.Connection``, which is not typed
-        self._unread = 0
-        self._pid = 0
-
-    def say(self, name: str, body: Mapping[str, Any]) -> None:
-        """Publish on a channel, over a new connection if the one there is has ended. Raises ``RedisError``."""
-        with self._lock:
-            fresh = self._connection is None or self._pid != os.getpid()
-            try:
-                self._say(name, body)
-            except (redis.ConnectionError, redis.TimeoutError, OSError):
-                self._hang_up()
-                if fresh:
-                    raise
-                self._say(name, body)
-
-    def _say(self, name: str, body: Mapping[str, Any]) -> None:
-        if self._connection is None or self._pid != os.getpid():  # after a fork the parent's is the parent's
-            self._connection, self._unread, self._pid = self._pool.get_connection(), 0, os.getpid()
-        while self._unread:
-            self._unread -= 1
-            self._connection.read_response()
-        self._connection.send_packed_command(self._connection.pack_command("PUBLISH", name, _packed(body)))
-        self._unread += 1
-
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.disconnect()
-            self._pool.release(self._connection)
-            self._connection = None
-
-
 def _publish(name: str, body: Mapping[str, Any], *, insist: bool = False) -> int | None:
     """How many servers got it; None if that isn't known."""
-    return _attempt(lambda: int(_client(settings.HOLDFAST_REDIS_URL).publish(name, _packed(body))), insist=insist)
+    return _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).ask(name, _packed(body)), insist=insist)
 
 
 def _attempt(publish: Callable[[], Answer], *, insist: bool = False) -> Answer | None:
@@ -287,21 +265,8 @@ def _complain(what: str, error: Exception) -> None:
 
 
 @lru_cache(maxsize=4)
-def _line(url: str) -> _Line:
-    return _Line(url)
-
-
-@lru_cache(maxsize=4)
-def _client(url: str) -> redis.Redis:
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=POOL_CONNECTIONS,
-        timeout=TIMEOUT_SECONDS,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 1),
-    )
-    return redis.Redis(connection_pool=pool)
+def _lines(url: str) -> Lines:
+    return Lines(url)
 
 
 def _event_id(frame: Mapping[str, Any]) -> str:

@@ -7,12 +7,15 @@ milliseconds, so that a fast model doesn't cost one message per token.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sessions import events as ev
 from sessions import nudges
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agents.providers.base import StreamPart
     from sessions.harness.reply import Ids
 
@@ -28,6 +31,7 @@ class Preview:
         self._blanks: dict[int, str] = {}
         self._started: set[str] = set()
         self._unheard: set[str] = set()  # events whose beginning reached nobody: no reader shows what follows
+        self._unanswered: set[str] = set()  # … of whose beginning that isn't known yet
         self._gathered: dict[int, str] = {}
         self._sent_at = 0.0
         self._asked_at = time.monotonic()
@@ -55,7 +59,9 @@ class Preview:
                 self._blanks[block] = text
                 return
             self._indexes[block] = len(self._indexes)
-            self._start(ev.AGENT_MESSAGE, self._ids.message)
+            if len(self._indexes) == 1:
+                self._start(ev.AGENT_MESSAGE, self._ids.message)
+                self._sent_at = time.monotonic()  # a moment later it is known whether anybody listens
         index = self._indexes[block]
         self._gathered[index] = self._gathered.get(index, "") + text
         if time.monotonic() - self._sent_at >= GATHER_SECONDS:
@@ -64,6 +70,8 @@ class Preview:
     def flush(self) -> None:
         """Send what was gathered."""
         gathered, self._gathered = self._gathered, {}
+        if gathered and self._ids.message in self._unanswered:
+            nudges.answered()
         if self._ids.message in self._unheard:
             return
         for index, text in gathered.items():
@@ -75,8 +83,14 @@ class Preview:
     def _start(self, event_type: str, event_id: str) -> None:
         if event_id not in self._started:
             self._started.add(event_id)
-            if not self._publish({"type": "event_start", "event": {"type": event_type, "id": event_id}}):
-                self._unheard.add(event_id)
+            self._unanswered.add(event_id)
+            start: dict[str, object] = {"type": "event_start", "event": {"type": event_type, "id": event_id}}
+            self._publish(start, partial(self._answered, event_id))
 
-    def _publish(self, frame: dict[str, object]) -> bool:
-        return nudges.publish_delta(self._session_id, self._thread_id, frame)
+    def _answered(self, event_id: str, listeners: int) -> None:
+        if not listeners:
+            self._unheard.add(event_id)
+        self._unanswered.discard(event_id)
+
+    def _publish(self, frame: dict[str, object], heard: Callable[[int], None] | None = None) -> None:
+        nudges.publish_delta(self._session_id, self._thread_id, frame, heard)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
-from contract import links
 from contract.errors import NoRoom
 from credentials.crypto import CannotOpen
 from sessions import events as ev
@@ -98,8 +97,7 @@ class Runner:
         except NoRoom:
             logger.warning("The turn of thread %s waits for room on the disk.", self.lease.thread_id)
             return False
-        except (OperationalError, InterfaceError) as error:
-            links.renew(error)
+        except (OperationalError, InterfaceError):
             raise  # the database is away, which says nothing about this session
         except Exception as error:
             if not Thread.objects.filter(pk=self.lease.thread_id).exists():

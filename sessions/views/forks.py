@@ -12,11 +12,12 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, AgentVersion, Environment
+from agents.templatetags.holdfast import MARKDOWN_TAGS
 from contract.door import attempt, page
 from contract.pieces import Written
 from contract.roles import Permission
 from sessions import events as ev
-from sessions import exportpreview, exports, forks, window
+from sessions import exportpreview, exports, forks
 from sessions.forms import MESSAGE_LENGTH
 from sessions.models import Event, Session
 from sessions.projections import compare as steps
@@ -199,5 +200,5 @@ def _taken_in(form: ImportForm, request: Request) -> Session:
 
 @page(Permission.READ)
 def replay(request: Request) -> HttpResponse:
-    """The page that plays an exported file; the file stays in the browser."""
-    return render(request, "sessions/replay.html", {"events": window.EVENTS})
+    """The page that plays an exported file; the file stays in the browser, which draws of ``shown`` only these tags."""
+    return render(request, "sessions/replay.html", {"tags": " ".join(sorted(MARKDOWN_TAGS))})

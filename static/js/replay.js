@@ -1,4 +1,5 @@
-// Plays an exported session. The file never leaves the browser, and everything in it is put on the page as text.
+// Plays an exported session. The file never leaves the browser. Everything in it is put on the page as text; of what
+// the export shows of an agent's words only the elements that our pages use, made anew without what else they say.
 
 import { say } from "./words.js";
 
@@ -7,6 +8,8 @@ const SHOWN = 400;
 const MAX_BYTES = 256 * 1024 * 1024;
 let player;
 const byId = (id) => document.getElementById(id);
+const TAGS = new Set(byId("played").dataset.tags.split(" "));
+const UNREAD = new Set(["script", "style", "template", "svg", "math", "iframe", "object", "noscript", "title"]);
 const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 class Player {
@@ -87,6 +90,27 @@ function element(tag, className, words) {
   return Object.assign(document.createElement(tag), { className, textContent: words ?? "" });
 }
 
+function prose(html) {
+  const made = element("div", "prose");
+  copy(new DOMParser().parseFromString(html, "text/html").body, made);
+  return made;
+}
+
+// Elements that aren't ours are left out; what they hold comes in their place, unless it is no text for readers.
+function copy(from, to) {
+  for (const node of from.childNodes) {
+    if (node.nodeType === Node.TEXT_NODE) to.append(node.data);
+    if (node.nodeType !== Node.ELEMENT_NODE || UNREAD.has(node.localName)) continue;
+    const made = TAGS.has(node.localName) ? to.appendChild(document.createElement(node.localName)) : to;
+    if (made !== to && node.localName === "a" && /^(https?:\/\/|mailto:)/i.test(node.getAttribute("href"))) {
+      Object.assign(made, { href: node.getAttribute("href"), rel: "noopener noreferrer nofollow" });
+    }
+    if (node.localName === "ol") made.start = node.start;
+    if (node.localName === "pre") made.tabIndex = 0;
+    copy(node, made);
+  }
+}
+
 function row(step) {
   const [kind, name, words, tag] = step.told;
   const item = element("li", `row ${kind}`);
@@ -94,7 +118,8 @@ function row(step) {
   const line = element("div", "line");
   line.append(element("strong", "", name), element("span", "seq", step.seq));
   what.append(line);
-  if (words) what.append(element(tag, tag === "pre" ? "code" : "prose", words));
+  if (step.shown) what.append(prose(step.shown));
+  else if (words) what.append(element(tag, tag === "pre" ? "code" : "prose plain", words));
   item.append(element("span", "rail"), what);
   return item;
 }
@@ -109,7 +134,7 @@ async function open(file) {
     const end = lines.at(-1)?.type === "end" ? lines.pop() : null;
     const steps = lines.filter((line) => line.event && line.on_session !== false);
     player?.pause();
-    player = new Player(head, steps.map((step) => ({ ...step, told: told(step.event) })).filter((step) => step.told), end);
+    player = new Player(head, steps.map((step) => ({ ...step, told: told(step.event), shown: typeof step.shown === "string" ? step.shown : "" })).filter((step) => step.told), end);
   } catch (error) {
     byId("wrong").textContent = error instanceof SyntaxError ? say("broken") : error.message;
     byId("wrong").hidden = false;

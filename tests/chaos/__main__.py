@@ -5,14 +5,33 @@ Exits 1 if the audit complains.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
+from typing import TYPE_CHECKING
 
 from tests.chaos import drain
 from tests.chaos.apart import Apart
 from tests.chaos.storm import storm
 from tests.live import Installation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+LOG_CHARACTERS = 6_000
+
+
+@contextlib.contextmanager
+def _logs_of_a_failure(installation: Installation) -> Iterator[None]:
+    """Show what the services wrote last if the storm can't be brought to its end: the installation goes with it."""
+    try:
+        yield
+    except Exception:
+        for file in sorted((installation.data_dir / "log").glob("*.log")):
+            print(f"--- {file.stem}\n{installation.log(file.stem)[-LOG_CHARACTERS:]}", file=sys.stderr)
+        raise
 
 
 def main() -> int:
@@ -24,7 +43,7 @@ def main() -> int:
     interval, children = float(os.environ.get("INTERVAL", "0.8")), int(os.environ.get("CHILDREN", "0"))
     each = f"with {children} children each" if children else "work"
     print(f"{kills} kills while {sessions} sessions {each} in {steps} steps (SEED={seed})")
-    with kind.started(WORKERS="2", LEASE_SECONDS="3") as installation:
+    with kind.started(WORKERS="2", LEASE_SECONDS="3") as installation, _logs_of_a_failure(installation):
         report = storm(
             installation, kills=kills, sessions=sessions, steps=steps, seed=seed, interval=interval, children=children
         )

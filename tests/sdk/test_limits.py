@@ -80,7 +80,7 @@ def test_a_limit_that_only_workspaces_have_says_where_it_is_set(
 ) -> None:
     talk = begin()
     sent: Any = {"holdfast": {"limits": limit}}
-    told = rf"holdfast\.limits: {next(iter(limit))} bounds all sessions .* POST /v1/x/limits, .* {setting}'"
+    told = rf"holdfast\.limits: {next(iter(limit))} bounds all sessions .* POST /v1/x/limits, .* {setting}"
     with pytest.raises(anthropic.BadRequestError) as caught:
         client.beta.agents.create(name="Wrong", model="demo", extra_body=sent)
     assert re.search(told, str(caught.value.body))

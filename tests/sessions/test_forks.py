@@ -189,6 +189,22 @@ def test_an_export_is_masked_says_so_and_leaves_private_parts_out(history: World
     assert whole(response).count(b"\n") == len(found)
 
 
+def test_what_an_agent_said_is_shown_alike_on_the_page_in_a_comparison_and_in_an_export(history: World) -> None:
+    token = "ghp_" + "a1B2" * 9
+    history.append(Draft(ev.AGENT_MESSAGE, {"content": text(f"It is **{token}**, see `a.txt`.")}))
+    _, lines = exports.export(history.session.pk, history.acting)
+    *_, last, _ = [json.loads(line) for line in lines]
+    assert last["shown"] == "<p>It is <strong>[secret]</strong>, see <code>a.txt</code>.</p>\n"
+    preview = history.alice.get(f"/sessions/{history.session.pk}/export/preview/").context["preview"]
+    assert (preview.masked, len(preview.places)) == (1, 1), "what is shown besides is not counted again"
+    pages = ("", f"compare/{history.session.pk}/")
+    for page in (history.alice.get(f"/sessions/{history.session.pk}/{name}").content.decode() for name in pages):
+        assert f"It is <strong>{token}</strong>, see <code>a.txt</code>." in page
+    data = "".join(exports.export(history.session.pk, history.acting)[1]).encode()
+    made = exports.take_in(io.BytesIO(data), history.agent.pk, history.environment.pk, history.acting)
+    assert "It is **[secret]**" in str([event.payload for event in events_of(made)])
+
+
 @pytest.mark.parametrize("secret", ["2024", '","', "user", "null", "\\\\n:", "e"])
 def test_an_export_stays_json_whatever_the_secret_is(
     history: World, secret: str, monkeypatch: pytest.MonkeyPatch

@@ -82,6 +82,12 @@ def test_one_event_stays_selected_in_every_reading(page: Page, complaints: list[
     assert complaints == []
 
 
+HOSTILE = (
+    '<p onclick="x()" style="color:red">Is <strong class="a">bold</strong><script>alert(1)</script>'
+    '<img src="/x" onerror="alert(1)"> <a href="javascript:x()">here</a> <a href="https://a.example/">there</a></p>'
+)
+
+
 def test_a_session_is_forked_compared_exported_and_replayed(
     page: Page, complaints: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -108,10 +114,22 @@ def test_a_session_is_forked_compared_exported_and_replayed(
     page.wait_for_selector("#player:visible")
     page.select_option("#speed", "64")
     page.wait_for_selector("#played >> text=from-the-fork")
+    page.wait_for_selector("#play >> text=Play")
     page.evaluate(MOVED_WHILE_IT_PLAYS)
     page.wait_for_selector("#played > :nth-child(4)")
     shown = [int(number) for number in page.locator("#played .seq").all_inner_texts()]
     assert shown == sorted(set(shown)), "it goes on from where one has moved it"
+    hostile = tmp_path_factory.mktemp("replay") / "hostile.jsonl"
+    said = {"seq": 2, "created_at": "2026-01-01T00:00:00Z", "event": {"type": "agent.message"}, "shown": HOSTILE}
+    hostile.write_text(file.read_text().splitlines()[0] + "\n" + json.dumps(said) + "\n")
+    page.set_input_files("#file", hostile)
+    page.wait_for_selector("#played strong >> text=bold")
+    assert (
+        page.inner_html("#played .prose") == "<p>Is <strong>bold</strong> <a>here</a> " + '<a href="https://a.example/"'
+        ' rel="noopener noreferrer nofollow">there</a></p>'
+    )
+    assert [one for one in complaints if "Content Security Policy" not in one] == []
+    complaints.clear()  # the parser tells of what it ran none of
     wrong = tmp_path_factory.mktemp("replay") / "wrong.jsonl"
     wrong.write_text("<script>alert(1)</script>")
     page.set_input_files("#file", wrong)

@@ -43,7 +43,7 @@ def digest(*more: bytes) -> str:
 
 
 def install(target: Path, python: str, add: Callable[[Path], None]) -> Path:
-    """Copy runner, /etc and what ``add`` puts beside them below ``target``; an existing copy is used as it is. Old
+    """Copy the runner and what ``add`` puts beside it below ``target``; an existing copy is used as it is. Old
     copies are left to the sandboxes that still show them.
     """
     if not target.exists():
@@ -54,11 +54,10 @@ def install(target: Path, python: str, add: Callable[[Path], None]) -> Path:
             shutil.copy(source, part / "lib" / "runner" / source.name)
         compiled = [python, "-I", "-m", "compileall", "-q", str(part / "lib")]
         subprocess.run(compiled, env={}, timeout=60, check=False, capture_output=True)
-        (part / "etc").mkdir()
-        for name, text in ETC.items():
-            (part / "etc" / name).write_text(text)
         add(part)
         for path in (part, *part.rglob("*")):
+            if path.is_symlink():
+                continue
             runs = path.is_dir() or path.stat().st_mode & 0o100
             path.chmod(0o755 if runs else 0o644)
         part.rename(target)

@@ -22,14 +22,13 @@ from typing import IO, TYPE_CHECKING
 from agents.sandboxes.base import SandboxError, SandboxUnavailable
 from agents.sandboxes.boxes import seccomp
 from agents.sandboxes.egress import receive_listener
-from agents.sandboxes.local import arguments
+from agents.sandboxes.local import arguments, binary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agents.sandboxes.boxes.layout import Box
     from agents.sandboxes.boxes.mounts import Mount
-    from agents.sandboxes.local.binary import Runtime
 
 START_SECONDS = 20.0
 KILL_SECONDS = 5.0
@@ -93,7 +92,7 @@ class Process:
 class Spawner:
     """The thread that starts every sandbox of this host."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: binary.Runtime) -> None:
         self._runtime = runtime
         self._filter = seccomp.build()
         self._jobs: SimpleQueue[tuple[Callable[[], Process], Future[Process]]] = SimpleQueue()
@@ -147,7 +146,7 @@ class Spawner:
         trust: Path | None = None,
         kept: tuple[int, ...] = (),
     ) -> Process:
-        runtime = self._runtime
+        runtime = self._runtime = binary.renewed(self._runtime)
         options = "\0".join(arguments.options(runtime, box, trust, mounts)).encode() + b"\0"
         status_read, status_write = os.pipe()
         held = [status_write, _memory(options), _memory(self._filter)]

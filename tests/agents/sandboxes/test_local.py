@@ -10,7 +10,7 @@ import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +23,6 @@ from agents.sandboxes.boxes.layout import Layout, sandbox_root
 from agents.sandboxes.local import binary, cgroups
 from agents.sandboxes.runner import archive
 from tests.chaos.apart import UNITS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
@@ -272,3 +269,35 @@ def test_a_cgroup_that_takes_no_limit_is_said_so(tmp_path: Path, monkeypatch: py
     assert fault is not None
     assert "takes no limits" in fault
     assert "leave --cgroup out" in fault
+
+
+def test_copies_of_the_machines_files_follow_a_change_and_closed_ones_stay_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    monkeypatch.setattr(binary, "ETC", etc)
+    (etc / "magic").write_text("0 string GIF gif")
+    (etc / "mime.types").write_text("closed")
+    (etc / "mime.types").chmod(0o600)
+    (etc / "localtime").symlink_to("/usr/share/zoneinfo/Etc/UTC")
+    first = binary.install(tmp_path / "runtime")
+    assert binary.renewed(first) is first
+    assert (first.shown / "etc" / "magic").read_text() == "0 string GIF gif"
+    assert "mime.types" not in first.etc
+    (etc / "magic").write_text("0 string RIFF wave audio")
+    second = binary.renewed(first)
+    assert (second.shown / "etc" / "magic").read_text() == "0 string RIFF wave audio"
+    assert (first.shown / "etc" / "magic").read_text() == "0 string GIF gif"  # shown in sandboxes that still run
+    assert binary.bwrap_version(second.bwrap) >= binary.OLDEST_BWRAP
+
+
+def test_the_time_zone_is_shown_as_the_link_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = Path("/usr/share/zoneinfo/Etc/UTC")
+    assert zone.exists()
+    (tmp_path / "localtime").symlink_to(zone)
+    monkeypatch.setattr(binary, "ETC", tmp_path)
+    mode = zone.stat().st_mode
+    shown = binary.install(tmp_path / "runtime").shown / "etc" / "localtime"
+    assert shown.readlink() == zone
+    assert zone.stat().st_mode == mode

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents import policies
 from agents.policies import Grant
@@ -11,6 +11,9 @@ from sessions import events as ev
 from sessions.harness.preview import Preview
 from sessions.harness.reply import BROKEN, CUT_OFF, Ids, Reply
 from tests.sessions.rows import CUSTOM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GRANTS = {
     "bash": Grant("bash", "always_allow"),
@@ -92,12 +95,19 @@ def test_blank_text_is_not_logged() -> None:
 
 def published(monkeypatch: Any, *, heard: bool) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
+    unanswered: list[Callable[[int], None]] = []
 
-    def publish(session_id: str, thread_id: str, frame: dict[str, Any]) -> bool:
+    def publish(session_id: str, thread_id: str, frame: dict[str, Any], told: Callable[[int], None] | None) -> None:
         sent.append(frame)
-        return heard
+        if told is not None:
+            unanswered.append(told)
+
+    def answered() -> None:
+        while unanswered:
+            unanswered.pop()(int(heard))
 
     monkeypatch.setattr("sessions.nudges.publish_delta", publish)
+    monkeypatch.setattr("sessions.nudges.answered", answered)
     return sent
 
 

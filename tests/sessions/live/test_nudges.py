@@ -8,6 +8,7 @@ import logging
 import subprocess
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from django.conf import settings
 from config import places
 from config.services.valkey import Valkey
 from sessions import hub, nudges
+from sessions.lines import Lines
 from tests.live import wait_for
 from tests.sessions.live.troubles import forget_troubles
 from tests.sessions.live.world import World, aside, eventually, make_world, run, subscribed, take
@@ -136,6 +138,36 @@ def test_nudges_arrive_in_order_and_again_after_the_server_was_away(own_redis: O
             nudges.publish_events("sesn_x", number)
         told = [json.loads(heard.get_message(timeout=10)["data"]) for _ in range(3)]
     assert told == [{"session": "sesn_x", "seq": number} for number in range(1, 4)]
+
+
+def test_whoever_waits_for_an_answer_has_it_though_every_kept_connection_has_died(own_redis: OwnRedis) -> None:
+    lines = Lines(settings.HOLDFAST_REDIS_URL)
+    own_redis.start()
+    with ThreadPoolExecutor(8) as many:
+        assert set(many.map(lambda number: lines.ask("nobody", str(number)), range(64))) == {0}
+        own_redis.kill()
+        own_redis.start()
+        assert set(many.map(lambda number: lines.ask("nobody", str(number)), range(64))) == {0}
+
+
+def test_how_many_listen_is_known_once_all_is_answered(own_redis: OwnRedis) -> None:
+    own_redis.start()
+    lines, told = Lines(settings.HOLDFAST_REDIS_URL), list[int]()
+    lines.say("nobody", "1", told.append)
+    lines.settle()
+    assert told == [0]
+    with redis.Redis.from_url(settings.HOLDFAST_REDIS_URL) as client, client.pubsub() as heard:
+        heard.subscribe("somebody")
+        assert heard.get_message(timeout=10)["type"] == "subscribe"
+        lines.say("somebody", "2", told.append)
+        lines.say("nobody", "3")
+        assert told == [0, 1], "each is answered before the next is said"
+    lines.say("nobody", "4", told.append)
+    own_redis.kill()
+    with pytest.raises(redis.RedisError):
+        for _ in range(100):  # what was said to a server that is dying may have been answered yet
+            lines.say("nobody", "5")
+            lines.settle()
 
 
 def test_a_nudge_that_was_refused_is_told_of_at_the_next_one(

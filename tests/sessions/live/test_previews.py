@@ -113,7 +113,7 @@ def test_after_a_hole_no_more_of_that_text_is_shown(world: World, monkeypatch: p
         publish(world, start(message))
         publish(world, delta(message, "one "))
         with monkeypatch.context() as broken:
-            broken.setattr(nudges, "_client", lambda url: _Broken())
+            broken.setattr(nudges, "_lines", lambda url: _Broken())
             publish(world, delta(message, "two "))
         forget_troubles()
         publish(world, delta(message, "three"))
@@ -128,7 +128,7 @@ def test_after_a_hole_no_more_of_that_text_is_shown(world: World, monkeypatch: p
 
 
 class _Broken:
-    def publish(self, name: str, body: str) -> None:
+    def say(self, channel: str, text: str, heard: Any) -> None:
         raise ConnectionError("away")
 
 

@@ -1,0 +1,141 @@
+"""Connections to the live channel's server, over which a process publishes: kept from one message to the next.
+
+redis-py's own pool looks at the socket and at its health each time a connection is taken, which costs more than
+publishing does. Making a connection, and what travels over it, stay redis-py's.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Heard = Callable[[int], None]
+
+TIMEOUT_SECONDS = 0.5
+CONNECTIONS = 32  # that wait for an answer at a time
+
+
+class Lines:
+    """One server's connections in this process, made when they are wanted. Thread-safe.
+
+    Whatever is published may raise ``redis.RedisError`` or ``OSError``; over a kept connection that has ended
+    meanwhile it is published again, over a new one.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._pool = redis.ConnectionPool.from_url(
+            url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._saying = threading.Lock()
+        self._said: _Kept | None = None
+        self._unread: deque[Heard | None] = deque()
+        self._idle: deque[_Kept] = deque()
+        self._asking = threading.BoundedSemaphore(CONNECTIONS)
+
+    def say(self, channel: str, text: str, heard: Heard | None = None) -> None:
+        """Publish without waiting: the answer is read before the next is said, and how many servers got it is told to
+        ``heard``, which must not publish itself.
+        """
+        with self._saying:
+            kept = self._said if self._said is not None and self._said.is_ours() else None
+            self._said = None
+            if kept is not None and self._was_said(kept, channel, text, heard):
+                return
+            self._unread.clear()
+            if not self._was_said(self._made(), channel, text, heard):
+                raise redis.ConnectionError("The connection ended at once.")
+
+    def settle(self) -> None:
+        """Wait for the answers to all that was said."""
+        with self._saying:
+            if self._said is not None and self._said.is_ours():
+                try:
+                    self._read_answers(self._said)
+                except BaseException:
+                    self._said.connection.disconnect()
+                    self._said = None
+                    raise
+
+    def ask(self, channel: str, text: str) -> int:
+        """Publish and wait: how many servers got it."""
+        if not self._asking.acquire(timeout=TIMEOUT_SECONDS):
+            raise redis.ConnectionError("Too many wait for the live channel's server.")
+        try:
+            while (kept := self._taken()) is not None:
+                try:
+                    return self._answer(kept, channel, text)
+                except redis.ConnectionError:
+                    continue  # it ended while it was not used; the others may have, too
+            return self._answer(self._made(), channel, text)
+        finally:
+            self._asking.release()
+
+    def _made(self) -> _Kept:
+        return _Kept(self._pool.make_connection())
+
+    def _taken(self) -> _Kept | None:
+        try:
+            kept = self._idle.pop()
+        except IndexError:
+            return None
+        return kept if kept.is_ours() else None
+
+    def _was_said(self, kept: _Kept, channel: str, text: str, heard: Heard | None) -> bool:
+        """False if the connection has ended, or the server doesn't answer over it."""
+        try:
+            self._read_answers(kept)
+            kept.send(channel, text)
+        except (redis.ConnectionError, redis.TimeoutError):
+            kept.connection.disconnect()
+            return False
+        except BaseException:
+            kept.connection.disconnect()
+            raise
+        self._said = kept
+        self._unread.append(heard)
+        return True
+
+    def _read_answers(self, kept: _Kept) -> None:
+        while self._unread:
+            heard = self._unread.popleft()
+            answer = int(kept.connection.read_response())
+            if heard is not None:
+                heard(answer)
+
+    def _answer(self, kept: _Kept, channel: str, text: str) -> int:
+        try:
+            kept.send(channel, text)
+            answer = int(kept.connection.read_response())
+        except BaseException:
+            kept.connection.disconnect()
+            raise
+        self._idle.append(kept)
+        return answer
+
+
+class _Kept:
+    """A connection, and the process that it is of: after a fork the parent's are the parent's."""
+
+    __slots__ = ("_pid", "connection")
+
+    def __init__(self, connection: Any) -> None:  # a ``redis.Connection``, which is not typed
+        self.connection = connection
+        self._pid = os.getpid()
+
+    def is_ours(self) -> bool:
+        return self._pid == os.getpid()
+
+    def send(self, channel: str, text: str) -> None:
+        self.connection.send_packed_command(self.connection.pack_command("PUBLISH", channel, text))
