@@ -103,9 +103,9 @@ def test_the_page_of_limits_comes_again_when_a_session_runs_and_when_a_limit_is_
         await shows("No session runs")
         await eventually(hub.current().connected.is_set)
         await aside(lambda: world.append(Draft(ev.THREAD_RUNNING, threads.about(world.primary))))
-        await shows("1 session runs")
+        await shows("number 1 of those that wait")
         await aside(lambda: caps.change_workspace({"concurrent_sessions": 7}, admin))
-        await shows("1 of 7 places taken")
+        await shows("0 of 7 places taken, 1 waits")
         await communicator.disconnect()
 
     run(work)
