@@ -13,7 +13,9 @@ from django.utils import timezone
 from sessions import events as ev
 from sessions import log, projected, threads
 from sessions.events import Draft
+from sessions.harness import decide as do
 from sessions.harness import runner
+from sessions.harness.decide import decide
 from sessions.harness.lease import LIVENESS_CLASS
 from sessions.models import Event, Session, Thread
 from sessions.projections.columns import Clock
@@ -21,6 +23,7 @@ from sessions.projections.operations import sentence
 from sessions.sweeper import Sweeper
 from sessions.system.strip import COUNTS
 from sessions.verify import verify
+from tests.sessions.harness.test_decide import ABOUT, LIMITS, World
 from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
 from tests.sessions.rows import make_session
 
@@ -211,3 +214,16 @@ def test_a_pause_before_a_retry_lasts_no_longer_for_a_clock_that_is_set_back(sec
     runner.run(thread.pk)
     session.refresh_from_db()
     assert (session.stop_reason == ev.END_TURN) == bool(seconds)
+
+
+def test_a_clock_that_was_set_back_makes_no_pause_longer() -> None:
+    world = World(["fail"])
+    world.start()
+    world.reply(world.add(ev.MODEL_START).id)
+    before = world.now - timedelta(hours=1)
+    (retry,) = decide(world.state, LIMITS, before)
+    assert isinstance(retry, do.Retry)
+    assert before < retry.at <= before + timedelta(seconds=1)
+    world.add(ev.THREAD_RESCHEDULED, ABOUT, private={"wake_at": (world.now + timedelta(seconds=1)).isoformat()})
+    assert decide(world.state, LIMITS, world.now) == [do.Wait(world.now + timedelta(seconds=1))]
+    assert decide(world.state, LIMITS, before) == [do.CallModel(resume=True)]

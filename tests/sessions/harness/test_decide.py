@@ -268,19 +268,6 @@ def test_a_retry_waits_longer_each_time_but_never_beyond_the_ceiling(attempt: in
     assert 0.5 * 2 ** (attempt - 1) <= wait.total_seconds() <= min(60, 2 ** (attempt - 1)) or attempt > 6
 
 
-def test_a_clock_that_was_set_back_makes_no_pause_longer() -> None:
-    world = World(["fail"])
-    world.start()
-    world.reply(world.add(ev.MODEL_START).id)
-    before = world.now - timedelta(hours=1)
-    (retry,) = decide(world.state, LIMITS, before)
-    assert isinstance(retry, do.Retry)
-    assert before < retry.at <= before + timedelta(seconds=1)
-    world.add(ev.THREAD_RESCHEDULED, ABOUT, private={"wake_at": (world.now + timedelta(seconds=1)).isoformat()})
-    assert decide(world.state, LIMITS, world.now) == [do.Wait(world.now + timedelta(seconds=1))]
-    assert decide(world.state, LIMITS, before) == [do.CallModel(resume=True)]
-
-
 def test_a_conversation_is_summarised_before_it_is_too_long_and_not_for_ever() -> None:
     world = World(["overflow", "end"])
     world.start()
