@@ -39,6 +39,8 @@ STATE_TYPES = frozenset(
         *ev.RESULTS,
         ev.MODEL_START,
         ev.MODEL_END,
+        ev.OPS_PACED,
+        ev.OPS_ASKED,
         ev.STATUS_RUNNING,
         ev.STATUS_IDLE,
         ev.STATUS_RESCHEDULED,

@@ -38,6 +38,7 @@ PLACES = {
     "model.inference_geo": "inference_geo",
     "model.speed": "speed",
     "holdfast.read_log": "read_log",
+    "holdfast.fallback_models": "fallback_models",
     "holdfast.limits.list_cost": "limit_dollars",
     **{f"holdfast.limits.{name}": f"limit_{name}" for name in COUNTS},
 }

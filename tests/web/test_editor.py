@@ -136,7 +136,7 @@ def bodies_of(others: list[str]) -> Any:
         customs=named(CUSTOM, "name"),
         ours=maybe(
             permission_rules=st.lists(RULE, max_size=4),
-            fallback_models=st.lists(WORD, max_size=2),
+            fallback_models=st.lists(WORD, max_size=2, unique=True),
             read_log=st.booleans(),
             limits=maybe(steps=st.integers(1, 10**12), running_seconds=st.just(60)),
         ),
