@@ -14,10 +14,11 @@ from contract.limits import Limits
 from contract.schema import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 MAX_FALLBACKS = 5
+FALLBACKS = "holdfast.fallback_models"
 
 ModelId = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -60,13 +61,32 @@ def merged(stored: Mapping[str, Any] | None, sent: Mapping[str, Any] | None, mod
     if sent is not None and "limits" in sent:
         merged["limits"] = limits.merged(merged.get("limits") or {}, sent["limits"])
     if sent is not None and "fallback_models" in sent:
-        merged["fallback_models"] = list(dict.fromkeys(sent["fallback_models"] or ()))
+        merged["fallback_models"] = list(sent["fallback_models"] or ())
     if sent is not None and "read_log" in sent:
         merged["read_log"] = sent["read_log"]
     merged = {field: value for field, value in merged.items() if value}
     models = [model_id, *merged.get("fallback_models", ())]
     check_priced(merged.get("limits") or {}, models, "holdfast.limits.list_cost")
     return merged
+
+
+def check_fallbacks(model_id: str, models: Sequence[str]) -> None:
+    """Refuse a chain that would ask a model again after it has failed for good."""
+    for index, model in enumerate(models):
+        if model == model_id:
+            raise InvalidRequest(
+                f"{FALLBACKS}: {model} is the agent's own model, which has failed by then; leave it out"
+            )
+        if model in models[:index]:
+            raise InvalidRequest(f"{FALLBACKS}: {model} is named twice; name each model once")
+
+
+def fallbacks(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """The models to ask once that of a spec, or of a thread's agent, has failed for good.
+
+    A session may have made one of them its own.
+    """
+    return tuple(model for model in additions(spec).get("fallback_models", ()) if model != spec["model"]["id"])
 
 
 def check_priced(caps: Mapping[str, Any], models: Iterable[str], where: str) -> None:
@@ -80,4 +100,13 @@ def check_priced(caps: Mapping[str, Any], models: Iterable[str], where: str) -> 
         )
 
 
-__all__ = ["AgentAdditions", "Rule", "additions", "check_priced", "merged", "rules_json"]
+__all__ = [
+    "AgentAdditions",
+    "Rule",
+    "additions",
+    "check_fallbacks",
+    "check_priced",
+    "fallbacks",
+    "merged",
+    "rules_json",
+]

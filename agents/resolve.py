@@ -105,11 +105,14 @@ OVERRIDABLE = ("system", "tools", "mcp_servers")
 
 def agent(body: Mapping[str, Any]) -> dict[str, Any]:
     """The stored fields of a new agent (spec core 4.3) but skills, multiagent and metadata."""
+    asked = model(body["model"])
+    ours = additions.merged({}, body.get(OURS), asked["id"])
+    additions.check_fallbacks(asked["id"], ours.get("fallback_models", ()))
     return {
         "name": name("name", body["name"]),
-        "model": model(body["model"]),
+        "model": asked,
         **{field: resolver(body.get(field)) for field, resolver in RESOLVERS.items()},
-    } | _ours(additions.merged({}, body.get(OURS), _model_id(body)))
+    } | _ours(ours)
 
 
 def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,11 +124,9 @@ def changed_agent(spec: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str,
         changed["model"] = model(body["model"], spec["model"])
     changed.update({field: resolver(body[field]) for field, resolver in RESOLVERS.items() if field in body})
     ours = additions.merged(changed.pop(OURS, None), body.get(OURS), changed["model"]["id"])
+    if "model" in body or "fallback_models" in (body.get(OURS) or {}):
+        additions.check_fallbacks(changed["model"]["id"], ours.get("fallback_models", ()))
     return changed | _ours(ours)
-
-
-def _model_id(body: Mapping[str, Any]) -> str:
-    return str(model(body["model"])["id"])
 
 
 def _ours(fields: dict[str, Any]) -> dict[str, Any]:

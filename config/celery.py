@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from importlib import import_module
@@ -22,6 +23,10 @@ app.autodiscover_tasks()
 # A worker without -Q takes both kinds of work; with it, only the queues it names.
 app.conf.task_queues = {name: {} for name in (app.conf.task_default_queue, settings.HOLDFAST_CHORES)}
 
+# Objects made and not freed between two looks for garbage. Of hundreds of turns at once nearly all live on: to look at
+# them after every 700 took 4 % of a worker's time; this takes 1 %, and no more memory (a turn leaves some 300 objects).
+GARBAGE = 5_000
+
 
 @celeryd_after_setup.connect
 def take_what_is_for_this_machine(instance: Any, **details: Any) -> None:
@@ -34,6 +39,7 @@ def make_known(**details: Any) -> None:
     """Hold the liveness lock from the start; load what a turn needs, so that the first one need not wait for it."""
     from sessions.harness import lease
 
+    gc.set_threshold(GARBAGE)
     lease.keeper()
     threading.Thread(target=_load_what_a_turn_needs, name="loading", daemon=True).start()
 

@@ -42,7 +42,7 @@ def django_database(url: str) -> dict[str, Any]:
         known = ", ".join(sorted(LIBPQ_OPTIONS))
         raise SettingError(f"DATABASE_URL has the option {unknown[0]!r}, which is not known; known: {known}.")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "config.database",
         "NAME": name,
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -53,7 +53,15 @@ def django_database(url: str) -> dict[str, Any]:
             "connect_timeout": 5,
             **query,
             "prepare_threshold": 0,  # lets statements be prepared; Django's own are not, only `sessions.prepared`
-            "pool": {"min_size": 1, "max_size": connections_of_a_process(), "timeout": 15, "max_idle": 300},
+            "pool": {
+                "min_size": 1,
+                "max_size": connections_of_a_process(),
+                "timeout": 15,
+                "max_idle": 300,
+                # It tries at ever longer distances for so long, then whoever needs one begins anew. Of a minute's
+                # absence the default made two.
+                "reconnect_timeout": 10,
+            },
         },
     }
 

@@ -102,6 +102,7 @@ class Holdfast:
     mcp_call_seconds: float  # one call of an MCP server's tool
     compact_at_tokens: int  # a prompt beyond it is summarised before the next request
     snapshot_days: int  # how long a workspace's earlier snapshots stay; 0: for ever
+    delivery_days: int  # how long the records of webhook deliveries stay; 0: for ever
     limits: Mapping[str, Any]  # caps of every session: contract.limits.Limits as it is stored
     machine: str  # this machine's name among those that run workers
     running_hour_price: Decimal  # dollars that an hour of a session's running time costs
@@ -194,7 +195,7 @@ def read(environ: Mapping[str, str]) -> Holdfast:
 
 
 def _more(reader: Reader) -> dict[str, Any]:
-    """Settings of sandboxes, schedules, outside workers, telemetry and signing in."""
+    """Settings of sandboxes, schedules, webhooks, outside workers, telemetry and signing in."""
     return {
         "telemetry_endpoint": reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", "", ("http", "https")),
         "telemetry_headers": reader.secret("OTEL_EXPORTER_OTLP_HEADERS"),
@@ -206,6 +207,7 @@ def _more(reader: Reader) -> dict[str, Any]:
         "signing_in": signing_in.read(reader),
         "sandbox": reader.choice("SANDBOX", "local", ("local", "docker")),
         "sandbox_image": reader.text("SANDBOX_IMAGE", "python:3.12"),
+        "delivery_days": reader.integer("WEBHOOK_DELIVERY_DAYS", 30, low=0, high=36_500),
         "missed_runs": reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     }
 

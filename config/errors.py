@@ -13,7 +13,7 @@ from ninja import errors as ninja
 from psycopg.errors import DiskFull
 from pydantic import ValidationError as PydanticError
 
-from contract import ids, links
+from contract import ids
 from contract.errors import (
     ApiError,
     AuthenticationFailed,
@@ -119,7 +119,6 @@ def as_api_error(error: BaseException) -> ApiError:
 def _of_database(error: Exception) -> ApiError:
     """A database that is away (503) or whose disk is full (507); both pass."""
     log.error("The database failed a request: %s", type(error).__name__, exc_info=error)
-    links.renew(error)
     if isinstance(error.__cause__, DiskFull):
         return NoRoom("The database's disk is full; make room, then try again.")
     return Unavailable("The database can't be used at the moment; try again.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,19 @@ class Limits(Ours):
     """Time spent working; waiting for a person doesn't count."""
     approval_seconds: Seconds | None = None
     """How long a call waits for a person; then it is refused and the agent goes on without it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _belongs_here(cls, sent: Any) -> Any:
+        """Say of a limit that only workspaces have where it is set, instead of that it is unknown."""
+        for name in sent if isinstance(sent, dict) else ():
+            if name in WorkspaceLimits.model_fields and name not in cls.model_fields:
+                setting = f"LIMIT_{name.upper()}".replace("LIST_COST", "DOLLARS")
+                raise ValueError(
+                    f"{name} bounds all sessions of a workspace together, so it can't be set here: set it on the page "
+                    f"Limits, with POST /v1/x/limits, or for every workspace with the setting {setting}"
+                )
+        return sent
 
 
 class WorkspaceLimits(Limits):

@@ -1,5 +1,4 @@
 from django.apps import AppConfig
-from django.core.signals import got_request_exception
 from django.db.models.signals import post_migrate
 
 
@@ -11,12 +10,11 @@ class SessionsConfig(AppConfig):
     verbose_name = "Sessions"
 
     def ready(self) -> None:
-        from contract import happenings, links
+        from contract import happenings
         from credentials import resealing as sealed
         from sessions import listeners, resealing, storing
 
         post_migrate.connect(storing.arrange, sender=self)
-        got_request_exception.connect(links.after_page)
         happenings.listen("deployments", listeners.follow_agents)
         happenings.listen("webhooks", listeners.tell_webhooks)
         happenings.listen("caps", listeners.give_room)

@@ -15,7 +15,7 @@ from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
 from sessions import events as ev
-from sessions import log, threads
+from sessions import log, nudges, threads
 from sessions.approvals import book
 from sessions.bounds import caps_of, own_caps, reached, reached_alone, used, used_alone
 from sessions.events import Draft
@@ -110,6 +110,7 @@ def follow_workspace(workspace_id: str) -> None:
     book.give_time(Session.objects.filter(workspace=workspace_id, pending_count__gt=0))
     transaction.on_commit(lambda: resume_all(session__workspace=workspace_id))
     transaction.on_commit(lambda: call_next(workspace_id))
+    transaction.on_commit(lambda: nudges.publish_workspace(workspace_id))
 
 
 def follow_agent(agent_id: str) -> None:

@@ -143,6 +143,13 @@ class PartSocket(WatchedSocket):
         return liveparts.frames(asked(self.scope, "show"), asked(self.scope, "of"), acting)
 
 
+class LimitsSocket(PartsSocket):
+    """``/ws/limits/``: what the workspace may use and uses, what runs and what waits."""
+
+    def parts(self, acting: Acting) -> list[dict[str, str]]:
+        return render.limits_frames(acting)
+
+
 class ListSocket(WorkspaceSocket):
     """``/ws/list/?<filters>&page=&at=``: the rows of one page of the list as they change, and how many are new."""
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NEWEST = 200
-# The newest sessions of each agent by its index, so that a card costs the same however many there are.
+# The newest sessions of each agent by its index, so that a card costs the same however many there are. A fork that
+# rests as its origin did has done nothing itself.
 FIGURES = """
 select a.id, count(s.id),
        count(*) filter (where s.ended), count(*) filter (where s.done),
@@ -26,7 +27,8 @@ left join lateral (
            status = 'terminated' or (status = 'idle' and stop_reason->>'type' = any(%(ended)s)) as ended,
            status = 'idle' and stop_reason->>'type' = any(%(done)s) as done
     from agent_sessions_session
-    where agent_id = a.id order by created_at desc limit %(newest)s
+    where agent_id = a.id and (forked_at is null or active_seconds > 0)
+    order by created_at desc limit %(newest)s
 ) s on true
 group by a.id
 """

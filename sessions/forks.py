@@ -4,6 +4,8 @@ A fork is started with all that its origin was started with, in rows of its own,
 start it so. What people allowed beforehand stays behind: in the fork it is asked anew.
 A fork takes the conversation over by copying the primary thread's events up to a point: the log of the new session is
 whole in itself and stays so when its origin is deleted. Copies keep the time they happened and are not paid for again.
+Threads of other agents stay behind; what they sent to the primary thread is part of the conversation. A fork of a
+session at rest rests for the same reason, one from within a turn waits for a message.
 The workspace comes from the snapshot that fits the point best; where calls ran in between, the fork says so.
 Rewinding is forking and archiving the origin.
 """
@@ -21,12 +23,13 @@ from contract.errors import InvalidRequest
 from contract.roles import Permission
 from contract.schema import OURS
 from credentials.models import Vault
-from sessions import actions, inbox, log, resources, starting, workspaces
+from sessions import actions, inbox, log, resources, starting, threads, workspaces
 from sessions import events as ev
 from sessions.copies import COPIED, copies, processed
 from sessions.events import Draft
 from sessions.finding import bare_session, find_session
 from sessions.models import Event, Session, Thread
+from sessions.projections.columns import THREAD_STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 MAX_EVENTS = 20_000
 BATCH = 500
 SAID = (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.USER_DEFINE_OUTCOME)
+TURNS = COPIED | {*THREAD_STATUS}  # what tells whether a turn had ended
+# Why a fork rests as its origin did. What waited for an answer is closed in it, and it stands at no limit and no pause.
+RESTS = ("end_turn", "refusal", "retries_exhausted")
 
 
 class Parent(NamedTuple):
@@ -56,13 +62,15 @@ class Place:
     """Where a fork of ``at`` really begins, and with which workspace.
 
     ``seq``: the last event taken over, the end of the reply if ``at`` lies inside one. ``snapshot``: the event that
-    holds the workspace, None if there is none; ``calls_between`` calls ran since it was taken.
+    holds the workspace, None if there is none; ``calls_between`` calls ran since it was taken. ``threads``: how many
+    threads of other agents there were by then, which are not taken over.
     """
 
     at: int
     seq: int
     snapshot: Event | None
     calls_between: int
+    threads: int
 
     @property
     def sentence(self) -> str:
@@ -86,14 +94,15 @@ def place(session: Session, at: int | str) -> Place:
         raise InvalidRequest(f"at: must be the number of an event of the session, from 1 to {session.last_seq}")
     rows = Event.objects.filter(session=session)
     seq = _whole_reply(rows, at)
+    others = rows.filter(type=ev.THREAD_CREATED, seq__lte=seq).count()
     snapshots = rows.filter(type=ev.OPS_SNAPSHOT)
     calls = rows.filter(type__in=ev.CALLS)
     later = snapshots.filter(seq__gt=seq).order_by("seq").first()
     if later is not None and not calls.filter(seq__gt=seq, seq__lt=later.seq).exists():
-        return Place(at, seq, _kept(later), 0)
+        return Place(at, seq, _kept(later), 0, others)
     earlier = _kept(snapshots.filter(seq__lte=seq).order_by("-seq").first())
     since = earlier.seq if earlier is not None else 0
-    return Place(at, seq, earlier, calls.filter(seq__gt=since, seq__lte=seq).count())
+    return Place(at, seq, earlier, calls.filter(seq__gt=since, seq__lte=seq).count(), others)
 
 
 def _number(session: Session, event_id: str) -> int:
@@ -150,8 +159,9 @@ def fork(session_id: str, body: Mapping[str, Any], acting: Acting) -> Session:
         Session.objects.filter(pk=child.pk).update(forked_from=origin, forked_at=found.seq)
         whence = {"forked_from_id": origin.pk, "forked_at": found.seq}
         audit.record(acting, "session.forked", "agent_sessions.Session", child.pk, after=whence)
-        _take_over(child, origin, taken, found, acting)
-        for messages in _requests([_said(body["prompt"])] if body.get("prompt") else unanswered):
+        requests = _requests([_said(body["prompt"])] if body.get("prompt") else unanswered)
+        _take_over(child, origin, taken, found, acting, rests=not requests)
+        for messages in requests:
             inbox.send(bare_session(child.pk, acting), messages, acting)
         if body.get("rewind"):
             actions.archive_session(origin.pk, acting)
@@ -235,8 +245,21 @@ def _said(prompt: str) -> dict[str, Any]:
     return {"type": ev.USER_MESSAGE, "content": [{"type": "text", "text": prompt}]}
 
 
-def _take_over(child: Session, origin: Session, taken: Sequence[Event], found: Place, acting: Acting) -> None:
-    """Write the copies, close what is open, note where it all came from, and hand the workspace over."""
+def _rest(origin: Session, seq: int) -> dict[str, Any] | None:
+    """Why the primary thread rested at a point; None within a turn, and where the fork does not rest for that."""
+    rows = Event.objects.filter(thread__session=origin, thread__parent=None, type__in=TURNS)
+    near = rows.filter(seq__gt=seq).order_by("seq").first(), rows.filter(seq__lte=seq).order_by("-seq").first()
+    found = next((row for row in near if row is not None and row.type == ev.THREAD_IDLE), None)
+    stop = (found.payload.get("stop_reason") or {}) if found else {}
+    if found is None or stop.get("type") not in RESTS or ev.only_talks(stop):
+        return None
+    return {"stop_reason": stop, "stop_details": found.payload.get("stop_details")}
+
+
+def _take_over(
+    child: Session, origin: Session, taken: Sequence[Event], found: Place, acting: Acting, *, rests: bool
+) -> None:
+    """Write the copies, close what is open, note where it all came from, hand the workspace over, and rest."""
     thread = Thread.objects.get(session=child, parent=None)
     drafts = copies(taken)
     note = {
@@ -250,5 +273,7 @@ def _take_over(child: Session, origin: Session, taken: Sequence[Event], found: P
     if found.snapshot is not None:
         blobs.touch(str(found.snapshot.payload["digest"]))
         drafts.append(Draft(ev.OPS_SNAPSHOT, dict(found.snapshot.payload)))
+    if rests and (why := _rest(origin, found.seq)):
+        drafts.append(Draft(ev.THREAD_IDLE, threads.about(thread, **why)))
     for start in range(0, len(drafts), BATCH):
         log.append(child.pk, thread.pk, drafts[start : start + BATCH])

@@ -73,6 +73,16 @@ def publish_person(user_id: int | str) -> None:
     _publish(channel("events"), {"session": person(user_id), "seq": 0}, insist=True)
 
 
+def workspace(workspace_id: str) -> str:
+    """What stands in a session id's place when a nudge is about all of a workspace."""
+    return f"workspace:{workspace_id}"
+
+
+def publish_workspace(workspace_id: str) -> None:
+    """Say that something of a workspace changed that is on no session's log. Call it after the commit."""
+    _publish(channel("events"), {"session": workspace(workspace_id), "seq": 0})
+
+
 def publish_delta(
     session_id: str, thread_id: str, frame: Mapping[str, Any], heard: Callable[[int], None] | None = None
 ) -> None:

@@ -26,8 +26,9 @@ TIMES = (
     ("limits", _("Stood at a limit"), "k-failed"),
     ("retries", _("Waited to try again"), "k-memory"),
     ("turn", _("Waited for a turn"), "k-system"),
+    ("pace", _("Waited for the model server's pace"), "k-memory"),
 )
-RARE = frozenset({"limits", "retries", "turn"})  # shown once there was some
+RARE = frozenset({"limits", "retries", "turn", "pace"})  # shown once there was some
 LEAST = 0.5  # percent of the bar of time below which a stretch can't be seen
 
 

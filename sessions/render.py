@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from agents.models import Agent
 from contract.roles import Permission, may
-from sessions import caps, figures, inspection, overview, progress, raising, window
+from sessions import caps, figures, inspection, limitpage, overview, progress, raising, window
 from sessions import events as ev
 from sessions.projections import transcript
 from sessions.projections.columns import Usage
@@ -39,6 +39,8 @@ STATE_TYPES = frozenset(
         *ev.RESULTS,
         ev.MODEL_START,
         ev.MODEL_END,
+        ev.OPS_PACED,
+        ev.OPS_ASKED,
         ev.STATUS_RUNNING,
         ev.STATUS_IDLE,
         ev.STATUS_RESCHEDULED,
@@ -110,6 +112,11 @@ def system_frames(acting: Acting) -> list[dict[str, str]]:
     """The system page's live parts."""
     context = {**state.context(acting), "operates": may(acting.role, Permission.OPERATE)}
     return [_fragment(name, f"system/parts/{name}.html", context) for name in state.PARTS]
+
+
+def limits_frames(acting: Acting) -> list[dict[str, str]]:
+    """The live parts of the page of limits."""
+    return [_fragment("limits", "limits/now.html", limitpage.context(acting))]
 
 
 def _fragment(name: str, template: str, context: dict[str, Any]) -> dict[str, str]:

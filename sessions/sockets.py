@@ -103,7 +103,9 @@ class LiveSocket(AsyncWebsocketConsumer, ABC):  # type: ignore[misc]  # channels
 
 
 class WorkspaceSocket(LiveSocket):
-    """What shows a whole workspace: ``refresh`` is called at first and whenever one of its sessions' logs grew."""
+    """What shows a whole workspace: ``refresh`` is called at first, and whenever one of its sessions' logs grew or a
+    nudge was about the workspace.
+    """
 
     async def write(self) -> None:
         presence = Presence(self.scope)
@@ -189,6 +191,8 @@ def _same_origin(scope: dict[str, Any]) -> bool:
 
 def _any_in_workspace(session_ids: Iterable[str], workspace_id: str) -> bool:
     wanted = list(session_ids)
+    if nudges.workspace(workspace_id) in wanted:
+        return True
     return bool(wanted) and Session.objects.filter(pk__in=wanted, workspace_id=workspace_id).exists()
 
 

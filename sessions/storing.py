@@ -24,8 +24,10 @@ WHERE i.indrelid IN ('agent_sessions_event'::regclass, 'agent_sessions_session':
 
 
 def arrange(using: str, **_: Any) -> None:
-    """Leave room on the pages of what changes often, and drop indexes that nothing reads."""
+    """Leave room on the pages of what changes often, drop indexes that nothing reads, and guard what rows hold."""
     from django.db import connections
+
+    from sessions.models import shapes
 
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT to_regclass('agent_sessions_event') IS NOT NULL")
@@ -36,3 +38,5 @@ def arrange(using: str, **_: Any) -> None:
         cursor.execute(FOR_PATTERNS, [])
         for (index,) in cursor.fetchall():
             cursor.execute(f"DROP INDEX {index}")
+        for statement in (one for guard in shapes.GUARDS for one in guard.statements()):
+            cursor.execute(statement)

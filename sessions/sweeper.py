@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import connection
 
 from credentials import answers
@@ -22,6 +23,7 @@ from sessions.events import Draft
 from sessions.exchange import transfers
 from sessions.harness import admission
 from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans, workers_alive
+from sessions.harness.limits import longest_pause
 from sessions.log import UnknownThread, append
 from sessions.repair import repair_unknown
 from sessions.schedules import runs
@@ -48,7 +50,8 @@ DUE = """
 SELECT id FROM agent_sessions_thread
 WHERE (lease_expires IS NULL OR lease_expires < clock_timestamp()) AND agent ->> 'type' IS DISTINCT FROM 'advisor'
   AND (status = 'running' AND updated_at NOT BETWEEN clock_timestamp() - interval '1 second' AND clock_timestamp()
-       OR status = 'rescheduling' AND (wake_at IS NULL OR wake_at <= clock_timestamp()))
+       OR status = 'rescheduling' AND (
+         wake_at IS NULL OR wake_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + %s * interval '1 second'))
 ORDER BY updated_at LIMIT %s
 """
 
@@ -117,7 +120,7 @@ class Sweeper:
         """One look: free the leases of dead workers and wake every thread that nobody runs."""
         freed = [self._tell_of_loss(orphan) for orphan in free_orphans()]
         with connection.cursor() as cursor:
-            cursor.execute(DUE, [BATCH])
+            cursor.execute(DUE, [longest_pause(settings.HOLDFAST_RETRY_CEILING_SECONDS), BATCH])
             due = [row[0] for row in cursor.fetchall()]
         if (alive := workers_alive()) != self._workers:
             self._workers = alive

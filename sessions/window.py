@@ -17,8 +17,9 @@ from django.db.models.fields.json import KeyTextTransform
 from credentials import at_rest
 from sessions import events as ev
 from sessions.models import Event, File, Session, Thread
+from sessions.models.approvals import EXPIRED, Approval
 from sessions.projections import transcript
-from sessions.projections.transcript import ANSWER_TYPES, Action, Row, Step, answered_call
+from sessions.projections.transcript import ANSWER_TYPES, Action, Call, Row, Step, answered_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,11 +57,24 @@ def window(session: Session, *, before: int | None = None, thread_id: str | None
         return Window([], 1, 0, session.last_seq)
     rows = transcript.rows(sorted([*entries, *_besides(session, entries)], key=lambda entry: entry.seq))
     first = 1 if len(entries) < EVENTS else entries[0].seq
-    return Window(rows if thread_id else named(rows), first, entries[-1].seq, session.last_seq)
+    return Window(expired(rows) if thread_id else named(rows), first, entries[-1].seq, session.last_seq)
+
+
+def expired(rows: list[Row]) -> list[Row]:
+    """The rows with the denials that are nobody's told as such; no query where there is no denial."""
+    denied = {row.id for row in rows if row.call and row.call.decision and row.call.decision.result == "deny"}
+    over = set(Approval.objects.filter(pk__in=denied, state=EXPIRED).values_list("pk", flat=True)) if denied else denied
+    return [_expired(row, row.call) if row.call and row.id in over else row for row in rows]
+
+
+def _expired(row: Row, call: Call) -> Row:
+    decision = replace(call.decision, result="expired") if call.decision else None
+    return replace(row, call=replace(call, decision=decision))
 
 
 def named(rows: list[Row]) -> list[Row]:
-    """The rows with the name of the agent at each call of a child thread; no query where there is none."""
+    """The rows as ``expired`` tells them, with the agent at each call of a child thread; no query without those."""
+    rows = expired(rows)
     wanted = {row.call.thread for row in rows if row.call and row.call.thread}
     if not wanted:
         return rows
@@ -96,7 +110,7 @@ def call_row(event: Event) -> Row | None:
         return None
     between = Q(session_id=event.session_id, seq__gt=call.seq, seq__lt=event.seq)
     answers = Event.objects.filter(between & _answers_of([call_id])).defer("private").order_by("seq")
-    return transcript.rows([call, *answers, event])[0]
+    return expired(transcript.rows([call, *answers, event]))[0]
 
 
 def whole_row(event: Event) -> Row | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -22,6 +23,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+import httpx2
 
 from config import places
 from config.services import kernel
@@ -132,6 +135,15 @@ class Installation:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+    def signed_in(self) -> httpx2.Client:
+        """A client with the operator's cookies, as a browser has them."""
+        http = httpx2.Client(base_url=self.url, timeout=60, headers={"referer": self.url})
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', http.get("/login").text)
+        assert token is not None, "no sign-in form"
+        form = {"username": self.username, "password": self.password, "csrfmiddlewaretoken": token[1]}
+        assert http.post("/login", data=form).status_code == 302, "the sign-in was refused"
+        return http
 
     def output(self) -> str:
         """What `up` printed."""

@@ -19,6 +19,7 @@ from pydantic_core import from_json
 from agents.providers import interrupt
 from agents.providers.accumulate import NUL, Accumulator, garbled, storable
 from agents.providers.base import (
+    WAITS,
     ModelInfo,
     ModelReply,
     ModelRequest,
@@ -44,6 +45,7 @@ MODELS_KEPT_SECONDS = 300.0
 MODELS_FAILED_SECONDS = 30.0
 MAX_MODELS = 1_000
 _LIMITS_KEPT = 256
+QUIET_SECONDS = 1.0  # a wait for a place that is not told of
 PUSHED_BACK = ("overloaded", "rate_limited")
 
 
@@ -93,9 +95,10 @@ class AnthropicProvider:
         """
         with interrupt.scope(should_stop, seconds=MAX_TURN_SECONDS, max_bytes=MAX_REPLY_BYTES):
             pace = self._pace(request.model)
-            while not pace.take(interrupt.SLICE):
-                interrupt.poll()
+            waited = _waited(pace, on_part)
             try:
+                if waited:
+                    on_part(StreamPart("asked"))
                 reply = self._with_retries(request, on_part)
             except ProviderError as error:
                 if error.kind in PUSHED_BACK:
@@ -106,14 +109,14 @@ class AnthropicProvider:
             pace.coped()
             return reply
 
-    def compact(self, request: ModelRequest, should_stop: ShouldStop) -> ModelReply | None:
+    def compact(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply | None:
         """See ``Provider.compact``. A server that refuses the parameter, or answers without a summary of its own, is
         not asked again.
         """
         if "compaction" in self._limits.get(request.model, Limits()).dropped:
             return None
         try:
-            reply = self.stream(replace(request, compact=True), lambda part: None, should_stop)
+            reply = self.stream(replace(request, compact=True), partial(_wait_alone, on_part), should_stop)
         except _CannotCompact:
             return None
         if not any(block["type"] == "compaction" for block in reply.content):
@@ -273,6 +276,22 @@ class _Turn:
         except Exception as error:
             # The reader's own failure must not be taken for the model's.
             raise interrupt.Stopped("interrupted", error) from error
+
+
+def _waited(pace: Pace, on_part: OnPart) -> bool:
+    """Take a place; true if that took so long that ``on_part`` was told what the request waits for."""
+    began, told = time.monotonic(), False
+    while not pace.take(interrupt.SLICE):
+        interrupt.poll()
+        if not told and time.monotonic() - began >= QUIET_SECONDS:
+            told = True
+            on_part(StreamPart("waiting", seconds=pace.held))
+    return told
+
+
+def _wait_alone(on_part: OnPart, part: StreamPart) -> None:
+    if part.kind in WAITS:
+        on_part(part)
 
 
 def _serialised(sent: dict[str, Any], encoded: Encoded | None) -> bytes:

@@ -88,13 +88,19 @@ class ModelReply:
 
 @dataclass(frozen=True, slots=True)
 class StreamPart:
-    """Progress while a reply streams. ``text`` is empty for the two ``started`` kinds."""
+    """Progress while a reply streams. ``text`` is empty for the two ``started`` kinds.
 
-    kind: Literal["thinking_started", "text_started", "text"]
-    index: int
+    ``waiting``: the request waits for its turn with the model's server, for ``seconds`` more at most (None: for as long
+    as others are answered); ``asked`` ends such a wait. Neither is part of the reply.
+    """
+
+    kind: Literal["thinking_started", "text_started", "text", "waiting", "asked"]
+    index: int = 0
     text: str = ""
+    seconds: float | None = None
 
 
+WAITS = frozenset({"waiting", "asked"})  # the kinds that are no part of a reply
 OnPart = Callable[[StreamPart], None]
 ShouldStop = Callable[[], bool]
 
@@ -122,10 +128,11 @@ class Provider(Protocol):
         interrupt also ends a stream that stalls.
         """
 
-    def compact(self, request: ModelRequest, should_stop: ShouldStop) -> ModelReply | None:
+    def compact(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply | None:
         """Have the server summarise the conversation: the reply holds one ``compaction`` block, which later requests
         send first, as the assistant's, in place of all before it. None where the server is known not to do that; a
-        reply without such a block means the same, found out now. Raises as ``stream`` does.
+        reply without such a block means the same, found out now. ``on_part`` hears of waits alone. Raises as ``stream``
+        does.
         """
 
     def models(self) -> list[ModelInfo]:

@@ -34,6 +34,12 @@ class Pace:
         """How many requests may be under way now."""
         return int(self._limit)
 
+    @property
+    def held(self) -> float | None:
+        """For how many seconds the server wants no request yet; None if it doesn't mind."""
+        left = self._held_until - self._clock()
+        return left if left > 0 else None
+
     def take(self, seconds: float) -> bool:
         """Take a place, waiting so long at most; false if there was none."""
         deadline = self._clock() + seconds

@@ -84,17 +84,18 @@ def recovery(request: HttpRequest) -> HttpResponse:
 @own("GET", "HEAD", "POST")
 def passkey_new(request: HttpRequest) -> HttpResponse:
     """Add a passkey: good for signing in by itself, and as the second factor."""
-    user: Any = request.user
-    if Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN).count() >= MOST_PASSKEYS:
-        said = _("You have %(count)s passkeys already. Remove one first.") % {"count": MOST_PASSKEYS}
-        messages.error(request, said, "failed")
-        return redirect("account:account")
-    form = AddWebAuthnForm(request.POST or None, user=user)
-    if request.method == "POST" and form.is_valid():
-        name = str(form.cleaned_data["name"])[:LONGEST_NAME]
-        _made, codes = passkeys.add_authenticator(request, name=name, credential=form.cleaned_data["credential"])
-        messages.success(request, _("The passkey %(name)s is added.") % {"name": name}, "done")
-        return _shown(request, codes) if codes else redirect("account:account")
+    with transaction.atomic():  # of two that are added at once the second counts the first
+        user = identities.lock(request.user.pk or 0)
+        if Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN).count() >= MOST_PASSKEYS:
+            said = _("You have %(count)s passkeys already. Remove one first.") % {"count": MOST_PASSKEYS}
+            messages.error(request, said, "failed")
+            return redirect("account:account")
+        form = AddWebAuthnForm(request.POST or None, user=user)
+        if request.method == "POST" and form.is_valid():
+            name = str(form.cleaned_data["name"])[:LONGEST_NAME]
+            _made, codes = passkeys.add_authenticator(request, name=name, credential=form.cleaned_data["credential"])
+            messages.success(request, _("The passkey %(name)s is added.") % {"name": name}, "done")
+            return _shown(request, codes) if codes else redirect("account:account")
     context = {"form": form, "options": webauthn.begin_registration(user, passwordless=True)}
     return render(request, "account/passkey.html", context, status=422 if request.method == "POST" else 200)
 

@@ -59,4 +59,5 @@ def _shape(found: forks.Place) -> dict[str, Any]:
         "snapshot_seq": found.snapshot.seq if found.snapshot else None,
         "calls_between": found.calls_between,
         "workspace": found.sentence,
+        "threads_left_behind": found.threads,
     }

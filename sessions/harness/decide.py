@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from contract.schema import OURS
 from sessions import events as ev
-from sessions.harness.limits import Limits, Reached, Used, retry_at
+from sessions.harness.limits import Limits, Reached, Used, longest_pause, retry_at
 from sessions.projections.faults import of_provider, session_error
 
 if TYPE_CHECKING:
@@ -180,7 +181,8 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     if state.session.paused:
         return [Finish(ev.paused(state.session.paused))]
     if state.status == "rescheduling":
-        if state.wake_at is not None and now < state.wake_at:
+        longest = timedelta(seconds=longest_pause(limits.retry_ceiling))
+        if state.wake_at is not None and now < state.wake_at <= now + longest:
             return [Wait(state.wake_at)]
         again = Compact(resume=True) if state.compacting else CallModel(resume=True)
         return [_stopped(state, limits, now) or again]
@@ -189,7 +191,7 @@ def decide(state: ThreadState, limits: Limits, now: datetime) -> list[Action]:
     if not state.asked:
         return _end_of_turn(state, limits, now)
     if state.failure is not None:
-        return _failed(state, state.failure, limits)
+        return _failed(state, state.failure, limits, now)
     return [_next_request(state, limits, now)]
 
 
@@ -251,11 +253,12 @@ def _make_room(state: ThreadState, limits: Limits) -> Action:
     return _give_up(state, "compaction_limit_reached_error", text)
 
 
-def _failed(state: ThreadState, failure: Failure, limits: Limits) -> list[Action]:
+def _failed(state: ThreadState, failure: Failure, limits: Limits, now: datetime) -> list[Action]:
     if failure.kind == "context_exceeded":
         return [_make_room(state, limits)]
     if failure.retryable and failure.attempt < limits.model_attempts:
-        return [Retry(failure, retry_at(failure, limits, state.thread_id), limits.model_attempts)]
+        failed = replace(failure, at=min(failure.at, now))  # a log's time is never set back, as a clock may be
+        return [Retry(failure, retry_at(failed, limits, state.thread_id), limits.model_attempts)]
     if state.fallback < len(limits.fallbacks):
         return [FallBack(failure, limits.fallbacks[state.fallback])]
     error_type = of_provider(failure.kind)

@@ -27,6 +27,7 @@ from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands, opened
 from sessions.harness.keeping import bounded
 from sessions.harness.lease import keeper
+from sessions.harness.pace import Telling
 from sessions.harness.permissions import Permissions, Rules
 from sessions.harness.preview import Preview
 from sessions.harness.reply import Ids, Reply, failed_request, request_end
@@ -152,17 +153,19 @@ class Effects:
     def _ask(self, names: Ids) -> list[Event]:
         """Ask the model; the mark of the request is on the log."""
         connection.close()  # back to the pool: the model may take minutes
+        stored: list[Event] = []
         preview = Preview(self.spec.session_id, self.spec.thread_id, names)
+        telling = Telling(self, stored, preview.part)
         try:
             with spans.model(self.spec, self.model["id"], self.prompt.messages) as told:
-                reply = told(self.provider().stream(self.request(), preview.part, self.should_stop))
+                reply = told(self.provider().stream(self.request(), telling.part, self.should_stop))
             preview.flush()
-            return self._take_in(names, reply, preview.first_token_ms)
+            return stored + self._take_in(names, reply, preview.first_token_ms)
         except ProviderError as error:
             drafts = [failed_request(names.request, error, self.speed)]
         except TurnInterrupted:
             drafts = [request_end(names.request, Usage(), self.speed, {}, is_error=True)]
-        return self.append(drafts)
+        return stored + self.append(drafts)
 
     def _take_in(self, names: Ids, reply: ModelReply, first_token_ms: float | None) -> list[Event]:
         """Put a reply on the log, its calls judged by the rules as they are at that moment."""

@@ -24,6 +24,7 @@ from django.db import DatabaseError, connection, transaction
 from sessions import events as ev
 from sessions import nudges, prepared
 from sessions.harness import admission, unattended
+from sessions.harness.limits import longest_pause
 from sessions.projections.columns import SessionColumns
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ FROM mine WHERE t.id = mine.id AND t.fence = mine.fence AND t.lease_expires > cl
 """
 RELEASE = """
 UPDATE agent_sessions_thread SET lease_expires = NULL, lease_owner = CASE WHEN %s::boolean THEN '' ELSE lease_owner END
-WHERE id = %s AND fence = %s RETURNING status IN ('running', 'rescheduling') AND (wake_at IS NULL OR wake_at <= now())
+WHERE id = %s AND fence = %s RETURNING status IN ('running', 'rescheduling') AND (
+  wake_at IS NULL OR wake_at NOT BETWEEN now() AND now() + %s * interval '1 second')
 """
 ORPHANS = """
 UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp()
@@ -166,7 +168,8 @@ class Keeper:
         with self._lock:
             if self._leases.get(lease.thread_id) is lease:
                 del self._leases[lease.thread_id]
-        row = prepared.row(RELEASE, [clean, lease.thread_id, lease.fence])
+        pause = longest_pause(settings.HOLDFAST_RETRY_CEILING_SECONDS)
+        row = prepared.row(RELEASE, [clean, lease.thread_id, lease.fence, pause])
         return bool(row and row[0])
 
     def drain(self) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KINDS = ("steps", "model_requests", "tokens", "list_cost", "running_seconds")
 DAILY = ("list_cost_per_day", "tokens_per_day")  # of all sessions of a workspace together
 MONEY = frozenset({"list_cost", "list_cost_per_day"})
+DRIFT_SECONDS = 5.0
 NAMES = {
     "steps": "steps",
     "model_requests": "model requests",
@@ -140,6 +141,14 @@ class Limits:
 
     def sentence(self) -> str:
         return f"The turn reached its limit of {self.tool_rounds} tool rounds. Send a message to go on."
+
+
+def longest_pause(retry_ceiling: float) -> float:
+    """Seconds beyond which no retry is put off; one that lies further away was set before the clock was set back.
+
+    Clocks of machines may differ by ``DRIFT_SECONDS``.
+    """
+    return retry_ceiling + DRIFT_SECONDS
 
 
 def retry_at(failure: Failure, limits: Limits, key: str) -> datetime:

@@ -13,6 +13,7 @@ from sessions import events as ev
 from sessions.events import Draft
 from sessions.harness.lease import keeper
 from sessions.harness.limits import Limits, retry_at
+from sessions.harness.pace import Telling
 from sessions.harness.state import Failure
 from sessions.projections.faults import of_provider, session_error
 
@@ -38,7 +39,7 @@ def ask(
     )
     for attempt in count(1):
         try:
-            return provider.stream(request, lambda part: None, should_stop)
+            return provider.stream(request, Telling(effects, stored).part, should_stop)
         except ProviderError as error:
             if not error.retryable or attempt >= pace.model_attempts:
                 raise

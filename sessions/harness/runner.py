@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
-from contract import links
 from contract.errors import NoRoom
 from credentials.crypto import CannotOpen
 from sessions import events as ev
 from sessions import log, prepared, threads
 from sessions.events import Draft
-from sessions.harness import faults, reports, servers, spans
+from sessions.harness import faults, reports, servers, spans, unattended
 from sessions.harness import spec as specs
 from sessions.harness.attachments import resolver
 from sessions.harness.decide import CallModel, Wait, decide
@@ -98,8 +97,7 @@ class Runner:
         except NoRoom:
             logger.warning("The turn of thread %s waits for room on the disk.", self.lease.thread_id)
             return False
-        except (OperationalError, InterfaceError) as error:
-            links.renew(error)
+        except (OperationalError, InterfaceError):
             raise  # the database is away, which says nothing about this session
         except Exception as error:
             if not Thread.objects.filter(pk=self.lease.thread_id).exists():
@@ -172,8 +170,9 @@ class Runner:
         """What became of the thread before this lease: nobody had it for a while, another worker lost it."""
         notes = [self.lease.absence.note()] if self.lease.absence else []
         if self.lease.previous:
+            silent = unattended.silence(self.lease, keeper().ttl)
             taken = {"from": self.lease.previous, "by": keeper().owner, "seconds": self.lease.gap}
-            notes.append(Draft(ev.OPS_TAKEN_OVER, taken))
+            notes.append(Draft(ev.OPS_TAKEN_OVER, {**taken, "silent_seconds": silent}))
         if notes:
             log.append(self.lease.session_id, self.lease.thread_id, notes, lease=self.lease)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from agents import policies
-from agents.additions import additions
+from agents.additions import additions, fallbacks
 from agents.mcp.tools import toolsets
 from agents.policies import Grant
 from agents.providers import registry as providers
@@ -101,7 +101,7 @@ def load(session: Session, thread: Thread) -> TurnSpec:
         leads=leads,
         workflow=bool(thread.workflow_run_id),
         shared=not leads or session.agent_snapshot.get("multiagent") is not None,
-        fallbacks=tuple(additions(agent).get("fallback_models", ())),
+        fallbacks=fallbacks(agent),
         borrower=borrower(session),
         mcp_servers={server["name"]: server["url"] for server in agent["mcp_servers"]},
         toolsets=toolsets(agent["tools"]),
@@ -159,7 +159,7 @@ def limits(session_id: str, thread_id: str) -> Limits:
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,
         clear_at=settings.HOLDFAST_COMPACT_AT_TOKENS * 5 // 8,
         compact_at=settings.HOLDFAST_COMPACT_AT_TOKENS,
-        fallbacks=tuple(additions(thread.agent).get("fallback_models", ())),
+        fallbacks=fallbacks(thread.agent),
     )
 
 

@@ -210,7 +210,8 @@ class ThreadState:
             return
         call.verdict, call.seq = entry.payload["result"], entry.seq
         if call.verdict == "deny":
-            call.refusal = denied(call.name, entry.payload.get("deny_message"))
+            nobody = (entry.private or {}).get("via") == "expiry"
+            call.refusal = denied(call.name, entry.payload.get("deny_message"), nobody=nobody)
 
     def _result(self, entry: Entry) -> None:
         self.spent = self.spent.after(entry.private)
@@ -281,8 +282,10 @@ class ThreadState:
         return self.taken_over_seq > call.seq
 
 
-def denied(tool_name: str, message: str | None) -> str:
-    """What the model reads when a person said no (spec core 10.5)."""
+def denied(tool_name: str, message: str | None, *, nobody: bool) -> str:
+    """What the model reads when a person said no (spec core 10.5), or ``nobody`` answered in time."""
+    if nobody:
+        return f"The call of {tool_name} was not carried out: a person has to allow it. {message or ''}".rstrip()
     text = f"The call of {tool_name} was denied by the user."
     return f"{text} They said: {message}" if message else text
 

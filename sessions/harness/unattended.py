@@ -8,14 +8,21 @@ claim is told on the log (``ops.unattended``) and doesn't count.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
 
 from sessions import events as ev
 from sessions.events import Draft
+from sessions.models import Event
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sessions.harness.lease import Lease
+
+ROUNDED = timedelta(milliseconds=100)
 LOCK_CLASS = 0x4855  # "HU": the threads of a session are looked at one after another
 
 # What a thread's row says while no lease does: when it began to run, or what its last worker logged before it left.
@@ -48,6 +55,23 @@ class Unattended:
         whole = self.session_since.isoformat() if self.session_since else None
         seconds = round((self.until - self.since).total_seconds(), 3)
         return Draft(ev.OPS_UNATTENDED, {"seconds": seconds, "since": self.since.isoformat(), "session_since": whole})
+
+
+def silence(lease: Lease, ttl: float) -> float | None:
+    """For how many seconds nobody had heard of the worker whose lease ran out, when this one was claimed: since it last
+    renewed it, or put something on the log. None for one that was found dead, or that handed the thread over.
+    """
+    if lease.gap is None:
+        return None
+    now = lease.claimed_at[0]
+    expired = now - timedelta(seconds=lease.gap)
+    aside = Q(type__startswith="user.") | Q(type__startswith=ev.OPS_PREFIX) & ~Q(type=ev.OPS_WORKER_LOST)
+    rows = Event.objects.filter(thread_id=lease.thread_id).exclude(aside).order_by("-seq")
+    kind, at = rows.values_list("type", "created_at").first() or ("", expired)
+    if kind == ev.OPS_WORKER_LOST and at >= expired - ROUNDED:  # the sweeper ended the lease, and said so
+        return None
+    heard = max(min(at, expired), expired - timedelta(seconds=ttl))
+    return round((now - heard).total_seconds(), 2)
 
 
 def found(

@@ -23,7 +23,6 @@ from sessions.models import readable, shapes
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-STATUSES = ("idle", "running", "rescheduling", "terminated")
 # A title as words: what parts them in ``projections.said`` must part them here, also where PostgreSQL sees one word.
 JOINING = "/\\_.:-=@<>&+~"
 TITLE_WORDS = SearchVector(
@@ -34,11 +33,12 @@ TITLE_WORDS = SearchVector(
     ),
     config="simple",
 )
+STATUSES = shapes.STATUSES
 STATUS_CHOICES = [(status, status.capitalize()) for status in STATUSES]
 
 
 class Session(models.Model):
-    """One run of an agent snapshot in an environment (spec core 8)."""
+    """One run of an agent snapshot in an environment (spec core 8). What it may hold: ``shapes.GUARDS``."""
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.session_id, editable=False)
     workspace = models.ForeignKey("agents.Workspace", models.PROTECT, related_name="sessions")
@@ -93,24 +93,6 @@ class Session(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-id")
-        constraints = [
-            shapes.of_kind(
-                "object",
-                *("agent_snapshot", "metadata", "limits", "budget", "sandbox_config", "stop_reason", "usage"),
-                name="session_objects",
-            ),
-            shapes.of_kind("array", "vault_ids", "permission_rules", "remembered_rules", name="session_arrays"),
-            shapes.holding(
-                "session_values",
-                agent_snapshot=shapes.AGENT,
-                limits=shapes.LIMITS,
-                budget=shapes.BUDGET,
-                stop_reason=shapes.TYPED,
-                usage=shapes.NUMBERS,
-            ),
-            shapes.sums("session_sums"),
-            models.CheckConstraint(condition=models.Q(status__in=STATUSES), name="session_known_status"),
-        ]
         indexes = [
             models.Index(fields=["workspace", "-created_at", "-id"], name="session_list"),
             models.Index(fields=["workspace", "status", "-created_at"], name="session_by_status"),
@@ -185,11 +167,6 @@ class Thread(models.Model):
                 condition=~models.Q(workflow_run_id=""),
                 name="one_thread_per_workflow_step",
             ),
-            shapes.of_kind("object", "agent", "stop_reason", "usage", name="thread_objects"),
-            shapes.of_kind("array", "pending", name="thread_arrays"),
-            shapes.holding("thread_values", stop_reason=shapes.TYPED, usage=shapes.NUMBERS),
-            shapes.sums("thread_sums"),
-            models.CheckConstraint(condition=models.Q(status__in=STATUSES), name="thread_known_status"),
         ]
         indexes = [
             models.Index(

@@ -24,6 +24,7 @@ ICONS: dict[str, str] = {
     ev.OPS_TAKEN_OVER: "arrow-path",
     ev.OPS_UNATTENDED: "clock",
     ev.OPS_RETRY: "arrow-path",
+    ev.OPS_PACED: "clock",
     ev.OPS_RETRIED: "arrow-path",
     ev.OPS_PAUSED: "pause-circle",
     ev.OPS_RESUMED: "play",
@@ -70,6 +71,11 @@ def _taken_over(payload: Payload) -> Told:
     seconds = payload.get("seconds")
     if seconds is None:
         return Told(_("Another worker took over"))
+    if silent := payload.get("silent_seconds"):
+        phrase = _(
+            "Another worker took over: the one before had not been heard of for %(silent)s s, its lease was over"
+        )
+        return Told(phrase, silent=f"{silent:.1f}")
     return Told(_("Another worker took over after %(seconds)s s"), seconds=f"{seconds:.1f}")
 
 
@@ -86,6 +92,14 @@ def _unattended(payload: Payload) -> Told:
 def _retry(payload: Payload) -> Told:
     phrase = _("Try %(attempt)s of %(of)s in %(seconds)s s")
     return Told(phrase, attempt=payload["attempt"], of=payload["of"], seconds=f"{payload['seconds']:g}")
+
+
+def _paced(payload: Payload) -> Told:
+    seconds = payload["seconds"]
+    if seconds is None:
+        return Told(_("Waits for the model server's pace: as many requests as it takes are under way"))
+    phrase = _("Waits for the model server's pace: it asked for a pause, up to %(seconds)s s more")
+    return Told(phrase, seconds=max(1, round(seconds)))
 
 
 def _restored(payload: Payload) -> Told:
@@ -133,6 +147,7 @@ SENTENCES: dict[str, Callable[[Payload], Told]] = {
     ev.OPS_TAKEN_OVER: _taken_over,
     ev.OPS_UNATTENDED: _unattended,
     ev.OPS_RETRY: _retry,
+    ev.OPS_PACED: _paced,
     ev.OPS_RETRIED: _by(_("%(by)s asked for another try"), "by"),
     ev.OPS_PAUSED: _by(_("%(by)s paused the session"), "by"),
     ev.OPS_RESUMED: _by(_("%(by)s let the session go on"), "by"),

@@ -62,7 +62,7 @@ class Spans:
     """Seconds spent, of all threads together; calls side by side count one by one.
 
     ``model`` and ``tools`` are work, the rest is waiting: for ``people`` to answer, for ``limits`` to be raised, for
-    the next try of a request, for a worker to take the thread's ``turn``.
+    the next try of a request, for a worker to take the thread's ``turn``, for the ``pace`` that a model's server keeps.
     """
 
     model: float = 0.0
@@ -71,12 +71,14 @@ class Spans:
     limits: float = 0.0
     retries: float = 0.0
     turn: float = 0.0
+    pace: float = 0.0
 
 
 @dataclass(slots=True)
 class Underway:
     """A model request or a call on its way. ``waits_for``: who has to answer a call before it runs, a person, or the
-    client whose own tool it is; ``since``: when it began, for a call that was allowed when that was.
+    client whose own tool it is; of a request the server's ``pace``, until it is sent. ``since``: when it began, for a
+    call that was allowed when that was, for a request that waited when it was sent.
     """
 
     entry: Entry
@@ -113,10 +115,8 @@ class Progress:
             self._end(entry)
         elif entry.type in (ev.THREAD_IDLE, ev.THREAD_RESCHEDULED, ev.THREAD_RUNNING, ev.THREAD_TERMINATED):
             self._wait(entry)
-        elif entry.type == ev.MODEL_START:
-            self._abandon(entry)
-            self._taken(entry, entry.created_at)
-            self._open[entry.id] = Underway(entry, entry.created_at)
+        elif entry.type in (ev.MODEL_START, ev.OPS_PACED, ev.OPS_ASKED):
+            self._request(entry)
         elif entry.type in ev.CALLS:
             self._open[entry.id] = Underway(entry, entry.created_at, _waits_for(entry))
             self.calls += 1
@@ -152,8 +152,9 @@ class Progress:
 
     def waiting_seconds(self, now: datetime) -> dict[str, float]:
         """Seconds of waiting by what was waited for, with what is going on now."""
-        found = {kind: getattr(self.spent, kind) for kind in ("people", "limits", "retries", "turn")}
-        for kind, since in self._waiting.values():
+        found = {kind: getattr(self.spent, kind) for kind in ("people", "limits", "retries", "turn", "pace")}
+        paced = [("pace", one.since) for one in self.underway if one.waits_for == "pace"]
+        for kind, since in [*self._waiting.values(), *paced]:
             found[kind] += max(0.0, (now - since).total_seconds())
         return found
 
@@ -220,6 +221,21 @@ class Progress:
         if one := self._open.get(str(entry.payload.get("tool_use_id"))):
             one.since, one.waits_for = entry.created_at, None
 
+    def _request(self, entry: Entry) -> None:
+        """A thread's request begins, waits for its server's pace, or was sent after that. It has one at a time."""
+        if entry.type == ev.MODEL_START:
+            self._abandon(entry)
+            self._taken(entry, entry.created_at)
+            self._open[entry.id] = Underway(entry, entry.created_at)
+            return
+        asked = entry.type == ev.OPS_ASKED
+        for one in self.underway:
+            if one.entry.thread_id == entry.thread_id and one.entry.type == ev.MODEL_START:
+                if asked and one.waits_for:
+                    self.spent.pace += (entry.created_at - one.since).total_seconds()
+                    one.since = entry.created_at
+                one.waits_for = None if asked else "pace"
+
     def _step(self, entry: Entry) -> None:
         used = (entry.private or {}).get("usage") or {}
         if self.turns:
@@ -249,7 +265,9 @@ class Progress:
         if begun is None:
             return None
         seconds = (entry.created_at - begun.since).total_seconds()
-        if begun.entry.type == ev.MODEL_START:
+        if begun.waits_for == "pace":
+            self.spent.pace += seconds
+        elif begun.entry.type == ev.MODEL_START:
             self.spent.model += seconds
         elif begun.waits_for is None:
             self.spent.tools += seconds

@@ -74,7 +74,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person said to a call: ``result`` is ``allow`` or ``deny``."""
+    """What a person said to a call: ``result`` is ``allow`` or ``deny``, or ``expired`` if nobody answered in time."""
 
     result: str
     message: str
@@ -232,6 +232,10 @@ def current_action(steps: Iterable[Step]) -> Action | None:
     running: dict[str, Step] = {}
     for step in steps:
         if step.type == ev.MODEL_START:
+            model = Action(_("Asking the model"), step.at)
+        elif step.type == ev.OPS_PACED:
+            model = Action(_("Waits for the model server's pace"), step.at)
+        elif step.type == ev.OPS_ASKED:
             model = Action(_("Asking the model"), step.at)
         elif step.type == ev.MODEL_END:
             model = None

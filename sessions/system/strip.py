@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connection
 
 from sessions.harness.lease import LIVENESS_CLASS
+from sessions.harness.limits import longest_pause
 from sessions.system import checks
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ SELECT
   count(*) FILTER (WHERE held), count(*) FILTER (WHERE status = 'rescheduling'), clock_timestamp()
 FROM (SELECT status, updated_at, coalesce(lease_expires > clock_timestamp(), false) AS held,
         coalesce(lease_expires <= clock_timestamp(), true) AND agent ->> 'type' IS DISTINCT FROM 'advisor'
-          AND (status = 'running' OR wake_at IS NULL OR wake_at <= clock_timestamp()) AS due
+          AND (status = 'running' OR wake_at IS NULL
+            OR wake_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + %s * interval '1 second') AS due
       FROM agent_sessions_thread WHERE status IN ('running', 'rescheduling')) threads
 """
 
@@ -51,7 +53,7 @@ class Strip:
 def strip() -> Strip:
     """How the installation does right now. One query, one look at the sandbox host's socket."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS, [LIVENESS_CLASS])
+        cursor.execute(COUNTS, [LIVENESS_CLASS, longest_pause(settings.HOLDFAST_RETRY_CEILING_SECONDS)])
         workers, queued, oldest, turns, retrying, now = cursor.fetchone()
     return Strip(
         workers=workers,

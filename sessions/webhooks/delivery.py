@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -37,7 +38,7 @@ IN_ONE_TASK = 50
 PAUSES = (5.0, 120.0)
 PAUSE_GROWTH = 5.0
 PATIENCE = timedelta(hours=24)
-KEPT = timedelta(days=30)
+FORGOTTEN_AT_ONCE = 2_000  # rows of one statement, so that none holds its locks for long
 REDIRECTED = "auto-disabled: endpoint URL returned a redirect (3xx)"
 BAD_ADDRESS = "auto-disabled: endpoint URL resolved to an invalid address"
 SUSTAINED = "auto-disabled after sustained delivery failures"
@@ -199,6 +200,10 @@ def due() -> list[str]:
 
 
 def forget() -> None:
-    """Remove the records of deliveries that ended a month ago."""
-    old = WebhookDelivery.objects.filter(created_at__lt=timezone.now() - KEPT)
-    old.exclude(state=PENDING).delete()
+    """Remove the records of deliveries that were made more than ``WEBHOOK_DELIVERY_DAYS`` ago and have ended."""
+    if not settings.HOLDFAST_DELIVERY_DAYS:
+        return
+    ended = WebhookDelivery.objects.exclude(state=PENDING).order_by("created_at")
+    old = ended.filter(created_at__lt=timezone.now() - timedelta(days=settings.HOLDFAST_DELIVERY_DAYS))
+    while found := list(old.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE]):
+        WebhookDelivery.objects.filter(pk__in=found).delete()

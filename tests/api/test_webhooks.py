@@ -322,10 +322,20 @@ def test_the_sweeper_finds_what_got_lost_and_ends_what_was_tried_enough(hook: di
     assert one().state == "failed"
 
 
-def test_old_records_are_forgotten(hook: dict[str, Any], receiver: Receiver, agent: str) -> None:
-    delivery.deliver(hook["id"])
-    delivery.forget()
-    assert WebhookDelivery.objects.count() == 1
-    WebhookDelivery.objects.update(created_at=timezone.now() - timedelta(days=31))
-    delivery.forget()
-    assert WebhookDelivery.objects.count() == 0
+def test_records_are_forgotten_after_the_days_that_are_set_but_for_what_is_still_to_be_sent(
+    hook: dict[str, Any], agent: str, alice: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left(age: int, days: int) -> int:
+        settings.HOLDFAST_DELIVERY_DAYS = days
+        WebhookDelivery.objects.update(created_at=timezone.now() - timedelta(days=age))
+        delivery.forget()
+        return WebhookDelivery.objects.count()
+
+    waits = one().pk
+    for number in range(4):
+        alice.post("/agents", {"name": f"A{number}", "model": "demo"})
+    WebhookDelivery.objects.exclude(pk=waits).update(state="delivered")
+    monkeypatch.setattr(delivery, "FORGOTTEN_AT_ONCE", 2)
+    assert [left(29, 30), left(31, 0), left(31, 365)] == [5, 5, 5]
+    assert left(31, 30) == 1
+    assert WebhookDelivery.objects.get().pk == waits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -157,7 +156,7 @@ def pages(bench: Bench, sessions: int, events: int) -> list[Figure]:
         [sys.executable, "-m", "tests.bench.inside", "seed", like, str(sessions), str(events)],
         cwd=ROOT, env=bench.installation.environment, stdout=subprocess.PIPE, text=True, check=True,
     ).stdout.split()[-1]  # fmt: skip
-    with contextlib.closing(_signed_in(bench.installation)) as http:
+    with contextlib.closing(bench.installation.signed_in()) as http:
         places = [
             (f"overview, {sessions:,} sessions", "/", 150),
             (f"session list, {sessions:,} sessions", "/sessions/", 150),
@@ -179,15 +178,6 @@ def _first_byte(http: httpx2.Client, path: str) -> httpx2.Response:
     with http.stream("GET", path) as response:
         next(response.iter_raw(1))
         return response
-
-
-def _signed_in(installation: Installation) -> httpx2.Client:
-    http = httpx2.Client(base_url=installation.url, timeout=60, headers={"referer": installation.url})
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', http.get("/login").text)
-    assert token is not None, "no sign-in form"
-    form = {"username": installation.username, "password": installation.password, "csrfmiddlewaretoken": token[1]}
-    assert http.post("/login", data=form).status_code == 302, "the sign-in was refused"
-    return http
 
 
 def _timed(request: Callable[[], httpx2.Response], count: int) -> list[float]:

@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import anthropic
-import httpx2
 import psycopg
 import pytest
 
 from config import places
+from sessions.harness.lease import LIVENESS_CLASS
+from sessions.sweeper import SWEEPER_NUMBER
 from tests.chaos.client import Job, counting_task
 from tests.chaos.conftest import LEASE_SECONDS
 from tests.chaos.inside import verify
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.live, pytest.mark.sandbox]
 
+SWEEPS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid, objid) = (%s, %s)"
 SLOW_TEXT = "[[demo: slow=30]] [[demo: hugetext=900]] Tell me something long."
 
 
@@ -168,20 +170,25 @@ def restart(victim: Installation) -> None:
     victim.start()
 
 
-def test_a_database_that_came_back_fails_one_request_at_most(victim: Installation) -> None:
-    """All connections that the server's processes kept died with it; none but the first may cost anybody a request."""
+def test_a_database_that_came_back_fails_no_request_no_page_and_no_sweep(victim: Installation) -> None:
+    """All connections that the processes kept died with it: none may be given to anybody."""
     address = f"postgresql://holdfast@/holdfast?host={places.runtime_dir(victim.data_dir)}"
 
-    def answers() -> bool:
-        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(address, connect_timeout=5):
-            return True
+    def sweeps() -> bool:
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(address, connect_timeout=5) as database:
+            held = database.execute(SWEEPS, [LIVENESS_CLASS, SWEEPER_NUMBER]).fetchone()
+            return held == (1,)
         return False
 
-    headers = {"x-api-key": victim.api_key}
-    with httpx2.Client(base_url=victim.url, headers=headers, timeout=60) as http, ThreadPoolExecutor(16) as crowd:
+    http = victim.signed_in()
+    http.headers["x-api-key"] = victim.api_key
+    with contextlib.closing(http), ThreadPoolExecutor(16) as crowd:
         list(crowd.map(lambda _: http.get("/v1/sessions").raise_for_status(), range(100)))
         (before,) = victim.pids("postgres")
         victim.kill("postgres")
-        wait_for(lambda: victim.pids("postgres") not in ([], [before]) and answers(), 60)
-        statuses = [http.get("/v1/sessions").status_code for _ in range(20)]
-    assert statuses[1:] == [200] * 19, statuses
+        wait_for(lambda: victim.pids("postgres") not in ([], [before]) and sweeps(), 60)
+        statuses = [http.get(path).status_code for path in ["/sessions/", "/v1/sessions"] * 15]
+    assert statuses == [200] * 30, statuses
+    job = Job.start(victim, "Run `echo went on`.")
+    job.wait_until_idle()
+    assert job.operations("ops.turn_failed") == []

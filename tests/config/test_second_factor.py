@@ -9,7 +9,9 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from agents.models import Membership, Workspace
 from config.middleware import acting_for
@@ -185,3 +187,19 @@ def test_a_person_who_was_switched_off_is_told_so_only_with_the_right_password(a
 
 def test_a_link_out_of_the_house_is_not_followed(alice: Any) -> None:
     assert sign_in(Client(), wanted="https://evil.example/")["Location"] == "/"
+
+
+def test_passkeys_are_counted_under_a_lock_and_no_more_are_added_than_fit(
+    browser: Client, alice: Any, settings: Any
+) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        assert browser.get("/account/passkeys/new/").status_code == 200
+    before, counted = (
+        next(number for number, one in enumerate(asked) if word in one["sql"])
+        for word in ("FOR UPDATE", 'COUNT(*) AS "__count" FROM "mfa_authenticator"')
+    )
+    assert before < counted
+    keys = [Authenticator(user=alice, type=Authenticator.Type.WEBAUTHN, data={"name": str(n)}) for n in range(20)]
+    Authenticator.objects.bulk_create(keys)
+    told = browser.post("/account/passkeys/new/", {"name": "One more", "credential": "{}"}, follow=True)
+    assert "You have 20 passkeys already" in told.content.decode()

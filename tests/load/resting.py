@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -16,6 +17,7 @@ from contract.acting import Acting
 from contract.roles import Role
 from sessions import files, listing, prepared, search
 from sessions.harness import admission, lease
+from sessions.harness.limits import longest_pause
 from sessions.models import Thread
 from sessions.sweeper import BATCH, DUE
 from tests.bench.burden import Burden
@@ -96,7 +98,7 @@ def _asked(like: Pattern) -> dict[str, float]:
 
 def _due() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(DUE, [BATCH])
+        cursor.execute(DUE, [longest_pause(settings.HOLDFAST_RETRY_CEILING_SECONDS), BATCH])
 
 
 def _admitted(thread_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.sdk.talk import Talk
+
+DOLLAR = {"amount": "100", "currency": "USD"}
 
 
 def test_a_session_stops_at_its_steps_by_name_and_goes_on_once_they_are_raised(begin: Callable[..., Talk]) -> None:
@@ -63,6 +66,43 @@ def test_an_agent_keeps_its_limits_and_unknown_ones_are_refused(client: anthropi
     assert changed.to_dict()["holdfast"] == {"fallback_models": ["demo-b"]}
     with pytest.raises(anthropic.BadRequestError, match=r"holdfast\.limits\.stepz"):
         client.beta.agents.create(name="Wrong", model="demo", extra_body={"holdfast": {"limits": {"stepz": 1}}})
+
+
+@pytest.mark.parametrize(
+    ("limit", "setting"),
+    [
+        ({"concurrent_sessions": 2}, "LIMIT_CONCURRENT_SESSIONS"),
+        ({"list_cost_per_day": DOLLAR}, "LIMIT_DOLLARS_PER_DAY"),
+    ],
+)
+def test_a_limit_that_only_workspaces_have_says_where_it_is_set(
+    client: anthropic.Anthropic, begin: Callable[..., Talk], limit: dict[str, Any], setting: str
+) -> None:
+    talk = begin()
+    sent: Any = {"holdfast": {"limits": limit}}
+    told = rf"holdfast\.limits: {next(iter(limit))} bounds all sessions .* POST /v1/x/limits, .* {setting}"
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        client.beta.agents.create(name="Wrong", model="demo", extra_body=sent)
+    assert re.search(told, str(caught.value.body))
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        client.beta.sessions.update(talk.id, extra_body=sent)
+    assert re.search(told, str(caught.value.body))
+
+
+def test_a_chain_of_models_names_each_once_and_not_the_agent_s_own(client: anthropic.Anthropic) -> None:
+    def chain(*names: str) -> Any:
+        return {"holdfast": {"fallback_models": list(names)}}
+
+    own, twice = r"holdfast\.fallback_models: demo is the agent's own model", r"demo-b is named twice"
+    with pytest.raises(anthropic.BadRequestError, match=own):
+        client.beta.agents.create(name="Wrong", model="demo", extra_body=chain("demo-b", "demo"))
+    with pytest.raises(anthropic.BadRequestError, match=twice):
+        client.beta.agents.create(name="Wrong", model="demo", extra_body=chain("demo-b", "demo-b"))
+    agent = client.beta.agents.create(name="Chained", model="demo-a", extra_body=chain("demo-b", "demo"))
+    with pytest.raises(anthropic.BadRequestError, match=own):
+        client.beta.agents.update(agent.id, version=1, model="demo")
+    changed = client.beta.agents.update(agent.id, version=1, model="demo", extra_body=chain("demo-b"))
+    assert changed.model.id == "demo"
 
 
 def test_the_workspace_s_limits_have_their_own_address(client: anthropic.Anthropic, begin: Callable[..., Talk]) -> None:

@@ -13,7 +13,7 @@ from contract.schema import OURS
 from credentials import vaults
 from credentials.models import Vault
 from sessions import events as ev
-from sessions import forks, log, resources, starting
+from sessions import figures, forks, log, resources, starting
 from sessions.actions import create_session, update_session
 from sessions.events import Draft
 from sessions.models import Event, Resource, Session, Thread
@@ -259,3 +259,61 @@ def test_a_rule_that_this_version_refuses_is_told_on_the_agent_s_page_and_forks_
     Session.objects.filter(pk=origin.pk).update(permission_rules=[refused])
     assert world.alice.get(f"/sessions/{origin.pk}/").status_code == 200
     assert forks.fork(origin.pk, {}, world.acting).permission_rules == [{"effect": "ask", "tool": "read"}]
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        (ev.END_TURN, "Done"),
+        ({"type": "refusal"}, "Refused"),
+        (ev.RETRIES_EXHAUSTED, "Failed"),
+        ({**ev.RETRIES_EXHAUSTED, OURS: {"loop": ev.ONLY_TALK}}, "Stopped"),
+        ({"type": "budget_reached", OURS: {"cap": "steps", "level": "session"}}, "Stopped"),
+    ],
+)
+@pytest.mark.parametrize("before", [True, False], ids=["at its last reply", "at its end"])
+def test_a_fork_of_a_session_at_rest_rests_for_the_same_reason(
+    world: World, reason: dict[str, Any], state: str, before: bool
+) -> None:
+    world.append(Draft(ev.USER_MESSAGE, {"content": text("Look")}), world.running())
+    (start,) = world.append(Draft(ev.MODEL_START))
+    said = Draft(ev.AGENT_MESSAGE, {"content": text("I look.")}, id="sevt_said")
+    blocks = {"blocks": [{"type": "text", "event": "sevt_said", "index": 0}]}
+    world.append(said, Draft(ev.MODEL_END, {"model_request_start_id": start.pk, "model_usage": {}}, private=blocks))
+    at = world.fresh().last_seq
+    world.append(world.idle(reason))
+    child = forks.fork(world.session.pk, {"at": at if before else world.fresh().last_seq}, world.acting)
+    found = Session.objects.get(pk=child.pk)
+    page = world.alice.get(f"/sessions/{child.pk}/").content.decode()
+    assert (found.status, found.stop_reason) == ("idle", None if state == "Stopped" else reason)
+    assert f"<span>{state}</span>" in page or f"</svg>{state}</span>" in page
+    assert figures.of_agents([world.agent.pk])[world.agent.pk].sessions == 1, "it has done nothing itself yet"
+    told = forks.fork(world.session.pk, {"at": at, "prompt": "Go on"}, world.acting)
+    assert Session.objects.get(pk=told.pk).status == "running"
+
+
+def test_a_fork_from_within_a_turn_or_of_what_waits_for_an_answer_waits_for_a_message(world: World) -> None:
+    world.append(Draft(ev.USER_MESSAGE, {"content": text("Look")}), world.running())
+    (start,) = world.append(Draft(ev.MODEL_START))
+    call = bash("ls", ask=True)
+    blocks = {"blocks": [{"type": "tool_use", "event": call.id, "id": "toolu_1"}]}
+    world.append(call, Draft(ev.MODEL_END, {"model_request_start_id": start.pk, "model_usage": {}}, private=blocks))
+    within = forks.fork(world.session.pk, {}, world.acting)
+    world.append(world.idle(ev.requires_action([str(call.id)])))
+    waits = forks.fork(world.session.pk, {}, world.acting)
+    for child in (within, waits):
+        found = Session.objects.get(pk=child.pk)
+        assert (found.status, found.stop_reason, found.pending_count) == ("idle", None, 0)
+
+
+def test_threads_of_other_agents_stay_behind_and_the_form_says_so(world: World) -> None:
+    world.append(Draft(ev.USER_MESSAGE, {"content": text("Look")}), world.running())
+    at = world.fresh().last_seq
+    assert forks.place(world.fresh(), at).threads == 0
+    world.append(Draft(ev.THREAD_CREATED, {"session_thread_id": "sthr_x", "agent_name": "Other"}))
+    assert forks.place(world.fresh(), world.fresh().last_seq).threads == 1
+    form = world.alice.get(f"/sessions/{world.session.pk}/fork/").content.decode()
+    assert "The thread of 1 other agent stays behind" in form
+    assert "stays behind" not in world.alice.get(f"/sessions/{world.session.pk}/fork/?at={at}").content.decode()
+    child = forks.fork(world.session.pk, {"prompt": "Go on"}, world.acting)
+    assert Thread.objects.filter(session=child).count() == 1

@@ -101,6 +101,8 @@ def test_each_field_can_be_changed_and_cleared(
     ("change", "field", "complaint"),
     [
         ({"limit_steps": "0"}, "limit_steps", "greater than or equal to 1"),
+        ({"fallback_models": "claude-sonnet-4-6\nclaude-opus-4-6"}, "fallback_models", "the agent's own model"),
+        ({"fallback_models": "claude-sonnet-4-6\nclaude-sonnet-4-6"}, "fallback_models", "named twice"),
         ({"members-0-agent": "agent_none"}, "members-0-agent", "agent_none"),
         ({"roster-advisor": " ", "members-TOTAL_FORMS": "0"}, "members", "1 to 20"),
         ({"web_fetch-domains": " "}, "web_fetch-domains", "at least one host"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
 
 from agents.models import Membership
 from contract.roles import Role
 from sessions import events as ev
+from sessions.approvals import deadlines
 from sessions.events import Draft
 from sessions.models import Approval, Session
 from tests.web.conftest import person, text
@@ -69,6 +73,19 @@ def test_a_denial_carries_its_reason(world: World) -> None:
     history = world.alice.get("/approvals/?tab=history").content.decode()
     assert "Denied" in history
     assert Approval.objects.get(pk=approval).message == "Not on a Friday."
+
+
+def test_what_nobody_answered_in_time_is_shown_as_that_and_not_as_somebody_s_denial(world: World) -> None:
+    late = ask(world, "make", {"effect": "ask", "tool": "bash", "expires_after_seconds": 60})
+    denied = ask(world, "ls")
+    now = timezone.now()
+    Approval.objects.filter(pk=late).update(asked_at=now - timedelta(minutes=1), expires_at=now)
+    assert deadlines.expire_due() == 1
+    post(world.alice, denied, answer="deny")
+    page = world.alice.get(f"/sessions/{world.session.pk}/").content.decode()
+    decisions = [part.split("</div>")[0] for part in page.split('class="decision"')[1:]]
+    assert ["Nobody answered within 1 minute." in one for one in decisions] == [True, False]
+    assert ["Denied" in one for one in decisions] == [False, True]
 
 
 def test_the_second_answer_is_told_of_the_first(world: World) -> None:

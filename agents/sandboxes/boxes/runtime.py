@@ -12,7 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RUNNER = Path(__file__).parent.parent / "runner"
-START = "import sys; sys.path.insert(0, '/opt/holdfast'); from runner.__main__ import main; main()"
+# The modules needed at once are in one file (see ``runner.whole``), if this Python is of the kind that wrote it.
+START = """
+import sys
+from marshal import load
+sys.path.insert(0, '/opt/holdfast')
+try:
+    with open('/opt/holdfast/whole.' + sys.implementation.cache_tag, 'rb') as whole:
+        exec(load(whole), {})
+except FileNotFoundError:
+    pass
+from runner.__main__ import main
+main()
+"""
 
 ETC = {
     "passwd": (
@@ -43,7 +55,7 @@ def digest(*more: bytes) -> str:
 
 
 def install(target: Path, python: str, add: Callable[[Path], None]) -> Path:
-    """Copy runner, /etc and what ``add`` puts beside them below ``target``; an existing copy is used as it is. Old
+    """Copy the runner and what ``add`` puts beside it below ``target``; an existing copy is used as it is. Old
     copies are left to the sandboxes that still show them.
     """
     if not target.exists():
@@ -52,13 +64,12 @@ def install(target: Path, python: str, add: Callable[[Path], None]) -> Path:
         (part / "lib" / "runner").mkdir(parents=True)
         for source in RUNNER.glob("*.py"):
             shutil.copy(source, part / "lib" / "runner" / source.name)
-        compiled = [python, "-I", "-m", "compileall", "-q", str(part / "lib")]
-        subprocess.run(compiled, env={}, timeout=60, check=False, capture_output=True)
-        (part / "etc").mkdir()
-        for name, text in ETC.items():
-            (part / "etc" / name).write_text(text)
+        for made in (["-m", "compileall", "-q", str(part / "lib")], [str(part / "lib" / "runner" / "whole.py")]):
+            subprocess.run([python, "-I", *made], env={}, timeout=60, check=False, capture_output=True)
         add(part)
         for path in (part, *part.rglob("*")):
+            if path.is_symlink():
+                continue
             runs = path.is_dir() or path.stat().st_mode & 0o100
             path.chmod(0o755 if runs else 0o644)
         part.rename(target)

@@ -35,7 +35,6 @@ _NAMESPACES = (
     "--die-with-parent",
     "--clearenv",
 )
-_OWN_ETC = ("passwd", "group", "hosts", "nsswitch.conf", "resolv.conf", "gitconfig")
 # Only what programs need to run; never the host's whole /etc.
 _HOST_ETC = (
     "/etc/alternatives",
@@ -72,7 +71,7 @@ def options(runtime: Runtime, box: Box, trust: Path | None = None, mounts: Seque
         *("--size", str(RUN_BYTES), "--tmpfs", RUN),
         *_binds(of_session(box)),
         *("--symlink", TEMPORARY, "/var" + TEMPORARY),
-        *("--ro-bind", str(runtime.runner), RUNNER),
+        *("--ro-bind", str(runtime.shown), RUNNER),
         *_binds(mount for mount in mounts if not mount.over),
         *("--chdir", WORKSPACE, "--remount-ro", "/"),
     ]
@@ -85,7 +84,7 @@ def command(runtime: Runtime, *arguments: str) -> list[str]:
 
 def shown_in_etc(name: str) -> bool:
     """Whether something of that name is in every sandbox's /etc."""
-    return name in _OWN_ETC or any(Path(path).parts[2] == name for path in _HOST_ETC)
+    return name in start.ETC or any(Path(path).parts[2] == name for path in _HOST_ETC)
 
 
 def usr(over: Sequence[Path]) -> list[str]:
@@ -107,10 +106,15 @@ def _system(over: Sequence[Path]) -> Iterator[str]:
 
 
 def _etc(runtime: Runtime) -> Iterator[str]:
-    for name in _OWN_ETC:
-        yield from ("--ro-bind", str(runtime.etc / name), f"/etc/{name}")
+    """Files are links to our copies, directories are the machine's own: bubblewrap reads the list of all mounts for
+    every further one.
+    """
+    copies = {f"/etc/{name}": name for name in runtime.etc}
+    for path, name in copies.items():
+        yield from ("--symlink", f"{RUNNER}/etc/{name}", path)
     for path in _HOST_ETC:
-        yield from ("--ro-bind-try", path, path)
+        if path not in copies:
+            yield from ("--ro-bind-try", path, path)
 
 
 def _trust(bundle: Path | None) -> Iterator[str]:

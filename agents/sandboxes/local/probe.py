@@ -82,7 +82,7 @@ def lays_over(runtime: Runtime) -> bool:
     """
     if not Path("/lib").is_symlink():
         return False
-    options = [*arguments.usr([runtime.runner]), *("--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64")]
+    options = [*arguments.usr([runtime.shown]), *("--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64")]
     user = NOBODY if os.geteuid() == 0 else None
     try:
         tried = subprocess.run(

@@ -181,7 +181,7 @@ class Model:
             raise self.answer
         return ModelReply("m", [{"type": "text", "text": self.answer}], "end_turn", Usage(10, 5))
 
-    def compact(self, request: Any, should_stop: Any) -> None:
+    def compact(self, request: Any, on_part: Any, should_stop: Any) -> None:
         return None
 
     def models(self) -> list[Any]:

@@ -6,7 +6,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from agents.providers import anthropic
+from agents.providers.base import StreamPart, TurnInterrupted
 from agents.providers.pacing import Pace
+from tests.agents.providers.asking import HI, never, provider
+from tests.agents.providers.peer import Peer, finished, started, stream, text_block
+
+HELLO = stream(started(), *text_block(0, "hello"), *finished(), "end")
 
 
 class Server:
@@ -109,3 +117,42 @@ def test_who_waits_for_a_place_sleeps_until_one_is_free() -> None:
     looked.clear()
     assert not pace.take(0.3)
     assert len(looked) < 10
+
+
+def test_a_request_held_up_by_what_another_was_told_says_what_it_waits_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(anthropic, "QUIET_SECONDS", 0.1)
+    parts: list[StreamPart] = []
+    with Peer(HELLO) as server:
+        made = provider(server)
+        made._pace(HI.model).pushed_back(1.0)
+        made.stream(HI, parts.append, never)
+    kinds = [part.kind for part in parts]
+    assert kinds[:2] == ["waiting", "asked"]
+    assert kinds.count("waiting") == kinds.count("asked") == 1
+    assert 0 < (parts[0].seconds or 0) <= 1.0
+
+
+def test_a_short_wait_is_not_worth_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anthropic, "QUIET_SECONDS", 60.0)
+    parts: list[StreamPart] = []
+    with Peer(HELLO) as server:
+        made = provider(server)
+        made._pace(HI.model).pushed_back(0.5)
+        made.stream(HI, parts.append, never)
+    assert not {part.kind for part in parts} & {"waiting", "asked"}
+
+
+def test_an_interrupt_ends_the_wait_at_once_and_leaves_no_place_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anthropic, "QUIET_SECONDS", 0.1)
+    parts: list[StreamPart] = []
+    with Peer() as server:
+        made = provider(server)
+        pace = made._pace(HI.model)
+        pace.pushed_back(30.0)
+        with pytest.raises(TurnInterrupted):
+            made.stream(HI, parts.append, lambda: bool(parts))
+        assert pace.held, "it did not wait to the end"
+        assert server.seen == [], "nothing was asked"
+    assert [part.kind for part in parts] == ["waiting"]

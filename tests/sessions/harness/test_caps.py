@@ -163,7 +163,8 @@ def test_a_call_that_nobody_approves_in_time_is_denied_and_the_agent_goes_on() -
     assert deadlines.expire_due() == 1
     runner.run(thread.id)
     session.refresh_from_db()
-    assert "Nobody answered within 1 minute" in str(last(session, ev.TOOL_RESULT).payload)
+    said = last(session, ev.TOOL_RESULT).payload["content"][0]["text"]
+    assert said == ("The call of bash was not carried out: a person has to allow it. Nobody answered within 1 minute.")
     assert session.stop_reason == ev.END_TURN
 
 

@@ -13,12 +13,17 @@ from django.utils import timezone
 from sessions import events as ev
 from sessions import log, projected, threads
 from sessions.events import Draft
+from sessions.harness import decide as do
 from sessions.harness import runner
-from sessions.models import Session, Thread
+from sessions.harness.decide import decide
+from sessions.harness.lease import LIVENESS_CLASS
+from sessions.models import Event, Session, Thread
 from sessions.projections.columns import Clock
 from sessions.projections.operations import sentence
 from sessions.sweeper import Sweeper
+from sessions.system.strip import COUNTS
 from sessions.verify import verify
+from tests.sessions.harness.test_decide import ABOUT, LIMITS, World
 from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
 from tests.sessions.rows import make_session
 
@@ -186,3 +191,39 @@ def test_a_session_says_in_words_how_long_nobody_had_it() -> None:
         "No worker had this for 75 s; that is no running time",
         "No worker had this for 1 h 30 min; that is no running time",
     ]
+
+
+@pytest.mark.parametrize("seconds", [HOUR, 0.0])
+def test_a_pause_before_a_retry_lasts_no_longer_for_a_clock_that_is_set_back(seconds: float) -> None:
+    session, thread = make_session()
+    say(session, "hello")
+    wake_at = timezone.now() + timedelta(seconds=30)
+    pause = Draft(ev.THREAD_RESCHEDULED, threads.about(thread), private={"wake_at": wake_at.isoformat()})
+    log.append(session.pk, thread.pk, [pause])
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS, [LIVENESS_CLASS, 65])
+        assert cursor.fetchone()[1] == 0
+    clock_jumps(-seconds)
+    Event.objects.filter(session=session, type=ev.THREAD_RESCHEDULED).update(
+        private={"wake_at": (wake_at + timedelta(seconds=seconds)).isoformat()}
+    )
+    assert (thread.pk in Sweeper(lambda: True).sweep()) == bool(seconds)
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS, [LIVENESS_CLASS, 65])
+        assert cursor.fetchone()[1] == bool(seconds)
+    runner.run(thread.pk)
+    session.refresh_from_db()
+    assert (session.stop_reason == ev.END_TURN) == bool(seconds)
+
+
+def test_a_clock_that_was_set_back_makes_no_pause_longer() -> None:
+    world = World(["fail"])
+    world.start()
+    world.reply(world.add(ev.MODEL_START).id)
+    before = world.now - timedelta(hours=1)
+    (retry,) = decide(world.state, LIMITS, before)
+    assert isinstance(retry, do.Retry)
+    assert before < retry.at <= before + timedelta(seconds=1)
+    world.add(ev.THREAD_RESCHEDULED, ABOUT, private={"wake_at": (world.now + timedelta(seconds=1)).isoformat()})
+    assert decide(world.state, LIMITS, world.now) == [do.Wait(world.now + timedelta(seconds=1))]
+    assert decide(world.state, LIMITS, before) == [do.CallModel(resume=True)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connection
 
-from agents.providers.base import ModelReply, ModelRequest, ProviderError, Usage
+from agents.providers.base import ModelReply, ModelRequest, ProviderError, StreamPart, Usage
 from contract.errors import InvalidRequest
 from credentials.crypto import CannotOpen
 from sessions import budgets, inbox, log
@@ -18,6 +18,7 @@ from sessions.harness import runner
 from sessions.harness.effects import Effects
 from sessions.harness.lease import Keeper
 from sessions.models import Event, Session, Thread
+from sessions.projections import operations
 from sessions.verify import verify
 from tests.sessions.rows import CUSTOM, acting, make_session
 
@@ -164,7 +165,11 @@ def test_a_successor_takes_over_from_a_worker_that_died_in_a_request(keeper: Kee
     runner.run(thread.id)
     session.refresh_from_db()
     found = [event.type for event in log.read(session.id)]
-    assert ev.OPS_TAKEN_OVER in found
+    taken = next(event for event in log.read(session.id) if event.type == ev.OPS_TAKEN_OVER)
+    assert 1.0 <= taken.payload["seconds"] <= taken.payload["silent_seconds"]
+    assert taken.payload["silent_seconds"] <= taken.payload["seconds"] + keeper.ttl
+    said = str(operations.sentence(taken.type, taken.payload))
+    assert f"not been heard of for {taken.payload['silent_seconds']:.1f} s" in said
     assert found.count(ev.MODEL_START) == found.count(ev.MODEL_END) == 2
     assert session.stop_reason == ev.END_TURN
     assert verify(session) == []
@@ -179,7 +184,7 @@ class Gossip:
         self.happening = happening
         self.requests: list[ModelRequest] = []
 
-    def compact(self, request: ModelRequest, should_stop: ShouldStop) -> ModelReply | None:
+    def compact(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply | None:
         return None
 
     def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
@@ -250,6 +255,27 @@ def test_an_error_of_our_own_is_told_and_leaves_nothing_open(monkeypatch: pytest
 
 
 PRICED = "claude-opus-5-5"
+
+
+class Paced(Gossip):
+    """Its server asked somebody else for patience."""
+
+    def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
+        on_part(StreamPart("waiting", seconds=12.04))
+        on_part(StreamPart("asked"))
+        return super().stream(request, on_part, should_stop)
+
+
+def test_a_request_that_waits_for_its_server_s_pace_says_so_on_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: Paced(None))
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    assert session.stop_reason == ev.END_TURN
+    told = list(Event.objects.filter(session=session, type__in=[ev.OPS_PACED, ev.OPS_ASKED]).order_by("seq"))
+    assert [(one.type, one.payload) for one in told] == [(ev.OPS_PACED, {"seconds": 12.0}), (ev.OPS_ASKED, {})]
+    said = operations.sentence(told[0].type, told[0].payload)
+    assert str(said) == "Waits for the model server's pace: it asked for a pause, up to 12 s more"
+    assert verify(session) == []
 
 
 def limit(cents: str) -> dict[str, Any]:

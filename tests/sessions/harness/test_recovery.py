@@ -22,6 +22,7 @@ from sessions.harness import runner
 from sessions.harness.lease import Lease, free_orphans
 from sessions.models import Event, Session, Thread
 from sessions.repair import repair
+from sessions.sweeper import Sweeper
 from sessions.tasks import run_thread
 from sessions.verify import verify
 from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
@@ -43,7 +44,7 @@ class Models:
         self.failures, self.retryable = failures, retryable
         self.asked: list[str] = []
 
-    def compact(self, request: ModelRequest, should_stop: ShouldStop) -> ModelReply | None:
+    def compact(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply | None:
         return None
 
     def stream(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply:
@@ -202,10 +203,10 @@ def test_what_sessions_hold_is_no_trouble_to_the_database() -> None:
 
 
 def _restored_without_checks() -> None:
-    """As a dump that was restored without its constraints: what they refuse may be there."""
+    """As a dump that was restored without its guards: what they refuse may be there."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE agent_sessions_session DROP CONSTRAINT session_values")
+        cursor.execute("ALTER TABLE agent_sessions_session DISABLE TRIGGER session_projected")
 
 
 def test_figures_that_are_no_numbers_stop_neither_a_turn_nor_a_message() -> None:
@@ -264,6 +265,22 @@ def test_a_lease_that_somebody_wrote_by_hand_is_an_orphan_s_and_stops_no_sweep(o
     runner.run(thread.id)
     session.refresh_from_db()
     assert session.stop_reason == ev.END_TURN
+
+
+def test_a_takeover_from_a_worker_found_dead_tells_the_time_since_then_alone(keeper: Keeper) -> None:  # noqa: F811
+    session, thread = make_session()
+    say(session, "hello")
+    lease = keeper.claim(thread.id)
+    assert lease is not None
+    log.append(session.pk, thread.id, [Draft(ev.MODEL_START)], lease=lease)
+    Thread.objects.filter(pk=thread.id).update(
+        lease_owner="ghost:1:5", lease_expires=timezone.now() + timedelta(hours=1)
+    )
+    assert Sweeper(lambda: False).sweep() == [thread.id]
+    runner.run(thread.id)
+    (taken,) = noted(session, ev.OPS_TAKEN_OVER)
+    assert taken["seconds"] is not None
+    assert taken["silent_seconds"] is None
 
 
 def test_a_thread_said_to_run_by_hand_alone_comes_to_rest() -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from contract.acting import Acting
+from contract.roles import Role
+from sessions import caps, hub, streams, threads
 from sessions import events as ev
-from sessions import streams
 from sessions.events import Draft
 from sessions.models import WebhookDelivery, WebhookEndpoint
 from tests.sessions.live.opening import Person, closing_code, frames, next_frame, opened, session_path, socket
@@ -80,3 +82,30 @@ def test_a_live_part_comes_again_when_it_changed_and_only_to_who_may_see_it(worl
     empty, told = run(work)
     assert "Nothing was delivered yet" in empty
     assert "evt_1" in told
+
+
+def test_the_page_of_limits_comes_again_when_a_session_runs_and_when_a_limit_is_changed(
+    world: World, alice: Person
+) -> None:
+    admin = Acting(world.session.workspace_id, Role.ADMIN, "adam")
+
+    async def work() -> None:
+        communicator = socket("/ws/limits/", alice)
+        await opened(communicator)
+        told = frames(communicator)
+
+        async def shows(words: str) -> None:
+            async for frame in told:
+                if frame["target"] == "#limits" and words in frame["content"]:
+                    return
+            raise AssertionError("the socket closed")
+
+        await shows("No session runs")
+        await eventually(hub.current().connected.is_set)
+        await aside(lambda: world.append(Draft(ev.THREAD_RUNNING, threads.about(world.primary))))
+        await shows("number 1 of those that wait")
+        await aside(lambda: caps.change_workspace({"concurrent_sessions": 7}, admin))
+        await shows("0 of 7 places taken, 1 waits")
+        await communicator.disconnect()
+
+    run(work)

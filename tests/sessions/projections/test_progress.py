@@ -79,7 +79,8 @@ def test_time_is_divided_into_model_tools_and_waiting() -> None:
     log.add(ev.THREAD_RESCHEDULED)
     now = NOON + timedelta(seconds=log.seconds + 5)
     assert (log.progress.spent.model, log.progress.spent.tools) == (2.0, 3.0)
-    assert log.progress.waiting_seconds(now) == {"people": 40.0, "limits": 0.0, "retries": 5.0, "turn": 7.0}
+    waited = {"people": 40.0, "limits": 0.0, "retries": 5.0, "turn": 7.0, "pace": 0.0}
+    assert log.progress.waiting_seconds(now) == waited
     assert len(log.progress.turns) == 1, "an answered call goes on with the same turn"
     log.rest("budget_reached")
     assert log.progress.waiting_seconds(NOON + timedelta(seconds=log.seconds + 9))["limits"] == 9.0
@@ -98,7 +99,25 @@ def test_a_call_says_who_has_to_answer_it_and_runs_from_then_on() -> None:
     log.add(ev.TOOL_RESULT, {"tool_use_id": call}, after=9.0, private={"duration_ms": 8000})
     log.add(ev.USER_CUSTOM_TOOL_RESULT, {"custom_tool_use_id": custom})
     assert log.progress.spent.tools == 10.0
-    assert log.progress.waiting_seconds(NOON) == {"people": 61.0, "limits": 0.0, "retries": 0.0, "turn": 1.0}
+    waited = {"people": 61.0, "limits": 0.0, "retries": 0.0, "turn": 1.0, "pace": 0.0}
+    assert log.progress.waiting_seconds(NOON) == waited
+
+
+def test_a_request_that_waits_for_its_server_says_so_until_it_is_sent() -> None:
+    log = Log()
+    log.say("go")
+    begun = log.add(ev.MODEL_START)
+    log.add(ev.OPS_PACED, {"seconds": 20.0}, after=1.0)
+    assert [one["waits_for"] for one in log.progress.current()] == ["pace"]
+    assert log.progress.waiting_seconds(NOON + timedelta(seconds=log.seconds + 4))["pace"] == 5.0
+    log.add(ev.OPS_ASKED, after=19.0)
+    assert [one["waits_for"] for one in log.progress.current()] == [None]
+    log.add(ev.MODEL_END, {"model_request_start_id": begun}, after=3.0)
+    assert (log.progress.spent.model, log.progress.spent.pace) == (3.0, 20.0)
+    begun = log.add(ev.MODEL_START)
+    log.add(ev.OPS_PACED, {"seconds": None}, after=1.0)
+    log.add(ev.MODEL_END, {"model_request_start_id": begun}, after=4.0)
+    assert (log.progress.spent.model, log.progress.spent.pace) == (3.0, 25.0), "interrupted before it was sent"
     assert log.progress.current() == []
 
 
