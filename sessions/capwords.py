@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sessions.models import Session
 
+BUDGET = "budget"
 AMOUNTS = {
     "steps": _("%(n)s steps"),
     "model_requests": _("%(n)s model requests"),
@@ -36,7 +37,7 @@ LABELS = {
     "tokens_per_day": _("Tokens of all sessions today"),
 }
 FIELDS = {  # what one types to raise it
-    "budget": _("Budget in dollars"),
+    BUDGET: _("Budget in dollars"),
     "steps": _("Steps"),
     "model_requests": _("Model requests"),
     "tokens": _("Tokens"),
@@ -82,15 +83,25 @@ def amount(kind: str, value: Any) -> Told:
     return Told(AMOUNTS[kind], n=number(kind, value))
 
 
-def stopped(session: Session) -> Told | None:
-    """What a session says that stopped at a cap or its budget: at which, and whose; None for any other."""
+def met(session: Session) -> Mapping[str, Any] | None:
+    """The note of the cap that a session stopped at (``cap``, ``level``, ``limit``, ``used`` …); None for any other.
+
+    The API's own budget reads the same, as the cap ``BUDGET`` of the session, in cents.
+    """
     stop = session.stop_reason or {}
     if session.status != "idle" or stop.get("type") != "budget_reached":
         return None
-    note = stop.get(OURS)
+    cents = int(((session.budget or {}).get("max_list_cost") or {}).get("amount") or 0)
+    return stop.get(OURS) or {"cap": BUDGET, "level": "session", "limit": cents, "used": cents}
+
+
+def stopped(session: Session) -> Told | None:
+    """What a session says that stopped at a cap or its budget: at which, and whose; None for any other."""
+    note = met(session)
     if note is None:
-        cents = ((session.budget or {}).get("max_list_cost") or {}).get("amount") or 0
-        return Told(_("Stopped at this session's budget of %(sum)s."), sum=number("list_cost", cents))
+        return None
+    if note["cap"] == BUDGET:
+        return Told(_("Stopped at this session's budget of %(sum)s."), sum=number("list_cost", note["limit"]))
     if is_unpriced(note):
         return Told(UNPRICED)
     return Told(STOPPED[note["level"]], amount=amount(note["cap"], note["limit"]))

@@ -14,6 +14,7 @@ from contract.limits import MAX_COUNT, YEAR_SECONDS
 from contract.roles import Permission
 from contract.schema import OURS
 from sessions import actions, caps, capwords
+from sessions.capwords import BUDGET
 from sessions.harness.limits import DAILY, KINDS, MONEY
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from sessions.models import Session
 
 DIGITS = 20  # of a number that is looked at
-BUDGET = "budget"
 NEEDED = {"session": Permission.OPERATE, "agent": Permission.BUILD, "workspace": Permission.ADMINISTER}
 
 
@@ -50,17 +50,13 @@ class Offer:
 
 def offer(session: Session) -> Offer | None:
     """The offer of a session that stopped at a cap or its budget; None for any other."""
-    stop = session.stop_reason or {}
-    if session.status != "idle" or stop.get("type") != "budget_reached":
-        return None
-    note = stop.get(OURS)
+    note = capwords.met(session)
     if note is None:
-        cents = int(((session.budget or {}).get("max_list_cost") or {}).get("amount") or 0)
-        return Offer(NEEDED["session"], capwords.FIELDS[BUDGET], BUDGET, "session", to=f"{cents / 50:.2f}")
+        return None
     cap, level, doubled = note["cap"], note["level"], 2 * int(note["limit"])
     if level not in NEEDED:
         return Offer()
-    to = f"{doubled / 100:.2f}" if cap in MONEY else str(doubled)
+    to = f"{doubled / 100:.2f}" if cap in MONEY or cap == BUDGET else str(doubled)
     agent = (note.get("agent_id") or session.agent_id) if level == "agent" else ""
     return Offer(NEEDED[level], capwords.FIELDS[cap], cap, level, agent, "" if capwords.is_unpriced(note) else to)
 

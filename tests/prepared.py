@@ -6,6 +6,7 @@ copy takes none, so that many databases and installations cost as much as one.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -19,7 +20,7 @@ from config.services import up
 from config.services.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 AVAILABLE = "HOLDFAST_TEST_DIRECTORY" in os.environ  # within a run of tests; benchmarks start from nothing
@@ -63,19 +64,27 @@ def _make(directory: Path, environment: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-m", "tests.prepared"], cwd=ROOT, env=found, check=True, timeout=300)
 
 
-def main() -> None:
+@contextlib.contextmanager
+def servers() -> Iterator[Path]:
+    """Database and broker of this environment's DATA_DIR, migrated and seeded: nobody sweeps, and nobody works."""
     holdfast = env.load()
     supervisor = Supervisor(holdfast.data_dir / "log", holdfast.runtime_dir / "pids.json", lambda line: None)
     supervisor.install_signals()
-    servers = up.embedded(holdfast)
+    embedded = up.embedded(holdfast)
     try:
-        supervisor.start(*servers)
-        supervisor.wait_ready(servers, up.START_SECONDS)
+        supervisor.start(*embedded)
+        supervisor.wait_ready(embedded, up.START_SECONDS)
         up.prepare(holdfast, supervisor)
+        yield holdfast.data_dir
     finally:
         supervisor.stop(*up.STOP_ORDER)
+
+
+def main() -> None:
+    with servers() as directory:
+        pass
     for name in LEFT_OUT:
-        path = holdfast.data_dir / name
+        path = directory / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import redis
-from celery import Celery, signals
-from celery.contrib.testing.worker import start_worker
+from celery import Celery
 from django.conf import settings
 
 from config import broker
 from config.endpoints import celery_broker
-
-QUEUE = "poisoned"
+from tests.config import poison
+from tests.config.poison import QUEUE, alone  # noqa: F401  the fixture
+from tests.live import wait_for
 
 
 def packed(value: Any) -> str:
@@ -26,41 +26,24 @@ def packed(value: Any) -> str:
 
 def message(body: Any = None, headers: dict[str, Any] | None = None, properties: dict[str, Any] | None = None) -> bytes:
     """A call of the test's task as Celery writes it, with something changed."""
-    known = {"lang": "py", "task": "arrive", "id": "one", "root_id": "one", "argsrepr": "()", "retries": 0}
     told = {"body_encoding": "base64", "delivery_tag": "tag", "delivery_info": {"exchange": "", "routing_key": QUEUE}}
     call = {
-        "body": packed([[], {}, {}]) if body is None else body,
+        "body": packed(poison.CALL) if body is None else body,
         "content-encoding": "utf-8",
         "content-type": "application/json",
-        "headers": {**known, **(headers or {})},
+        "headers": {**poison.HEADERS, **(headers or {})},
         "properties": {**told, **(properties or {})},
     }
     return json.dumps(call).encode()
 
 
-POISON = [
-    b"not json",
-    b"\xff\xfe\x00",
-    b"",
-    b"null",
-    b"[]",
-    b"{}",
-    b"42",
+MESSAGES = [
+    *poison.BODIES,
+    *(message(headers=headers) for headers in poison.WRONG_HEADERS),
+    *(message(body=packed(call)) for call in poison.NO_CALLS),
     b'{"body": null}',
     b'{"__type__": "date", "__value__": 5}',
-    b"[" * 50_000,
-    message(headers={"task": ["a"]}),
-    message(headers={"task": None}),
-    message(headers={"task": "unknown"}),
-    message(headers={"eta": "no date"}),
-    message(headers={"eta": 12}),
-    message(headers={"expires": "never"}),
-    message(headers={"timelimit": "x"}),
-    message(headers={"id": None}),
-    message(headers={"compression": "none known"}),
     message(body="!not base64"),
-    message(body=packed("no call")),
-    message(body=packed([1, 2, 3])),
     message(body=5),
     message(properties={"body_encoding": "rot13"}),
     message(properties={"delivery_tag": None}),
@@ -71,38 +54,20 @@ POISON = [
 ]
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker in this process that is none of an installation: no liveness lock, no messages of ours."""
-    ours = signals.celeryd_after_setup, signals.worker_ready, signals.worker_shutting_down, signals.worker_shutdown
-    for signal in ours:
-        monkeypatch.setattr(signal, "receivers", [])
-
-
 @pytest.mark.usefixtures("alone")
 def test_a_worker_outlives_everything_in_its_queue_that_is_no_task(
     redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker.install()
     monkeypatch.setattr(broker.logger, "handlers", [caplog.handler])  # a worker sets up the root's anew
-    app = Celery("poisoned", broker=celery_broker(redis_url), set_as_current=False)
-    app.conf.update(task_default_queue=QUEUE, worker_enable_remote_control=False, worker_hijack_root_logger=False)
-    arrived = threading.Event()
-
-    @app.task(name="arrive")
-    def arrive() -> None:
-        """What the calls below name."""
-
-    @app.task(name="arrive_last")
-    def arrive_last() -> None:
-        arrived.set()
-
+    arrived: list[str] = []
+    app = poison.app(celery_broker(redis_url), arrived)
     with redis.Redis.from_url(redis_url) as client, caplog.at_level(logging.ERROR):
-        for poison in POISON:
-            client.lpush(QUEUE, poison)
+        for one in MESSAGES:
+            client.lpush(QUEUE, one)
         app.send_task("arrive_last")
-        with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False, shutdown_timeout=30):
-            assert arrived.wait(30)
+        with poison.working(app):
+            wait_for(lambda: arrived == ["last"], 60, lambda: caplog.text[-3000:])
         assert client.llen(QUEUE) == 0
         assert client.zcard("unacked_index") == 0, "nothing of it is kept to come back later"
     assert caplog.text.count("could not be read and was dropped") >= 10
@@ -115,7 +80,7 @@ def test_a_worker_whose_threads_are_all_busy_leaves_wake_ups_to_others(redis_url
     app.conf.update(broker_url=celery_broker(redis_url), task_default_queue="busy", task_routes=None)
     arrived, go_on, calls = threading.Semaphore(0), threading.Event(), []
 
-    @app.task(name="work")
+    @app.task(name="work", shared=False)
     def work(number: int) -> None:
         calls.append(number)
         arrived.release()
@@ -124,7 +89,7 @@ def test_a_worker_whose_threads_are_all_busy_leaves_wake_ups_to_others(redis_url
     with redis.Redis.from_url(redis_url) as client:
         for number in range(6):
             app.send_task("work", [number])
-        with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False, shutdown_timeout=30):
+        with poison.working(app):
             assert arrived.acquire(timeout=30)
             assert arrived.acquire(timeout=30)
             left = client.llen("busy")

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 import django
 
-from config import env
-from config.services import up
-from config.services.supervisor import Supervisor
+from tests import prepared
 from tests.live import Installation
 
 if TYPE_CHECKING:
@@ -34,18 +32,11 @@ def servers() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="hf-load-", dir="/tmp"))
     directory.chmod(0o711)
     os.environ["DATA_DIR"] = str(directory)
-    holdfast = env.load()
-    supervisor = Supervisor(holdfast.data_dir / "log", holdfast.runtime_dir / "pids.json", lambda line: None)
-    supervisor.install_signals()
-    embedded = up.embedded(holdfast)
     try:
-        supervisor.start(*embedded)
-        supervisor.wait_ready(embedded, up.START_SECONDS)
-        up.prepare(holdfast, supervisor)
-        _settle({})
-        yield directory
+        with prepared.servers():
+            _settle({})
+            yield directory
     finally:
-        supervisor.stop(*up.STOP_ORDER)
         shutil.rmtree(directory, ignore_errors=True)
 
 

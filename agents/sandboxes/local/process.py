@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import threading
 from concurrent.futures import Future, wait
 from pathlib import Path
@@ -23,6 +22,7 @@ from agents.sandboxes.base import SandboxError, SandboxUnavailable
 from agents.sandboxes.boxes import seccomp
 from agents.sandboxes.egress import receive_listener
 from agents.sandboxes.local import arguments, binary
+from agents.sandboxes.local.spawn import Started, settle, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,16 +38,14 @@ PIPE_BYTES = 1024 * 1024  # what an ordinary user may ask for
 class Process:
     """One bubblewrap with the runner inside. ``stdin`` and ``stdout`` carry the runner's pipe."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], init_pid: int, status: IO[bytes]) -> None:
-        self._popen = popen
+    def __init__(self, outer: Started, init_pid: int, status: IO[bytes]) -> None:
+        self._outer = outer
         # Held open: bubblewrap writes the exit status there, and would die of a closed pipe.
         self._status = status
         self.init_pid = init_pid
         self._init = os.pidfd_open(init_pid)
         self._lock = threading.Lock()
-        assert popen.stdin is not None and popen.stdout is not None
-        self.stdin: IO[bytes] = popen.stdin
-        self.stdout: IO[bytes] = popen.stdout
+        self.stdin, self.stdout = outer.stdin, outer.stdout
 
     def kill(self) -> None:
         """End the sandbox's first process and with it all others; safe to call twice.
@@ -62,31 +60,23 @@ class Process:
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
             os.close(self._init)
             self._init = -1
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(KILL_SECONDS)
-        if self._popen.poll() is None:
-            self._popen.kill()
-            self._popen.wait(KILL_SECONDS)
+        if self._outer.wait(KILL_SECONDS) is None:
+            self._outer.kill()
+            self._outer.wait(KILL_SECONDS)
 
     def wait(self, seconds: float) -> int | None:
         """Exit status, or None if it has not ended in time."""
-        try:
-            return self._popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
+        return self._outer.wait(seconds)
 
     def errors(self) -> str:
         """What was printed to stderr so far, at most 4,000 characters."""
-        assert self._popen.stderr is not None
-        return _read_now(self._popen.stderr)
+        return _read_now(self._outer.stderr)
 
     def close(self) -> None:
         """Kill, and close the pipes. Call only when nobody reads them any more."""
         self.kill()
-        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr, self._status):
-            if pipe:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        self._outer.close()
+        self._status.close()
 
 
 class Spawner:
@@ -95,6 +85,7 @@ class Spawner:
     def __init__(self, runtime: binary.Runtime) -> None:
         self._runtime = runtime
         self._filter = seccomp.build()
+        self._settled = False
         self._jobs: SimpleQueue[tuple[Callable[[], Process], Future[Process]]] = SimpleQueue()
         threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
 
@@ -152,30 +143,19 @@ class Spawner:
         held = [status_write, _memory(options), _memory(self._filter)]
         bwrap = ["bwrap", "--args", str(held[1]), "--seccomp", str(held[2])]
         bwrap += ["--json-status-fd", str(status_write), "--", *arguments.command(runtime, *runner_arguments)]
-        user, group, groups = _identity(box)
         try:
-            popen = subprocess.Popen(
-                bwrap,
-                executable=runtime.bwrap,
-                user=user,
-                group=group,
-                extra_groups=groups,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(*held, *kept),
-                env={},
-                cwd="/",
-                start_new_session=True,
-                pipesize=PIPE_BYTES,
-            )
+            if not self._settled:
+                settle()
+                self._settled = True
+            # As root: the session's own uid. Started by uid 0 it would map the sandbox's user to the host's root.
+            outer = spawn(runtime.bwrap, bwrap, box.uid, (*held, *kept), PIPE_BYTES)
         except OSError as error:
             os.close(status_read)
             raise SandboxError(f"bubblewrap could not be started: {error}") from error
         finally:
             for fd in held:
                 os.close(fd)
-        return _started(popen, os.fdopen(status_read, "rb"))
+        return _started(outer, os.fdopen(status_read, "rb"))
 
 
 def _close_unwanted(future: Future[Process]) -> None:
@@ -183,24 +163,16 @@ def _close_unwanted(future: Future[Process]) -> None:
         future.result().close()
 
 
-def _identity(box: Box) -> tuple[int | None, int | None, tuple[int, ...] | None]:
-    """As root: the session's own uid and gid and no other groups, taken on before bubblewrap is
-    executed. Started by uid 0 it would map the sandbox's user to the host's root.
-    """
-    return (None, None, None) if box.uid is None else (box.uid, box.uid, ())
-
-
-def _started(popen: subprocess.Popen[bytes], status: IO[bytes]) -> Process:
+def _started(outer: Started, status: IO[bytes]) -> Process:
     line = status.readline() if _is_ready(status, START_SECONDS) else b""
     try:
-        return Process(popen, int(json.loads(line)["child-pid"]), status)
+        return Process(outer, int(json.loads(line)["child-pid"]), status)
     except (ValueError, KeyError, OSError):
-        popen.kill()
-        popen.wait(KILL_SECONDS)
-        assert popen.stderr is not None and popen.stdin is not None and popen.stdout is not None
-        text = _read_now(popen.stderr) or "no reason given"
-        for pipe in (popen.stdin, popen.stdout, popen.stderr, status):
-            pipe.close()
+        outer.kill()
+        outer.wait(KILL_SECONDS)
+        text = _read_now(outer.stderr) or "no reason given"
+        outer.close()
+        status.close()
         raise SandboxError(f"bubblewrap did not start: {text}") from None
 
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from _queue import SimpleQueue
 
 from . import lines
-from .bare import Flag, Lock, in_background
+from .bare import Flag, Lock
 from .confine import hide_from_siblings, set_rlimits
+from .crew import Crew
 from .toolbox import Toolbox, list_outputs
 
 TYPE_CHECKING = False
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILE_THREADS = 4
+SHELL_THREADS = 256  # of lanes that run a command at one time
 
 
 class Server:
@@ -31,25 +32,19 @@ class Server:
         self._toolbox = toolbox
         self._write_lock = Lock()
         self._stops: dict[Any, Flag] = {}
-        self._files: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        for _ in range(FILE_THREADS):
-            in_background(self._work_on_files)
+        self._files, self._shells = Crew(self._run, FILE_THREADS), Crew(self._run, SHELL_THREADS)
 
     def dispatch(self, message: dict[str, Any]) -> None:
         if message["op"] == "call":
             self._stops[message["id"]] = Flag()
             if message["name"] == "bash":  # the host sends a lane's next command when the one before has ended
-                in_background(self._run, message)
+                self._shells.give(message)
             else:
-                self._files.put(message)
+                self._files.give(message)
         elif message["op"] == "interrupt":
             for number, stop in list(self._stops.items()):
                 if message["id"] is None or message["id"] == number:
                     stop.set()
-
-    def _work_on_files(self) -> None:
-        while True:
-            self._run(self._files.get())
 
     def _run(self, job: dict[str, Any]) -> None:
         number, begun = job["id"], time.perf_counter()

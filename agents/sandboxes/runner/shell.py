@@ -13,7 +13,6 @@ import os
 import resource
 import select
 import sys
-import termios
 import time
 
 from .bare import SIGINT, Flag, Lock, Suppressed
@@ -24,7 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIOCSIG = 0x40045436
+# What the package ``termios`` would have to be loaded for: calls, flag and sizes of the kernel's structure.
+TCGETS, TCSETS, TIOCSWINSZ, TIOCSIG = 0x5401, 0x5402, 0x5414, 0x40045436
+ISIG, MODES_BYTES, _INPUT_AND_OUTPUT, _LOCAL = 1, 36, slice(0, 8), slice(12, 16)
 START_SECONDS = 10.0
 GRACE_SECONDS = 1.0
 KILL_SECONDS = 4.0
@@ -61,11 +62,10 @@ class Shell:
 
     def start(self) -> None:
         master, slave = os.openpty()
-        attributes = termios.tcgetattr(slave)
-        attributes[0] = attributes[1] = 0
-        attributes[3] = termios.ISIG
-        termios.tcsetattr(slave, termios.TCSANOW, attributes)
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, _WINDOW)
+        modes = bytearray(fcntl.ioctl(slave, TCGETS, bytes(MODES_BYTES)))
+        modes[_INPUT_AND_OUTPUT], modes[_LOCAL] = bytes(8), ISIG.to_bytes(4, sys.byteorder)
+        fcntl.ioctl(slave, TCSETS, bytes(modes))
+        fcntl.ioctl(slave, TIOCSWINSZ, _WINDOW)
         reading, self._control = os.pipe()
         self._master = master
         try:
@@ -73,8 +73,7 @@ class Shell:
         finally:
             os.close(reading)
             os.close(slave)
-        self._send(_SETUP % _quoted(self._cwd))
-        marker = self._ask_marker()
+        marker = self._ask_marker(_SETUP % _quoted(self._cwd) + "\n")
         if self._read_until(marker, lambda data: None, time.monotonic() + START_SECONDS, Flag()) != 0:
             self.close()
             raise ToolError("bash: the shell could not be started (is the sandbox out of processes or files?)")
@@ -110,8 +109,7 @@ class Shell:
         assert self._process is not None
         before = set(children_of(self._process.pid))
         self._write_script(command)
-        self._send("builtin source %s </dev/null %d>&-" % (self._script, self._number))
-        marker = self._ask_marker()
+        marker = self._ask_marker("builtin source %s </dev/null %d>&-\n" % (self._script, self._number))
         deadline = time.monotonic() + seconds
         code = self._read_until(marker, sink, deadline, stop)
         with Suppressed(OSError):
@@ -124,8 +122,13 @@ class Shell:
 
     def _write_script(self, command: str) -> None:
         try:
-            with open(self._script, "w", encoding="utf-8") as handle:
-                handle.write(command + "\n")
+            script = os.open(self._script, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                data = memoryview(command.encode() + b"\n")
+                while data:
+                    data = data[os.write(script, data) :]
+            finally:
+                os.close(script)
         except OSError:
             with Suppressed(OSError):
                 os.unlink(self._script)
@@ -148,9 +151,10 @@ class Shell:
             wait = 0.02
         self.close()
 
-    def _ask_marker(self) -> bytes:
+    def _ask_marker(self, before: str) -> bytes:
+        """Have the shell read these lines, and then say how they ended."""
         nonce = os.urandom(16).hex()
-        self._send("builtin printf '\\036%s:%%d\\037' $? >&%d" % (nonce, self._number))
+        self._send(before + "builtin printf '\\036%s:%%d\\037' $? >&%d" % (nonce, self._number))
         return b"\x1e" + nonce.encode() + b":"
 
     def _send(self, line: str) -> None:

@@ -61,38 +61,29 @@ def noted(session: Session) -> list[str]:
     return [event.payload["digest"] for event in log.read(session.pk) if event.type == ev.OPS_SNAPSHOT]
 
 
-def test_a_snapshot_during_which_calls_ran_is_not_noted_and_the_next_rest_s_is(disk: Disk) -> None:
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_a_snapshot_during_which_calls_ran_is_not_noted_and_the_next_rest_s_is(disk: Disk, overtaken: bool) -> None:
+    """Whether that of the next rest is made after the slow one or meanwhile (``overtaken``)."""
     session, thread = make_session()
     turn(session, thread, ev.TOOL_RESULT)
+    kept: list[str | None] = []
 
     def another_turn() -> None:
         turn(session, thread, ev.TOOL_RESULT)
         disk.text = b"second"
+        if overtaken:
+            kept.append(workspaces.keep(session.pk))
 
     disk.meanwhile = another_turn
     assert workspaces.keep(session.pk) is None
-    assert noted(session) == []
-    assert workspaces.is_due(session.pk)
-    kept = workspaces.keep(session.pk)
-    assert noted(session) == [kept]
+    assert noted(session) == kept
+    assert workspaces.is_due(session.pk) is not overtaken
+    if not overtaken:
+        kept.append(workspaces.keep(session.pk))
+    session.refresh_from_db()
+    assert noted(session) == kept == [session.snapshot]
     assert not workspaces.is_due(session.pk)
-    session.refresh_from_db()
     assert verify(session) == []
-
-
-def test_a_slow_snapshot_does_not_take_the_place_of_a_later_one(disk: Disk) -> None:
-    session, thread = make_session()
-    turn(session, thread, ev.TOOL_RESULT)
-
-    def another_turn_and_its_rest() -> None:
-        turn(session, thread, ev.TOOL_RESULT)
-        disk.text = b"second"
-        workspaces.keep(session.pk)
-
-    disk.meanwhile = another_turn_and_its_rest
-    assert workspaces.keep(session.pk) is None
-    session.refresh_from_db()
-    assert noted(session) == [session.snapshot]
 
 
 def test_what_only_gets_on_the_log_keeps_no_snapshot_from_being_noted(disk: Disk) -> None:
