@@ -118,6 +118,7 @@ class Keeper:
                 raise SandboxUnavailable(f"There is no room on the disk for the upload {upload.path}.")
             part = box.path / "upload.part"  # a half copied file is never taken for a whole one
             _copy_upload(upload, part)
+            self._layout.make_shown(box, place)
             for directory in reversed(target.relative_to(place).parents):
                 (place / directory).mkdir(exist_ok=True)
                 if directory.name:
