@@ -45,5 +45,13 @@ def _skill(where: str, entry: Mapping[str, Any], found: Mapping[str, Skill]) -> 
     skill = found.get(entry["skill_id"])
     if skill is None:
         raise NotFound(f"{where}.skill_id: there is no skill {entry['skill_id']} in this workspace")
-    resolved = skill.latest_id if version == LATEST else find_version(skill, version).pk
-    return {"type": "custom", "skill_id": skill.pk, "version": resolved}
+    return {"type": "custom", "skill_id": skill.pk, "version": _resolved(where, skill, version)}
+
+
+def _resolved(where: str, skill: Skill, version: str) -> str | None:
+    if version == LATEST:
+        return skill.latest_id
+    try:
+        return find_version(skill, version).pk
+    except NotFound:
+        raise NotFound(f"{where}.version: there is no version {version} of skill {skill.pk}") from None

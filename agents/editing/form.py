@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from agents import bodies
 from agents.editing import written
 from agents.editing.parts import Parts
-from agents.models import Skill
 from agents.permitted import BUILT_IN, PERMISSIONS, permission_of
 from agents.tools.registry import TOOLSET as TOOLS
 from contract.door import explain
@@ -30,7 +29,6 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 SPEEDS = (("standard", _("Standard")), ("fast", _("Fast")))
 GEOS = (("", _("Anywhere the provider chooses")), ("us", "us"), ("global", "global"))
 COUNTS = ("steps", "model_requests", "tokens", "running_seconds", "approval_seconds")
-LISTED_SKILLS = 200
 # Which field of the form a complaint about a field of the API belongs to, where they are called differently.
 PLACES = {
     "execution_identity": "role_arn",
@@ -87,10 +85,6 @@ class AgentForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 10}),
         help_text=_("The system prompt. Markdown is fine."),
     )
-    skills = forms.MultipleChoiceField(
-        label=_("Skills"), required=False, widget=forms.CheckboxSelectMultiple, help_text=_("They need the tool read.")
-    )
-    newest_skills = forms.BooleanField(label=_("Take the newest version of each"), required=False)
     limit_steps = _count(_("Steps"), _("Model replies with tool calls."))
     limit_model_requests = _count(_("Model requests"))
     limit_tokens = _count(_("Tokens"), _("Of every kind."))
@@ -134,9 +128,6 @@ class AgentForm(forms.Form):
                 initial=permission_of(name, self.built_in),
                 help_text=TOOLS[name].not_offered() or text,
             )
-        chooser = self.fields["skills"]
-        if isinstance(chooser, forms.MultipleChoiceField):
-            chooser.choices = _skill_choices(acting, shown)
         self.parts = Parts(data, shown or {}, base.agent_id if base else "", acting)
 
     def is_valid(self) -> bool:
@@ -199,15 +190,6 @@ class AgentForm(forms.Form):
     @property
     def wrong(self) -> bool:
         return self.is_bound and bool(self.errors or self.complaints())
-
-
-def _skill_choices(acting: Acting, spec: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """The workspace's skills, and those the agent has that aren't among them."""
-    rows = Skill.objects.filter(workspace_id=acting.workspace_id).exclude(latest=None)
-    found = dict(rows.order_by("display_name").values_list("pk", "display_name")[:LISTED_SKILLS])
-    for skill in (spec or {}).get("skills", ()):
-        found.setdefault(skill["skill_id"], skill["skill_id"])
-    return list(found.items())
 
 
 def _fresh() -> dict[str, Any]:

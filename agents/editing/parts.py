@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agents.editing import written
 from agents.editing.roster import RosterForm
 from agents.editing.rules import rule_rows
+from agents.editing.skills import SkillsForm
 from agents.editing.tools import custom_rows, server_rows
 from agents.editing.web import FORMS
 from agents.policies import CUSTOM_TYPE, TOOLSET_TYPE
@@ -31,11 +32,12 @@ class Parts:
         self.servers = server_rows(data, prefix="servers", stored=written.served(shown))
         self.customs = custom_rows(data, prefix="customs", stored=written.of_type(tools, CUSTOM_TYPE))
         self.metadata = pairs(data, shown.get("metadata"))
+        self.skills = SkillsForm(data, shown.get("skills", ()), acting)
         self.roster = RosterForm(data, shown.get("multiagent"), own, acting)
         self.web = {name: form(data, name, settings.get(name) or {}) for name, form in FORMS.items()}
 
     def _all(self) -> list[Any]:
-        return [self.rules, self.servers, self.customs, self.metadata, self.roster, *self.web.values()]
+        return [self.rules, self.servers, self.customs, self.metadata, self.skills, self.roster, *self.web.values()]
 
     def is_valid(self) -> bool:
         found = [part.is_valid() for part in self._all()]  # each of them, so that all complaints are told
@@ -49,6 +51,7 @@ class Parts:
             "mcp_servers": [server for server, _toolset in served],
             "mcp_toolsets": [toolset for _server, toolset in served],
             "custom_tools": self.customs.value(),
+            "skills": self.skills.value(),
             "metadata": dict(self.metadata.value()),
             "multiagent": self.roster.value(),
             "tool_settings": {name: value for name, form in self.web.items() if (value := form.value())},
@@ -60,6 +63,7 @@ class Parts:
             ("holdfast.permission_rules", self.rules),
             ("mcp_servers", self.servers),
             ("metadata", self.metadata),
+            ("skills", self.skills),
             ("multiagent", self.roster),
             ("tools", self.customs),
         ):

@@ -33,7 +33,6 @@ def initial(spec: Mapping[str, Any], version: int) -> dict[str, Any]:
         "fallback_models": _lines(ours.get("fallback_models")),
         "read_log": bool(ours.get("read_log")),
         "system": spec["system"] or "",
-        "skills": [skill["skill_id"] for skill in spec["skills"]],
         "role_arn": spec["execution_identity"].get("role_arn", ""),
         "version": version,
         **{f"limit_{name}": value for name, value in limits.items() if name != "list_cost"},
@@ -54,7 +53,7 @@ def body(data: Mapping[str, Any], spec: Mapping[str, Any] | None, *, new: bool) 
         "system": _kept(data["system"], before.get("system"), ends=True) or None,
         "tools": _tools(data, spec),
         "mcp_servers": data["mcp_servers"],
-        "skills": _skills(data, spec),
+        "skills": data["skills"],
         "multiagent": data["multiagent"],
         "metadata": data["metadata"],
         OURS: _ours(data, before.get(OURS) or {}),
@@ -185,16 +184,6 @@ def _config(name: str, permission: str) -> dict[str, Any]:
     if permission == "off":
         return {"name": name, "enabled": False}
     return {"name": name, "enabled": True, "permission_policy": {"type": permission}}
-
-
-def _skills(data: Mapping[str, Any], spec: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """The chosen skills; those the agent has keep their version unless the newest is asked for."""
-    pinned = {skill["skill_id"]: dict(skill) for skill in (spec or {}).get("skills", ())}
-    order = [*(name for name in pinned if name in data["skills"]), *(n for n in data["skills"] if n not in pinned)]
-    made = [pinned.get(name, {"type": "custom", "skill_id": name}) for name in order]
-    if data["newest_skills"]:
-        return [{key: value for key, value in skill.items() if key != "version"} for skill in made]
-    return made
 
 
 def _ours(data: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:

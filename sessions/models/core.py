@@ -115,9 +115,15 @@ class Session(models.Model):
     def __str__(self) -> str:
         return self.title or self.id
 
+    @classmethod
+    def listed(cls, *left: str) -> models.QuerySet[Session]:
+        """Sessions without the columns that are ``left`` in the database, which tells what of them nobody can read."""
+        told: models.QuerySet[Session] = cls.objects.defer(*left).annotate(unread=shapes.unread(left))
+        return told
+
     @property
     def unreadable(self) -> tuple[str, ...]:
-        return readable.unreadable(self)
+        return (*readable.unreadable(self), *self.__dict__.get("unread", ()))
 
 
 class Thread(models.Model):

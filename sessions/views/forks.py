@@ -48,7 +48,7 @@ class ForkForm(django_forms.Form):
         required=False,
         widget=django_forms.Textarea(attrs={"rows": 5}),
         help_text=_(
-            "Sent to the fork at once. Empty sends the message again that nobody had answered, if there is one."
+            "Sent to the fork at once. Empty sends again what nobody had answered by then; if all was, the fork rests."
         ),
     )
     leave_out = django_forms.MultipleChoiceField(

@@ -14,6 +14,9 @@ from agents.actions import create_agent, find_agent, new_spec, update_agent
 from agents.editing.form import AgentForm
 from agents.models import AgentVersion
 from agents.permitted import BUILT_IN
+from agents.policies import TOOLSET_TYPE
+from agents.skills import actions as skills
+from agents.skills.bundle import Part
 from contract.errors import ApiError
 from contract.rows import LIMIT, edited
 from tests.web.forms import filled
@@ -250,3 +253,33 @@ def test_a_button_that_makes_no_sense_changes_nothing(deed: str) -> None:
 def test_rows_have_a_bound() -> None:
     data = QueryDict(f"rules-TOTAL_FORMS={LIMIT}")
     assert edited(data, "add:rules")["rules-TOTAL_FORMS"] == str(LIMIT)
+
+
+def test_a_skill_is_taken_in_the_version_that_is_chosen(world: World) -> None:
+    first = world.skill.latest_id
+    made = create_agent({"name": "Writer", "model": "demo", "tools": [{"type": TOOLSET_TYPE}], "skills": [
+        {"type": "anthropic", "skill_id": "pdf"}, {"type": "custom", "skill_id": world.skill.pk}
+    ]}, world.acting)  # fmt: skip
+    text = b"---\nname: notes\ndescription: Another way of writing.\n---\n\n# Notes\n"
+    newer = skills.create_version(world.skill.pk, [Part("notes/SKILL.md", text)], world.acting)
+    page = f"/agents/{made.agent_id}/edit/"
+    name = f"skills-{world.skill.pk}"
+
+    def saved(**changed: str) -> Any:
+        sent = filled(world.alice.get(page).content.decode()) | changed
+        answer = world.alice.post(page, sent)
+        return answer if answer.status_code == 422 else find_agent(made.agent_id, world.acting).spec["skills"]
+
+    built_in = {"type": "anthropic", "skill_id": "pdf", "version": "latest"}
+    pinned = {"type": "custom", "skill_id": world.skill.pk}
+    assert saved(name="Author") == [built_in, pinned | {"version": first}], "what isn't touched stays"
+    assert saved(**{name: "latest"}) == [built_in, pinned | {"version": newer.pk}]
+    assert "the newest now</option>" in world.alice.get(page).content.decode()
+    assert saved(**{name: str(first)}) == [built_in, pinned | {"version": first}]
+    skills.delete_version(world.skill.pk, str(first), world.acting)
+    assert f"{first}, which is not there any more" in world.alice.get(page).content.decode()
+    assert saved(name="Poet")[1] == pinned | {"version": first}, "nobody has asked for another"
+    refused = saved(**{"skills-pdf": ""})
+    complaint = dict(refused.context["form"].complaints())[f"id_{name}"]
+    assert complaint == f"There is no version {first} of skill {world.skill.pk}"
+    assert saved(**{name: "", "skills-pdf": ""}) == []

@@ -47,7 +47,7 @@ def test_an_admin_changes_them_and_what_stopped_goes_on_at_once(
     stopped(world)
     address = reverse("sessions:limits_edit")
     shown = world.alice.get("/limits/").content.decode()
-    assert "1 at the workspace's steps" in shown
+    assert "1 at the workspace's limit of steps" in shown
     wrong = world.alice.post(address, {"steps": "-1"})
     assert wrong.status_code == 422
     sent = {"steps": "", "list_cost_per_day": "12.50", "storage_bytes": "20"}

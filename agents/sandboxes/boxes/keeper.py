@@ -118,6 +118,7 @@ class Keeper:
                 raise SandboxUnavailable(f"There is no room on the disk for the upload {upload.path}.")
             part = box.path / "upload.part"  # a half copied file is never taken for a whole one
             _copy_upload(upload, part)
+            self._layout.make_shown(box, place)
             for directory in reversed(target.relative_to(place).parents):
                 (place / directory).mkdir(exist_ok=True)
                 if directory.name:
@@ -140,7 +141,7 @@ class Keeper:
         """Write the bundle of certificates that this sandbox trusts."""
         trust = box.path / "trust.pem"
         trust.unlink(missing_ok=True)
-        trust.write_text(bundle(certificate))
+        trust.write_bytes(bundle(certificate))
         trust.chmod(0o444)
         return trust
 

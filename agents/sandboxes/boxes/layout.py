@@ -12,7 +12,7 @@
         files/                   0700, owned by the sandbox's own uid
           workspace/ home/ outputs/ tmp/
           memory/<name>/         the shared folders that the agent may write
-        uploads/ skills/         0750, owned by the host, the sandbox's group may read
+        uploads/ skills/         0750, owned by the host, the sandbox's group may read; skills/ and memory/ only if used
         memory/<name>/           the shared folders that it may only read
         memory/<name>.json       what is known to be stored of a shared folder
 """
@@ -129,21 +129,29 @@ class Layout:
         path = self._path(sandbox_id)
         shutil.rmtree(path, ignore_errors=True)
         box = Box(path, self._uid(sandbox_id) if self.per_box_uid else None)
-        shown = (box.uploads, box.skills, box.memory)
-        for directory, mode in ((path, 0o711), (box.files, 0o700), *((one, 0o750) for one in shown)):
+        for directory, mode in ((path, 0o711), (box.files, 0o700)):
             directory.mkdir(mode=mode)
             directory.chmod(mode)
+        self.make_shown(box, box.uploads)
         for name in WRITABLE:
             (box.files / name).mkdir(mode=0o755)
         if box.uid is not None:
             for owned in (box.files, *(box.files / name for name in WRITABLE)):
                 os.chown(owned, box.uid, box.uid)
-            for directory in shown:
-                os.chown(directory, -1, box.uid)
         return box
+
+    def make_shown(self, box: Box, directory: Path) -> None:
+        """Make a directory of the box in which its sandbox may read, if it isn't there."""
+        if not directory.exists():
+            directory.mkdir(mode=0o750)
+            directory.chmod(0o750)
+            if box.uid is not None:
+                os.chown(directory, -1, box.uid)
 
     def make_folders(self, box: Box) -> None:
         """Make the directories of the box's shared folders, and clear the place where skills are shown."""
+        if box.folders:
+            self.make_shown(box, box.memory)
         for folder in box.folders:
             _check_name(folder.name)
             path = box.folder(folder)

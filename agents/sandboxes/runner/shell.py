@@ -73,8 +73,7 @@ class Shell:
         finally:
             os.close(reading)
             os.close(slave)
-        self._send(_SETUP % _quoted(self._cwd))
-        marker = self._ask_marker()
+        marker = self._ask_marker(_SETUP % _quoted(self._cwd) + "\n")
         if self._read_until(marker, lambda data: None, time.monotonic() + START_SECONDS, Flag()) != 0:
             self.close()
             raise ToolError("bash: the shell could not be started (is the sandbox out of processes or files?)")
@@ -110,8 +109,7 @@ class Shell:
         assert self._process is not None
         before = set(children_of(self._process.pid))
         self._write_script(command)
-        self._send("builtin source %s </dev/null %d>&-" % (self._script, self._number))
-        marker = self._ask_marker()
+        marker = self._ask_marker("builtin source %s </dev/null %d>&-\n" % (self._script, self._number))
         deadline = time.monotonic() + seconds
         code = self._read_until(marker, sink, deadline, stop)
         with Suppressed(OSError):
@@ -153,9 +151,10 @@ class Shell:
             wait = 0.02
         self.close()
 
-    def _ask_marker(self) -> bytes:
+    def _ask_marker(self, before: str) -> bytes:
+        """Have the shell read these lines, and then say how they ended."""
         nonce = os.urandom(16).hex()
-        self._send("builtin printf '\\036%s:%%d\\037' $? >&%d" % (nonce, self._number))
+        self._send(before + "builtin printf '\\036%s:%%d\\037' $? >&%d" % (nonce, self._number))
         return b"\x1e" + nonce.encode() + b":"
 
     def _send(self, line: str) -> None:
