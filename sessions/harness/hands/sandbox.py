@@ -271,7 +271,7 @@ class SandboxHand:
         if self._network is None:
             return result
         with contextlib.suppress(EgressUnavailable):
-            refused = self._network.collect()
+            refused = self._network.collect_after_call()
             return replace(result, content=[*result.content, *denials(refused)])
         return result
 
