@@ -227,6 +227,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Acked early, a wake-up counts no longer as fetched, so a worker whose threads are all busy would go on taking what
 # another one could run. Celery knows the way out for Redis only.
 CELERY_WORKER_DISABLE_PREFETCH = not HOLDFAST.tasks_url.startswith("amqp")
+# RabbitMQ gives what a worker took to others once it hears nothing of it for two of these (seconds): one that is frozen
+# keeps no wake-ups to itself. Redis has none, and nothing is taken from it ahead.
+CELERY_BROKER_HEARTBEAT = 5
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False

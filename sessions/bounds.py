@@ -33,9 +33,12 @@ FROM agents_agent a JOIN agents_workspace w ON w.id = a.workspace_id WHERE a.id 
 """
 
 
-def caps_of(session: Session) -> Caps:
-    """All levels that bound this session. One query, a second one where a day's use is limited."""
-    of_agent, of_workspace = stored(session.agent_id)
+def caps_of(session: Session, found: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None) -> Caps:
+    """All levels that bound this session. One query, a second one where a day's use is limited.
+
+    ``found``: what ``stored`` would tell of its agent, where it was just read.
+    """
+    of_agent, of_workspace = found or stored(session.agent_id)
     levels = (
         ("installation", settings.HOLDFAST_LIMITS),
         ("workspace", of_workspace),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from credentials import at_rest
 from sessions.models import Session, readable
 from sessions.prepared import plain
+from sessions.projected import session_columns, thread_columns
 from sessions.projections import said
 from sessions.projections.columns import Clock, SessionColumns, Spent, ThreadColumns, Usage
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sessions.models import Event
+    from sessions.models import Event, Thread
 
     Statement = tuple[str, Sequence[Any]]
 
@@ -159,6 +160,19 @@ def locked(cursor: Any, session_id: str, thread_id: str) -> Ledger | None:
     )
     waiting = Waiting(row[25], row[31])
     return Ledger(row[0], row[1], row[11], row[12], row[13], session, thread, waiting, row[28], row[30], row[32])
+
+
+def taken(thread: Thread, version: str, fence: int, moment: datetime, ticks: float) -> Kept | None:
+    """What a lease's first append can take for granted, of rows that were read together: ``version`` is the ``xmin`` of
+    the session's. ``moment``: the database's time of the claim. None for a child, whose row doesn't name the primary.
+    """
+    if thread.parent_id is not None:
+        return None
+    session, now = thread.session, max(moment, thread.session.updated_at)
+    columns = session_columns(session), thread_columns(thread), Waiting(session.pending_count, session.outside_count)
+    there = thread.last_seq, thread.id, session.workspace_id
+    ledger = Ledger(session.last_seq, now, fence, True, thread.created_at, *columns, *there)
+    return Kept(ledger, version, version, moment, ticks)
 
 
 def together(cursor: Any, statements: Sequence[Statement], untouched: Statement | None = None) -> None:

@@ -145,10 +145,8 @@ def _whole(shown: Sequence[Session], acting: Acting) -> list[Session]:
 
 
 def _rows(acting: Acting) -> QuerySet[Session]:
-    rows = Session.objects.filter(workspace_id=acting.workspace_id).select_related("agent", "created_by")
-    return rows.defer(
-        "agent_snapshot", "metadata", "permission_rules", "remembered_rules", "sandbox_config", "outcomes"
-    )
+    rows = Session.listed("agent_snapshot", "metadata", "permission_rules", "remembered_rules", "outcomes")
+    return rows.filter(workspace_id=acting.workspace_id).defer("sandbox_config").select_related("agent", "created_by")
 
 
 def lines(sessions: Sequence[Session], hits: Mapping[str, Hit] | None = None) -> list[Line]:

@@ -90,6 +90,16 @@ UNION ALL SELECT 'running', '[]'::jsonb, NULL FROM agent_sessions_workflowrun
 WHERE session_id=%s AND status='running'
 """
 
+PAGE = 1000  # entries that are read at once
+OF_THREAD = prepared.Question(
+    lambda: (
+        Event.objects.filter(session_id=prepared.TEXT)
+        .filter(seq__gt=prepared.NUMBER)
+        .filter(thread_id=prepared.TEXT)
+        .order_by("seq")[:PAGE]
+    )
+)
+
 # Kinds of entries that an append brings other rows up to date with, besides calls that ask and what webhooks tell.
 FAR_REACHING = frozenset({ev.OPS_PROCESSED, ev.STATUS_RUNNING, ev.STATUS_IDLE, *THREAD_STATUS})
 
@@ -219,8 +229,10 @@ def rewrite(entry: Event) -> None:
         cursor.execute(REWRITE, values)
 
 
-def read(session_id: str, *, after: int = 0, limit: int = 1000, thread_id: str | None = None) -> list[Event]:
+def read(session_id: str, *, after: int = 0, limit: int = PAGE, thread_id: str | None = None) -> list[Event]:
     """Events with ``seq`` greater than ``after``, in order; of one thread if it is named."""
+    if thread_id is not None and limit == PAGE:  # as every turn does
+        return OF_THREAD.rows(session_id, after, thread_id)
     rows = Event.objects.filter(session_id=session_id, seq__gt=after)
     if thread_id is not None:
         rows = rows.filter(thread_id=thread_id)

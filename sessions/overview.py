@@ -55,8 +55,8 @@ class Line:
 
 def context(acting: Acting, zone: ZoneInfo) -> dict[str, Any]:
     """Everything the overview shows of the caller's workspace; lists are bounded, counts are not."""
-    mine = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None)
-    mine = mine.select_related("agent").defer("agent_snapshot")
+    mine = Session.listed("agent_snapshot").filter(workspace_id=acting.workspace_id, archived_at=None)
+    mine = mine.select_related("agent")
     needs = _needs(mine.filter(NEEDS).order_by("updated_at", "pk")[:LISTED])
     waiting = outside(mine)
     running = mine.filter(status__in=("running", "rescheduling"))

@@ -4,15 +4,20 @@ than to carry them out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import psycopg
-from django.db import connection
+from django.db import connection, models
+from django.db.models.query import ModelIterable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from django.db.backends.utils import CursorWrapper
+
+Row = TypeVar("Row", bound=models.Model)
+TEXT, NUMBER = "\0", -(2**62)  # stand for values that each question has anew
 
 
 class _Cursor(psycopg.Cursor[Any]):
@@ -44,3 +49,55 @@ def cursor() -> CursorWrapper:
 def plain(values: Iterable[Any]) -> list[str | None]:
     """Values as text. A statement is prepared anew for every other combination of its values' types."""
     return [None if value is None else str(value) for value in values]
+
+
+class Question(Generic[Row]):
+    """Rows of a model, asked for by a queryset that is compiled once: Django takes longer to put one together than the
+    database to answer it. In what ``made`` returns ``TEXT`` and ``NUMBER`` stand for the values that change.
+    """
+
+    def __init__(self, made: Callable[[], models.QuerySet[Row]]) -> None:
+        self._made = made
+        self._compiled: _Compiled | None = None
+
+    def rows(self, *values: Any) -> list[Row]:
+        """The rows for these values, which stand in the order in which the statement has them."""
+        if self._compiled is None:
+            queryset = self._made()
+            compiler = queryset.query.get_compiler(queryset.db)
+            self._compiled = _Compiled(queryset, compiler, *compiler.as_sql())
+        return list(self._compiled.answered(values))
+
+
+class _Compiled(NamedTuple):
+    queryset: models.QuerySet[Any]
+    compiler: Any
+    sql: str
+    values: Sequence[Any]
+
+    def answered(self, values: Sequence[Any]) -> Iterator[Any]:
+        anew = iter(values)
+        given = [next(anew) if value in (TEXT, NUMBER) else value for value in self.values]
+        with cursor() as asking:
+            asking.execute(self.sql, plain(given))
+            found = asking.fetchall()
+        compiler = copy.copy(self.compiler)  # other threads ask the same
+        compiler.execute_sql = lambda **_: [found]
+        return iter(ModelIterable(_Answered(self.queryset, compiler)))  # type: ignore[arg-type]
+
+
+class _Answered:
+    """A queryset whose question is answered already, as Django's maker of instances looks at it."""
+
+    def __init__(self, queryset: models.QuerySet[Any], compiler: Any) -> None:
+        self._queryset, self._compiler = queryset, compiler
+
+    @property
+    def query(self) -> _Answered:
+        return self
+
+    def get_compiler(self, using: str) -> Any:
+        return self._compiler
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queryset, name)

@@ -19,13 +19,10 @@ def run_thread(thread_id: str) -> None:
     """
     from sessions import workspaces
     from sessions.harness import runner
-    from sessions.models import Thread
     from sessions.wake import keep_workspace
 
     runner.run(thread_id)
-    rests = Thread.objects.filter(pk=thread_id, session__status="idle")
-    session_id = rests.values_list("session_id", flat=True).first()
-    if session_id and workspaces.is_due(session_id):
+    if session_id := workspaces.due_at_rest(thread_id):
         keep_workspace(session_id)
 
 

@@ -31,6 +31,16 @@ FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.i
 WHERE s.id = %s AND s.status = 'idle'
 """
 LOCK = "SELECT 1 FROM agent_sessions_session WHERE id = %s FOR UPDATE"
+# Asked at the end of every turn, too.
+DUE = f"""
+SELECT s.id FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
+WHERE {{}} AND s.machine <> '' AND EXISTS (
+  SELECT FROM agent_sessions_event e WHERE e.session_id = s.id AND e.type IN ({", ".join(map(repr, CHANGING))})
+  AND e.seq > coalesce((SELECT max(k.seq) FROM agent_sessions_event k
+                        WHERE k.session_id = s.id AND k.type = {ev.OPS_SNAPSHOT!r}), 0)) LIMIT 1
+"""  # noqa: S608  types of ours
+OF_SESSION = DUE.format("s.id = %s")
+AT_REST = DUE.format("t.id = %s AND s.status = 'idle'")
 RAN = "SELECT 1 FROM agent_sessions_event WHERE session_id = %s AND seq > %s AND type = %s LIMIT 1"
 
 
@@ -66,11 +76,13 @@ def keep(session_id: str) -> str | None:
 
 def is_due(session_id: str) -> bool:
     """Whether calls may have changed a sandbox's workspace since the last snapshot on the session's log."""
-    if not Session.objects.filter(pk=session_id).exclude(machine="").exists():
-        return False
-    entries = Event.objects.filter(session_id=session_id)
-    kept = entries.filter(type=ev.OPS_SNAPSHOT).order_by("-seq").values_list("seq", flat=True).first()
-    return entries.filter(seq__gt=kept or 0, type__in=CHANGING).exists()
+    return prepared.row(OF_SESSION, [session_id]) is not None
+
+
+def due_at_rest(thread_id: str) -> str | None:
+    """The session of a thread if it rests and ``is_due``."""
+    row = prepared.row(AT_REST, [thread_id])
+    return None if row is None else str(row[0])
 
 
 def _noted(session_id: str, thread_id: str, snapshot: Draft, *, rested_at: int) -> bool:

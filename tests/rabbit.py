@@ -59,7 +59,11 @@ class Rabbit:
                 [PROGRAM], cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True, preexec_fn=kernel.setup(signal.SIGKILL),
             )  # fmt: skip
-        wait_for(self._accepts, START_SECONDS, lambda: (self.directory / "out").read_text()[-3000:])
+        wait_for(self._accepts, START_SECONDS, lambda: self.output()[-3000:])
+
+    def output(self) -> str:
+        """What it printed: its log."""
+        return (self.directory / "out").read_text()
 
     def kill(self) -> None:
         """SIGKILL to all of it."""

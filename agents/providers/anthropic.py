@@ -1,7 +1,7 @@
 """Any Messages API server, reached through the official SDK.
 
 The SDK brings the client, its headers, the errors and the decoding of server-sent events.
-Bodies are serialised here and posted whole with ``client.post``, and events are kept as the
+Bodies are serialised here and posted whole (``posting``), and events are kept as the
 dictionaries they are: at 500 steps ``beta.messages.create`` costs 15 ms of CPU a turn in
 walking the request, this way costs 1 ms, and the blocks go back exactly as they came.
 """
@@ -29,13 +29,13 @@ from agents.providers.base import (
     StreamPart,
 )
 from agents.providers.pacing import Pace
+from agents.providers.posting import Poster
 from agents.providers.wire import Encoded, Limits, betas, body, narrowed, written
 from contract.sdk import load as load_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import anthropic
     import httpx2
 
 MAX_STREAMS = 256
@@ -83,7 +83,7 @@ class AnthropicProvider:
         self._max_wait = max_wait
         self._timeouts = (connect_timeout, read_timeout)
         self._lock = threading.Lock()
-        self._sdk: anthropic.Anthropic | None = None
+        self._posts: Poster | None = None
         self._paces: dict[str, Pace] = {}
         self._limits: dict[str, Limits] = {}
         self._listing = threading.Lock()
@@ -183,25 +183,15 @@ class AnthropicProvider:
                 raise self._classified(error) from error
 
     def _ask(self, request: ModelRequest, sent: dict[str, Any], content: bytes, turn: _Turn) -> ModelReply:
-        from anthropic import Stream
-
-        headers = {"content-type": "application/json", "accept": "text/event-stream"}
-        if used := betas(sent):
-            headers["anthropic-beta"] = ",".join(used)
-        with self._client().post(
-            "/v1/messages",
-            cast_to=object,
-            content=content,
-            options={"headers": headers},
-            stream=True,
-            stream_cls=Stream[object],
-        ) as stream:
-            accumulator = turn.read(_events(stream.response, self._secrets()))
-            return accumulator.reply(
+        response = self._poster().post(content, ",".join(betas(sent)))
+        try:
+            return turn.read(_events(response, self._secrets())).reply(
                 model=request.model,
                 speed=sent.get("speed", "standard"),
-                request_id=stream.response.headers.get("request-id"),
+                request_id=response.headers.get("request-id"),
             )
+        finally:
+            response.close()
 
     def _ask_models(self) -> list[ModelInfo]:
         load_sdk()
@@ -209,7 +199,7 @@ class AnthropicProvider:
 
         found: list[ModelInfo] = []
         try:
-            for model in self._client().models.list(limit=MAX_MODELS, timeout=10.0):
+            for model in self._poster().sdk.models.list(limit=MAX_MODELS, timeout=10.0):
                 found.append(_model_info(model))
                 if len(found) == MAX_MODELS:
                     break
@@ -226,27 +216,29 @@ class AnthropicProvider:
             if len(self._limits) > _LIMITS_KEPT:
                 del self._limits[next(iter(self._limits))]
 
-    def _client(self) -> anthropic.Anthropic:
+    def _poster(self) -> Poster:
         with self._lock:
-            if self._sdk is None:
-                self._sdk = self._build()
-            return self._sdk
+            if self._posts is None:
+                self._posts = self._build()
+            return self._posts
 
-    def _build(self) -> anthropic.Anthropic:
+    def _build(self) -> Poster:
         import anthropic
 
         from agents.providers import transport
 
         connect, read = self._timeouts
         make = self._http_client or partial(transport.http_client, connect=connect, read=read, streams=MAX_STREAMS)
+        http = make()
         # Both arguments are always given: left out, the SDK would look for a key in the
         # environment and send it to whatever address this is.
-        return anthropic.Anthropic(
+        sdk = anthropic.Anthropic(
             api_key=self._api_key or "none",
             base_url=self._base_url or "https://api.anthropic.com",
             max_retries=0,
-            http_client=make(),
+            http_client=http,
         )
+        return Poster(sdk, http)
 
     def _secrets(self) -> tuple[str, ...]:
         return (self._api_key,) if self._api_key else ()

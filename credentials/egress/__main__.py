@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from contract.processes import begin_beside
 from credentials import addresses
+from credentials.egress.board import Board
 from credentials.egress.control import Control, bound
 from credentials.egress.packages import Packages
 from credentials.egress.proxy import Proxy
@@ -49,13 +50,14 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
 async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     packages = Packages(options.package_hosts)
-    sessions = Sessions(machine_key(options.data / "key"))
+    key = machine_key(options.data / "key")
     dialler = Dialler(allowed=addresses.networks(options.networks))
     proxy = Proxy(dialler, package_hosts=lambda: packages.hosts, plain_credentials=options.plain_credentials)
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     with bound(str(options.socket)) as listener:
+        sessions = Sessions(key, Board(options.socket).change)
         log.info("serving at %s", options.socket)
         running = [
             asyncio.create_task(Control(sessions, proxy, packages).serve(listener)),

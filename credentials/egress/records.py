@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from contract import ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 KEPT = 500
 TAKEN_SECONDS = 60.0
@@ -48,12 +48,16 @@ class Records:
     again is taken for dead after ``TAKEN_SECONDS``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[int], None]) -> None:
+        """``changed`` is told how many records came, or went (negative), before anybody else can know of it."""
+        self._changed = changed
         self._kept: dict[str, Record] = {}
         self._taken: dict[str, tuple[str, float]] = {}
         self.omitted = 0
 
     def add(self, record: Record) -> None:
+        if record.id not in self._kept:
+            self._changed(1)
         self._kept[record.id] = record
         if len(self._kept) > KEPT:
             self._drop(next(iter(self._kept)))
@@ -81,6 +85,11 @@ class Records:
                 found.append((record, other != taker))
         return found
 
+    def clear(self) -> None:
+        for record_id in list(self._kept):
+            self._drop(record_id)
+
     def _drop(self, record_id: str) -> None:
-        self._kept.pop(record_id, None)
+        if self._kept.pop(record_id, None) is not None:
+            self._changed(-1)
         self._taken.pop(record_id, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from contract.secret import Secret
@@ -13,7 +14,7 @@ from credentials.egress.records import Records
 from credentials.egress.tls import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MAX_SESSIONS = 10_000
 MAX_CREDENTIALS = 200
@@ -59,11 +60,11 @@ class Session:
 
     id: str
     authority: Authority
+    records: Records
     networking: rules.Networking | None = None
     credentials: tuple[Held, ...] = ()
     lent_until: float = 0.0
     lengths: dict[str, int] = field(default_factory=dict)
-    records: Records = field(default_factory=Records)
     connections: int = 0
     attached: int = 0
     used_at: float = field(default_factory=time.monotonic)
@@ -81,10 +82,10 @@ class Session:
 
 
 class Sessions:
-    """All sessions by id."""
+    """All sessions by id. ``changed`` is told of whom how many records came, or went (negative)."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, key: bytes, changed: Callable[[str, int], None]) -> None:
+        self._key, self._changed = key, changed
         self._all: dict[str, Session] = {}
 
     def __len__(self) -> int:
@@ -101,7 +102,9 @@ class Sessions:
                 self.forget_unused()
             if len(self._all) >= MAX_SESSIONS:
                 raise ValueError(f"there are {MAX_SESSIONS} sessions already")
-            session = self._all[session_id] = Session(session_id, Authority(self._key, session_id))
+            records = Records(partial(self._changed, session_id))
+            session = Session(session_id, Authority(self._key, session_id), records=records)
+            self._all[session_id] = session
         session.used_at = time.monotonic()
         return session
 
@@ -128,8 +131,11 @@ class Sessions:
     def forget(self, session_id: str) -> None:
         """Forget a session, end what it has under way."""
         session = self._all.pop(session_id, None)
-        for task in list(session.tasks) if session else ():
+        if session is None:
+            return
+        for task in list(session.tasks):
             task.cancel()
+        session.records.clear()
 
     def forget_unused(self) -> None:
         """Forget sessions without a sandbox that no worker has spoken of for a while, and with them their secrets."""

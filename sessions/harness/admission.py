@@ -15,6 +15,7 @@ from sessions import prepared
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+PLACES = ("concurrent_sessions", "concurrent_sessions_per_person")
 MACHINE_GRACE_LEASES = 5  # a machine whose workers are silent for so many lease times is taken for gone
 QUEUE_LOCK_CLASS = 0x4851  # "HQ": one admission at a time in a workspace that has a limit
 
@@ -26,6 +27,13 @@ SELECT s.id, s.workspace_id, coalesce(s.created_by_id::text, s.created_by_key), 
 FROM agent_sessions_thread t JOIN agent_sessions_session s ON s.id = t.session_id
 JOIN agents_workspace w ON w.id = s.workspace_id WHERE t.id = %s
 """
+# Of a thread ``t``, its session ``s`` and workspace ``w``: this machine may have it, whoever else runs what.
+FREELY = f"""
+NOT w.limits ?| ARRAY[{", ".join(map(repr, PLACES))}] AND EXISTS (
+  SELECT FROM (VALUES (%s * interval '1 second', %s)) AS here (grace, name) WHERE s.machine = here.name OR NOT EXISTS (
+    SELECT FROM agent_sessions_machine m
+    WHERE m.name = s.machine AND m.seen_at > clock_timestamp() - here.grace OR m.name = here.name AND m.draining))
+"""  # noqa: S608  names of ours
 RUNNING = """
 SELECT count(DISTINCT s.id), count(DISTINCT s.id) FILTER (
     WHERE coalesce(s.created_by_id::text, s.created_by_key) = %s)
@@ -81,6 +89,11 @@ def admitted(cursor: Any, thread_id: str) -> bool:
     return (most is None or running < most) and (most_each is None or of_person < most_each)
 
 
+def unlimited() -> bool:
+    """Whether no limit of the installation's own says how many sessions may run at once."""
+    return limits_of({}) == (None, None)
+
+
 def grace() -> float:
     """Seconds of silence after which a machine is taken for gone. Heartbeats come three times a lease time."""
     return MACHINE_GRACE_LEASES * float(settings.HOLDFAST_LEASE_SECONDS)
@@ -105,7 +118,7 @@ def limits_of(stored: Mapping[str, Any] | str) -> tuple[int | None, int | None]:
     """How many sessions of a workspace, and of one person in it, may run at once; the tighter of setting and own."""
     own = json.loads(stored) if isinstance(stored, str) else stored
     found = []
-    for name in ("concurrent_sessions", "concurrent_sessions_per_person"):
+    for name in PLACES:
         bounds = [level[name] for level in (settings.HOLDFAST_LIMITS, own) if level.get(name)]
         found.append(min(bounds) if bounds else None)
     return found[0], found[1]

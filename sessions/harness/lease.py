@@ -30,6 +30,9 @@ from sessions.projections.columns import SessionColumns
 if TYPE_CHECKING:
     from sessions.ledgers import Kept
 
+    # Session, fence, owner before, when that one's lease ran out, the database's time, and how long nobody had it.
+    _Claimed = tuple[str, int, str, datetime | None, datetime, unattended.Unattended | None]
+
 log = logging.getLogger(__name__)
 
 LIVENESS_CLASS = 0x4846  # "HF": the class of our advisory locks; the object is the worker's number
@@ -44,6 +47,19 @@ WHERE t.id = old.id AND t.status IN ('running', 'rescheduling') AND t.agent ->> 
   AND (t.lease_expires IS NULL OR t.lease_expires < clock_timestamp())
 RETURNING t.session_id, t.fence, old.lease_owner, old.lease_expires, clock_timestamp(), t.running_since, t.updated_at
 """
+# The same in one statement where nothing else is to be asked: no places are limited, somebody had the thread lately.
+CLAIM_FREELY = f"""
+UPDATE agent_sessions_thread t
+SET fence = t.fence + 1, lease_owner = %s, lease_expires = clock_timestamp() + %s * interval '1 second'
+FROM (SELECT t.id, t.lease_owner, t.lease_expires FROM agent_sessions_thread t
+      JOIN agent_sessions_session s ON s.id = t.session_id JOIN agents_workspace w ON w.id = s.workspace_id
+      WHERE t.id = %s AND {admission.FREELY} FOR UPDATE OF t) old
+WHERE t.id = old.id AND t.status IN ('running', 'rescheduling') AND t.agent ->> 'type' IS DISTINCT FROM 'advisor'
+  AND (t.lease_expires IS NULL OR t.lease_expires < clock_timestamp())
+  AND (t.running_since IS NULL
+       OR clock_timestamp() - coalesce(t.lease_expires, t.updated_at) <= %s * interval '1 second')
+RETURNING t.session_id, t.fence, old.lease_owner, old.lease_expires, clock_timestamp()
+"""  # noqa: S608  a text of ours
 RENEW = """
 WITH mine AS (
   SELECT t.id, held.fence FROM agent_sessions_thread t
@@ -55,7 +71,9 @@ FROM mine WHERE t.id = mine.id AND t.fence = mine.fence AND t.lease_expires > cl
 RELEASE = """
 UPDATE agent_sessions_thread SET lease_expires = NULL, lease_owner = CASE WHEN %s::boolean THEN '' ELSE lease_owner END
 WHERE id = %s AND fence = %s RETURNING status IN ('running', 'rescheduling') AND (
-  wake_at IS NULL OR wake_at NOT BETWEEN now() AND now() + %s * interval '1 second')
+  wake_at IS NULL OR wake_at NOT BETWEEN now() AND now() + %s * interval '1 second'),
+  (SELECT w.limits FROM agent_sessions_session s JOIN agents_workspace w ON w.id = s.workspace_id
+   WHERE s.id = session_id)
 """
 ORPHANS = """
 UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp()
@@ -96,6 +114,7 @@ class Lease:
     gap: float | None = None
     claimed_at: tuple[datetime, float] = field(default_factory=lambda: (datetime.now(UTC), time.monotonic()))
     absence: unattended.Unattended | None = None
+    limited: bool = True  # where only so many may run at once, as the release found it
     lost: bool = False
     interrupted: bool = False
     suspected: bool = False
@@ -141,6 +160,26 @@ class Keeper:
 
     def claim(self, thread_id: str) -> Lease | None:
         """Take the lease of a thread that has work; None if it has none or another worker has it."""
+        found = self._claimed_freely(thread_id) or self._claimed(thread_id)
+        if found is None:
+            return None
+        session_id, fence, previous, expired, now, absence = found
+        gap = None if expired is None else round((now - expired).total_seconds(), 2)
+        lease = Lease(thread_id, session_id, fence, previous, gap, (now, time.monotonic()), absence)
+        with self._lock:
+            self._leases[thread_id] = lease
+        if self.draining:
+            lease.changed.set()  # ``drain`` may have looked before it was there
+        return lease
+
+    def _claimed_freely(self, thread_id: str) -> _Claimed | None:
+        if not admission.unlimited():
+            return None
+        of_machine = admission.grace(), settings.HOLDFAST_MACHINE
+        row = prepared.row(CLAIM_FREELY, [self.owner, self.ttl, thread_id, *of_machine, self.ttl])
+        return None if row is None else (*row, None)
+
+    def _claimed(self, thread_id: str) -> _Claimed | None:
         with transaction.atomic(), prepared.cursor() as cursor:
             if not admission.admitted(cursor, thread_id):
                 return None
@@ -152,13 +191,7 @@ class Keeper:
             absence = None
             if running_since is not None and (now - (expired or changed)).total_seconds() > self.ttl:
                 absence = unattended.found(cursor, session_id, thread_id, expired, now, self.ttl)
-        gap = None if expired is None else round((now - expired).total_seconds(), 2)
-        lease = Lease(thread_id, session_id, fence, previous, gap, (now, time.monotonic()), absence)
-        with self._lock:
-            self._leases[thread_id] = lease
-        if self.draining:
-            lease.changed.set()  # ``drain`` may have looked before it was there
-        return lease
+            return session_id, fence, previous, expired, now, absence
 
     def release(self, lease: Lease, *, clean: bool) -> bool:
         """Give a lease back. True if the thread has got work meanwhile and should be claimed again.
@@ -170,6 +203,7 @@ class Keeper:
                 del self._leases[lease.thread_id]
         pause = longest_pause(settings.HOLDFAST_RETRY_CEILING_SECONDS)
         row = prepared.row(RELEASE, [clean, lease.thread_id, lease.fence, pause])
+        lease.limited = row is None or admission.limits_of(row[1]) != (None, None)
         return bool(row and row[0])
 
     def drain(self) -> None:

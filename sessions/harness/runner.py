@@ -10,11 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.db.models.expressions import RawSQL
 
 from contract.errors import NoRoom
 from credentials.crypto import CannotOpen
 from sessions import events as ev
-from sessions import log, prepared, threads
+from sessions import ledgers, log, prepared, threads
 from sessions.events import Draft
 from sessions.harness import faults, reports, servers, spans, unattended
 from sessions.harness import spec as specs
@@ -43,7 +44,15 @@ logger = logging.getLogger(__name__)
 
 LIMITS_KEPT_SECONDS = 5.0
 WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no worker slot sleeps
-PAGE = 1000
+RESTING = ("idle", "terminated")
+READABLE = prepared.Question(
+    lambda: (
+        Thread.objects.select_related("session__environment")
+        .annotate(version=RawSQL('"agent_sessions_session".xmin::text', []))
+        .filter(pk=prepared.TEXT)
+        .order_by()
+    )
+)
 AT_WORK = "SELECT 1 FROM agent_sessions_thread WHERE id = %s AND status IN ('running', 'rescheduling')"
 
 
@@ -65,7 +74,8 @@ def run(thread_id: str) -> None:
             clean = runner.drive()
         finally:
             again = keeper().release(lease, clean=clean) and clean
-            make_room(lease.session_id)
+            if lease.limited:
+                make_room(lease.session_id)
     if again and keeper().draining:
         wake(thread_id)  # for another worker
 
@@ -134,8 +144,13 @@ class Runner:
         return False
 
     def _agrees(self) -> bool:
-        """False, after a repair, if the thread's row says that there is work and its log that there is none."""
-        if self.state.status not in ("idle", "terminated") or self.lease.lost:
+        """False, after a repair, if the thread's row says that there is work and its log that there is none.
+
+        A row that our last append left at rest has got work since; the next claim looks.
+        """
+        if self.state.status not in RESTING or self.lease.lost:
+            return True
+        if self.lease.kept is not None and self.lease.kept.ledger.thread.clock.status in RESTING:
             return True
         thread_id = self.lease.thread_id
         if prepared.row(AT_WORK, [thread_id]) is None:
@@ -180,13 +195,23 @@ class Runner:
         """The thread with its session. What nobody can read of their rows is taken from the log; raises ``Damaged``
         for what isn't on it.
         """
-        rows = Thread.objects.select_related("session__environment")
-        thread = rows.get(pk=self.lease.thread_id)
+        thread = self._read()
         if thread.unreadable or thread.session.unreadable:
             repair(self.lease.session_id)
-            thread = rows.get(pk=self.lease.thread_id)
+            thread = self._read()
         if lost := [*thread.unreadable, *thread.session.unreadable]:
             raise Damaged(f"Nobody can read what its row holds as {', '.join(lost)}. Set that anew, then try again.")
+        return thread
+
+    def _read(self) -> Thread:
+        """The thread with its session; as they are the lease's first append may take them for granted."""
+        found = READABLE.rows(self.lease.thread_id)
+        if not found:
+            raise log.UnknownThread(self.lease.thread_id)
+        thread = found[0]
+        if not thread.unreadable and not thread.session.unreadable:
+            kept = ledgers.taken(thread, thread.version, self.lease.fence, *self.lease.claimed_at)  # type: ignore[attr-defined]
+            self.lease.kept, self.lease.seen = kept, session_columns(thread.session)
         return thread
 
     def _prepare(self) -> Effects:
@@ -195,7 +220,7 @@ class Runner:
         spec = specs.load(thread.session, thread)
         model = spec.model["id"]
         self.prompt = Prompt(resolver(spec.workspace_id, partial(specs.media, model, spec.workspace_id), model))
-        self._catch_up(self.lease.seen if self.lease.kept else session_columns(thread.session))
+        self._catch_up(self.lease.seen)
         spec = self._with_servers(spec)
         self.effects = Effects(self.lease, spec, self.state, self.prompt, self)
         self._with_repositories(self.effects, thread)
@@ -302,10 +327,10 @@ class Runner:
         """Read the log on from where the state is; ``columns`` of the session if they were just read."""
         self.state.session = columns or log.columns(self.lease.session_id)
         while True:
-            page = log.read(self.lease.session_id, after=self.state.seq, limit=PAGE, thread_id=self.lease.thread_id)
+            page = log.read(self.lease.session_id, after=self.state.seq, thread_id=self.lease.thread_id)
             for event in page:
                 self._fold(event)
-            if len(page) < PAGE:
+            if len(page) < log.PAGE:
                 return
 
     def _fold(self, event: Event) -> None:

@@ -13,6 +13,7 @@ from agents.mcp.tools import toolsets
 from agents.policies import Grant
 from agents.providers import registry as providers
 from agents.tools import registry as tools
+from contract.schema import OURS
 from credentials.connections import connection_for
 from sessions import prepared, resources
 from sessions.bounds import caps_of, own_caps
@@ -36,8 +37,11 @@ if TYPE_CHECKING:
 
 # What tells the limits of a turn: asked for every few seconds of every turn, so no whole rows.
 BOUNDED = """
-SELECT t.agent, t.parent_id, s.agent_id, s.workspace_id, s.limits
-FROM agent_sessions_thread t JOIN agent_sessions_session s ON s.id = t.session_id WHERE t.id = %s AND s.id = %s
+SELECT t.agent, t.parent_id, s.agent_id, s.workspace_id, s.limits, v.spec #> %s::text[], w.limits
+FROM agent_sessions_thread t JOIN agent_sessions_session s ON s.id = t.session_id
+JOIN agents_agent a ON a.id = s.agent_id JOIN agents_workspace w ON w.id = a.workspace_id
+LEFT JOIN agents_agentversion v ON v.agent_id = a.id
+WHERE t.id = %s AND s.id = %s ORDER BY v.version DESC LIMIT 1
 """
 
 
@@ -146,14 +150,14 @@ def media(model_id: str, workspace_id: str) -> frozenset[str]:
 def limits(session_id: str, thread_id: str) -> Limits:
     """What bounds the turns of a thread, as it is now. Raises ``sessions.log.UnknownThread``."""
     with prepared.cursor() as cursor:
-        cursor.execute(BOUNDED, [thread_id, session_id])
+        cursor.execute(BOUNDED, [[OURS, "limits"], thread_id, session_id])
         row = cursor.fetchone()
     if row is None:
         raise UnknownThread(thread_id)
     thread = Thread(id=thread_id, session_id=session_id, agent=parsed(row[0]), parent_id=row[1])
     session = Session(id=session_id, agent_id=row[2], workspace_id=row[3], limits=parsed(row[4]))
     return Limits(
-        caps=caps_of(session),
+        caps=caps_of(session, (parsed(row[5]) or {}, parsed(row[6]) or {})),
         own=own_caps(session, thread),
         retry_base=settings.HOLDFAST_RETRY_BASE_SECONDS,
         retry_ceiling=settings.HOLDFAST_RETRY_CEILING_SECONDS,

@@ -96,7 +96,7 @@ class Session(models.Model):
         indexes = [
             models.Index(fields=["workspace", "-created_at", "-id"], name="session_list"),
             models.Index(fields=["workspace", "status", "-created_at"], name="session_by_status"),
-            models.Index(fields=["agent", "-created_at"], name="session_by_agent"),
+            models.Index(fields=["agent", "-created_at"], include=["agent_version"], name="session_by_agent"),
             models.Index(
                 F("workspace"),
                 KeyTransform("type", "stop_reason"),
@@ -109,15 +109,25 @@ class Session(models.Model):
             models.Index(
                 fields=["workspace", "created_at"], name="session_pending", condition=models.Q(pending_count__gt=0)
             ),
+            models.Index(fields=["workspace", "created_at"], name="session_held", condition=~models.Q(paused="")),
+            models.Index(
+                fields=["workspace", "created_at"], name="session_budgets", condition=models.Q(budget__isnull=False)
+            ),
             GinIndex(TITLE_WORDS, name="session_title_words"),
         ]
 
     def __str__(self) -> str:
         return self.title or self.id
 
+    @classmethod
+    def listed(cls, *left: str) -> models.QuerySet[Session]:
+        """Sessions without the columns that are ``left`` in the database, which tells what of them nobody can read."""
+        told: models.QuerySet[Session] = cls.objects.defer(*left).annotate(unread=shapes.unread(left))
+        return told
+
     @property
     def unreadable(self) -> tuple[str, ...]:
-        return readable.unreadable(self)
+        return (*readable.unreadable(self), *self.__dict__.get("unread", ()))
 
 
 class Thread(models.Model):

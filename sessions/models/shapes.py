@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import models
 from django.db.models import F, Func, Q, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.lookups import Exact
+
+from credentials import at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +40,16 @@ def _holding(path: str) -> str:
 
 
 AMOUNT = '@.amount.type() == "string" && @.amount like_regex "^[0-9]+$"'
-AGENT = _holding('$.name.type() == "string" && $.model.id.type() == "string" && $.tools.type() == "array"')
+NO_OBJECT = '.type() ? (@ != "object")'
+AGENT = _holding(
+    '$.name.type() == "string" && $.model.type() == "object" && $.model.id.type() == "string"'
+    f' && $.tools.type() == "array" && !exists($.tools[*]{NO_OBJECT})'
+    f' && (!exists($.skills) || $.skills.type() == "array" && !exists($.skills[*]{NO_OBJECT}))'
+    f' && (!exists($.mcp_servers) || $.mcp_servers.type() == "array" && !exists($.mcp_servers[*]{NO_OBJECT}))'
+)
+OBJECTS = f"{ARRAY} AND jsonb_path_match({{}}, '!exists($[*]{NO_OBJECT})')"
+SEALED = f"{OBJECT} AND {{}} ? '{at_rest.MARK}'"
+LABELS = _holding('!exists($.keyvalue() ? (@.value.type() != "string"))')
 BUDGET = _holding(f"exists($.max_list_cost ? ({AMOUNT}))")
 LIMITS = _holding(
     '!exists($.keyvalue() ? (@.key != "list_cost" && @.value.type() != "number"))'
@@ -84,15 +96,30 @@ GUARDS = (
         "session_given",
         {
             "agent_snapshot": AGENT,
-            "metadata": OBJECT,
+            "metadata": LABELS,
             "limits": LIMITS,
             "sandbox_config": OBJECT,
             "vault_ids": ARRAY,
-            "permission_rules": ARRAY,
-            "remembered_rules": ARRAY,
+            "permission_rules": OBJECTS,
+            "remembered_rules": OBJECTS,
         },
     ),
     Guard("agent_sessions_session", "session_projected", {**PROJECTED, "budget": BUDGET}),
     Guard("agent_sessions_thread", "thread_given", {"agent": OBJECT}),
     Guard("agent_sessions_thread", "thread_projected", {**PROJECTED, "pending": ARRAY}),
 )
+# What lists leave in the database, and the conditions under which readers could make sense of it.
+UNLISTED = {
+    **{
+        name: GUARDS[0].columns[name] for name in ("agent_snapshot", "metadata", "permission_rules", "remembered_rules")
+    },
+    "outcomes": f"({OBJECTS}) OR ({SEALED})",
+}
+
+
+def unread(names: Sequence[str]) -> RawSQL:
+    """Which of the columns ``names`` of a session's row no reader could make sense of; the database tells it."""
+    table = GUARDS[0].table
+    columns = {name: UNLISTED[name].replace("{}", f"{table}.{name}") for name in names}
+    told = ", ".join(f"CASE WHEN ({holds}) IS FALSE THEN '{name}' END" for name, holds in columns.items())
+    return RawSQL(f"array_remove(ARRAY[{told}]::text[], NULL)", [])  # noqa: S611  made of constants

@@ -17,6 +17,7 @@ from django.utils import timezone
 from contract import ids
 from contract.times import timestamp
 from sessions import events as ev
+from sessions import prepared
 from sessions.models import Event, Thread, WebhookDelivery, WebhookEndpoint
 from sessions.models.webhooks import ENABLED, PENDING
 from sessions.webhooks import kinds
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from contract.happenings import Happening
 
+OF_SESSION = prepared.Question(
+    lambda: WebhookEndpoint.objects.filter(state=ENABLED, workspace__sessions=prepared.TEXT).order_by("pk")
+)
 MAX_PENDING = 1000  # of one endpoint; what comes on top is dropped and counted
 
 
@@ -39,7 +43,8 @@ def note(happening: Happening) -> None:
     """Listener of ``contract.happenings``."""
     if happening.type not in kinds.shapes():
         return
-    for endpoint in _subscribed([happening.type], workspace_id=happening.workspace_id):
+    there = WebhookEndpoint.objects.filter(state=ENABLED, workspace_id=happening.workspace_id)
+    for endpoint in _wanting([happening.type], there.order_by("pk")):
         _write(endpoint, happening.type, happening.id, happening.beside)
 
 
@@ -49,17 +54,16 @@ def note_log(session_id: str, stored: Sequence[Event]) -> None:
     if not wanted:
         return
     types = sorted({kind for _, kind in wanted})
-    for endpoint in _subscribed(types, workspace__sessions=session_id):
+    for endpoint in _wanting(types, OF_SESSION.rows(session_id)):
         for event, kind in wanted:
             if kind in endpoint.enabled_events and _counts(session_id, event, kind):
                 _write(endpoint, kind, session_id, _beside(event, kind))
 
 
-def _subscribed(types: Iterable[str], **of: str) -> list[WebhookEndpoint]:
-    """Enabled endpoints of a workspace that want any of these types."""
-    rows = WebhookEndpoint.objects.filter(state=ENABLED, **of)
+def _wanting(types: Iterable[str], endpoints: Iterable[WebhookEndpoint]) -> list[WebhookEndpoint]:
+    """Those that want any of these types."""
     wanted = set(types)
-    return [endpoint for endpoint in rows.order_by("pk") if wanted & set(endpoint.enabled_events)]
+    return [endpoint for endpoint in endpoints if wanted & set(endpoint.enabled_events)]
 
 
 def _counts(session_id: str, event: Event, kind: str) -> bool:

@@ -141,7 +141,7 @@ class Keeper:
         """Write the bundle of certificates that this sandbox trusts."""
         trust = box.path / "trust.pem"
         trust.unlink(missing_ok=True)
-        trust.write_text(bundle(certificate))
+        trust.write_bytes(bundle(certificate))
         trust.chmod(0o444)
         return trust
 

@@ -12,7 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RUNNER = Path(__file__).parent.parent / "runner"
-START = "import sys; sys.path.insert(0, '/opt/holdfast'); from runner.__main__ import main; main()"
+# The modules needed at once are in one file (see ``runner.whole``), if this Python is of the kind that wrote it.
+START = """
+import sys
+from marshal import load
+sys.path.insert(0, '/opt/holdfast')
+try:
+    with open('/opt/holdfast/whole.' + sys.implementation.cache_tag, 'rb') as whole:
+        exec(load(whole), {})
+except FileNotFoundError:
+    pass
+from runner.__main__ import main
+main()
+"""
 
 ETC = {
     "passwd": (
@@ -52,8 +64,8 @@ def install(target: Path, python: str, add: Callable[[Path], None]) -> Path:
         (part / "lib" / "runner").mkdir(parents=True)
         for source in RUNNER.glob("*.py"):
             shutil.copy(source, part / "lib" / "runner" / source.name)
-        compiled = [python, "-I", "-m", "compileall", "-q", str(part / "lib")]
-        subprocess.run(compiled, env={}, timeout=60, check=False, capture_output=True)
+        for made in (["-m", "compileall", "-q", str(part / "lib")], [str(part / "lib" / "runner" / "whole.py")]):
+            subprocess.run([python, "-I", *made], env={}, timeout=60, check=False, capture_output=True)
         add(part)
         for path in (part, *part.rglob("*")):
             if path.is_symlink():

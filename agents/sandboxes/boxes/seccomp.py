@@ -11,6 +11,10 @@ import errno
 import platform
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _LD = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _JEQ, _JGE, _JSET = 0x15, 0x35, 0x45
@@ -184,6 +188,7 @@ _AARCH64 = _Machine(
 _MACHINES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
 _Step = tuple[int, int, int, int]
+_Verdict = list[_Step]  # steps of which the last one answers
 
 
 def supported(machine: str | None = None) -> bool:
@@ -199,46 +204,66 @@ def build(machine: str | None = None) -> bytes:
         (_JEQ, 1, 0, target.arch),
         (_RET, 0, 0, _KILL),
         (_LD, 0, 0, _NR),
-        *_deny_from(_X32_BIT, errno.EPERM),
-        *_deny_from(_LAST_KNOWN + 1, errno.ENOSYS),
-        # glibc falls back to clone, whose flags a filter can see.
-        *_deny(target.clone3, errno.ENOSYS),
+        *_search(_ranges(_verdicts(target))),
     ]
-    for number in sorted(target.denied.values()):
-        steps += _deny(number, errno.EPERM)
-    steps += _with_argument(target.clone, _ARG0, [(_JSET, 0, 1, _NAMESPACES), _refuse(errno.EPERM)])
-    for command in _TERMINAL_INJECTION:
-        steps += _with_argument(target.ioctl, _ARG1, [(_JEQ, 0, 1, command), _refuse(errno.EPERM)])
-    steps += _with_argument(target.personality, _ARG0, _only(_PERSONALITIES, errno.EPERM))
-    steps += _with_argument(target.socketpair, _ARG0, _only((_FAMILIES["AF_UNIX"],), errno.EAFNOSUPPORT))
-    steps += _with_argument(target.socket, _ARG0, _sockets())
-    steps.append((_RET, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
-def _refuse(number: int) -> _Step:
-    return (_RET, 0, 0, _ERRNO | number)
+def _verdicts(target: _Machine) -> dict[int, _Verdict]:
+    """What becomes of the calls that are not simply allowed."""
+    return {
+        **dict.fromkeys(target.denied.values(), _refuse(errno.EPERM)),
+        # glibc falls back to clone, whose flags a filter can see.
+        target.clone3: _refuse(errno.ENOSYS),
+        target.clone: _by_argument(_ARG0, [(_JSET, 0, 1, _NAMESPACES), *_refuse(errno.EPERM)]),
+        target.ioctl: _by_argument(_ARG1, _none_of(_TERMINAL_INJECTION, errno.EPERM)),
+        target.personality: _by_argument(_ARG0, _only(_PERSONALITIES, errno.EPERM)),
+        target.socketpair: _by_argument(_ARG0, _only((_FAMILIES["AF_UNIX"],), errno.EAFNOSUPPORT)),
+        target.socket: _by_argument(_ARG0, _sockets()),
+    }
 
 
-def _deny(call: int, number: int) -> list[_Step]:
-    return [(_JEQ, 0, 1, call), _refuse(number)]
+def _ranges(verdicts: Mapping[int, _Verdict]) -> list[tuple[int, _Verdict]]:
+    """Every number there is, in their order: the first of each range, and what becomes of all of them."""
+    allowed = [(_RET, 0, 0, _ALLOW)]
+    ranges: list[tuple[int, _Verdict]] = []
+    for number in range(_LAST_KNOWN + 1):
+        verdict = verdicts.get(number, allowed)
+        if not ranges or ranges[-1][1] != verdict:
+            ranges.append((number, verdict))
+    return [*ranges, (_LAST_KNOWN + 1, _refuse(errno.ENOSYS)), (_X32_BIT, _refuse(errno.EPERM))]
 
 
-def _deny_from(first: int, number: int) -> list[_Step]:
-    return [(_JGE, 0, 1, first), _refuse(number)]
+def _search(ranges: Sequence[tuple[int, _Verdict]]) -> list[_Step]:
+    """Find the range that the loaded number is in, by halves: the kernel tries every number when a filter is put on,
+    and calls with an argument to look at run it each time.
+    """
+    if len(ranges) == 1:
+        return ranges[0][1]
+    half = len(ranges) // 2
+    below, above = _search(ranges[:half]), _search(ranges[half:])
+    return [(_JGE, len(below), 0, ranges[half][0]), *below, *above]
 
 
-def _with_argument(call: int, offset: int, body: list[_Step]) -> list[_Step]:
-    """Run ``body`` on one argument of ``call``, then load the call number again."""
-    inner: list[_Step] = [(_LD, 0, 0, offset), *body, (_LD, 0, 0, _NR)]
-    return [(_JEQ, 0, len(inner), call), *inner]
+def _refuse(number: int) -> _Verdict:
+    return [(_RET, 0, 0, _ERRNO | number)]
+
+
+def _by_argument(offset: int, body: list[_Step]) -> _Verdict:
+    """Run ``body`` on one argument; what it lets through is allowed."""
+    return [(_LD, 0, 0, offset), *body, (_RET, 0, 0, _ALLOW)]
+
+
+def _none_of(values: tuple[int, ...], number: int) -> list[_Step]:
+    """Refuse these ``values``, fall through for everything else."""
+    return [step for value in values for step in ((_JEQ, 0, 1, value), *_refuse(number))]
 
 
 def _only(values: tuple[int, ...], number: int) -> list[_Step]:
     """Fall through for ``values``, refuse everything else."""
     left = len(values)
     steps: list[_Step] = [(_JEQ, left - index, 0, value) for index, value in enumerate(values)]
-    return [*steps, _refuse(number)]
+    return [*steps, *_refuse(number)]
 
 
 def _sockets() -> list[_Step]:

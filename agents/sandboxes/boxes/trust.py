@@ -6,6 +6,7 @@ the egress proxy, which speaks to a host where a secret goes in; to others the s
 
 from __future__ import annotations
 
+import functools
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +24,24 @@ _BUNDLES = (
 )
 
 
-def bundle(certificate: str) -> str:
+def bundle(certificate: str) -> bytes:
     """The trusted bundle with one certificate more, in PEM."""
-    places = [path for path in (ssl.get_default_verify_paths().cafile, *_BUNDLES) if path and Path(path).is_file()]
-    own = Path(places[0]).read_text(encoding="utf-8", errors="replace") if places else ""
-    return f"{own.rstrip()}\n{certificate.strip()}\n"
+    return b"%b\n%b\n" % (_own(), certificate.strip().encode())
+
+
+def _own() -> bytes:
+    """The bundle that this machine trusts, as it is now."""
+    for path in (ssl.get_default_verify_paths().cafile, *_BUNDLES):
+        if path and Path(path).is_file():
+            status = Path(path).stat()
+            return _read(path, (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size))
+    return b""
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path: str, seen: tuple[int, ...]) -> bytes:
+    """``seen``: what tells of a change; most openings find none in a quarter of a megabyte."""
+    return Path(path).read_bytes().rstrip()
 
 
 def system_bundles(below: Sequence[str]) -> list[str]:

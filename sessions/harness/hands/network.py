@@ -19,6 +19,7 @@ from django.conf import settings
 from credentials import lending, scopes
 from credentials.crypto import CannotOpen
 from credentials.egress import client
+from credentials.egress.board import may_have_records
 from credentials.egress.client import EgressUnavailable, Grant
 from credentials.egress.rules import Networking, Place
 from credentials.lending import Borrower, Use, Variable
@@ -146,6 +147,10 @@ class Network:
         except EgressUnavailable:
             return []
         return self.drafts()
+
+    def collect_after_call(self) -> list[str]:
+        """``collect``, unless the proxy is known to keep nothing of the session: most calls use no network."""
+        return self.collect() if may_have_records(self._path, self._session_id) else []
 
     def collect(self, *, before: float | None = None) -> list[str]:
         """Fetch new records; a sentence for each host that was refused. Raises ``EgressUnavailable``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import threading
 import time
@@ -36,6 +37,8 @@ from sessions.harness.hands import checkouts, environments, memory, skills
 from sessions.harness.hands.base import CannotCarryOut
 from sessions.harness.hands.door import door
 from sessions.harness.hands.network import Network, denials
+from sessions.ledgers import parsed
+from sessions.log import UnknownThread
 from sessions.models import Resource, Session
 from sessions.mounts import in_sandbox
 from sessions.teams import Team
@@ -55,6 +58,12 @@ REOPENINGS = 3
 WAIT_FOR_HOST_SECONDS = 20.0
 RETRY_HOST_SECONDS = 0.2
 LOOK_SECONDS = 0.5
+SESSION = prepared.Question(lambda: Session.objects.select_related("environment").filter(pk=prepared.TEXT).order_by())
+SETTLE = """
+WITH was AS (SELECT id, xmin FROM agent_sessions_session WHERE id = %s FOR UPDATE)
+UPDATE agent_sessions_session s SET sandbox_config = coalesce(s.sandbox_config, %s::jsonb), machine = %s
+FROM was WHERE s.id = was.id RETURNING s.sandbox_config, was.xmin::text, s.xmin::text
+"""
 USED = "SELECT 1 FROM agent_sessions_event WHERE session_id = %s AND type = %s LIMIT 1"
 
 
@@ -101,7 +110,7 @@ class SandboxHand:
             return []
         seen, began = self._turn.state.sandbox_opened, time.monotonic()
         first = not seen and not self._was_used()
-        session = Session.objects.select_related("environment").get(pk=self._session_id)
+        session = self._session()
         self._settle(session)
         kinds = resources.kinds(session.id)
         mounts = memory.mounts(session.id) if resources.MEMORY_STORE in kinds else []
@@ -120,7 +129,8 @@ class SandboxHand:
             opened = self._open()
             self._memories.bring_in()
             problems = self._network.problems(session, first=first) if self._network else []
-            problems += self._check_out(session, anew=opened.origin == "fresh")
+            if resources.REPOSITORY in kinds:
+                problems += self._check_out(session, anew=opened.origin == "fresh")
         except (SandboxError, EgressUnavailable, CannotOpen) as error:
             raise CannotCarryOut(str(error)) from None
         self.is_open = True
@@ -132,15 +142,25 @@ class SandboxHand:
 
     def _settle(self, session: Session) -> None:
         """Keep the environment's configuration as it is when the session first has a sandbox, and where that is."""
-        changed = []
-        if session.sandbox_config is None:
-            session.sandbox_config = session.environment.config
-            changed.append("sandbox_config")
         if session.machine != settings.HOLDFAST_MACHINE:
             self._move(session)
-            changed.append("machine")
-        if changed:
-            session.save(update_fields=changed)
+        elif session.sandbox_config is not None:
+            return
+        config = json.dumps(session.environment.config)
+        row = prepared.row(SETTLE, [session.pk, config, session.machine])
+        if row is None:
+            raise UnknownThread(self._turn.spec.thread_id)
+        session.sandbox_config = parsed(row[0])
+        kept = self._turn.lease.kept
+        if kept is not None and kept.version == row[1]:  # nobody but us touched the row
+            self._turn.lease.kept = replace(kept, version=row[2])
+
+    def _session(self) -> Session:
+        """The session with its environment, as they are now. Raises ``UnknownThread`` if it was deleted."""
+        found = SESSION.rows(self._session_id)
+        if not found:
+            raise UnknownThread(self._turn.spec.thread_id)
+        return found[0]
 
     def _move(self, session: Session) -> None:
         """The session's sandbox is this machine's from now on.
@@ -251,7 +271,7 @@ class SandboxHand:
         if self._network is None:
             return result
         with contextlib.suppress(EgressUnavailable):
-            refused = self._network.collect()
+            refused = self._network.collect_after_call()
             return replace(result, content=[*result.content, *denials(refused)])
         return result
 

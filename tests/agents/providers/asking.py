@@ -29,8 +29,8 @@ def provider(of: Peer, **options: Any) -> AnthropicProvider:
 
 def close(made: AnthropicProvider) -> None:
     """End the connections that it keeps for its next request."""
-    if made._sdk is not None:
-        made._sdk.close()
+    if made._posts is not None:
+        made._posts.sdk.close()
 
 
 def close_all() -> None:

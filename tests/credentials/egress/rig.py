@@ -55,7 +55,7 @@ class Rig:
         self.socket = self.directory / "egress.sock"
         self.names: dict[str, list[list[str]]] = {}
         self.asked: list[str] = []
-        self.sessions = Sessions(KEY)
+        self.sessions = Sessions(KEY, lambda session_id, by: None)
         trust = ssl.create_default_context(cadata=OTHERS.certificate)
         networks = addresses.networks(allow)
         waits = {"connect_seconds": 2.0, "idle_seconds": server_seconds}

@@ -74,7 +74,7 @@ class Wire:
 
 def hand_of(thread: Thread) -> SandboxHand:
     session = Session.objects.select_related("environment").get(pk=thread.session_id)
-    idle = type("Lease", (), {"should_stop": staticmethod(lambda: False)})()
+    idle = type("Lease", (), {"should_stop": staticmethod(lambda: False), "kept": None})()
     made = SandboxHand(Turn(specs.load(session, thread), ThreadState(thread.pk), idle))
     made._network = Wire()  # type: ignore[assignment]
     return made

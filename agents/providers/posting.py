@@ -1,0 +1,82 @@
+"""Messages posted as the SDK posts them, each composed from the first.
+
+What the SDK puts around a body (address, key, versions, its own headers, time-outs) is the same for every body with the
+same betas. It composes and sends the first; composing each anew took a third of the time that asking a model takes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import anthropic
+    import httpx2
+
+PATH = "/v1/messages"
+
+
+class Poster:
+    """One server's Messages API. Thread-safe: what is kept is complete, and the same whoever made it."""
+
+    def __init__(self, sdk: anthropic.Anthropic, http: httpx2.Client) -> None:
+        self.sdk, self._http = sdk, http
+        self._composed: dict[str, Callable[..., httpx2.Request]] = {}  # by betas, of which there are a few
+
+    def post(self, content: bytes, betas: str) -> httpx2.Response:
+        """The answer to a JSON body, to be read as server-sent events and closed; ``betas``: the header's value.
+
+        Raises what the SDK raises (``anthropic.APIError``), or the HTTP client's own errors.
+        """
+        composed = self._composed.get(betas)
+        if composed is None:
+            response = self._first(content, betas)
+            self._composed[betas] = _composition(response.request)
+            return response
+        response = self._http.send(composed(content=content), stream=True)
+        if response.is_success:
+            return response
+        try:
+            response.read()
+        finally:
+            response.close()
+        raise _refusal(response)
+
+    def _first(self, content: bytes, betas: str) -> httpx2.Response:
+        from anthropic import Stream
+
+        headers = {"content-type": "application/json", "accept": "text/event-stream"}
+        if betas:
+            headers["anthropic-beta"] = betas
+        options: Any = {"headers": headers}
+        stream = self.sdk.post(
+            PATH, cast_to=object, content=content, options=options, stream=True, stream_cls=Stream[object]
+        )
+        return stream.response
+
+
+def _composition(request: httpx2.Request) -> Callable[..., httpx2.Request]:
+    """Makes requests like the one that was sent, but for their body and its length."""
+    import httpx2
+
+    headers = httpx2.Headers(request.headers)
+    del headers["content-length"]
+    extensions = dict(request.extensions)
+    return partial(httpx2.Request, request.method, request.url, headers=headers, extensions=extensions)
+
+
+def _refusal(response: httpx2.Response) -> anthropic.APIStatusError:
+    """The SDK's error for an answer that was read."""
+    import anthropic
+
+    text = response.text.strip()
+    try:
+        body = from_json(text)
+    except ValueError:
+        body = text
+    told = f"Error code: {response.status_code} - {body}" if body is not text else text
+    return anthropic.APIStatusError(told or f"Error code: {response.status_code}", response=response, body=body)
