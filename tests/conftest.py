@@ -10,6 +10,7 @@ import base64
 import gc
 import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,7 @@ def _set_environment() -> Path:
 
 
 SERVERS = _start_servers()
+KNOWN_WORKERS: list[Any] = [None]  # keepers that this process has had or may have
 DATA = _set_environment()
 django.setup()  # models are imported while tests are collected
 if not WORKER:
@@ -92,6 +94,16 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """A turn run here without the fixture `worker` makes the process one, with heartbeats, for all that follow."""
+    yield
+    leases = sys.modules.get("sessions.harness.lease")
+    if leases is not None and leases._keeper not in KNOWN_WORKERS:
+        KNOWN_WORKERS.append(leases._keeper)  # it goes on, but the tests after this one are not to blame
+        pytest.fail("the test left this process as a worker; use the fixture `worker` of tests/sessions")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -96,7 +96,7 @@ class Session(models.Model):
         indexes = [
             models.Index(fields=["workspace", "-created_at", "-id"], name="session_list"),
             models.Index(fields=["workspace", "status", "-created_at"], name="session_by_status"),
-            models.Index(fields=["agent", "-created_at"], name="session_by_agent"),
+            models.Index(fields=["agent", "-created_at"], include=["agent_version"], name="session_by_agent"),
             models.Index(
                 F("workspace"),
                 KeyTransform("type", "stop_reason"),
@@ -108,6 +108,10 @@ class Session(models.Model):
             # Not by updated_at: an index on it would make every append write every index of the row.
             models.Index(
                 fields=["workspace", "created_at"], name="session_pending", condition=models.Q(pending_count__gt=0)
+            ),
+            models.Index(fields=["workspace", "created_at"], name="session_held", condition=~models.Q(paused="")),
+            models.Index(
+                fields=["workspace", "created_at"], name="session_budgets", condition=models.Q(budget__isnull=False)
             ),
             GinIndex(TITLE_WORDS, name="session_title_words"),
         ]

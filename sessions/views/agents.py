@@ -86,7 +86,7 @@ def _versions(agent_id: str) -> list[AgentVersion]:
     """The newest versions, each with how many sessions ran it."""
     rows = AgentVersion.objects.filter(agent_id=agent_id).select_related("created_by").defer("spec")
     ran = Session.objects.filter(agent_id=agent_id, agent_version=OuterRef("version")).order_by()
-    count = ran.values("agent_version").annotate(count=Count("pk")).values("count")
+    count = ran.values("agent_version").annotate(count=Count("*")).values("count")
     return list(rows.annotate(ran=Subquery(count))[:SHOWN_VERSIONS])
 
 

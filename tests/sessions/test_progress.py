@@ -16,14 +16,14 @@ from sessions.events import Draft
 from sessions.progress import _diffs as diffs
 from sessions.progress import _kept as kept
 from sessions.progress import followed, progress
-from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
+from tests.sessions.harness.test_loop import ask, say
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
     from sessions.harness.lease import Keeper
     from sessions.models import Session, Thread
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 
 def test_it_tells_turns_time_and_money_and_is_read_on_from_where_it_was() -> None:
@@ -69,7 +69,7 @@ def test_files_come_with_what_became_of_them_and_a_fresh_process_says_the_same()
     }
 
 
-def test_a_session_that_waits_its_turn_knows_its_place(keeper: Keeper) -> None:  # noqa: F811
+def test_a_session_that_waits_its_turn_knows_its_place(worker: Keeper) -> None:
     session, thread = make_session()
     other, running = make_session()
     type(other).objects.filter(pk=other.pk).update(workspace=session.workspace)
@@ -77,8 +77,8 @@ def test_a_session_that_waits_its_turn_knows_its_place(keeper: Keeper) -> None: 
     Workspace.objects.filter(pk=session.workspace_id).update(limits={"concurrent_sessions": 1})
     say(other, "hello")
     say(session, "hello")
-    assert keeper.claim(running.pk) is not None
-    assert keeper.claim(thread.pk) is None
+    assert worker.claim(running.pk) is not None
+    assert worker.claim(thread.pk) is None
     session.refresh_from_db()
     assert progress(session)["queue_place"] == 1
 

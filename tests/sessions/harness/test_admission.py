@@ -13,13 +13,13 @@ from agents.models import Workspace
 from sessions import workspaces
 from sessions.harness import admission, runner
 from sessions.models import Machine, Session, Thread
-from tests.sessions.harness.test_loop import keeper, say  # noqa: F401  the fixture
+from tests.sessions.harness.test_loop import say
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
     from sessions.harness.lease import Keeper
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 
 def started(people: list[str], limits: dict[str, Any]) -> list[Thread]:
@@ -45,48 +45,48 @@ def turn(threads: list[Thread]) -> list[int]:
     return [places[thread_id] for thread_id, _ in admission.waiting(workspace_id)]
 
 
-def test_a_workspace_runs_as_many_as_it_may_and_the_next_when_one_rests(keeper: Keeper) -> None:  # noqa: F811
+def test_a_workspace_runs_as_many_as_it_may_and_the_next_when_one_rests(worker: Keeper) -> None:
     first, second, third = started(["ann", "ben", "cid"], {"concurrent_sessions": 2})
-    lease = keeper.claim(first.pk)
+    lease = worker.claim(first.pk)
     assert lease is not None
-    assert keeper.claim(second.pk) is not None
-    assert keeper.claim(third.pk) is None
+    assert worker.claim(second.pk) is not None
+    assert worker.claim(third.pk) is None
     assert admission.place(Session.objects.get(pk=third.session_id).workspace_id, third.session_id) == 1
-    keeper.release(lease, clean=True)
-    assert keeper.claim(third.pk) is not None
+    worker.release(lease, clean=True)
+    assert worker.claim(third.pk) is not None
 
 
-def test_a_person_has_a_limit_of_their_own(keeper: Keeper) -> None:  # noqa: F811
+def test_a_person_has_a_limit_of_their_own(worker: Keeper) -> None:
     first, second, third = started(["ann", "ann", "ben"], {"concurrent_sessions_per_person": 1})
-    assert keeper.claim(first.pk) is not None
-    assert keeper.claim(second.pk) is None
-    assert keeper.claim(third.pk) is not None
+    assert worker.claim(first.pk) is not None
+    assert worker.claim(second.pk) is None
+    assert worker.claim(third.pk) is not None
 
 
-def test_people_take_turns_however_many_sessions_one_has_waiting(keeper: Keeper) -> None:  # noqa: F811
+def test_people_take_turns_however_many_sessions_one_has_waiting(worker: Keeper) -> None:
     threads = started(["ann", "ann", "ann", "ben", "cid"], {"concurrent_sessions": 1})
     assert turn(threads) == [0, 3, 4, 1, 2]
-    assert keeper.claim(threads[0].pk) is not None
+    assert worker.claim(threads[0].pk) is not None
     assert turn(threads) == [3, 4, 1, 2]
 
 
-def test_without_a_limit_nobody_waits(keeper: Keeper) -> None:  # noqa: F811
+def test_without_a_limit_nobody_waits(worker: Keeper) -> None:
     threads = started(["ann"] * 4, {})
-    assert all(keeper.claim(thread.pk) for thread in threads)
+    assert all(worker.claim(thread.pk) for thread in threads)
 
 
-def test_a_session_stays_with_its_machine_until_that_is_gone(keeper: Keeper, settings: Any) -> None:  # noqa: F811
+def test_a_session_stays_with_its_machine_until_that_is_gone(worker: Keeper, settings: Any) -> None:
     settings.HOLDFAST_MACHINE = "here"
     (thread,) = started(["ann"], {})
     Session.objects.filter(pk=thread.session_id).update(machine="there")
     Machine.objects.create(name="there", seen_at=timezone.now())
-    assert keeper.claim(thread.pk) is None
+    assert worker.claim(thread.pk) is None
     Machine.objects.update(seen_at=timezone.now() - timedelta(minutes=1))
-    assert keeper.claim(thread.pk) is not None
+    assert worker.claim(thread.pk) is not None
 
 
 def test_a_wake_up_that_came_to_the_wrong_machine_is_passed_on(
-    keeper: Keeper,  # noqa: F811
+    worker: Keeper,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -111,7 +111,7 @@ def test_a_machine_keeps_no_workspace_that_has_moved_elsewhere(settings: Any, mo
 
 
 def test_a_machine_that_is_drained_goes_on_with_its_sessions_and_takes_no_others(
-    keeper: Keeper,  # noqa: F811
+    worker: Keeper,
     settings: Any,
 ) -> None:
     mine, new = started(["ann", "ben"], {})
@@ -119,7 +119,7 @@ def test_a_machine_that_is_drained_goes_on_with_its_sessions_and_takes_no_others
     Machine.objects.update_or_create(
         name=settings.HOLDFAST_MACHINE, defaults={"seen_at": timezone.now(), "draining": True}
     )
-    assert keeper.claim(new.pk) is None
-    assert keeper.claim(mine.pk) is not None
+    assert worker.claim(new.pk) is None
+    assert worker.claim(mine.pk) is not None
     Machine.objects.update(draining=False)
-    assert keeper.claim(new.pk) is not None
+    assert worker.claim(new.pk) is not None

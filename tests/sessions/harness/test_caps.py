@@ -21,11 +21,13 @@ from sessions.harness.limits import Caps, Used
 from sessions.models import Session, Thread
 from sessions.models.approvals import Approval
 from sessions.verify import verify
-from tests.sessions.harness.test_loop import ask, keeper, say, send  # noqa: F401  the fixture
+from tests.sessions.harness.test_loop import ask, say, send
 from tests.sessions.rows import CUSTOM, acting, make_session
 
 if TYPE_CHECKING:
     from sessions.models import Event
+
+pytestmark = pytest.mark.usefixtures("worker")
 
 USED = Used(steps=3, model_requests=4, tokens=500, list_cost=Decimal("12.5"), running_seconds=9.5)
 ASKING = {

@@ -24,13 +24,13 @@ from sessions.sweeper import Sweeper
 from sessions.system.strip import COUNTS
 from sessions.verify import verify
 from tests.sessions.harness.test_decide import ABOUT, LIMITS, World
-from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
+from tests.sessions.harness.test_loop import say
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
     from sessions.harness.lease import Keeper, Lease
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 HOUR = 3600.0
 LITTLE = 90.0  # a lease of these tests lasts 60 seconds
@@ -59,8 +59,8 @@ def notes(session: Session) -> list[float]:
     return [event.payload["seconds"] for event in log.read(session.pk) if event.type == ev.OPS_UNATTENDED]
 
 
-def claimed(keeper: Keeper, thread: Thread) -> Lease:  # noqa: F811
-    lease = keeper.claim(thread.pk)
+def claimed(worker: Keeper, thread: Thread) -> Lease:
+    lease = worker.claim(thread.pk)
     assert lease is not None
     return lease
 
@@ -75,12 +75,12 @@ def second_thread(session: Session, primary: Thread) -> Thread:
     return made
 
 
-def test_a_jump_of_the_clock_at_work_adds_no_more_than_a_lease_s_time(keeper: Keeper) -> None:  # noqa: F811
+def test_a_jump_of_the_clock_at_work_adds_no_more_than_a_lease_s_time(worker: Keeper) -> None:
     session, thread = make_session()
     say(session, "hello")
-    lease = claimed(keeper, thread)
+    lease = claimed(worker, thread)
     clock_jumps()
-    keeper._beat()
+    worker._beat()
     assert lease.lost
     runner.run(thread.pk)
     assert active(session) < LITTLE
@@ -100,19 +100,19 @@ def test_a_night_in_the_queue_is_no_running_time() -> None:
     assert len(notes(session)) == 1
 
 
-def test_a_turn_that_was_handed_over_counts_up_to_then(keeper: Keeper) -> None:  # noqa: F811
+def test_a_turn_that_was_handed_over_counts_up_to_then(worker: Keeper) -> None:
     session, thread = make_session()
     say(session, "hello")
-    lease = claimed(keeper, thread)
+    lease = claimed(worker, thread)
     clock_jumps(10)  # ten seconds of work
     log.append(session.pk, thread.pk, [Draft(ev.MODEL_START)], lease=lease)
-    keeper.release(lease, clean=True)
+    worker.release(lease, clean=True)
     clock_jumps()
     runner.run(thread.pk)
     assert 9.9 < active(session) < LITTLE
 
 
-def test_a_short_wait_counts_and_isn_t_told(keeper: Keeper) -> None:  # noqa: F811
+def test_a_short_wait_counts_and_isn_t_told(worker: Keeper) -> None:
     session, thread = make_session()
     say(session, "hello")
     clock_jumps(50)
@@ -121,14 +121,14 @@ def test_a_short_wait_counts_and_isn_t_told(keeper: Keeper) -> None:  # noqa: F8
     assert notes(session) == []
 
 
-def test_the_threads_of_a_session_leave_the_same_night_out_of_it_once(keeper: Keeper) -> None:  # noqa: F811
+def test_the_threads_of_a_session_leave_the_same_night_out_of_it_once(worker: Keeper) -> None:
     session, primary = make_session()
     say(session, "hello")
     other = second_thread(session, primary)
     for thread in (primary, other):
-        claimed(keeper, thread)
+        claimed(worker, thread)
     clock_jumps(20)  # twenty seconds of work
-    keeper._beat()
+    worker._beat()
     clock_jumps()
     for thread in (primary, other):
         runner.run(thread.pk)
@@ -138,11 +138,11 @@ def test_the_threads_of_a_session_leave_the_same_night_out_of_it_once(keeper: Ke
         assert 20 <= thread.active_seconds < LITTLE + 20
 
 
-def test_a_session_counts_on_while_another_of_its_threads_is_at_work(keeper: Keeper) -> None:  # noqa: F811
+def test_a_session_counts_on_while_another_of_its_threads_is_at_work(worker: Keeper) -> None:
     session, primary = make_session()
     say(session, "hello")
     other = second_thread(session, primary)
-    claimed(keeper, other)
+    claimed(worker, other)
     clock_jumps(HOUR)
     Thread.objects.filter(pk=other.pk).update(lease_expires=timezone.now() + timedelta(seconds=60))  # it kept beating
     runner.run(primary.pk)
@@ -163,12 +163,12 @@ def test_what_was_left_out_already_is_not_left_out_again() -> None:
 
 
 def test_a_turn_lasts_as_long_as_it_does_when_the_clock_is_set_back(
-    keeper: Keeper,  # noqa: F811
+    worker: Keeper,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     session, thread = make_session()
     say(session, "hello")
-    lease = claimed(keeper, thread)
+    lease = claimed(worker, thread)
     ahead = timezone.now() + timedelta(hours=1)
     Session.objects.filter(pk=session.pk).update(updated_at=ahead)  # as it was before the clock was set back
     log.append(session.pk, thread.pk, [Draft(ev.MODEL_START)], lease=lease)

@@ -11,11 +11,11 @@ from agents.providers.base import ModelReply, ModelRequest, OnPart, ProviderErro
 from sessions import events as ev
 from sessions import log
 from sessions.harness import compaction
-from tests.sessions.harness.test_loop import Gossip, ask, keeper  # noqa: F401  keeper is a fixture
+from tests.sessions.harness.test_loop import Gossip, ask
 from tests.sessions.harness.test_read_log import reader
 from tests.sessions.rows import make_session
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 STEPS = 40
 

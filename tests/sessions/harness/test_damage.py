@@ -14,13 +14,13 @@ from sessions.models import Event, Session, Thread
 from sessions.repair import repair_unknown
 from sessions.verify import verify
 from tests.sessions.damage import CASES, OF, damage, without_checks
-from tests.sessions.harness.test_loop import keeper, say  # noqa: F401  the fixture
+from tests.sessions.harness.test_loop import say
 from tests.sessions.rows import acting, make_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("unchecked")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker", "unchecked")]
 
 SETTINGS = {"agent_snapshot", "metadata", "vault_ids", "limits", "permission_rules", "remembered_rules", "agent"}
 

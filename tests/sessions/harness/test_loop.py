@@ -13,36 +13,21 @@ from contract.errors import InvalidRequest
 from credentials.crypto import CannotOpen
 from sessions import budgets, inbox, log
 from sessions import events as ev
-from sessions.harness import lease as leases
 from sessions.harness import runner
 from sessions.harness.effects import Effects
-from sessions.harness.lease import Keeper
 from sessions.models import Event, Session, Thread
 from sessions.projections import operations
 from sessions.verify import verify
 from tests.sessions.rows import CUSTOM, acting, make_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agents.providers.base import OnPart, ShouldStop
     from sessions.events import Draft
+    from sessions.harness.lease import Keeper
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 Running = tuple[Session, Thread]
-
-
-@pytest.fixture(autouse=True)
-def keeper(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Keeper]:
-    """This test's worker; nobody else is woken."""
-    settings.HOLDFAST_RETRY_BASE_SECONDS = 0.01
-    made = Keeper(ttl=60.0)
-    made._hold_liveness()
-    monkeypatch.setattr(leases, "_keeper", made)
-    monkeypatch.setattr("sessions.wake.wake", lambda thread_id: None)
-    yield made
-    made._hold_liveness().close()
 
 
 def send(session: Session, *events: dict[str, Any]) -> list[Event]:
@@ -154,10 +139,10 @@ def test_a_tool_the_agent_does_not_have_is_an_error_the_model_sees() -> None:
     assert session.stop_reason == ev.END_TURN
 
 
-def test_a_successor_takes_over_from_a_worker_that_died_in_a_request(keeper: Keeper) -> None:
+def test_a_successor_takes_over_from_a_worker_that_died_in_a_request(worker: Keeper) -> None:
     session, thread = make_session()
     say(session, "hello")
-    lease = keeper.claim(thread.id)
+    lease = worker.claim(thread.id)
     assert lease is not None
     log.append(session.id, thread.id, [ev.Draft(ev.MODEL_START)], lease=lease)
     with connection.cursor() as cursor:  # the worker is gone and its lease has run out
@@ -167,7 +152,7 @@ def test_a_successor_takes_over_from_a_worker_that_died_in_a_request(keeper: Kee
     found = [event.type for event in log.read(session.id)]
     taken = next(event for event in log.read(session.id) if event.type == ev.OPS_TAKEN_OVER)
     assert 1.0 <= taken.payload["seconds"] <= taken.payload["silent_seconds"]
-    assert taken.payload["silent_seconds"] <= taken.payload["seconds"] + keeper.ttl
+    assert taken.payload["silent_seconds"] <= taken.payload["seconds"] + worker.ttl
     said = str(operations.sentence(taken.type, taken.payload))
     assert f"not been heard of for {taken.payload['silent_seconds']:.1f} s" in said
     assert found.count(ev.MODEL_START) == found.count(ev.MODEL_END) == 2
@@ -354,18 +339,18 @@ def test_a_budget_needs_a_price_and_can_only_grow_beyond_what_is_spent() -> None
 
 
 def test_a_worker_that_is_to_end_hands_its_turn_over_between_two_steps(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+    worker: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     woken: list[str] = []
     monkeypatch.setattr("sessions.harness.runner.wake", woken.append)
     session, thread = make_session()
-    drained = Gossip(keeper.drain)
+    drained = Gossip(worker.drain)
     monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: drained)
     found = ask(session, thread, "hello")
     assert found[-2:] == [ev.AGENT_MESSAGE, ev.MODEL_END], "the reply that was under way is kept"
     assert session.status == "running"
     assert woken == [thread.id]
-    monkeypatch.setattr(keeper, "draining", False)  # another worker, as far as the thread can tell
+    monkeypatch.setattr(worker, "draining", False)  # another worker, as far as the thread can tell
     runner.run(thread.id)
     assert len(drained.requests) == 1, "no finished request is asked again"
     assert ev.OPS_TAKEN_OVER not in [event.type for event in log.read(session.id)]

@@ -13,13 +13,13 @@ from contract.roles import Role
 from sessions import actions, log
 from sessions import events as ev
 from sessions.harness.hands import log as own_log
-from tests.sessions.harness.test_loop import ask, keeper  # noqa: F401  keeper is a fixture
+from tests.sessions.harness.test_loop import ask
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
     from sessions.models import Session
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 
 def reader() -> tuple[Session, Any]:

@@ -25,14 +25,14 @@ from sessions.repair import repair
 from sessions.sweeper import Sweeper
 from sessions.tasks import run_thread
 from sessions.verify import verify
-from tests.sessions.harness.test_loop import ask, keeper, say  # noqa: F401  the fixture
+from tests.sessions.harness.test_loop import ask, say
 from tests.sessions.rows import acting, make_session
 
 if TYPE_CHECKING:
     from agents.providers.base import OnPart, ShouldStop
     from sessions.harness.lease import Keeper
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 
 class Models:
@@ -119,14 +119,14 @@ def test_a_turn_that_gave_up_is_tried_again_at_a_person_s_wish(monkeypatch: pyte
         actions.retry_session(session.pk, acting(session.workspace))
 
 
-def test_a_session_that_kills_its_workers_rests_with_the_reason(keeper: Keeper) -> None:  # noqa: F811
+def test_a_session_that_kills_its_workers_rests_with_the_reason(worker: Keeper) -> None:
     session, thread = make_session()
     say(session, "hello")
     for _ in range(20):
-        lease = keeper.claim(thread.id)
+        lease = worker.claim(thread.id)
         assert lease is not None
         log.append(session.pk, thread.id, [Draft(ev.OPS_TAKEN_OVER, {"from": "dead", "by": "dying"})], lease=lease)
-        keeper.release(lease, clean=False)
+        worker.release(lease, clean=False)
     Thread.objects.filter(pk=thread.id).update(lease_owner="")
     runner.run(thread.id)
     session.refresh_from_db()
@@ -267,10 +267,10 @@ def test_a_lease_that_somebody_wrote_by_hand_is_an_orphan_s_and_stops_no_sweep(o
     assert session.stop_reason == ev.END_TURN
 
 
-def test_a_takeover_from_a_worker_found_dead_tells_the_time_since_then_alone(keeper: Keeper) -> None:  # noqa: F811
+def test_a_takeover_from_a_worker_found_dead_tells_the_time_since_then_alone(worker: Keeper) -> None:
     session, thread = make_session()
     say(session, "hello")
-    lease = keeper.claim(thread.id)
+    lease = worker.claim(thread.id)
     assert lease is not None
     log.append(session.pk, thread.id, [Draft(ev.MODEL_START)], lease=lease)
     Thread.objects.filter(pk=thread.id).update(
@@ -299,11 +299,11 @@ def test_events_of_a_newer_version_are_passed_over() -> None:
     assert session.stop_reason == ev.END_TURN
 
 
-def test_an_older_worker_takes_a_turn_of_a_newer_one_up_in_the_middle(keeper: Keeper) -> None:  # noqa: F811
+def test_an_older_worker_takes_a_turn_of_a_newer_one_up_in_the_middle(worker: Keeper) -> None:
     """Types, fields and blocks that this version doesn't know, written by a newer worker that died in a turn."""
     session, thread = make_session()
     say(session, "hello")
-    lease = keeper.claim(thread.id)
+    lease = worker.claim(thread.id)
     assert lease is not None
     unknown = {"aura": {"colour": "teal"}}
     block = {"type": "hologram", "data": "…"}
@@ -315,7 +315,7 @@ def test_an_older_worker_takes_a_turn_of_a_newer_one_up_in_the_middle(keeper: Ke
         Draft("agent.dance", {"steps": 3}, private={"usage": {"output_tokens": 1, "dance_tokens": 2}, "cost": "0"}),
     ]
     log.append(session.pk, thread.id, newer, lease=lease)
-    keeper.release(lease, clean=False)
+    worker.release(lease, clean=False)
     runner.run(thread.id)
     session.refresh_from_db()
     assert session.stop_reason == ev.END_TURN
@@ -352,18 +352,18 @@ def test_a_turn_that_fails_the_same_way_three_times_rests_until_a_person_tries_a
 ) -> None:
     session, thread = make_session()
     models = Models({})
-    monkeypatch.setattr("sessions.harness.spec.provider", lambda *_: models)
-    monkeypatch.setattr(models, "stream", lambda *_: 1 / 0)
     say(session, "hello")
-    for attempt in range(3):
-        assert Thread.objects.get(pk=thread.id).status == "running", attempt
-        runner.run(thread.id)
+    with monkeypatch.context() as broken:
+        broken.setattr("sessions.harness.spec.provider", lambda *_: models)
+        broken.setattr(models, "stream", lambda *_: 1 / 0)
+        for attempt in range(3):
+            assert Thread.objects.get(pk=thread.id).status == "running", attempt
+            runner.run(thread.id)
     session.refresh_from_db()
     assert session.stop_reason == ev.RETRIES_EXHAUSTED
     assert [note["times"] for note in noted(session, ev.OPS_FAILED)] == [1, 2, 3]
     (parked,) = noted(session, ev.OPS_PARKED)
     assert "ZeroDivisionError" in parked["reason"]
-    monkeypatch.undo()
     actions.retry_session(session.pk, Acting(session.workspace_id, Role.ADMIN, "Ada"))
     runner.run(thread.id)
     session.refresh_from_db()

@@ -16,7 +16,7 @@ from sessions.events import Draft
 from sessions.harness import runner
 from tests.agents.mcp import peer as peers
 from tests.credentials import servers as scripted
-from tests.sessions.harness.test_loop import ask, keeper, say, send, types  # noqa: F401  keeper is a fixture
+from tests.sessions.harness.test_loop import ask, say, send
 from tests.sessions.rows import acting, make_session, mcp_toolset
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.agents.mcp.peer import Peer
     from tests.credentials.servers import Server
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from sessions import events as ev
 from sessions import log
 from sessions.harness.hands.log import LogHand
 from sessions.verify import verify
-from tests.sessions.harness.test_loop import ask, keeper, send  # noqa: F401  keeper is a fixture
+from tests.sessions.harness.test_loop import ask, send
 from tests.sessions.harness.test_read_log import reader
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sessions.harness.state import Call
     from sessions.models import Event, Session
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 STEP = 'Use ant__read_log with {"limit": 1}.'
 

@@ -9,7 +9,7 @@ import pytest
 from sessions import events as ev
 from sessions import log
 from tests.agents.tools.web import site as sites
-from tests.sessions.harness.test_loop import ask, keeper  # noqa: F401  keeper is a fixture
+from tests.sessions.harness.test_loop import ask
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sessions.models import Event, Session
     from tests.agents.tools.web.site import Site
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 
 @pytest.fixture(autouse=True)

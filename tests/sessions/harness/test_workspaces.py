@@ -14,14 +14,14 @@ from sessions.events import Draft
 from sessions.models import Session, Thread
 from sessions.tasks import run_thread
 from sessions.verify import verify
-from tests.sessions.harness.test_loop import keeper, say  # noqa: F401  the fixture
+from tests.sessions.harness.test_loop import say
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 
 class Disk:
