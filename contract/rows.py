@@ -231,6 +231,10 @@ class WithMetadata(forms.Form):
         now = dict(self.metadata.value())
         return {**{key: None for key in self.stored if key not in now}, **now}
 
+    def body(self) -> dict[str, Any]:
+        """The API's body of a form whose fields are called as the API's are."""
+        return {**self.cleaned_data, "metadata": self.metadata_body()}
+
     def complain(self, path: str, text: str) -> None:
         """Put a complaint about the API's field at ``path`` at its field or pair."""
         head, _dot, rest = path.partition(".")

@@ -36,10 +36,6 @@ class VaultForm(rows.WithMetadata):
 
     display_name = forms.CharField(label=_("Name"), max_length=255, help_text=_("Normally whose credentials it holds."))
 
-    def body(self) -> dict[str, Any]:
-        """The API's body of this form."""
-        return {**self.cleaned_data, "metadata": self.metadata_body()}
-
 
 class SignInForm(forms.Form):
     """Where to sign in, and as which client if the server registers none by itself."""

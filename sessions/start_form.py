@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents.editing.form import EFFORTS
+from agents.editing.overrides import OverridesForm
 from agents.editing.rules import rule_rows
 from agents.models import Agent, Environment
 from contract.rows import Words, pairs
@@ -68,8 +69,12 @@ def _dollars(label: Any, text: Any = "") -> forms.DecimalField:
 class NewSessionForm(forms.Form):
     """A session and its first message. No agent is chosen by itself; ``agent_…@3`` is one of its versions.
 
-    ``initial`` may hold besides the fields ``resources``, ``metadata`` and ``permission_rules`` in the API's shapes.
+    ``initial`` may hold besides the fields ``resources``, ``metadata`` and ``permission_rules`` in the API's shapes,
+    and under ``otherwise`` which of the agent's fields the session ``overrides_of`` is told otherwise. ``begin``: the
+    fields to do so with are to show what the chosen agent has.
     """
+
+    overrides: OverridesForm | None = None
 
     agent = AgentField(label=_("Agent"), error_messages={"required": _("Choose an agent.")})
     environment = forms.ChoiceField(label=_("Environment"))
@@ -111,11 +116,6 @@ class NewSessionForm(forms.Form):
         help_text=_("What a good result has; a model looks at what was made and sends the agent back until it is so."),
     )
     outcome_tries = forms.IntegerField(label=_("Tries at most"), required=False, help_text=_("3 if empty."))
-    as_like = forms.BooleanField(
-        label=_("With the tools, servers and skills of the session it is like, which differ from the agent's"),
-        required=False,
-    )
-    like = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
     budget_dollars = _dollars(_("Budget, US dollars"), _("The API's budget: the session stops when it is spent."))
     limit_dollars = _dollars(_("US dollars"), _("Beside the budget; limits of agent and workspace hold, too."))
     limit_steps = _count(_("Steps"), _("Model replies with tool calls."))
@@ -124,7 +124,7 @@ class NewSessionForm(forms.Form):
     limit_running_seconds = _count(_("Seconds of work"), _("Waiting for a person doesn't count."))
     limit_approval_seconds = _count(_("Seconds to answer"), _("A call nobody answers by then is refused."))
 
-    def __init__(self, data: Any = None, *args: Any, acting: Acting, **kwargs: Any) -> None:
+    def __init__(self, data: Any = None, *args: Any, acting: Acting, begin: bool = False, **kwargs: Any) -> None:
         super().__init__(data, *args, **kwargs)
         self.acting = acting
         agents = _open(Agent.objects.filter(workspace_id=acting.workspace_id))
@@ -139,6 +139,15 @@ class NewSessionForm(forms.Form):
         self.mounts = Mounts(data, self.initial.get("resources") or (), acting)
         self.rules = rule_rows(data, prefix="rules", stored=self.initial.get("permission_rules") or ())
         self.metadata = pairs(data, self.initial.get("metadata"))
+        self.overrides = self._overriding(data, begin)
+
+    def _overriding(self, data: Any, begin: bool) -> OverridesForm | None:
+        """What the agent is told otherwise; it begins with what the agent, or the earlier session, has."""
+        given = self.initial if data is None else data
+        of, shown = starting.definition((not begin and given.get("overrides_of")) or given.get("agent"), self.acting)
+        otherwise = starting.OVERRIDES if begin else self.initial.get("otherwise", ())
+        sent = None if begin else data
+        return OverridesForm(sent, shown=shown, of=of, otherwise=otherwise, acting=self.acting)
 
     def _pinned(self, agents: Mapping[str, str]) -> list[tuple[str, Any]]:
         """The version that was asked for, as a choice of its own."""
@@ -155,7 +164,7 @@ class NewSessionForm(forms.Form):
 
     def parts(self) -> list[Any]:
         """What counts besides the fields."""
-        return [self.mounts, self.rules, self.metadata]
+        return [self.mounts, self.rules, self.metadata, *([self.overrides] if self.overrides else [])]
 
     def is_valid(self) -> bool:
         found = [super().is_valid(), *(part.is_valid() for part in self.parts())]
@@ -173,8 +182,9 @@ class NewSessionForm(forms.Form):
 
     def overridden(self) -> bool:
         """Whether anything is otherwise than the agent says."""
-        names = ("override_model", "override_effort", "own_system", "as_like")
-        return any(self[name].value() or self[name].errors for name in names) or bool(self["override_system"].errors)
+        names = ("override_model", "override_effort", "own_system")
+        own = any(self[name].value() or self[name].errors for name in names) or bool(self["override_system"].errors)
+        return own or (self.overrides is not None and self.overrides.used)
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
@@ -204,7 +214,7 @@ class NewSessionForm(forms.Form):
         data = self.cleaned_data
         agent_id, _at, version = data["agent"].partition("@")
         named = {"id": agent_id} | ({"version": int(version)} if version else {})
-        over: dict[str, Any] = starting.differing(data["like"], self.acting) if data["as_like"] else {}
+        over: dict[str, Any] = self.overrides.value() if self.overrides else {}
         if data["override_model"]:
             effort = {"effort": data["override_effort"]} if data["override_effort"] else {}
             over["model"] = {"id": data["override_model"], **effort}
@@ -244,6 +254,8 @@ class NewSessionForm(forms.Form):
             self.rules.complain(path.removeprefix(f"{OURS}.permission_rules").lstrip("."), text)
         elif head == "metadata":
             self.metadata.complain(rest, text)
+        elif head == "agent" and self.overrides is not None and number in starting.OVERRIDES:
+            self.overrides.complain(rest, text)
         else:
             name = next((name for prefix, name in PLACES.items() if f"{path}.".startswith(f"{prefix}.")), head)
             self.add_error(name if name in self.fields else None, text)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LISTED = 50
 DIGITS = 9
+SESSION = "sesn_"
 OVERRIDES = ("tools", "mcp_servers", "skills")
 ALL_OVERRIDES = ("model", "system", *OVERRIDES)
 
@@ -97,14 +98,30 @@ def _otherwise(found: Session) -> dict[str, Any]:
         shown["override_effort"] = snapshot["model"]["effort"]["type"]
     if spec is not None and snapshot["system"] != spec["system"]:
         shown |= {"own_system": True, "override_system": snapshot["system"] or ""}
-    if _differing(found, OVERRIDES):
-        shown |= {"as_like": True, "like": found.pk}
+    if differing := _differing(found, OVERRIDES):
+        shown |= {"otherwise": list(differing), "overrides_of": found.pk}
     return shown
 
 
-def differing(session_id: str, acting: Acting) -> dict[str, Any]:
-    """The tools, servers and skills of an earlier session, as far as they aren't its agent's; or ``NotFound``."""
-    return _differing(find_session(session_id, acting), OVERRIDES)
+def definition(of: Any, acting: Acting) -> tuple[str, dict[str, Any] | None]:
+    """What a session was started with, or an agent (``agent_…``, ``agent_…@3``) has, and by which name it is found
+    again; "" and None for what isn't there.
+    """
+    if not of:
+        return "", None
+    try:
+        if str(of).startswith(SESSION):
+            return str(of), find_session(str(of).replace("\x00", ""), acting).agent_snapshot
+        chosen = _version(str(of), acting)
+    except NotFound:
+        return "", None
+    return f"{chosen.agent_id}@{chosen.version}", chosen.spec
+
+
+def _version(chosen: str, acting: Acting) -> AgentVersion:
+    agent_id, _at, version = chosen.replace("\x00", "").partition("@")
+    number = int(version) if version.isascii() and version.isdigit() and len(version) <= DIGITS else None
+    return find_agent(agent_id, acting, version=number)
 
 
 def overrides(session: Session) -> dict[str, Any]:
@@ -128,10 +145,8 @@ def dollars(cost: Mapping[str, Any] | None) -> str | None:
 
 def preview(chosen_agent: str, vault_ids: Iterable[str], acting: Acting) -> Preview | None:
     """What a session of that agent (``agent_…`` or ``agent_…@3``) would use; None while none is chosen."""
-    agent_id, _at, version = chosen_agent.replace("\x00", "").partition("@")
-    number = int(version) if version.isascii() and version.isdigit() and len(version) <= DIGITS else None
     try:
-        chosen = find_agent(agent_id, acting, version=number)
+        chosen = _version(chosen_agent, acting)
     except NotFound:
         return None
     spec = chosen.spec
@@ -142,7 +157,7 @@ def preview(chosen_agent: str, vault_ids: Iterable[str], acting: Acting) -> Prev
         version=chosen.version,
         model=spec["model"]["id"],
         limits=(spec.get(OURS) or {}).get("limits") or {},
-        figures=figures.of_agents([agent_id])[agent_id],
+        figures=figures.of_agents([chosen.agent_id])[chosen.agent_id],
         secrets=secrets if knows else [],
         count=len(secrets),
         servers=[urlsplit(one["url"]).hostname or "" for one in spec["mcp_servers"] if one["name"] not in served],

@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from agents import bodies
 from agents.editing import written
 from agents.editing.parts import Parts
-from agents.permitted import BUILT_IN, PERMISSIONS, permission_of
-from agents.tools.registry import TOOLSET as TOOLS
+from agents.editing.tooling import built_in_fields, with_settings
 from contract.door import explain
 from contract.rows import Words
 
@@ -120,14 +119,7 @@ class AgentForm(forms.Form):
         self.shown = shown = spec if spec is not None else like
         super().__init__(data, initial=written.initial(shown, base.version if base else 0) if shown else _fresh())
         self.models = sorted({settings.HOLDFAST_MODEL_DEFAULT, "demo"})
-        self.built_in = written.toolset(shown)
-        for name, text in BUILT_IN.items():
-            self.fields[f"tool_{name}"] = forms.ChoiceField(
-                label=name,
-                choices=PERMISSIONS,
-                initial=permission_of(name, self.built_in),
-                help_text=TOOLS[name].not_offered() or text,
-            )
+        self.fields |= built_in_fields(shown)
         self.parts = Parts(data, shown or {}, base.agent_id if base else "", acting)
 
     def is_valid(self) -> bool:
@@ -135,7 +127,7 @@ class AgentForm(forms.Form):
 
     def tool_fields(self) -> list[tuple[forms.BoundField, WebForm | None]]:
         """The built-in tools' fields, for the table, and the settings of those that have some."""
-        return [(self[f"tool_{name}"], self.parts.web.get(name)) for name in BUILT_IN]
+        return with_settings(self, self.parts)
 
     def limit_fields(self) -> list[forms.BoundField]:
         """The caps' fields, in the order of the page."""

@@ -51,7 +51,7 @@ def body(data: Mapping[str, Any], spec: Mapping[str, Any] | None, *, new: bool) 
         "description": _kept(data["description"], before.get("description")) or None,
         "model": _model(data, before.get("model") or {}),
         "system": _kept(data["system"], before.get("system"), ends=True) or None,
-        "tools": _tools(data, spec),
+        "tools": tools(data, spec),
         "mcp_servers": data["mcp_servers"],
         "skills": data["skills"],
         "multiagent": data["multiagent"],
@@ -73,6 +73,21 @@ def changes(whole: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]
         sent["metadata"] = _patch(spec["metadata"], whole["metadata"])
     ours = _ours_changed(whole.get(OURS) or {}, spec.get(OURS) or {})
     return sent | ({OURS: ours} if ours else {})
+
+
+def tools(data: Mapping[str, Any], spec: Mapping[str, Any] | None) -> list[Any]:
+    """Those of each kind in their order, where the version has that kind; more of a kind, and new kinds, come last."""
+    before = [_known(tool) for tool in (spec or {}).get("tools", ())]
+    served = sorted(
+        data["mcp_toolsets"], key=lambda tool: before.index(_known(tool)) if _known(tool) in before else 999
+    )
+    made: dict[str, Iterator[Any]] = {
+        TOOLSET_TYPE: iter(_toolset(data, spec)),
+        MCP_TOOLSET: iter(served),
+        CUSTOM_TYPE: iter(data["custom_tools"]),
+    }
+    placed = [tool for kind, _name in before for tool in (next(made[kind], None),) if tool is not None]
+    return [*placed, *chain.from_iterable(made.values())]
 
 
 def served(spec: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -138,21 +153,6 @@ def _model(data: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]
     if data["speed"] and data["speed"] != "standard":
         chosen["speed"] = data["speed"]
     return chosen | ({"inference_geo": data["inference_geo"]} if data["inference_geo"] else {})
-
-
-def _tools(data: Mapping[str, Any], spec: Mapping[str, Any] | None) -> list[Any]:
-    """Those of each kind in their order, where the version has that kind; more of a kind, and new kinds, come last."""
-    before = [_known(tool) for tool in (spec or {}).get("tools", ())]
-    served = sorted(
-        data["mcp_toolsets"], key=lambda tool: before.index(_known(tool)) if _known(tool) in before else 999
-    )
-    made: dict[str, Iterator[Any]] = {
-        TOOLSET_TYPE: iter(_toolset(data, spec)),
-        MCP_TOOLSET: iter(served),
-        CUSTOM_TYPE: iter(data["custom_tools"]),
-    }
-    placed = [tool for kind, _name in before for tool in (next(made[kind], None),) if tool is not None]
-    return [*placed, *chain.from_iterable(made.values())]
 
 
 def _known(tool: Mapping[str, Any]) -> tuple[str, str | None]:

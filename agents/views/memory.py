@@ -44,10 +44,6 @@ class StoreForm(rows.WithMetadata):
         help_text=gettext_lazy("Agents that have the store read it: say what belongs in here."),
     )
 
-    def body(self) -> dict[str, Any]:
-        """The API's body of this form."""
-        return {**self.cleaned_data, "metadata": self.metadata_body()}
-
 
 class MemoryForm(forms.Form):
     """A memory. ``sha256`` is of the content that was shown, so that nobody overwrites what they haven't seen."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KEPT = _("The first message is more than a single text and was set by the API; it is kept.")
 KINDS = (FILE, MEMORY_STORE, REPOSITORY)  # in the order of the rows
 # Fields of a session's start that deployments don't have.
-LEFT_OUT = ("attachments", "title", "own_system", "as_like", "like", "outcome", "rubric", "outcome_tries")
+LEFT_OUT = ("attachments", "title", "own_system", "outcome", "rubric", "outcome_tries")
 
 
 class DeploymentForm(NewSessionForm):
@@ -61,6 +61,9 @@ class DeploymentForm(NewSessionForm):
             self.fields["task"].required = False
             self.fields["task"].disabled = True
             self.fields["task"].help_text = KEPT
+
+    def _overriding(self, data: Any, begin: bool) -> None:
+        """A deployment runs its agent as that is."""
 
     def parts(self) -> list[Any]:
         return [self.mounts, self.metadata]

@@ -50,8 +50,9 @@ def new(request: Request) -> HttpResponse:
         if request.GET.get("version") and "@" not in str(chosen.get("agent", "@")):
             chosen["agent"] = f"{chosen['agent']}@{request.GET['version']}"
         return _start_page(request, NewSessionForm(initial=chosen, acting=request.acting), chosen)
-    form = NewSessionForm(rows.sent(request), request.FILES, acting=request.acting)
-    if rows.moves(request):
+    begin = "begin" in request.POST
+    form = NewSessionForm(rows.sent(request), request.FILES, acting=request.acting, begin=begin)
+    if begin or rows.moves(request):
         return _start_page(request, form, _chosen(request.POST))
     if form.is_valid():
         try:

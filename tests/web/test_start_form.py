@@ -12,7 +12,7 @@ from sessions.actions import create_session
 from sessions.models import Deployment, Session
 from sessions.schedules import actions as schedules
 from tests.web.conftest import WEATHER, text
-from tests.web.forms import filled
+from tests.web.forms import filled, no_rows
 
 if TYPE_CHECKING:
     from tests.web.conftest import World
@@ -154,3 +154,94 @@ def test_a_deployment_keeps_what_its_form_does_not_change(world: World) -> None:
     assert world.alice.post(address, gone).status_code == 302
     saved.refresh_from_db()
     assert ([one["type"] for one in saved.resources], saved.metadata) == (["memory_store", "github_repository"], {})
+
+
+TOOLS = [
+    {
+        "type": "agent_toolset_20260401",
+        "default_config": {"enabled": False},
+        "configs": [
+            {"name": "bash", "enabled": True, "permission_policy": {"type": "always_ask"}},
+            {"name": "read", "enabled": True},
+        ],
+    },
+    {
+        "type": "mcp_toolset",
+        "mcp_server_name": "docs",
+        "default_config": {"permission_policy": {"type": "always_allow"}},
+        "configs": [{"name": "drop", "enabled": False}],
+    },
+    WEATHER,
+]
+SERVERS = [{"type": "url", "name": "docs", "url": "https://docs.example/mcp"}]
+
+
+def started_by(answer: Any) -> Session:
+    assert answer.status_code == 302, answer.context["form"].complaints()
+    return Session.objects.get(pk=answer["Location"].split("/")[2])
+
+
+def test_tools_servers_and_skills_of_one_session_are_set_in_the_rows_of_the_agents_editor(world: World) -> None:
+    skill = {"type": "custom", "skill_id": world.skill.pk, "version": world.skill.latest_id}
+    over = {"tools": TOOLS, "mcp_servers": SERVERS, "skills": [skill]}
+    first = create_session(
+        whole(world) | {"agent": {"type": "agent_with_overrides", "id": world.agent.pk, **over}}, world.acting
+    )
+    page = world.alice.get(f"/sessions/new/?like={first.pk}").content.decode()
+    second = started_by(world.alice.post("/sessions/new/", filled(page)))
+    assert said(second) == said(first)
+    less = filled(page) | {"servers-TOTAL_FORMS": "0", "customs-TOTAL_FORMS": "0", "tool_read": "always_ask"}
+    third = started_by(world.alice.post("/sessions/new/", less | {f"skills-{world.skill.pk}": ""}))
+    assert (third.agent_snapshot["mcp_servers"], third.agent_snapshot["skills"]) == ([], [])
+    (toolset,) = third.agent_snapshot["tools"]
+    asked = {one["name"] for one in toolset["configs"] if one["enabled"]}
+    assert asked == {"bash", "read"}
+    assert {one["permission_policy"]["type"] for one in toolset["configs"] if one["enabled"]} == {"always_ask"}
+    unticked = {name: value for name, value in less.items() if name not in ("own_tools", "own_skills")}
+    fourth = started_by(world.alice.post("/sessions/new/", unticked))
+    assert fourth.agent_snapshot["tools"] == world.agent.versions.get().spec["tools"], "what isn't ticked doesn't count"
+
+
+def test_overriding_can_begin_with_what_the_chosen_agent_has(world: World) -> None:
+    empty = filled(world.alice.get("/sessions/new/").content.decode())
+    chosen = empty | {"agent": world.agent.pk, "environment": world.environment.pk, "task": "Go"}
+    page = world.alice.post("/sessions/new/", chosen | {"begin": "agent"})
+    assert page.status_code == 200
+    sent = filled(page.content.decode())
+    assert (sent["own_tools"], sent["own_skills"], sent["task"]) == (["on"], ["on"], ["Go"])
+    assert sent["overrides_of"] == [f"{world.agent.pk}@1"]
+    started = started_by(world.alice.post("/sessions/new/", sent))
+    assert started.agent_snapshot["tools"] == world.agent.versions.get().spec["tools"]
+
+
+SERVER = {
+    "servers-0-name": "docs", "servers-0-url": "https://docs.example/mcp", "servers-0-permission": "always_ask",
+    **no_rows("servers-0-tools"),
+}  # fmt: skip
+CUSTOM = {"customs-0-name": "x", "customs-0-description": "d", "customs-0-input_schema": '{"type": "object"}'}
+
+
+@pytest.mark.parametrize(
+    ("over", "field", "complaint"),
+    [
+        (SERVER | {"servers-0-url": "ftp://docs"}, "servers-0-url", "http"),
+        (CUSTOM | {"customs-0-name": "x y"}, "customs-0-name", "letters"),
+        (CUSTOM | {"customs-0-input_schema": "{"}, "customs-0-input_schema", "not valid JSON"),
+        ({"web_fetch-hosts": "allowed_domains", "web_fetch-domains": "http://x/"}, "web_fetch-domains", "a path"),
+        ({"own_skills": "on", "tool_read": "off", "skills-": "latest"}, "skills", "the tool read"),
+        ({"own_skills": "on", "skills-": "skver_none"}, "skills-", "not one of the available"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_an_override_is_told_at_its_field(
+    world: World, over: dict[str, str], field: str, complaint: str
+) -> None:
+    """``skills-`` stands for the field of the world's skill."""
+    named = {f"{name}{world.skill.pk}" if name == "skills-" else name: value for name, value in over.items()}
+    sent = filled(world.alice.get("/sessions/new/").content.decode())
+    sent |= {"agent": [world.agent.pk], "environment": [world.environment.pk], "task": ["Go"], "own_tools": ["on"]}
+    sent |= {f"{name.partition('-')[0]}-TOTAL_FORMS": "1" for name in over if name.startswith(("servers", "customs"))}
+    answer = world.alice.post("/sessions/new/", sent | named)
+    assert answer.status_code == 422
+    told = dict(answer.context["form"].complaints())
+    assert complaint in told[f"id_{field}{world.skill.pk if field == 'skills-' else ''}"]
+    assert '<details class="more" open><summary>Override for this session' in answer.content.decode()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TCGETS, TCSETS, TIOCSWINSZ, TIOCSIG = 0x5401, 0x5402, 0x5414, 0x40045436
 ISIG, MODES_BYTES, _INPUT_AND_OUTPUT, _LOCAL = 1, 36, slice(0, 8), slice(12, 16)
 START_SECONDS = 10.0
+# Between two looks for an interruption and for the shell's end, while a command says something and while it is silent.
+LOOK_SECONDS, LOOK_SECONDS_MAX = 0.05, 0.2
 GRACE_SECONDS = 1.0
 KILL_SECONDS = 4.0
 CLOSE_SECONDS = 10.0
@@ -163,13 +165,14 @@ class Shell:
 
     def _read_until(self, marker: bytes, sink: Callable[[bytes], None], deadline: float, stop: Flag) -> int | None:
         """Feed output to ``sink`` until the marker; its status, None at end of file, or ``_LATE``."""
-        held = b""
+        held, look = b"", LOOK_SECONDS
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or stop.is_set():
                 sink(held)
                 return _LATE
-            if not select.select([self._master], [], [], min(left, 0.05))[0]:
+            if not select.select([self._master], [], [], min(left, look))[0]:
+                look = min(2 * look, LOOK_SECONDS_MAX)
                 if not self.alive:
                     sink(held)
                     return None
@@ -183,7 +186,7 @@ class Shell:
                 sink(held)
                 self._reap()
                 return None
-            held += data
+            held, look = held + data, LOOK_SECONDS
             at = held.find(marker)
             end = held.find(b"\x1f", at + len(marker)) if at >= 0 else -1
             if end >= 0:
