@@ -93,6 +93,11 @@ def reached(session: Session) -> Reached | None:
     return caps_of(session).reached(used(session))
 
 
+def holding(session: Session) -> list[Reached]:
+    """All caps that leave a session no room for another model request."""
+    return list(caps_of(session).all_reached(used(session)))
+
+
 def reached_alone(session: Session, thread: Thread) -> Reached | None:
     """The cap of a child thread's own agent that leaves the thread no room for another model request."""
     return own_caps(session, thread).reached(used_alone(thread))

@@ -98,8 +98,11 @@ def met(session: Session) -> Mapping[str, Any] | None:
 def stopped(session: Session) -> Told | None:
     """What a session says that stopped at a cap or its budget: at which, and whose; None for any other."""
     note = met(session)
-    if note is None:
-        return None
+    return None if note is None else stopped_at(note)
+
+
+def stopped_at(note: Mapping[str, Any]) -> Told:
+    """The same of a note of ``met``'s kind."""
     if note["cap"] == BUDGET:
         return Told(_("Stopped at this session's budget of %(sum)s."), sum=number("list_cost", note["limit"]))
     if is_unpriced(note):

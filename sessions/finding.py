@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Prefetch
 
 from contract.errors import NotFound
+from sessions import prepared
 from sessions.models import Resource, Session, Thread
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from contract.acting import Acting
 
+BARE = prepared.Question(lambda: Session.objects.filter(pk=prepared.TEXT).filter(workspace_id=prepared.TEXT).order_by())
 CLOCK = ("id", "session_id", "active_seconds", "running_since")
 
 
@@ -34,10 +36,10 @@ def find_session(session_id: str, acting: Acting) -> Session:
 
 def bare_session(session_id: str, acting: Acting) -> Session:
     """A session's own row. One query."""
-    session = Session.objects.filter(pk=session_id, workspace_id=acting.workspace_id).first()
-    if session is None:
+    found = BARE.rows(session_id, acting.workspace_id)
+    if not found:
         raise NotFound(f"There is no session {session_id} in this workspace.")
-    return session
+    return found[0]
 
 
 def lock_session(session_id: str, acting: Acting) -> Session:

@@ -13,9 +13,9 @@ from contract.errors import InvalidRequest
 from contract.limits import MAX_COUNT, YEAR_SECONDS
 from contract.roles import Permission
 from contract.schema import OURS
-from sessions import actions, caps, capwords
+from sessions import actions, bounds, caps, capwords
 from sessions.capwords import BUDGET
-from sessions.harness.limits import DAILY, KINDS, MONEY
+from sessions.harness.limits import DAILY, KINDS, MONEY, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,9 +48,20 @@ class Offer:
         return [("cap", self.cap), ("level", self.level), ("agent", self.agent)]
 
 
-def offer(session: Session) -> Offer | None:
-    """The offer of a session that stopped at a cap or its budget; None for any other."""
+def standing(session: Session) -> Mapping[str, Any] | None:
+    """The note of the cap that holds a session now (``capwords.met``): of the one that it stopped at, unless that was
+    raised meanwhile and another one leaves no room either. None for a session that didn't stop at one.
+    """
     note = capwords.met(session)
+    if note is None or note["cap"] == BUDGET or note.get("agent_id"):
+        return note
+    holding = bounds.holding(session)
+    still = not holding or any((one.cap, one.level) == (note["cap"], note["level"]) for one in holding)
+    return note if still else holding[0].note()
+
+
+def offer(session: Session, note: Mapping[str, Any] | None) -> Offer | None:
+    """The offer of a session that ``note`` says the standing cap of; None without one."""
     if note is None:
         return None
     cap, level, doubled = note["cap"], note["level"], 2 * int(note["limit"])
@@ -89,7 +100,7 @@ def _read(cap: str, typed: str) -> tuple[Any, str]:
         return None, _("The limit is lifted.")
     if cap in MONEY or cap == BUDGET:
         cents = _cents(typed)
-        said = _("The limit is %(sum)s now.") % {"sum": _money(cents)}
+        said = _("The limit is %(sum)s now.") % {"sum": dollars(cents)}
         return {"amount": str(cents), "currency": "USD"}, said
     number, most = typed.strip().replace(",", ""), YEAR_SECONDS if cap.endswith("_seconds") else MAX_COUNT
     if not (number.isascii() and number.isdigit()) or len(number) > DIGITS or not 0 < int(number) <= most:
@@ -98,10 +109,6 @@ def _read(cap: str, typed: str) -> tuple[Any, str]:
         )
     said = _("The limit is %(count)s now.") % {"count": capwords.number(cap, number)}
     return int(number), said
-
-
-def _money(cents: int) -> str:
-    return f"${cents / 100:,.2f}"
 
 
 def _cents(typed: str) -> int:

@@ -8,6 +8,7 @@ page around the fragments, since one rendering serves every reader.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.template.loader import render_to_string
@@ -16,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from agents.models import Agent
 from contract.roles import Permission, may
-from sessions import caps, figures, inspection, limitpage, overview, progress, raising, window
+from sessions import caps, capwords, figures, inspection, limitpage, overview, progress, raising, window
 from sessions import events as ev
 from sessions.projections import transcript
 from sessions.projections.columns import Usage
@@ -46,6 +47,7 @@ STATE_TYPES = frozenset(
         ev.STATUS_RESCHEDULED,
         ev.STATUS_TERMINATED,
         ev.SESSION_UPDATED,
+        ev.OPS_LIMITS_CHANGED,
         ev.OPS_PAUSED,
         ev.OPS_RESUMED,
         ev.OPS_LIMITS_CHANGED,
@@ -153,8 +155,11 @@ def rows_html(rows: list[Row], chosen: str = "") -> SafeString:
 
 def state_html(session: Session) -> SafeString:
     """The inside of ``#state-now``: pill, sentence, current action, interrupt."""
-    context = {"session": session, "state": overview.state_for(session), "action": window.current_action(session)}
-    context["raise"] = raising.offer(session)
+    shown, note = overview.state_for(session), raising.standing(session)
+    if note is not None and shown.key == "budget_reached":
+        shown = replace(shown, sentence=capwords.stopped_at(note))
+    context = {"session": session, "state": shown, "action": window.current_action(session)}
+    context["raise"] = raising.offer(session, note)
     context["place"] = None if context["action"] else progress.queue_place(session)
     return _template("sessions/parts/state.html", context)
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from contract import audit, ids
 from contract.errors import Conflict, InvalidRequest
 from contract.roles import Permission
 from sessions import events as ev
-from sessions import log
+from sessions import log, prepared
 from sessions.events import Draft
 from sessions.finding import find_thread, lock_session
 from sessions.models import Session, Thread
@@ -26,6 +27,8 @@ from sessions.wake import drive_workflow, wake_on_commit
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from django.db.models import QuerySet
+
     from contract.acting import Acting
     from sessions.harness.lease import Lease
     from sessions.harness.reports import Report
@@ -33,6 +36,18 @@ if TYPE_CHECKING:
 
 MAX_CHILDREN = 25
 MAX_MESSAGE = 200_000  # characters of one message between threads
+
+
+OPEN = ~Q(status="terminated") & Q(workflow_run_id="")
+
+
+def _locked(session_id: str, which: Q) -> QuerySet[Thread]:
+    rows = Thread.objects.select_for_update(of=("self",)).filter(session_id=session_id)
+    return rows.filter(which).order_by("id")
+
+
+LOCKED = prepared.Question(lambda: Session.objects.select_for_update(of=("self",)).filter(pk=prepared.TEXT).order_by())
+OPEN_THREADS = prepared.Question(lambda: _locked(prepared.TEXT, OPEN))
 
 
 class Refused(Exception):
@@ -68,13 +83,11 @@ def hold(session_id: str, *more: str) -> Held:
 
     Raises ``log.UnknownThread`` if the session is gone.
     """
-    session = Session.objects.select_for_update(of=("self",)).filter(pk=session_id).first()
-    if session is None:
+    found = LOCKED.rows(session_id)
+    if not found:
         raise log.UnknownThread(session_id)
-    rows = Thread.objects.select_for_update(of=("self",)).filter(session=session).order_by("id")
-    open_rows = rows.exclude(status="terminated").filter(workflow_run_id="")
-    threads = open_rows | rows.filter(pk__in=more) if more else open_rows
-    return Held(session, {thread.pk: thread for thread in sorted(threads, key=lambda one: (one.created_at, one.pk))})
+    threads = list(_locked(session_id, OPEN | Q(pk__in=more))) if more else OPEN_THREADS.rows(session_id)
+    return Held(found[0], {thread.pk: thread for thread in sorted(threads, key=lambda one: (one.created_at, one.pk))})
 
 
 def about(thread: Thread, **fields: Any) -> dict[str, Any]:

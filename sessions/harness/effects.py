@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from django.conf import settings
 from django.db import connection
 
 from agents import policies, pricing
@@ -23,6 +21,7 @@ from sessions.events import Draft
 from sessions.harness import advising, compacting, compaction, grading, patience, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
+from sessions.harness.calls import Calls
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands, opened
 from sessions.harness.keeping import bounded
@@ -38,6 +37,7 @@ from sessions.projections.faults import of_provider, session_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from agents.providers.base import Provider
     from agents.sandboxes.base import CallResult
@@ -52,13 +52,6 @@ logger = logging.getLogger(__name__)
 COUNTED = {"web_search": "web_search_requests", "web_fetch": "web_fetch_requests"}  # in a session's usage
 POLL_SECONDS = 0.1
 ROOM_SECONDS = 2.0  # between two looks at a full disk
-
-
-@cache
-def tool_pool() -> ThreadPoolExecutor:
-    """Where the calls of all turns of this process wait for their sandboxes."""
-    workers = int(settings.HOLDFAST_WORKER_THREADS) * 2
-    return ThreadPoolExecutor(max_workers=workers, thread_name_prefix="tool")
 
 
 class Course(Protocol):
@@ -242,18 +235,14 @@ class Effects:
     def _run(self, calls: list[Call], stored: list[Event]) -> None:
         """Carry out calls side by side; what is appended is added to ``stored``."""
         connection.close()
-        pool = tool_pool()
-        running: dict[Future[CallResult], Call] = {}
+        running = Calls()
         for call in calls:
             reattempt = self.state.may_have_started(call)
-            carry_out = spans.tool(self.spec, call, self.hands.of(call).call)
-            running[pool.submit(carry_out, call, reattempt=reattempt)] = call
+            running.start(call, spans.tool(self.spec, call, self.hands.of(call).call), reattempt=reattempt)
         told = False
         while running:
-            done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                call = running.pop(future)
-                self._finished(call, future, stored, None if running else partial(self._go_on, stored))
+            if over := running.over(POLL_SECONDS):
+                self._finished(*over, stored, None if running else partial(self._go_on, stored))
             if running and (drafts := self.hands.tend()):
                 stored += self.append(drafts)
             if running and self.should_stop() and not told:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
     from sessions.harness.state import Failure
@@ -22,11 +22,14 @@ NAMES = {
     "steps": "steps",
     "model_requests": "model requests",
     "tokens": "tokens",
-    "list_cost": "cents",
     "running_seconds": "seconds of running time",
-    "list_cost_per_day": "cents a day",
     "tokens_per_day": "tokens a day",
 }
+
+
+def dollars(cents: int) -> str:
+    """An amount as people write it."""
+    return f"${cents / 100:,.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,13 @@ class Reached:
                 f"Lift the limit of the {self.level} to go on."
             )
         way_out = "Raise or lift it to go on" + (", or wait for the next day." if self.cap in DAILY else ".")
-        return f"The {self.level}'s limit of {self.limit:,} {NAMES[self.cap]} is used up ({self.used:,}). {way_out}"
+        used = dollars(self.used) if self.cap in MONEY else f"{self.used:,}"
+        return f"The {self.level}'s limit of {self._bound()} is used up ({used}). {way_out}"
+
+    def _bound(self) -> str:
+        if self.cap not in MONEY:
+            return f"{self.limit:,} {NAMES[self.cap]}"
+        return dollars(self.limit) + (" a day" if self.cap in DAILY else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +105,16 @@ class Caps:
 
     def reached(self, used: Used) -> Reached | None:
         """The first cap that leaves no room for another model request."""
+        return next(self.all_reached(used), None)
+
+    def all_reached(self, used: Used) -> Iterator[Reached]:
+        """The caps that leave no room for another model request, of each kind the tightest level's."""
         for kind in (*KINDS, *DAILY):
             cap = self.tightest(kind)
             amount = self.amount(kind, used)
             known = used.cost_known or kind not in MONEY
             if cap is not None and (amount >= cap[1] or not known):
-                return Reached(kind, cap[0], cap[1], int(amount), known, self.agent_id)
-        return None
+                yield Reached(kind, cap[0], cap[1], int(amount), known, self.agent_id)
 
     def amount(self, kind: str, used: Used) -> float | Decimal:
         """How much of a kind is used: by the session or thread, or by its workspace today."""

@@ -13,6 +13,7 @@ from contract.door import attempt, page
 from contract.errors import ApiError, NotFound, PermissionDenied
 from contract.roles import Permission, may
 from sessions import overview, raising, sessionlimits
+from sessions import render as html
 from sessions.views.show import find
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def limit(request: Request, session_id: str) -> HttpResponse:
     if getattr(request, "htmx", False):
         answer = render(request, "sessions/parts/notice.html", {"text": refused})
         if said:
+            found.refresh_from_db()
+            answer.write(html.partial("#state-now", "innerMorph", html.state_html(found)))
             answer["HX-Trigger"] = json.dumps({"toast": said})
         return answer
     if refused:

@@ -127,6 +127,20 @@ def test_a_cap_of_the_workspace_is_raised_from_the_header_by_who_administers_it(
     assert "Only a workspace" in refused.content.decode()
 
 
+def test_once_its_cap_is_raised_a_session_names_the_other_one_that_holds_it(world: World) -> None:
+    at_cap(world, "session", "steps")
+    spent = {**world.fresh().usage, "steps": 4, "model_requests": 4}
+    Session.objects.filter(pk=world.session.pk).update(usage=spent, limits={"steps": 4})
+    Workspace.objects.filter(pk=world.session.workspace_id).update(limits={"model_requests": 4})
+    assert "Stopped at this session&#x27;s limit of 4 steps." in render.state_html(world.fresh())
+    sent = {"cap": "steps", "level": "session", "limit": "8"}
+    said = world.alice.post(f"/sessions/{world.session.pk}/limit/", sent, headers={"HX-Request": "true"})
+    shown = said.content.decode()
+    assert 'hx-target="#state-now"' in shown
+    assert "Stopped at the workspace&#x27;s limit of 4 model requests." in shown
+    assert 'name="cap" form="raise" value="model_requests"' in shown
+
+
 def test_a_cap_of_the_installation_says_where_it_is_set(world: World) -> None:
     shown = at_cap(world, "installation", "steps")
     assert "setting of the installation" in shown

@@ -14,7 +14,7 @@ from agents.sandboxes.base import SandboxUnavailable
 from agents.sandboxes.boxes import usage
 from agents.sandboxes.boxes.keeper import BoxSettings, Keeper, mib
 from agents.sandboxes.local import apt, cgroups, probe
-from agents.sandboxes.local.binary import Runtime, install
+from agents.sandboxes.local.binary import Runtime, clear, install
 from agents.sandboxes.local.cgroups import Cgroups
 from agents.sandboxes.local.process import Process, Spawner, start_time
 
@@ -43,6 +43,7 @@ class LocalLauncher(Keeper):
         self._spawner = Spawner(self._runtime)
         self._cgroups, self._cgroup_fault = _cgroups(settings.cgroup)
         self._kill_leftovers()
+        clear(self._runtime)
         layers = ["rlimits", "watchdog"]
         if self._cgroups is not None:
             layers.insert(1, "cgroup")

@@ -301,6 +301,10 @@ def test_copies_of_the_machines_files_follow_a_change_and_closed_ones_stay_close
     assert (second.shown / "etc" / "magic").read_text() == "0 string RIFF wave audio"
     assert (first.shown / "etc" / "magic").read_text() == "0 string GIF gif"  # shown in sandboxes that still run
     assert binary.bwrap_version(second.bwrap) >= binary.OLDEST_BWRAP
+    other = tmp_path / "runtime" / "docker-0123456789abcdef"
+    other.mkdir()
+    binary.clear(second)
+    assert set((tmp_path / "runtime").iterdir()) == {second.shown.parent, other}
 
 
 def test_what_the_runner_needs_first_is_loaded_from_one_file_where_there_is_one(tmp_path: Path) -> None:

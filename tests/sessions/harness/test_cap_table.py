@@ -115,7 +115,7 @@ def test_each_cap_stops_a_session_at_each_level_until_it_is_lifted_there(put: An
     assert note["used"] >= 1
     (told,) = entries(session, ev.OPS_LIMIT_REACHED)
     assert f"The {level}'s limit of 1 " in told.payload["message"]
-    offered = raising.offer(session)
+    offered = raising.offer(session, raising.standing(session))
     assert offered is not None
     assert (offered.cap, offered.level) == ((kind, level) if level != "installation" else ("", ""))
     assert level in str(capwords.stopped(session))
@@ -159,7 +159,7 @@ def test_a_child_thread_keeps_to_the_caps_of_its_own_agent(kind: str) -> None:
     assert (told["agent_id"], told["agent_name"]) == ("agent_alpha", "alpha")
     assert told["effective"][kind]["level"] == "agent"
     assert told["effective"][kind]["used"] >= told["effective"][kind]["limit"]
-    offered = raising.offer(session)
+    offered = raising.offer(session, raising.standing(session))
     assert offered is not None
     assert caps.resume_all() == 0, "it has no room yet"
     raising.raise_cap(session, {**dict(offered.sent), "limit": ""}, admin)

@@ -65,6 +65,8 @@ class Wire:
     def collect(self) -> list[Any]:
         return []
 
+    collect_after_call = collect
+
     def drafts(self, call: str) -> list[Draft]:
         return []
 

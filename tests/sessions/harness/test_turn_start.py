@@ -17,23 +17,23 @@ from sessions.harness.hands.sandbox import SandboxHand
 from sessions.harness.runner import Runner
 from sessions.models import Session, Thread
 from sessions.verify import verify
-from tests.sessions.harness.test_loop import keeper, say, send  # noqa: F401  keeper is a fixture
+from tests.sessions.harness.test_loop import say
 from tests.sessions.rows import make_session
 
 if TYPE_CHECKING:
     from sessions.harness.lease import Keeper, Lease
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
 BUDGET = {"max_list_cost": {"amount": "100", "currency": "USD"}}
 
 
 @pytest.fixture
-def begun(keeper: Keeper) -> Runner:  # noqa: F811
+def begun(worker: Keeper) -> Runner:
     """A turn that has read what it needs, and done nothing yet."""
     session, thread = make_session()
     say(session, "hello")
-    lease = keeper.claim(thread.pk)
+    lease = worker.claim(thread.pk)
     assert lease is not None
     made = Runner(lease)
     made._prepare()
@@ -47,7 +47,7 @@ def appended(lease: Lease) -> int:
     return len(queries)
 
 
-def test_a_turn_asks_few_questions(keeper: Keeper) -> None:  # noqa: F811
+def test_a_turn_asks_few_questions() -> None:
     session, thread = make_session()
     say(session, "hello")
     runner.run(thread.pk)
