@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from agents.providers.wire import Encoded
@@ -105,6 +105,20 @@ OnPart = Callable[[StreamPart], None]
 ShouldStop = Callable[[], bool]
 
 
+@runtime_checkable
+class Waking(Protocol):
+    """A ``ShouldStop`` that need not be asked while its descriptor is not readable: its answer is the same."""
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+
+    def fileno(self) -> int:
+        """What to poll."""
+
+    def silence(self) -> None:
+        """Make the descriptor not readable, before it is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What a provider says of a model; ``None`` where it does not say."""
@@ -125,7 +139,7 @@ class Provider(Protocol):
         """Run one turn. Raises ``ProviderError`` or ``TurnInterrupted``; never half a reply.
 
         ``should_stop`` is asked at every chunk and at least four times a second, so that an
-        interrupt also ends a stream that stalls.
+        interrupt also ends a stream that stalls; one that is ``Waking``, at least when it wakes.
         """
 
     def compact(self, request: ModelRequest, on_part: OnPart, should_stop: ShouldStop) -> ModelReply | None:

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from agents.providers.base import ProviderError, ShouldStop, TurnInterrupted
+from agents.providers.base import ProviderError, ShouldStop, TurnInterrupted, Waking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,7 @@ class Scope:
 
     def __init__(self, should_stop: ShouldStop, seconds: float, max_bytes: int) -> None:
         self._should_stop = should_stop
+        self.waking = should_stop if isinstance(should_stop, Waking) else None
         self._deadline = time.monotonic() + seconds
         self._bytes_left = max_bytes
 

@@ -1,11 +1,15 @@
 """The HTTP client under the SDK: a bounded pool whose every wait can be interrupted.
 
-The socket is read in short slices in the caller's own thread, so a stalled stream costs no
-helper thread. Only DNS, connect and the TLS handshake, which cannot be sliced, run aside.
+The socket is read in the caller's own thread, in short slices or watched together with what wakes
+the turn, so a stalled stream costs no helper thread. Only DNS, connect and the TLS handshake, which
+cannot be sliced, run aside.
 """
 
 from __future__ import annotations
 
+import select
+import socket
+import ssl
 import threading
 import time
 from concurrent.futures import Future
@@ -20,7 +24,10 @@ from agents.providers.stacked import StackedPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from ssl import SSLContext
+
+    from agents.providers.base import Waking
+
+LONGEST_WAIT = 5.0  # seconds between two looks at a turn's own limit
 
 
 class PolledStream(httpcore2.NetworkStream):
@@ -28,6 +35,7 @@ class PolledStream(httpcore2.NetworkStream):
 
     def __init__(self, inner: httpcore2.NetworkStream) -> None:
         self._inner = inner
+        self._socket = _audible(inner)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         scope = interrupt.current()
@@ -37,6 +45,10 @@ class PolledStream(httpcore2.NetworkStream):
         while True:
             scope.check()
             left = max(limit - time.monotonic(), 0.001)
+            if self._socket is not None and scope.waking is not None and left > interrupt.SLICE:
+                if not _heard(self._socket, scope.waking, min(left - interrupt.SLICE, LONGEST_WAIT)):
+                    continue
+                left = max(limit - time.monotonic(), 0.001)
             try:
                 data = self._inner.read(max_bytes, min(interrupt.SLICE, left))
             except httpcore2.ReadTimeout:
@@ -55,7 +67,7 @@ class PolledStream(httpcore2.NetworkStream):
 
     def start_tls(
         self,
-        ssl_context: SSLContext,
+        ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore2.NetworkStream:
@@ -63,6 +75,25 @@ class PolledStream(httpcore2.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
+
+
+def _audible(stream: httpcore2.NetworkStream) -> socket.socket | None:
+    """The socket to be waited for, unless bytes may wait unseen by it, in a layer above."""
+    sock, tls = stream.get_extra_info("socket"), stream.get_extra_info("ssl_object")
+    return sock if isinstance(sock, socket.socket) and (tls is None or isinstance(sock, ssl.SSLSocket)) else None
+
+
+def _heard(sock: socket.socket, waking: Waking, seconds: float) -> bool:
+    """Wait until there is something to read, the scope is woken, or the time is over: whether the first."""
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return True
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    poll.register(waking, select.POLLIN)
+    ready = [descriptor for descriptor, _ in poll.poll(seconds * 1000)]
+    if waking.fileno() in ready:
+        waking.silence()
+    return sock.fileno() in ready
 
 
 class PolledBackend(httpcore2.NetworkBackend):

@@ -49,7 +49,7 @@ class Advisor:
         child, stored = self._open()
         connection.close()
         try:
-            reply = patience.ask(self._effects, self._provider(), self._request(), stored, self._effects.should_stop)
+            reply = patience.ask(self._effects, self._provider(), self._request(), stored, self._effects.attention)
         except ProviderError:
             return stored + self._close(child, UNAVAILABLE, None)
         except TurnInterrupted:

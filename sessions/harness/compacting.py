@@ -70,7 +70,7 @@ def _by_the_server(effects: Effects, telling: Telling) -> ModelReply | None:
     request = effects.request()
     try:
         with spans.model(effects.spec, effects.model["id"], request.messages) as told:
-            reply = effects.provider().compact(request, telling.part, effects.should_stop)
+            reply = effects.provider().compact(request, telling.part, effects.attention)
             return told(reply) if reply is not None else None
     except ProviderError as error:
         if error.kind == "context_exceeded":
@@ -81,7 +81,7 @@ def _by_the_server(effects: Effects, telling: Telling) -> ModelReply | None:
 def _by_a_request(effects: Effects, messages: list[dict[str, Any]], telling: Telling) -> ModelReply:
     request = ModelRequest(model=effects.model["id"], messages=messages, speed=effects.speed)
     with spans.model(effects.spec, effects.model["id"], messages) as told:
-        return told(effects.provider().stream(request, telling.part, effects.should_stop))
+        return told(effects.provider().stream(request, telling.part, effects.attention))
 
 
 def _end(effects: Effects, start_id: str, reply: ModelReply, used: Usage) -> Draft:

@@ -21,6 +21,7 @@ from sessions.events import Draft
 from sessions.harness import advising, compacting, compaction, grading, patience, reports, spans
 from sessions.harness import decide as do
 from sessions.harness import spec as specs
+from sessions.harness.bell import Attention
 from sessions.harness.calls import Calls
 from sessions.harness.hands.base import CannotCarryOut, Turn
 from sessions.harness.hands.registry import Hands, opened
@@ -72,6 +73,7 @@ class Effects:
         self.hands = Hands(Turn(spec, state, lease))
         self._rules = Rules(spec, lease)
         self.team = TeamWork(spec, lease)
+        self.attention = Attention(self.should_stop, lease.changed)
 
     def perform(self, actions: Sequence[do.Action]) -> list[Event]:
         """Carry out one answer of ``decide``; returns what was appended and is not in ``state`` yet, in order.
@@ -151,7 +153,7 @@ class Effects:
         telling = Telling(self, stored, preview.part)
         try:
             with spans.model(self.spec, self.model["id"], self.prompt.messages) as told:
-                reply = told(self.provider().stream(self.request(), telling.part, self.should_stop))
+                reply = told(self.provider().stream(self.request(), telling.part, self.attention))
             preview.flush()
             return stored + self._take_in(names, reply, preview.first_token_ms)
         except ProviderError as error:

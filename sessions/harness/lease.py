@@ -24,6 +24,7 @@ from django.db import DatabaseError, connection, transaction
 from sessions import events as ev
 from sessions import nudges, prepared
 from sessions.harness import admission, unattended
+from sessions.harness.bell import Bell
 from sessions.harness.limits import longest_pause
 from sessions.projections.columns import SessionColumns
 
@@ -118,7 +119,7 @@ class Lease:
     lost: bool = False
     interrupted: bool = False
     suspected: bool = False
-    changed: threading.Event = field(default_factory=threading.Event)
+    changed: Bell = field(default_factory=Bell)
     seen: SessionColumns = field(default_factory=SessionColumns)  # of the session, after our last append
     kept: Kept | None = None  # both rows, after our last append
 
@@ -201,6 +202,7 @@ class Keeper:
         with self._lock:
             if self._leases.get(lease.thread_id) is lease:
                 del self._leases[lease.thread_id]
+        lease.changed.close()
         pause = longest_pause(settings.HOLDFAST_RETRY_CEILING_SECONDS)
         row = prepared.row(RELEASE, [clean, lease.thread_id, lease.fence, pause])
         lease.limited = row is None or admission.limits_of(row[1]) != (None, None)
@@ -264,7 +266,9 @@ class Keeper:
         asked = self._hold_liveness().execute(INTERRUPTS, {"sessions": sessions, "type": ev.USER_INTERRUPT})
         found = {row[0] for row in asked.fetchall()}
         for lease in leases:
-            lease.suspected = lease.suspected or lease.thread_id in found
+            if lease.thread_id in found:
+                lease.suspected = True
+                lease.changed.ring()
 
     def _hold_liveness(self) -> psycopg.Connection[Any]:
         """The keeper's own connection, with the advisory lock on it; opened again if it broke."""

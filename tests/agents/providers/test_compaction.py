@@ -28,7 +28,7 @@ REFUSAL = peer.error(400, "invalid_request_error", "compaction: Extra inputs are
 
 def test_the_server_summarises_and_the_work_goes_on_from_its_block(either: AnthropicProvider) -> None:
     request = replace(LONG, model="demo")
-    reply = either.compact(request, never)
+    reply = either.compact(request, lambda part: None, never)
     assert reply is not None
     assert reply.stop_reason == "compaction"
     (block,) = reply.content
@@ -49,8 +49,8 @@ def test_a_block_that_was_changed_is_refused_and_goes_in_words_then(demo: Anthro
 def test_a_server_that_refuses_is_asked_once() -> None:
     with Peer(REFUSAL) as server:
         asked = provider(server)
-        assert asked.compact(LONG, never) is None
-        assert asked.compact(LONG, never) is None
+        assert asked.compact(LONG, lambda part: None, never) is None
+        assert asked.compact(LONG, lambda part: None, never) is None
     (seen,) = server.seen
     assert seen.body["compaction"] == {"type": "summarize"}
     assert seen.headers["anthropic-beta"] == COMPACTION_BETA
@@ -59,10 +59,10 @@ def test_a_server_that_refuses_is_asked_once() -> None:
 def test_a_server_that_answers_the_conversation_instead_is_asked_once() -> None:
     with Peer(HELLO) as server:
         asked = provider(server)
-        reply = asked.compact(LONG, never)
+        reply = asked.compact(LONG, lambda part: None, never)
         assert reply is not None
         assert [block["type"] for block in reply.content] == ["text"]
-        assert asked.compact(LONG, never) is None
+        assert asked.compact(LONG, lambda part: None, never) is None
 
 
 def test_a_server_that_does_not_know_the_block_gets_its_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import socket
@@ -46,6 +47,37 @@ class Polls:
             assert self._changed.wait_for(lambda: self._count >= target, 30)
 
 
+class Woken(Polls):
+    """One that wakes who waits for its answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._stop = False
+        self.asked = 0
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        super().__call__()
+        return self._stop
+
+    def fileno(self) -> int:
+        return self._woken.fileno()
+
+    def silence(self) -> None:
+        self._woken.recv(100)
+
+    def wake(self, *, stop: bool) -> None:
+        self._stop = stop
+        self._waker.send(b"x")
+
+    def close(self) -> None:
+        """Both ends."""
+        self._woken.close()
+        self._waker.close()
+
+
 def fetch(address: str, polls: Any, context: ssl.SSLContext | None = None) -> bytes:
     backend = transport.PolledBackend(httpcore2.SyncBackend())
     with (
@@ -55,9 +87,12 @@ def fetch(address: str, polls: Any, context: ssl.SSLContext | None = None) -> by
         return pool.request("GET", address, extensions={"timeout": {"read": 30.0, "connect": 30.0}}).content
 
 
-def test_a_record_that_arrives_in_two_halves_over_tls_is_read_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "looks"), [(Polls, 3), (Woken, 1)])
+def test_a_record_that_arrives_in_two_halves_over_tls_is_read_whole(
+    tmp_path: Path, kind: type[Polls], looks: int
+) -> None:
     certificate = _certificate(tmp_path)
-    polls = Polls()
+    polls = kind()
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -72,7 +107,7 @@ def test_a_record_that_arrives_in_two_halves_over_tls_is_read_whole(tmp_path: Pa
             tls.write(RESPONSE)
             record = outgoing.read()
             connection.sendall(record[: len(record) // 2])
-            polls.wait_for_more(3)
+            polls.wait_for_more(looks)
             connection.sendall(record[len(record) // 2 :])
 
     thread = threading.Thread(target=serve, daemon=True)
@@ -206,3 +241,38 @@ def _certificate(folder: Path) -> Path:
     path = folder / "both.pem"
     path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
     return path
+
+
+def test_one_that_wakes_is_asked_when_it_wakes_and_a_stall_ends_at_once() -> None:
+    polls, ended = Woken(), threading.Event()
+    with contextlib.closing(polls), contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def ask() -> None:
+            with pytest.raises(TurnInterrupted):
+                fetch(f"http://127.0.0.1:{server.getsockname()[1]}/", polls)
+            ended.set()
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(30)
+            assert connection.recv(1000).startswith(b"GET")
+            polls.wake(stop=False)
+            polls.wait_for_more(1)
+            polls.wake(stop=True)
+            assert ended.wait(30), "and nothing was ever sent"
+        asking.join(30)
+    assert polls.asked < 40, "a false alarm costs one look"
+
+
+def test_silence_longer_than_allowed_ends_though_nobody_wakes() -> None:
+    polls = Woken()
+    with (
+        contextlib.closing(polls),
+        contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server,
+        interrupt.scope(polls, seconds=60, max_bytes=100),
+    ):
+        stream = transport.PolledBackend(httpcore2.SyncBackend()).connect_tcp(*server.getsockname())
+        with contextlib.closing(stream), pytest.raises(httpcore2.ReadTimeout):
+            stream.read(100, timeout=0.5)
