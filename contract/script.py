@@ -33,7 +33,6 @@ WORDS: dict[str, dict[str, str]] = {
     "live": {
         "back": _("Reconnecting, showing up to event {}"),
         "end": _("The live connection ended at event {}. Reload the page to go on."),
-        "waits": _("The agent waits for your answer."),
         "new": _("{} new"),
     },
     "approvals": {"asked": _("A new call waits for your decision.")},

@@ -63,11 +63,23 @@ def _parser() -> MarkdownIt:
     )
 
 
+def _below_title(text: str) -> str:
+    tokens = _parser().parse(text)
+    for token in tokens:
+        if token.tag == "h1":
+            token.tag = "h2"
+    rendered: str = _parser().renderer.render(tokens, _parser().options, {})
+    return rendered
+
+
 @register.filter
 def markdown(text: str) -> SafeString:
-    """Markdown as safe HTML: no raw HTML, no images, links only to the web, opened without a referrer."""
+    """Markdown as safe HTML: no raw HTML, no images, links only to the web, opened without a referrer.
+
+    A heading of the first level becomes one of the second: the page's own title is the only one of the first.
+    """
     clean: str = nh3.clean(
-        _parser().render(text),
+        _below_title(text),
         tags=MARKDOWN_TAGS,
         attributes=MARKDOWN_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},

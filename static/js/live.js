@@ -102,8 +102,6 @@ class SessionPage {
   titled() {
     const waits = document.querySelector("#state-now .pill.needs") !== null;
     const title = waits ? `(!) ${this.title}` : this.title;
-    if (document.title === title) return;
-    document.title = title;
-    document.getElementById("alert").textContent = waits ? say("waits") : "";
+    if (document.title !== title) document.title = title;
   }
 }

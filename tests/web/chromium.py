@@ -62,3 +62,12 @@ def same_after_reload(page: Page) -> None:
     page.reload()
     page.wait_for_selector("#live[data-connected]")
     assert re.sub(r"\s+", " ", transcript(page)) == re.sub(r"\s+", " ", pushed)
+
+
+def loud(page: Page) -> list[str]:
+    """What interrupts a reader of the page though nothing is wrong, and clocks that tell of every second."""
+    return [
+        f"{page.url}: {found.inner_text()}"
+        for loud in ("[role=alert]:not(:empty)", "[aria-live=assertive]", "[aria-live] [data-since]:not([role=timer])")
+        for found in page.locator(loud).all()
+    ]

@@ -253,3 +253,7 @@ def test_results_and_commands_are_shown_as_text(world: World) -> None:
             tags = {node.tag for node in parse(frame["content"]).every()}
             assert "script" not in tags
             assert "hx-target='body'" not in frame["content"]
+
+
+def test_an_agents_headings_stand_below_the_title_of_the_page() -> None:
+    assert markdown("# All\n\n## Parts\n\nOne\n===") == "<h2>All</h2>\n<h2>Parts</h2>\n<h2>One</h2>\n"

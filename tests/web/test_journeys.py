@@ -6,7 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from tests.web.chromium import IN_CHROMIUM, same_after_reload, settled, start
+from playwright.sync_api import expect
+
+from tests.web.chromium import IN_CHROMIUM, loud, same_after_reload, settled, start
 
 if TYPE_CHECKING:
     import pytest
@@ -22,6 +24,27 @@ MOVED_WHILE_IT_PLAYS = """() => {
 }"""
 
 
+READ_ALOUD = """
+- main:
+  - heading /by-keys/ [level=1]
+  - button "Pause"
+  - navigation "Readings of this session"
+  - list "Transcript":
+    - listitem:
+      - button "Approve"
+      - textbox "Reason, told to the agent if you deny"
+      - button "Deny"
+  - textbox "Message"
+  - button "Send"
+  - complementary "About this session":
+    - navigation "Inspector"
+    - region "Outputs":
+      - heading "Outputs" [level=2]
+    - region "Money":
+      - heading "Money" [level=2]
+"""
+
+
 def careful_agent(page: Page, name: str) -> None:
     page.goto("/agents/new/")
     page.get_by_label("Name", exact=True).fill(name)
@@ -34,6 +57,9 @@ def test_a_session_is_answered_and_read_by_keyboard_alone(page: Page, complaints
     careful_agent(page, "Keyboard")
     start(page, "Run `echo by-keys`.", agent="Keyboard")
     page.wait_for_selector("#log .ask")
+    page.wait_for_function("document.title.startsWith('(!)')")
+    assert loud(page) == [], "the header tells politely that the agent waits, once"
+    expect(page.locator("main")).to_match_aria_snapshot(READ_ALOUD)
     page.keyboard.press("a")
     page.wait_for_selector("#log .result >> text=by-keys")
     settled(page)

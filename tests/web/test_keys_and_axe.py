@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import axe_playwright_python
 import pytest
 
-from tests.web.chromium import IN_CHROMIUM, settled, start
+from tests.web.chromium import IN_CHROMIUM, loud, settled, start
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -20,18 +20,25 @@ OF_COLOURS = ["color-contrast", "link-in-text-block"]  # the only ones that a co
 PATHS = (
     *("/", "/sessions/", "/sessions/new/", "/agents/", "/agents/new/"),
     *("/usage/", "/usage/?by=user", "/system/", "/system/errors/", "/sessions/?q=words&since=7d"),
-    *("/approvals/", "/audit/", "/members/", "/members/new/", "/account/", "/account/password/"),
+    *("/approvals/", "/limits/", "/audit/", "/members/", "/members/new/", "/account/", "/account/password/"),
     *("/environments/", "/keys/", "/help/shortcuts/", "/replay/", "/sessions/import/"),
     *("/memory/", "/memory/new/", "/skills/", "/skills/new/", "/files/"),
     *("/environments/new/", "/vaults/new/", "/schedules/new/", "/webhooks/new/"),
 )
 
 READINGS = ("events/", "files/", "trace/", "events/6/", "changes/", "inspect/session/", "inspect/tools/", "fork/")
-MORE = ("inspect/resources/", "inspect/access/", "export/preview/")
+MORE = ("limits/", "inspect/progress/", "inspect/resources/", "inspect/access/", "export/preview/")
+
+
+OPENED = """() => {
+  for (const fold of document.querySelectorAll("main details")) fold.open = true;
+  for (const box of document.querySelectorAll(".check > [name^=own_]:not(:checked)")) box.click();
+}"""
 
 
 def violations(page: Page, rules: list[str] = RULES) -> list[str]:
     """What axe finds on the page as it is, in a line each."""
+    page.evaluate(OPENED)
     page.evaluate(AXE)
     run = "rules => axe.run({runOnly: rules, resultTypes: ['violations']})"  # it need not look closer at what is right
     found: dict[str, Any] = page.evaluate(run, rules)
@@ -48,11 +55,11 @@ def test_axe_finds_nothing_on_any_page(page: Page, scheme: Any, rules: list[str]
     start(page, "Write notes.txt with `some words`, run `cat notes.txt`.")
     settled(page)
     session = page.url
-    found = violations(page, rules)
+    found = violations(page, rules) + loud(page)
     compared = f"{session}compare/{session.split('/')[-2]}/"
     for path in (*PATHS, *(session + name for name in (*READINGS, *MORE)), compared):
         page.goto(path)
-        found += violations(page, rules)
+        found += violations(page, rules) + loud(page)
     page.goto("/agents/")
     page.get_by_role("link", name="Demo", exact=True).click()
     agent = page.url
