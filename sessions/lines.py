@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 0.5
 CONNECTIONS = 32  # that wait for an answer at a time
+LINES = 8  # over which is published without waiting
 
 
 class Lines:
@@ -38,35 +39,13 @@ class Lines:
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        self._saying = threading.Lock()
-        self._said: _Kept | None = None
-        self._unread: deque[Heard | None] = deque()
+        self._lines = [_Line(self._made) for _ in range(LINES)]
         self._idle: deque[_Kept] = deque()
         self._asking = threading.BoundedSemaphore(CONNECTIONS)
 
-    def say(self, channel: str, text: str, heard: Heard | None = None) -> None:
-        """Publish without waiting: the answer is read before the next is said, and how many servers got it is told to
-        ``heard``, which must not publish itself.
-        """
-        with self._saying:
-            kept = self._said if self._said is not None and self._said.is_ours() else None
-            self._said = None
-            if kept is not None and self._was_said(kept, channel, text, heard):
-                return
-            self._unread.clear()
-            if not self._was_said(self._made(), channel, text, heard):
-                raise redis.ConnectionError("The connection ended at once.")
-
-    def settle(self) -> None:
-        """Wait for the answers to all that was said."""
-        with self._saying:
-            if self._said is not None and self._said.is_ours():
-                try:
-                    self._read_answers(self._said)
-                except BaseException:
-                    self._said.connection.disconnect()
-                    self._said = None
-                    raise
+    def of(self, session_id: str) -> _Line:
+        """Where all that concerns a session is said, so that it arrives in order."""
+        return self._lines[hash(session_id) % LINES]
 
     def ask(self, channel: str, text: str) -> int:
         """Publish and wait: how many servers got it."""
@@ -92,6 +71,50 @@ class Lines:
             return None
         return kept if kept.is_ours() else None
 
+    def _answer(self, kept: _Kept, channel: str, text: str) -> int:
+        try:
+            kept.send(channel, text)
+            answer = int(kept.connection.read_response())
+        except BaseException:
+            kept.connection.disconnect()
+            raise
+        self._idle.append(kept)
+        return answer
+
+
+class _Line:
+    """A connection over which is published without waiting, one message after the other."""
+
+    def __init__(self, made: Callable[[], _Kept]) -> None:
+        self._made = made
+        self._lock = threading.Lock()
+        self._kept: _Kept | None = None
+        self._unread: deque[Heard | None] = deque()
+
+    def say(self, channel: str, text: str, heard: Heard | None = None) -> None:
+        """Publish: the answer is read before the next is said, and how many servers got it is told to ``heard``,
+        which must not publish itself.
+        """
+        with self._lock:
+            kept = self._kept if self._kept is not None and self._kept.is_ours() else None
+            self._kept = None
+            if kept is not None and self._was_said(kept, channel, text, heard):
+                return
+            self._unread.clear()
+            if not self._was_said(self._made(), channel, text, heard):
+                raise redis.ConnectionError("The connection ended at once.")
+
+    def settle(self) -> None:
+        """Wait for the answers to all that was said."""
+        with self._lock:
+            if self._kept is not None and self._kept.is_ours():
+                try:
+                    self._read_answers(self._kept)
+                except BaseException:
+                    self._kept.connection.disconnect()
+                    self._kept = None
+                    raise
+
     def _was_said(self, kept: _Kept, channel: str, text: str, heard: Heard | None) -> bool:
         """False if the connection has ended, or the server doesn't answer over it."""
         try:
@@ -103,7 +126,7 @@ class Lines:
         except BaseException:
             kept.connection.disconnect()
             raise
-        self._said = kept
+        self._kept = kept
         self._unread.append(heard)
         return True
 
@@ -113,16 +136,6 @@ class Lines:
             answer = int(kept.connection.read_response())
             if heard is not None:
                 heard(answer)
-
-    def _answer(self, kept: _Kept, channel: str, text: str) -> int:
-        try:
-            kept.send(channel, text)
-            answer = int(kept.connection.read_response())
-        except BaseException:
-            kept.connection.disconnect()
-            raise
-        self._idle.append(kept)
-        return answer
 
 
 class _Kept:

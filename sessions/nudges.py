@@ -55,7 +55,7 @@ def deltas_channel(session_id: str) -> str:
 def publish_events(session_id: str, last_seq: int) -> None:
     """Say that the session's log now reaches ``last_seq``. Call it after the commit; nobody waits for its answer."""
     body = {"session": session_id, "seq": last_seq}
-    _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).say(channel("events"), _packed(body)))
+    _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).of(session_id).say(channel("events"), _packed(body)))
 
 
 def publish_deleted(session_id: str) -> None:
@@ -93,12 +93,12 @@ def publish_delta(
     """
     name, number = deltas_channel(session_id), _counter.next(_event_id(frame))
     body = {"thread": thread_id, "n": number, "frame": dict(frame)}
-    _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).say(name, _packed(body), heard))
+    _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).of(session_id).say(name, _packed(body), heard))
 
 
-def answered() -> None:
-    """Wait until all that was published is answered, or the live channel is found to be away."""
-    _attempt(_lines(settings.HOLDFAST_REDIS_URL).settle)
+def answered(session_id: str) -> None:
+    """Wait until all that was published of a session is answered, or the live channel is found to be away."""
+    _attempt(_lines(settings.HOLDFAST_REDIS_URL).of(session_id).settle)
 
 
 def publish_interrupt(session_id: str, thread_id: str | None = None) -> None:

@@ -71,7 +71,7 @@ class Preview:
         """Send what was gathered."""
         gathered, self._gathered = self._gathered, {}
         if gathered and self._ids.message in self._unanswered:
-            nudges.answered()
+            nudges.answered(self._session_id)
         if self._ids.message in self._unheard:
             return
         for index, text in gathered.items():

@@ -102,7 +102,7 @@ def published(monkeypatch: Any, *, heard: bool) -> list[dict[str, Any]]:
         if told is not None:
             unanswered.append(told)
 
-    def answered() -> None:
+    def answered(session_id: str) -> None:
         while unanswered:
             unanswered.pop()(int(heard))
 

@@ -152,22 +152,22 @@ def test_whoever_waits_for_an_answer_has_it_though_every_kept_connection_has_die
 
 def test_how_many_listen_is_known_once_all_is_answered(own_redis: OwnRedis) -> None:
     own_redis.start()
-    lines, told = Lines(settings.HOLDFAST_REDIS_URL), list[int]()
-    lines.say("nobody", "1", told.append)
-    lines.settle()
+    line, told = Lines(settings.HOLDFAST_REDIS_URL).of("sesn_x"), list[int]()
+    line.say("nobody", "1", told.append)
+    line.settle()
     assert told == [0]
     with redis.Redis.from_url(settings.HOLDFAST_REDIS_URL) as client, client.pubsub() as heard:
         heard.subscribe("somebody")
         assert heard.get_message(timeout=10)["type"] == "subscribe"
-        lines.say("somebody", "2", told.append)
-        lines.say("nobody", "3")
+        line.say("somebody", "2", told.append)
+        line.say("nobody", "3")
         assert told == [0, 1], "each is answered before the next is said"
-    lines.say("nobody", "4", told.append)
+    line.say("nobody", "4", told.append)
     own_redis.kill()
     with pytest.raises(redis.RedisError):
         for _ in range(100):  # what was said to a server that is dying may have been answered yet
-            lines.say("nobody", "5")
-            lines.settle()
+            line.say("nobody", "5")
+            line.settle()
 
 
 def test_a_nudge_that_was_refused_is_told_of_at_the_next_one(

@@ -128,6 +128,9 @@ def test_after_a_hole_no_more_of_that_text_is_shown(world: World, monkeypatch: p
 
 
 class _Broken:
+    def of(self, session_id: str) -> _Broken:
+        return self
+
     def say(self, channel: str, text: str, heard: Any) -> None:
         raise ConnectionError("away")
 
