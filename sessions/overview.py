@@ -61,7 +61,7 @@ def context(acting: Acting, zone: ZoneInfo) -> dict[str, Any]:
     waiting = outside(mine)
     running = mine.filter(status__in=("running", "rescheduling"))
     now = _lines(running.order_by("running_since", "pk")[:LISTED])
-    finished = _lines(mine.filter(pk__in=_finished(acting)).order_by("-updated_at"))
+    finished = _lines(mine.filter(pk__in=_finished(acting)).order_by("-ended_at"))
     counts = {
         "needs": _count(needs, mine.filter(NEEDS)),
         "outside": _count(waiting, mine.filter(OUTSIDE)),
@@ -87,9 +87,9 @@ def _count(listed: list[Any], rows: Any) -> int:
 
 def _finished(acting: Acting) -> Any:
     """Ids of the sessions that came to rest last, found without the rest of their rows."""
-    rows = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None, pending_count=0)
-    rested = rows.filter(status__in=("idle", "terminated")).exclude(Q(last_seq=0) | AT_LIMIT | HELD)
-    return rested.order_by("-updated_at").values("pk")[:FINISHED]
+    rows = Session.objects.filter(workspace_id=acting.workspace_id, archived_at=None, ended_at__isnull=False)
+    rested = rows.filter(pending_count=0).exclude(AT_LIMIT | HELD)
+    return rested.order_by("-ended_at").values("pk")[:FINISHED]
 
 
 def outside(mine: Any) -> list[Session]:

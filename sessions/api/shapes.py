@@ -116,4 +116,5 @@ def _active(row: Session | Thread, now: datetime) -> float:
 
 def _duration(row: Session | Thread, now: datetime) -> float:
     """Since creation; frozen when the row ended."""
-    return round(max(0.0, ((row.ended_at or now) - row.created_at).total_seconds()), 3)
+    over = row.ended_at if row.status == "terminated" else None
+    return round(max(0.0, ((over or now) - row.created_at).total_seconds()), 3)

@@ -109,6 +109,9 @@ class Session(models.Model):
             models.Index(
                 fields=["workspace", "created_at"], name="session_pending", condition=models.Q(pending_count__gt=0)
             ),
+            models.Index(
+                fields=["workspace", "-ended_at"], name="session_rested", condition=models.Q(archived_at=None)
+            ),
             models.Index(fields=["workspace", "created_at"], name="session_held", condition=~models.Q(paused="")),
             models.Index(
                 fields=["workspace", "created_at"], name="session_budgets", condition=models.Q(budget__isnull=False)

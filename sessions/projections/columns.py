@@ -59,7 +59,7 @@ counts_of = attrgetter(*COUNTS)  # found out once: every entry that used somethi
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Status, and the time spent in it. ``running_since`` is set exactly while running."""
+    """Status, and the time spent in it. ``running_since`` is set exactly while running, ``ended_at`` once it rests."""
 
     status: str = "idle"
     stop_reason: dict[str, Any] | None = None
@@ -75,7 +75,7 @@ class Clock:
             stop_reason=stop_reason,
             active_seconds=active,
             running_since=now if status == "running" else None,
-            ended_at=now if status == "terminated" else None,
+            ended_at=now if status in ("idle", "terminated") else None,
         )
 
     def without(self, since: str | None, now: datetime) -> Clock:

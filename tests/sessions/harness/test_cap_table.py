@@ -24,7 +24,7 @@ from contract.roles import Role
 from sessions import actions, bounds, caps, capwords, raising
 from sessions import events as ev
 from sessions.harness import admission, runner
-from sessions.harness.limits import DAILY, KINDS
+from sessions.harness.limits import DAILY, KINDS, MONEY
 from sessions.models import Session, Thread, UsageSlice, WorkflowRun
 from sessions.models.approvals import Approval
 from sessions.permissions import SessionAdditions
@@ -114,7 +114,8 @@ def test_each_cap_stops_a_session_at_each_level_until_it_is_lifted_there(put: An
     )
     assert note["used"] >= 1
     (told,) = entries(session, ev.OPS_LIMIT_REACHED)
-    assert f"The {level}'s limit of 1 " in told.payload["message"]
+    one = "$0.01" if kind in MONEY else "1"
+    assert f"The {level}'s limit of {one} " in told.payload["message"]
     offered = raising.offer(session, raising.standing(session))
     assert offered is not None
     assert (offered.cap, offered.level) == ((kind, level) if level != "installation" else ("", ""))
