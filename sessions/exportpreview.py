@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from sessions.models import Session
 
 PLACES = 50
-SEQ = re.compile(r'\{"seq":(\d{1,18}),')
-SHOWN = ',"shown":'  # what follows says the same once more
 AROUND = 60  # characters on each side of a mask
 
 
@@ -48,16 +45,16 @@ def preview(session_id: str, acting: Acting) -> Preview:
     last = ""
     for line in lines:
         found.size += len(line.encode())
-        told = line.rpartition(SHOWN)[0] or line
-        if MASK in told and len(found.places) < PLACES:
-            found.places += _places(told)[: PLACES - len(found.places)]
+        if MASK in line and len(found.places) < PLACES:
+            found.places += _places(line)[: PLACES - len(found.places)]
         last = line
     found.masked = int(json.loads(last)["masked"])
     return found
 
 
 def _places(line: str) -> list[Place]:
-    found = SEQ.match(line)
-    seq = int(found.group(1)) if found else None
-    parts = line.strip().split(MASK)
+    entry = json.loads(line)
+    entry.pop("shown", None)  # it says the same once more
+    parts = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).split(MASK)
+    seq = entry.get("seq")
     return [Place(seq, one[-AROUND:], other[:AROUND]) for one, other in itertools.pairwise(parts)]

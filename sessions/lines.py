@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -16,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Heard = Callable[[int], None]
 
@@ -33,12 +34,10 @@ class Lines:
     """
 
     def __init__(self, url: str) -> None:
-        self._pool = redis.ConnectionPool.from_url(
-            url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        wanted: dict[str, Any] = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+        # It reads the address. It makes none of the connections: it counts those it made as if none had ended, and
+        # after a hundred it makes no more.
+        self._like = redis.ConnectionPool.from_url(url, **wanted, retry=Retry(NoBackoff(), 0))
         self._lines = [_Line(self._made) for _ in range(LINES)]
         self._idle: deque[_Kept] = deque()
         self._asking = threading.BoundedSemaphore(CONNECTIONS)
@@ -62,7 +61,7 @@ class Lines:
             self._asking.release()
 
     def _made(self) -> _Kept:
-        return _Kept(self._pool.make_connection())
+        return _Kept(self._like.connection_class(**self._like.connection_kwargs))
 
     def _taken(self) -> _Kept | None:
         try:
@@ -95,7 +94,7 @@ class _Line:
         """Publish: the answer is read before the next is said, and how many servers got it is told to ``heard``,
         which must not publish itself.
         """
-        with self._lock:
+        with self._alone():
             kept = self._kept if self._kept is not None and self._kept.is_ours() else None
             self._kept = None
             if kept is not None and self._was_said(kept, channel, text, heard):
@@ -106,7 +105,7 @@ class _Line:
 
     def settle(self) -> None:
         """Wait for the answers to all that was said."""
-        with self._lock:
+        with self._alone():
             if self._kept is not None and self._kept.is_ours():
                 try:
                     self._read_answers(self._kept)
@@ -114,6 +113,15 @@ class _Line:
                     self._kept.connection.disconnect()
                     self._kept = None
                     raise
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=TIMEOUT_SECONDS):
+            raise redis.ConnectionError("Others wait for the live channel's server.")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _was_said(self, kept: _Kept, channel: str, text: str, heard: Heard | None) -> bool:
         """False if the connection has ended, or the server doesn't answer over it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import psycopg
 from django.db import connection, models
 from django.db.models.query import ModelIterable
+from django.db.transaction import TransactionManagementError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", bound=models.Model)
 TEXT, NUMBER = "\0", -(2**62)  # stand for values that each question has anew
+MISSING = object()
 
 
 class _Cursor(psycopg.Cursor[Any]):
@@ -54,6 +56,8 @@ def plain(values: Iterable[Any]) -> list[str | None]:
 class Question(Generic[Row]):
     """Rows of a model, asked for by a queryset that is compiled once: Django takes longer to put one together than the
     database to answer it. In what ``made`` returns ``TEXT`` and ``NUMBER`` stand for the values that change.
+
+    Raises ``TransactionManagementError`` where rows are to be locked and there is no transaction.
     """
 
     def __init__(self, made: Callable[[], models.QuerySet[Row]]) -> None:
@@ -76,8 +80,12 @@ class _Compiled(NamedTuple):
     values: Sequence[Any]
 
     def answered(self, values: Sequence[Any]) -> Iterator[Any]:
+        if self.queryset.query.select_for_update and not connection.in_atomic_block:
+            raise TransactionManagementError("Rows can't be locked outside of a transaction.")
         anew = iter(values)
-        given = [next(anew) if value in (TEXT, NUMBER) else value for value in self.values]
+        given = [next(anew, MISSING) if value in (TEXT, NUMBER) else value for value in self.values]
+        if MISSING in given or next(anew, MISSING) is not MISSING:
+            raise ValueError(f"{len(values)} values are not as many as change in: {self.sql}")
         with cursor() as asking:
             asking.execute(self.sql, plain(given))
             found = asking.fetchall()

@@ -47,7 +47,6 @@ STATE_TYPES = frozenset(
         ev.STATUS_RESCHEDULED,
         ev.STATUS_TERMINATED,
         ev.SESSION_UPDATED,
-        ev.OPS_LIMITS_CHANGED,
         ev.OPS_PAUSED,
         ev.OPS_RESUMED,
         ev.OPS_LIMITS_CHANGED,

@@ -37,7 +37,7 @@ class Poster:
             response = self._first(content, betas)
             self._composed[betas] = _composition(response.request)
             return response
-        response = self._http.send(composed(content=content), stream=True)
+        response = self._http.send(composed(content=content, cookies=self._http.cookies), stream=True)
         if response.is_success:
             return response
         try:
@@ -60,11 +60,12 @@ class Poster:
 
 
 def _composition(request: httpx2.Request) -> Callable[..., httpx2.Request]:
-    """Makes requests like the one that was sent, but for their body and its length."""
+    """Makes requests like the one that was sent, but for their body and its length, and what the server set since."""
     import httpx2
 
     headers = httpx2.Headers(request.headers)
-    del headers["content-length"]
+    for name in ("content-length", "cookie"):
+        headers.pop(name, None)
     extensions = dict(request.extensions)
     return partial(httpx2.Request, request.method, request.url, headers=headers, extensions=extensions)
 

@@ -34,11 +34,13 @@ class Bell(threading.Event):
                 os.eventfd_write(self._descriptor, 1)
 
     def silence(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._descriptor)
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if self._open:
+                os.eventfd_read(self._descriptor)
 
     def fileno(self) -> int:
-        return self._descriptor
+        """What to poll; -1 once it is closed, as of a socket."""
+        return self._descriptor if self._open else -1
 
     def close(self) -> None:
         """Give the descriptor back; once is enough."""

@@ -205,6 +205,14 @@ def test_what_an_agent_said_is_shown_alike_on_the_page_in_a_comparison_and_in_an
     assert "It is **[secret]**" in str([event.payload for event in events_of(made)])
 
 
+def test_a_preview_of_an_export_shows_every_mask_of_a_call_that_has_a_field_called_shown(history: World) -> None:
+    token = "ghp_" + "a1B2" * 9
+    given = {"first": token, "shown": token}
+    history.append(Draft(ev.TOOL_USE, {"name": "bash", "input": given, "evaluated_permission": "allow"}))
+    preview = history.alice.get(f"/sessions/{history.session.pk}/export/preview/").context["preview"]
+    assert (preview.masked, len(preview.places)) == (2, 2)
+
+
 @pytest.mark.parametrize("secret", ["2024", '","', "user", "null", "\\\\n:", "e"])
 def test_an_export_stays_json_whatever_the_secret_is(
     history: World, secret: str, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from sessions import prepared
@@ -45,6 +46,21 @@ def test_a_question_is_asked_anew_each_time_for_its_own_values() -> None:
     assert asked.rows(0, "sesn_other") == []
     Thread.objects.filter(session=session).update(status="terminated")
     assert asked.rows(0, session.pk) == []
+
+
+def test_rows_are_locked_within_a_transaction_alone() -> None:
+    session, _ = make_session()
+    asked = prepared.Question(lambda: Session.objects.select_for_update().filter(pk=prepared.TEXT).order_by())
+    with transaction.atomic():
+        assert asked.rows(session.pk) == [session]
+    with pytest.raises(TransactionManagementError):
+        asked.rows(session.pk)
+
+
+def test_a_question_has_a_value_for_each_place() -> None:
+    for values in ((3,), (3, "sesn_x", "more")):
+        with pytest.raises(ValueError):
+            question().rows(*values)
 
 
 def test_threads_that_ask_the_same_question_get_their_own_answers() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agents.providers.base import ProviderError
@@ -10,7 +12,8 @@ from tests.agents.providers.asking import HI, failure, never, provider
 from tests.agents.providers.peer import Peer, Script
 from tests.agents.providers.test_faults import FAULTS
 
-REPLY = peer.stream(peer.started(), *peer.text_block(0, "x"), *peer.finished(), "end")
+REPLY_PARTS: Any = (peer.started(), *peer.text_block(0, "x"), *peer.finished(), "end")
+REPLY = peer.stream(*REPLY_PARTS)
 
 
 def fault_after_a_reply(script: Script) -> ProviderError:
@@ -42,6 +45,16 @@ def test_a_feature_under_beta_is_named_only_where_it_is_used() -> None:
             asking.stream(asked, lambda part: None, never)
     named = [one.headers.get("anthropic-beta") for one in server.seen]
     assert named[0] == named[2] != named[1] == named[3]
+
+
+def test_later_requests_bring_a_servers_cookies_as_they_are_by_then() -> None:
+    baked = [peer.stream(*REPLY_PARTS, set_cookie=f"place={number}; Path=/") for number in range(3)]
+    fast = type(HI)(HI.model, HI.messages, speed="fast")
+    with Peer(*baked, REPLY) as server:
+        asking = provider(server)
+        for asked in (HI, fast, fast, HI):
+            asking.stream(asked, lambda part: None, never)
+    assert [one.headers.get("cookie") for one in server.seen] == [None, "place=0", "place=1", "place=2"]
 
 
 @pytest.mark.parametrize(("script", "kind", "retryable"), FAULTS)

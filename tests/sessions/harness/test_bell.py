@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 
 from agents.providers.base import Waking
@@ -40,6 +41,22 @@ def test_a_closed_bell_may_be_rung() -> None:
     bell.close()
     bell.set()
     assert bell.is_set()
+
+
+def test_a_closed_bell_leaves_alone_who_has_its_descriptor_now() -> None:
+    bell = Bell()
+    number = bell.fileno()
+    bell.close()
+    mine, theirs = os.pipe()
+    try:
+        os.dup2(mine, number)
+        os.write(theirs, b"8 bytes.")
+        bell.silence()
+        assert select.select([number], [], [], 0)[0], "nobody else has read it"
+        assert bell.fileno() == -1
+    finally:
+        for descriptor in {mine, theirs, number}:
+            os.close(descriptor)
 
 
 def test_a_provider_takes_attention_for_what_wakes_it() -> None:

@@ -150,6 +150,38 @@ def test_whoever_waits_for_an_answer_has_it_though_every_kept_connection_has_die
         assert set(many.map(lambda number: lines.ask("nobody", str(number)), range(64))) == {0}
 
 
+def test_a_server_may_be_away_for_as_many_tries_as_there_are(own_redis: OwnRedis) -> None:
+    lines = Lines(settings.HOLDFAST_REDIS_URL)
+    for _ in range(150):
+        with pytest.raises(redis.RedisError):
+            lines.of("sesn_x").say("nobody", "1")
+    own_redis.start()
+    lines.of("sesn_x").say("nobody", "2")
+    assert lines.ask("nobody", "3") == 0
+
+
+def test_nobody_waits_for_ever_behind_one_who_publishes(own_redis: OwnRedis) -> None:
+    own_redis.start()
+    line, free = Lines(settings.HOLDFAST_REDIS_URL).of("sesn_x"), threading.Event()
+    held = threading.Event()
+
+    def hold(_listeners: int) -> None:
+        held.set()
+        free.wait(60)
+
+    line.say("nobody", "1", hold)
+    with ThreadPoolExecutor(2) as others:
+        first = others.submit(line.settle)
+        try:
+            assert held.wait(10)
+            with pytest.raises(redis.ConnectionError):
+                others.submit(line.say, "nobody", "2").result(timeout=30)
+        finally:
+            free.set()
+        first.result(timeout=10)
+    line.say("nobody", "3")
+
+
 def test_how_many_listen_is_known_once_all_is_answered(own_redis: OwnRedis) -> None:
     own_redis.start()
     line, told = Lines(settings.HOLDFAST_REDIS_URL).of("sesn_x"), list[int]()
