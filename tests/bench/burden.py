@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -66,7 +68,19 @@ def _of_tree(pid: int, without: set[int]) -> float:
     total = 0.0
     for one in tree:
         try:
-            total += sum(one.cpu_times()[:4])  # own and waited-for children's, user and system
+            own_user, own_system, *children = one.cpu_times()[:4]
         except psutil.NoSuchProcess:
             continue
+        total += max(own_user + own_system, _exactly(one.pid)) + sum(children)
     return total
+
+
+def _exactly(pid: int) -> float:
+    """Seconds of the threads that a process has now. The usual figures, which also know of those that have ended, come
+    in hundredths, rounded down: of hundreds of sandboxes, each with processes of a few milliseconds, they saw nothing.
+    """
+    total = 0
+    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            total += int(file.read_text(encoding="ascii").split()[0])
+    return total / 1e9
