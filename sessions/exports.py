@@ -85,7 +85,9 @@ def _lines(session: Session, secrets: list[Secret], shown: bool) -> Iterator[str
         clean, count = _masked_entry(entry, secrets)
         masked += count
         if shown and (said := _said(clean)):
-            clean["shown"] = markdown(said)
+            prose = markdown(said)
+            if not mask(prose, secrets)[1]:  # a secret is whole again without Markdown's escapes
+                clean["shown"] = prose
         yield json.dumps(clean, ensure_ascii=False, separators=(",", ":"), default=str) + "\n"
     yield json.dumps({"type": "end", "events": session.last_seq, "masked": masked}) + "\n"
 

@@ -19,9 +19,9 @@ class Bell(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
+        self._lock, self._open = threading.Lock(), False
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._open = True
-        self._lock = threading.Lock()
 
     def set(self) -> None:
         super().set()

@@ -205,6 +205,14 @@ def test_what_an_agent_said_is_shown_alike_on_the_page_in_a_comparison_and_in_an
     assert "It is **[secret]**" in str([event.payload for event in events_of(made)])
 
 
+def test_what_markdown_would_put_together_again_is_no_secret_in_an_export(history: World) -> None:
+    token = "ghp_" + "a1B2" * 9
+    history.append(Draft(ev.AGENT_MESSAGE, {"content": text(f"It is **{token.replace('_', chr(92) + '_')}**.")}))
+    raw = "".join(exports.export(history.session.pk, history.acting)[1])
+    assert token not in raw
+    assert "shown" not in json.loads(raw.splitlines()[-2])
+
+
 def test_a_preview_of_an_export_shows_every_mask_of_a_call_that_has_a_field_called_shown(history: World) -> None:
     token = "ghp_" + "a1B2" * 9
     given = {"first": token, "shown": token}
