@@ -7,6 +7,7 @@ at a time, and hands its records to whoever works for the session.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -142,11 +143,27 @@ class Network:
         self._looked_at = time.monotonic()
         try:
             self.collect()
-            if self._forgotten or time.monotonic() - self._known.at > RENEW_SECONDS:
-                self.tell(Session.objects.select_related("environment").get(pk=self._session_id))
+            if self._forgotten or self._is_long_ago:
+                self._tell_anew()
         except EgressUnavailable:
             return []
         return self.drafts()
+
+    def renew(self) -> None:
+        """Before calls, which may be over before ``tend`` looks: tell what the proxy forgot, lend what it is to give
+        back soon.
+        """
+        lends = self._known.variables or self._known.repositories
+        with contextlib.suppress(EgressUnavailable):  # it is away; the next look tries again
+            if self._forgotten or (lends and self._is_long_ago):
+                self._tell_anew()
+
+    @property
+    def _is_long_ago(self) -> bool:
+        return time.monotonic() - self._known.at > RENEW_SECONDS
+
+    def _tell_anew(self) -> None:
+        self.tell(Session.objects.select_related("environment").get(pk=self._session_id))
 
     def collect_after_call(self) -> list[str]:
         """``collect``, unless the proxy is known to keep nothing of the session: most calls use no network."""

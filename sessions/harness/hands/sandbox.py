@@ -106,6 +106,8 @@ class SandboxHand:
         never had a call in any sandbox.
         """
         if self.is_open:
+            if self._network:
+                self._network.renew()
             self._bring_in()
             return []
         seen, began = self._turn.state.sandbox_opened, time.monotonic()

@@ -67,6 +67,9 @@ class Wire:
 
     collect_after_call = collect
 
+    def renew(self) -> None:
+        """It forgets nothing."""
+
     def drafts(self, call: str) -> list[Draft]:
         return []
 
