@@ -1,6 +1,6 @@
 """Find what got lost: leases of dead workers, wake-ups nobody took, waits that are over; start what is due.
 
-One process an installation is enough; a second one stands by on an advisory lock.
+One process an installation is enough; a second one stands by on an advisory lock, and takes it from one that hangs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sessions.dreams import engine as dreams
 from sessions.events import Draft
 from sessions.exchange import transfers
 from sessions.harness import admission
-from sessions.harness.lease import LIVENESS_CLASS, Orphan, free_orphans, workers_alive
+from sessions.harness.lease import LIVENESS_CLASS, SWEEPER_SILENT_SECONDS, Orphan, free_orphans, workers_alive
 from sessions.harness.limits import longest_pause
 from sessions.log import UnknownThread, append
 from sessions.repair import repair_unknown
@@ -46,6 +46,12 @@ LAST_PATIENCE_SECONDS = 30.0
 SWEEPER_NUMBER = 0  # the advisory lock's object; workers' numbers start at 1
 BATCH = 500
 
+SILENT = """
+SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid = %s AND l.objsubid = 2 AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND a.state LIKE 'idle%%' AND a.state_change < clock_timestamp() - %s * interval '1 second'
+"""
 DUE = """
 SELECT id FROM agent_sessions_thread
 WHERE (lease_expires IS NULL OR lease_expires < clock_timestamp()) AND agent ->> 'type' IS DISTINCT FROM 'advisor'
@@ -192,7 +198,13 @@ def _each(*errands: Callable[[], object]) -> None:
             log.exception("An errand of the sweeper failed; it is tried again.")
 
 
-def _lead() -> bool:
+def _lead(silent_seconds: float = SWEEPER_SILENT_SECONDS) -> bool:
+    """Take the lock; one that hangs with it (a frozen process or machine) loses its connection, and so the lock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LIVENESS_CLASS, SWEEPER_NUMBER])
-        return bool(cursor.fetchone()[0])
+        if cursor.fetchone()[0]:
+            return True
+        cursor.execute(SILENT, [LIVENESS_CLASS, SWEEPER_NUMBER, silent_seconds])
+        if cursor.fetchall():
+            log.warning("The sweeper before was silent for more than %d s; its lock is taken from it.", silent_seconds)
+        return False

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SWEEPER_SILENT_SECONDS = (
+    60.0  # it asks the database five times a second, if nothing holds it; its errands have time-outs
+)
 LIVENESS_CLASS = 0x4846  # "HF": the class of our advisory locks; the object is the worker's number
 GIVEN = frozenset({"connect_timeout", "application_name"})  # by whoever connects
 LOOK_SECONDS = 1.0  # how often the log is looked at for interrupts whose nudge got lost

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from django.db import connection
 
 from sessions import events as ev
-from sessions import inbox, log
+from sessions import inbox, log, sweeper
 from sessions.events import Draft
 from sessions.harness import lease as leases
-from sessions.harness.lease import Keeper
+from sessions.harness.lease import LIVENESS_CLASS, Keeper
 from sessions.sweeper import Patience, Sweeper
 from tests.sessions.rows import acting, make_session
 
@@ -162,6 +164,21 @@ def test_a_thread_is_woken_again_only_after_a_growing_pause() -> None:
     assert picked == [0, 2, 6, 14, 30]
 
 
+def test_a_second_sweeper_takes_the_lock_of_one_that_hangs() -> None:
+    with psycopg.connect(**connection.get_connection_params()) as hung:
+        hung.autocommit = True
+        hung.execute("SELECT pg_advisory_lock(%s, %s)", [LIVENESS_CLASS, sweeper.SWEEPER_NUMBER])
+        assert not sweeper._lead()  # it was heard of a moment ago
+        assert not sweeper._lead(silent_seconds=0.0)
+        until = time.monotonic() + 20
+        while not (leads := sweeper._lead()) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert leads
+        with pytest.raises(psycopg.OperationalError):
+            hung.execute("SELECT 1")
+    connection.close()  # lets the lock go
+
+
 def test_one_errand_of_the_sweeper_that_fails_keeps_no_other_from_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
 
@@ -172,9 +189,9 @@ def test_one_errand_of_the_sweeper_that_fails_keeps_no_other_from_being_done(mon
     monkeypatch.setattr("sessions.approvals.deadlines.expire_due", lambda: done.append("deadlines"))
     monkeypatch.setattr("sessions.files.collect_garbage", fails)
     monkeypatch.setattr("sessions.work.queue.mend", lambda: done.append("mend"))
-    sweeper = Sweeper(lambda: True)
-    sweeper._errands()
-    sweeper._tidy()
+    one = Sweeper(lambda: True)
+    one._errands()
+    one._tidy()
     assert done == ["deadlines", "mend"]
 
 
