@@ -13,14 +13,20 @@ from django.db import transaction
 from sessions import events as ev
 from sessions import log
 from sessions.events import Draft
-from sessions.models import Session, Thread
+from sessions.models import Event, Session, Thread
 from sessions.models.core import STATUSES
+from sessions.threads import about
 from sessions.verify import Recount, everything
+from sessions.wake import wake_on_commit
 
 if TYPE_CHECKING:
     from sessions.projections.columns import SessionColumns, ThreadColumns
 
 logger = logging.getLogger(__name__)
+
+AT_WORK = ("running", "rescheduling")
+MESSAGES = (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.MESSAGE_RECEIVED)
+STARTS = (None, ev.END_TURN, ev.RETRIES_EXHAUSTED)  # a limit or a pause keeps what is queued
 
 
 def repair(session_id: str) -> list[str]:
@@ -45,7 +51,21 @@ def repair(session_id: str) -> list[str]:
             Thread.objects.filter(pk=thread_id).update(**_thread(columns))
         primary = next(thread.pk for thread in threads.values() if thread.parent_id is None)
         log.append(session_id, primary, [Draft(ev.OPS_REPAIRED, {"found": found[:50]})])
+        for thread_id, columns in recount.by_thread.items():
+            if threads[thread_id].status in AT_WORK and session.archived_at is None:
+                _go_on(threads[thread_id], columns)
     return found
+
+
+def _go_on(thread: Thread, columns: ThreadColumns) -> None:
+    """Start the turn of a message that was queued only because the row said that the thread is at work."""
+    if columns.clock.status != "idle" or columns.pending or columns.clock.stop_reason not in STARTS:
+        return
+    queued = Event.objects.filter(thread=thread, processed_at=None, type__in=MESSAGES).order_by("seq")
+    if waiting := list(queued.values_list("pk", flat=True)):
+        drafts = [Draft(ev.OPS_PROCESSED, {"event_ids": waiting}), Draft(ev.THREAD_RUNNING, about(thread))]
+        log.append(thread.session_id, thread.pk, drafts)
+        wake_on_commit(thread.pk)
 
 
 def repair_unknown() -> None:

@@ -173,7 +173,9 @@ class Progress:
             phase.ended_at = entry.created_at
 
     def _begin(self, entry: Entry) -> None:
-        going_on = self.turns and self.turns[-1].stop in (*ev.PAUSES, "rescheduling")
+        if self.turns and self.turns[-1].ended_at is None:
+            return  # another try of the same turn, whatever was queued meanwhile
+        going_on = self.turns and self.turns[-1].stop in ev.PAUSES
         if going_on and not self._task:
             self.turns[-1].ended_at, self.turns[-1].stop = None, ""
             return
@@ -185,6 +187,8 @@ class Progress:
         if self.turns and self.turns[-1].ended_at is None:
             stop = (entry.payload.get("stop_reason") or {}).get("type", "terminated")
             self.turns[-1].ended_at, self.turns[-1].stop = entry.created_at, stop
+            if stop == ev.RETRIES_EXHAUSTED["type"]:
+                self._task = ""  # what was queued is dropped with the turn
 
     def _wait(self, entry: Entry) -> None:
         self._waited(entry.thread_id, entry.created_at)

@@ -55,6 +55,20 @@ def test_what_the_log_has_is_repaired_and_the_turn_is_done(table: str, column: s
     assert Event.objects.filter(session=session, type=ev.OPS_REPAIRED).exists()
 
 
+@pytest.mark.parametrize("status", ["running", "rescheduling"])
+def test_a_message_that_was_queued_behind_a_status_set_by_hand_is_read(status: str) -> None:
+    session, thread = make_session()
+    say(session, "hello")
+    turn(session, thread)
+    Thread.objects.filter(pk=thread.pk).update(status=status)
+    say(session, "and now?")
+    turn(session, thread)
+    assert not Event.objects.filter(session=session, processed_at=None).exists()
+    assert Event.objects.filter(session=session, type=ev.AGENT_MESSAGE).count() == 2
+    assert session.stop_reason == ev.END_TURN
+    assert verify(session) == []
+
+
 @pytest.mark.parametrize(("table", "column"), [case for case in CASES if case[1] in SETTINGS])
 def test_what_only_a_person_can_set_anew_is_named_and_the_session_rests(table: str, column: str) -> None:
     session, thread = make_session()

@@ -57,6 +57,21 @@ def test_turns_have_their_task_their_steps_and_their_end() -> None:
     assert (log.progress.calls, log.progress.failed_calls) == (2, 1)
 
 
+def test_a_turn_that_is_tried_again_stays_one_turn_and_a_dropped_message_is_none() -> None:
+    log = Log()
+    log.say("build the thing")
+    log.add(ev.THREAD_RESCHEDULED)
+    log.add(ev.STATUS_RESCHEDULED)
+    log.say("are you there?")  # queued meanwhile; the running after it is that of the next try
+    log.rest("retries_exhausted")
+    log.add(ev.STATUS_RUNNING)  # a person asks for another try
+    log.rest()
+    first, second = log.progress.turns
+    assert (first.task, first.stop) == ("build the thing", "retries_exhausted")
+    assert first.ended_at is not None
+    assert (second.task, second.stop) == ("", "end_turn")
+
+
 def test_files_are_those_that_calls_really_changed_the_latest_last() -> None:
     log = Log()
     log.say("go")
