@@ -33,7 +33,8 @@ def repair(session_id: str) -> list[str]:
     """Write what the log says into the rows of a session and its threads; what differed, as sentences."""
     with transaction.atomic():
         session = Session.objects.select_for_update().get(pk=session_id)
-        threads = {thread.pk: thread for thread in Thread.objects.select_for_update().filter(session=session)}
+        locked = Thread.objects.select_for_update().filter(session=session).order_by("id")
+        threads = {thread.pk: thread for thread in locked}
         recount = Recount(session, threads)
         for event in everything(session_id):
             recount.take(event)
