@@ -50,6 +50,7 @@ ENDINGS = {
     "budget_reached": ("exclamation-triangle", _("Stopped at the limit")),
     "refusal": ("no-symbol", _("The model declined to answer")),
 }
+DROPPED = _("What was queued was dropped with the turn: the agent has not read it. Send it again if it still matters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +296,8 @@ def _mark(entry: Entry) -> Row | None:
     mark = MARKS.get(entry.type)
     if entry.type == ev.STATUS_IDLE:
         mark = ENDINGS.get(str((entry.payload.get("stop_reason") or {}).get("type")))
+    elif entry.type == ev.OPS_PROCESSED and entry.payload.get("dropped"):
+        mark = ("exclamation-triangle", DROPPED)
     elif entry.type not in ev.KNOWN:
         unknown = Told(_("Event of a type that this page doesn't know: %(type)s"), type=clean(entry.type))
         mark = ("question-mark-circle", unknown)

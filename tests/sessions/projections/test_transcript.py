@@ -38,3 +38,10 @@ def test_a_repository_in_the_sandbox_is_told_with_its_commit_and_what_was_left_o
     assert row is not None
     assert row.icon in operations.ICONS.values()
     assert row.text.body == "https://git.example/a.git is in the sandbox at 0123456789ab. Large files stay pointers."
+
+
+def test_messages_that_were_dropped_unread_are_told_and_those_that_were_read_are_not() -> None:
+    row = transcript._mark(Entry(ev.OPS_PROCESSED, {"event_ids": ["sevt_2"], "dropped": True}))
+    assert row is not None
+    assert "has not read it" in row.text.body
+    assert transcript._mark(Entry(ev.OPS_PROCESSED, {"event_ids": ["sevt_2"]})) is None
