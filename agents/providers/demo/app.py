@@ -95,7 +95,8 @@ class DemoApp:
         turn = read_turn(body["messages"])
         key = (body["model"], len(body["messages"]), turn.replies, turn.text)
         self._fail_if_asked(turn, key)
-        answer = self._context_answer(turn, prompt[-1].tokens) or self._think(body, turn)
+        summarises = bool(body.get("compaction"))
+        answer = self._context_answer(turn, prompt[-1].tokens, summarises=summarises) or self._think(body, turn)
         fault = self._fault(turn, key)
         model = body["model"] if is_demo(body["model"]) else MODEL
         usage = self._cache.usage(prompt)
@@ -126,12 +127,15 @@ class DemoApp:
             status = int(found["status"])
             raise Problem(status, _failure_text(status), headers=_failure_headers(status, turn))
 
-    def _context_answer(self, turn: Turn, tokens: int) -> Answer | None:
-        """Too long a prompt: when it is (``ctx=N``), or once for show (``ctx``, ``ctx=stop``)."""
+    def _context_answer(self, turn: Turn, tokens: int, *, summarises: bool) -> Answer | None:
+        """Too long a prompt: when it is (``ctx=N``), or once for show (``ctx``, ``ctx=stop``).
+
+        The summary that is asked for then neither strikes nor counts as the time that goes well.
+        """
         value = turn.options.get("ctx")
         window = int(value) if value and value.isdecimal() else CONTEXT_WINDOW
         too_long = tokens > window
-        if value is not None and not value.isdecimal() and _is_its_turn(turn):
+        if value is not None and not value.isdecimal() and not summarises and _is_its_turn(turn):
             # The count goes by the text alone: compaction changes all the rest.
             too_long = self._strikes.strikes(("ctx", turn.text), 1) or too_long
         if not too_long:

@@ -39,7 +39,7 @@ GUIDE: dict[str, str] = {
     "delegate=NAME": "sends the rest of the message to an agent; child=WORD gives it a directive",
     "rubric=VERDICT": "a grader's JSON; rubric=needs_revisionxN: N times, then satisfied",
     "mcp=NAME, custom=NAME, ask=NAME": "one call of that tool, or of the first of its kind",
-    "fail=STATUSxN": "answers N times (once) with that HTTP status; xall: always; after=SECONDS",
+    "fail=STATUSxN": "each reply of the turn comes after N such answers (1); xall: never; after=SECONDS: retry-after",
     "ctx": "once 400 “prompt is too long”; ctx=stop by stop reason; ctx=N above N tokens",
     "drop, silent, evterror, stall, corrupt": "breaks the stream once, =N times or =all",
     "seconds=N": "how long a stall lasts (600)",

@@ -254,6 +254,7 @@ def test_the_context_is_exceeded_once(either: AnthropicProvider, directive: str)
     with pytest.raises(ProviderError) as caught:
         talk.once()
     assert (caught.value.kind, caught.value.retryable) == ("context_exceeded", False)
+    assert either.compact(talk.request(), lambda part: None, lambda: False) is not None
     talk.messages.insert(0, {"role": "user", "content": "a summary of what went before"})
     assert text(talk.once()) == "compacted"
 
