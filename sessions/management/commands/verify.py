@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, transaction
 
 from sessions.models import Session
+from sessions.repair import repair
 from sessions.verify import verify
 
 
@@ -16,6 +17,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("session", nargs="*", help="session ids; all of them if none is named")
+        told = "write what the log says into rows that disagree with it, and tell so on the log"
+        parser.add_argument("--repair", action="store_true", help=told)
 
     def handle(self, *args: Any, **options: Any) -> None:
         sessions = Session.objects.all().order_by("created_at")
@@ -30,8 +33,12 @@ class Command(BaseCommand):
             unsound += bool(complaints)
             for complaint in complaints:
                 self.stderr.write(f"{session_id}: {complaint}")
+            if complaints and options["repair"] and repair(session_id) and not at_one_moment(session_id):
+                self.stdout.write(f"{session_id}: repaired.")
+                unsound -= 1
         if unsound:
-            raise CommandError(f"{unsound} of {checked} sessions disagree with their log.")
+            hint = "" if options["repair"] else " With --repair, rows are made to agree; logs are never changed."
+            raise CommandError(f"{unsound} of {checked} sessions disagree with their log.{hint}")
         self.stdout.write(f"{checked} sessions agree with their logs.")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
@@ -155,6 +157,19 @@ def test_a_session_row_edited_by_hand_is_repaired_loudly(edit: dict[str, Any]) -
     assert verify(session) == []
     assert noted(session, ev.OPS_REPAIRED)
     assert repair(session.pk) == []
+
+
+def test_verify_tells_of_a_row_edited_by_hand_and_repairs_it_when_told_to() -> None:
+    session, thread = make_session()
+    ask(session, thread, "hello")
+    Session.objects.filter(pk=session.pk).update(active_seconds=-5, pending_count=9)
+    with pytest.raises(CommandError, match=r"1 of 1 sessions disagree with their log\. With --repair"):
+        call_command("verify", session.pk, stderr=io.StringIO())
+    told = io.StringIO()
+    call_command("verify", session.pk, "--repair", stdout=told, stderr=io.StringIO())
+    assert f"{session.pk}: repaired." in told.getvalue()
+    assert noted(session, ev.OPS_REPAIRED)
+    call_command("verify", session.pk, stdout=io.StringIO())
 
 
 @pytest.mark.parametrize(
