@@ -69,6 +69,8 @@ def _checked_out(payload: Payload) -> Told:
 
 def _taken_over(payload: Payload) -> Told:
     seconds = payload.get("seconds")
+    if payload.get("from") and payload["from"] == payload.get("by"):
+        return Told(_("The same worker took it up again"))  # after a fault, or once it had lost the database
     if seconds is None:
         return Told(_("Another worker took over"))
     if silent := payload.get("silent_seconds"):

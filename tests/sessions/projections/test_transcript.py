@@ -40,6 +40,13 @@ def test_a_repository_in_the_sandbox_is_told_with_its_commit_and_what_was_left_o
     assert row.text.body == "https://git.example/a.git is in the sandbox at 0123456789ab. Large files stay pointers."
 
 
+def test_a_worker_that_goes_on_itself_is_not_told_as_another() -> None:
+    again = operations.sentence(ev.OPS_TAKEN_OVER, {"from": "vm:1:7", "by": "vm:1:7", "seconds": None})
+    assert str(again) == "The same worker took it up again"
+    other = operations.sentence(ev.OPS_TAKEN_OVER, {"from": "vm:1:7", "by": "vm:2:8", "seconds": None})
+    assert str(other) == "Another worker took over"
+
+
 def test_messages_that_were_dropped_unread_are_told_and_those_that_were_read_are_not() -> None:
     row = transcript._mark(Entry(ev.OPS_PROCESSED, {"event_ids": ["sevt_2"], "dropped": True}))
     assert row is not None
