@@ -146,7 +146,8 @@ def test_a_successor_takes_over_from_a_worker_that_died_in_a_request(worker: Kee
     assert lease is not None
     log.append(session.id, thread.id, [ev.Draft(ev.MODEL_START)], lease=lease)
     with connection.cursor() as cursor:  # the worker is gone and its lease has run out
-        cursor.execute("UPDATE agent_sessions_thread SET lease_expires = now() - interval '1 s'")
+        gone = "lease_owner = 'elsewhere:1:1', lease_expires = now() - interval '1 s'"
+        cursor.execute(f"UPDATE agent_sessions_thread SET {gone}")
     runner.run(thread.id)
     session.refresh_from_db()
     found = [event.type for event in log.read(session.id)]
