@@ -10,6 +10,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from agents.sandboxes.runner.processes import whole
+
 DU_SECONDS = 30.0
 BLOCK = 512  # bytes, what st_blocks counts in
 FEW = 1_000  # entries that are sooner counted here than du is started
@@ -33,21 +35,10 @@ def _children(pid: int) -> list[int]:
     try:
         with os.scandir(f"/proc/{pid}/task") as tasks:
             for task in tasks:
-                found += map(int, _whole(f"{task.path}/children").split())
+                found += map(int, whole(f"{task.path}/children").split())
     except OSError:
         return found
     return found
-
-
-def _whole(path: str) -> bytes:
-    """A file of /proc; what ``open`` makes besides a descriptor takes longer than reading."""
-    fd, pieces = os.open(path, os.O_RDONLY | os.O_CLOEXEC), []
-    try:
-        while piece := os.read(fd, 65536):
-            pieces.append(piece)
-    finally:
-        os.close(fd)
-    return b"".join(pieces)
 
 
 def memory_bytes(init_pid: int, beyond: int = 0) -> int:
@@ -74,7 +65,7 @@ def _pss(pid: int) -> int:
 def _rss(pid: int) -> int:
     """Where the rollup is closed to us; counts shared pages in full, so it errs on the safe side."""
     try:
-        pages = int(_whole(f"/proc/{pid}/statm").split()[1])
+        pages = int(whole(f"/proc/{pid}/statm").split()[1])
     except (OSError, IndexError, ValueError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")

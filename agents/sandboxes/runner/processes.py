@@ -56,7 +56,7 @@ def children_of(pid: int) -> list[int]:
     found: list[int] = []
     try:
         for task in os.listdir("/proc/%d/task" % pid):
-            found += [int(word) for word in _whole("/proc/%d/task/%s/children" % (pid, task)).split()]
+            found += [int(word) for word in whole("/proc/%d/task/%s/children" % (pid, task)).split()]
     except OSError:
         return [p for p in _all_pids() if _field(p, 1) == pid]
     return found
@@ -87,14 +87,14 @@ def _all_pids() -> Iterator[int]:
 def _field(pid: int, index: int) -> int:
     """A number of /proc/PID/stat after the name: 1 parent, 2 group, 3 session."""
     try:
-        return int(_whole("/proc/%d/stat" % pid).rpartition(b")")[2].split()[index])
+        return int(whole("/proc/%d/stat" % pid).rpartition(b")")[2].split()[index])
     except (OSError, ValueError, IndexError):
         return -1
 
 
-def _whole(path: str) -> bytes:
+def whole(path: str) -> bytes:
     """A file of /proc; what ``open`` makes besides a descriptor takes longer than reading."""
-    fd, pieces = os.open(path, os.O_RDONLY), []
+    fd, pieces = os.open(path, os.O_RDONLY | os.O_CLOEXEC), []
     try:
         while piece := os.read(fd, 65536):
             pieces.append(piece)
