@@ -13,12 +13,14 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import httpcore2
 import httpx2
 
 from agents.providers import interrupt
+from agents.providers.line import Line
 from agents.providers.stacked import StackedPool
 
 if TYPE_CHECKING:
@@ -213,12 +215,20 @@ def http_client(*, connect: float, read: float, streams: int) -> httpx2.Client:
 def _make_polled(transport: httpx2.BaseTransport, most: int) -> None:
     # httpx2 offers no argument for its pools or their backend. Failing loudly here is what makes
     # reaching into it safe: an upgrade that renames it is noticed by the first test.
-    pool = getattr(transport, "_pool", None)
+    pool: Any = getattr(transport, "_pool", None)
     backend = getattr(pool, "_network_backend", None)
     if not isinstance(backend, httpcore2.NetworkBackend):
         raise RuntimeError("httpx2 changed: its connection pool has no network backend to wrap")
-    pool._network_backend = PolledBackend(backend)  # type: ignore[union-attr]
-    transport._pool = StackedPool(pool.create_connection, most)  # type: ignore[attr-defined,union-attr]
+    pool._network_backend = PolledBackend(backend)
+    transport._pool = StackedPool(partial(_connection, pool), most)  # type: ignore[attr-defined]
+
+
+def _connection(pool: httpcore2.ConnectionPool, origin: httpcore2.Origin) -> httpcore2.ConnectionInterface:
+    """What the pool would make; for a server that is not behind a proxy, with what it opens spoken to by us."""
+    made = pool.create_connection(origin)
+    if type(made) is not httpcore2.HTTPConnection:
+        return made
+    return Line(cast("Callable[[httpcore2.Request], PolledStream]", made._connect), pool._keepalive_expiry)
 
 
 def _aside(connect: Callable[[], httpcore2.NetworkStream]) -> httpcore2.NetworkStream:
