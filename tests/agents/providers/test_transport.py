@@ -8,7 +8,7 @@ import ipaddress
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpcore2
 import httpx2
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agents.providers import interrupt, transport
 from agents.providers.base import ProviderError, TurnInterrupted
+from agents.providers.line import Line
 from agents.providers.stacked import StackedPool
 
 if TYPE_CHECKING:
@@ -196,8 +197,9 @@ def test_every_pool_of_the_client_is_polled_also_behind_a_proxy(monkeypatch: pyt
             assert isinstance(each, httpx2.HTTPTransport)
             pool: Any = each._pool
             assert isinstance(pool, StackedPool)
-            makes: Any = pool.make
-            assert isinstance(makes.__self__._network_backend, transport.PolledBackend)
+            made: Any = pool.make(httpcore2.Origin(b"https", b"example.org", 443))
+            opener = cast("Any", made._opened).__self__ if isinstance(made, Line) else made._connection
+            assert isinstance(opener._network_backend, transport.PolledBackend)
         assert not client.follow_redirects
 
 
