@@ -9,10 +9,11 @@ from importlib import import_module
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import celeryd_after_setup, celeryd_init, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 
 from config import broker
+from contract.watchdog import Heart
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -32,6 +33,12 @@ GARBAGE = 5_000
 def take_what_is_for_this_machine(instance: Any, **details: Any) -> None:
     """Every worker takes what only its machine can do, whatever -Q names: the sandboxes are there."""
     instance.app.amqp.queues.select_add(settings.HOLDFAST_AT_MACHINE + settings.HOLDFAST_MACHINE)
+
+
+@celeryd_init.connect
+def say_that_it_lives(**details: Any) -> None:
+    """From a thread of its own: a broker or database that is away doesn't make a worker dead."""
+    Heart().beat_aside()
 
 
 @worker_ready.connect

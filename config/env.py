@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO_MODEL = "demo"
 CLAUDE_MODEL = "claude-sonnet-4-5"
 KEY_BYTES = 32
+SHORTEST_HANG = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,7 @@ class Holdfast:
     workers: int  # worker processes
     worker_threads: int  # turns at once in one of them
     lease_seconds: float
+    hang_seconds: int  # after so much silence `manage.py up` starts a process anew; 0: never
     requests_per_minute: int  # of one API key; 0 for no limit
     retry_base_seconds: float  # first wait before a broken model turn is asked again; doubles
     retry_ceiling_seconds: float  # the longest such wait
@@ -208,8 +210,17 @@ def _more(reader: Reader) -> dict[str, Any]:
         "sandbox": reader.choice("SANDBOX", "local", ("local", "docker")),
         "sandbox_image": reader.text("SANDBOX_IMAGE", "python:3.12"),
         "delivery_days": reader.integer("WEBHOOK_DELIVERY_DAYS", 30, low=0, high=36_500),
+        "hang_seconds": _hang_seconds(reader),
         "missed_runs": reader.choice("MISSED_RUNS", "all", ("all", "latest")),
     }
+
+
+def _hang_seconds(reader: Reader) -> int:
+    found = reader.integer("HANG_SECONDS", 20, low=0, high=3600)
+    if 0 < found < SHORTEST_HANG:
+        why = "since a process of a busy machine may be late"
+        raise SettingError(f"HANG_SECONDS is {found}; write at least {SHORTEST_HANG}, {why}, or 0 for never.")
+    return found
 
 
 def _limits(reader: Reader) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""`/healthz`: this process answers. `/readyz`: what a session needs is there; each part is named with its state."""
+"""`/healthz`: this process answers. `/readyz`: it can serve; each part of the installation is named with its state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from sessions.system.checks import CHECKS
+from sessions.system import checks
+
+NEEDED = ("database",)  # without it no page and no request can be answered; without the rest sessions wait, and say so
 
 
 @require_safe
@@ -19,7 +21,13 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 with every part `ok`, or 503 with the reason beside the part that is not. Send it no traffic then."""
-    parts = {name: check() for name, check in CHECKS.items()}
-    ready = all(state == "ok" for state in parts.values())
-    return JsonResponse({"status": "ready" if ready else "not ready", "parts": parts}, status=200 if ready else 503)
+    """503 where this server can't serve: send it no traffic then. Every part has its state, "ok" or what is wrong.
+
+    A part that this server can do without (no worker, say) makes it "degraded", and 503 only with `?all`: that asks
+    whether the installation is whole, as a monitor does, or whoever has just started it.
+    """
+    parts = checks.states()
+    lacking = {name for name, state in parts.items() if state != "ok"}
+    status = "not ready" if lacking.intersection(NEEDED) else "degraded" if lacking else "ready"
+    refused = status != "ready" if "all" in request.GET else status == "not ready"
+    return JsonResponse({"status": status, "parts": parts}, status=503 if refused else 200)

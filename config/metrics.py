@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from sessions.harness.lease import workers_seen
+from sessions.harness.lease import workers_alive
 from sessions.models import Deployment, Session, Thread, WebhookDelivery, WebhookEndpoint, Work
 from sessions.models.shapes import STATUSES
+from sessions.system import checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +55,11 @@ class Installation:
         yield sessions
         waiting = Session.objects.filter(archived_at=None, pending_count__gt=0).count()
         yield GaugeMetricFamily("holdfast_sessions_waiting", "Sessions that wait for an answer.", waiting)
-        yield GaugeMetricFamily("holdfast_workers", "Worker processes alive.", workers_seen())
+        yield GaugeMetricFamily("holdfast_workers", "Worker processes alive.", len(workers_alive()))
+        parts = GaugeMetricFamily("holdfast_part_up", "1 for a part of the installation that answers.", labels=["part"])
+        for name, state in checks.states().items():
+            parts.add_metric([name], float(state == "ok"))
+        yield parts
         live = Q(status__in=("running", "rescheduling"))
         turns = Thread.objects.filter(live, lease_expires__gt=timezone.now()).count()
         yield GaugeMetricFamily("holdfast_turns", "Turns that a worker is at.", turns)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partialmethod
+from functools import partial, partialmethod
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from config.errors import by_status, envelope
 from contract import ids
 from contract.errors import ApiError, InvalidRequest, TooLarge
+from contract.watchdog import Heart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,18 @@ def prepare() -> None:
     if module is not None:
         change_request(module.WebRequest)
         change_channel(module.http.HTTPChannel)
+        _say_that_it_lives()
+
+
+def _say_that_it_lives() -> None:
+    """From the event loop that serves everything: one that is stuck says nothing."""
+    from twisted.internet import reactor
+    from twisted.internet.task import LoopingCall
+
+    heart = Heart()
+    pause = heart.pause
+    begin = partial(LoopingCall(heart.beat).start, pause) if pause is not None else heart.beat
+    reactor.callWhenRunning(begin)
 
 
 def change_request(web_request: Any) -> None:

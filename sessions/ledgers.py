@@ -39,23 +39,21 @@ WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s, paused=%s,
-  pending_count=%s, outside_count=%s WHERE {still} AND id=%s
+  pending_count=%s, outside_count=%s WHERE id=%s
 """
-UPDATE_SESSION_SEQ = "UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE {still} AND id=%s"
+UPDATE_SESSION_SEQ = "UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s WHERE id=%s"
 UPDATE_THREAD = """
 UPDATE agent_sessions_thread SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, startup_seconds=%s, wake_at=%s, pending=%s
-WHERE {still} AND id=%s
+WHERE id=%s
 """
-UPDATE_THREAD_SEQ = "UPDATE agent_sessions_thread SET last_seq=%s WHERE {still} AND id=%s"
+UPDATE_THREAD_SEQ = "UPDATE agent_sessions_thread SET last_seq=%s WHERE id=%s"
 # A session's row has another ``xmin`` after every change, and every append to any of its threads changes it.
-UNTOUCHED = """
-untouched AS MATERIALIZED (
-  SELECT FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
-  WHERE s.id = %s AND s.xmin = %s::xid AND t.id = %s AND t.fence = %s AND t.lease_expires > clock_timestamp()
-  FOR UPDATE OF s, t)
-"""
-STILL = "EXISTS (SELECT FROM untouched)"
+UNTOUCHED = " AND xmin = %s::xid RETURNING id"
+LEASED = " AND fence = %s AND lease_expires > clock_timestamp() AND EXISTS (SELECT FROM part0) RETURNING id"
+STILL = "EXISTS (SELECT FROM part1)"
+# The session's row written without its thread's divides by zero: a statement that fails has written nothing.
+ALL_OR_NONE = f"({STILL} OR (SELECT 1 / (1 - count(*)) = 0 FROM part0))"  # noqa: S608  texts of ours
 # The database's clock was set back by more than this if it lags so far behind a worker's monotonic one: the log's time
 # then goes on by the latter, so that a turn lasts as long as it does.
 STEPPED_BACK = timedelta(seconds=2)
@@ -131,9 +129,10 @@ class Kept:
     def _passed(self) -> timedelta:
         return timedelta(seconds=time.monotonic() - self.ticks)
 
-    def untouched(self, session_id: str, thread_id: str, fence: int) -> Statement:
-        """The part of a statement that locks both rows if the session's is as it was and the lease still holds."""
-        return UNTOUCHED, [session_id, self.version, thread_id, fence]
+    def guarded(self, updates: Sequence[Statement], fence: int) -> list[Statement]:
+        """``updates`` that happen if the session's row is as it was, and the lease still holds."""
+        (of_session, ours), (of_thread, its) = updates
+        return [(of_session + UNTOUCHED, [*ours, self.version]), (of_thread + LEASED, [*its, fence])]
 
 
 def locked(cursor: Any, session_id: str, thread_id: str) -> Ledger | None:
@@ -175,18 +174,20 @@ def taken(thread: Thread, version: str, fence: int, moment: datetime, ticks: flo
     return Kept(ledger, version, version, moment, ticks)
 
 
-def together(cursor: Any, statements: Sequence[Statement], untouched: Statement | None = None) -> None:
+def together(cursor: Any, statements: Sequence[Statement], *, guarded: bool = False) -> None:
     """Carry out several writes as one statement: one round trip, planned once. No two may write the same row.
 
-    With ``untouched`` they happen if that finds its rows, all or none.
+    With ``guarded`` ones at the head (``Kept.guarded``) all happen or none. Raises ``DataError`` if it is none because
+    the lease is lost; if somebody else touched the session, nothing is returned.
     """
     *others, (last, values) = statements
-    parts = [f"part{number} AS ({sql})" for number, (sql, _) in enumerate(others)]
+    parts = [
+        f"part{number} AS ({sql})".replace("{still}", STILL if guarded else "true")
+        for number, (sql, _) in enumerate(others)
+    ]
     before = [value for _, more in others for value in more]
-    if untouched is not None:
-        parts, before = [untouched[0], *parts], [*untouched[1], *before]
-    sql = f"WITH {', '.join(parts)} {last}" if parts else last
-    cursor.execute(sql.replace("{still}", STILL if untouched else "true"), plain([*before, *values]))
+    last = last.replace("{still}", ALL_OR_NONE if guarded else "true")
+    cursor.execute(f"WITH {', '.join(parts)} {last}" if parts else last, plain([*before, *values]))
 
 
 def updates(ledger: Ledger, session_id: str, thread_id: str, before: Before) -> list[Statement]:

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 
 from contract import ids, tracing
 from sessions import events as ev
@@ -144,7 +144,8 @@ def append(
             ledger.now = lease.kept.time(ledger.now)
         before = ledgers.Before(ledger.session, ledger.thread, ledger.waiting)
         stored = _folded(ledger, session_id, thread_id, drafts, then)
-        ledgers.together(cursor, _writes(ledger, before, session_id, thread_id, stored))
+        updates = ledgers.updates(ledger, session_id, thread_id, before)
+        ledgers.together(cursor, _writes(ledger, updates, session_id, stored))
         kept = _kept(cursor, ledger, "")
         _mark_processed(cursor, session_id, stored)
         outbox.note_log(session_id, stored)
@@ -172,10 +173,13 @@ def _append_at_once(
     stored = _folded(ledger, session_id, thread_id, drafts, then)
     if not stored or any(_concerns_others(event) for event in stored):
         return None
-    with prepared.cursor() as cursor:
-        writes = _writes(ledger, before, session_id, thread_id, stored)
-        ledgers.together(cursor, writes, kept.untouched(session_id, thread_id, lease.fence))
-        found = _kept(cursor, ledger, kept.series)
+    updates = kept.guarded(ledgers.updates(ledger, session_id, thread_id, before), lease.fence)
+    try:
+        with prepared.cursor() as cursor:
+            ledgers.together(cursor, _writes(ledger, updates, session_id, stored), guarded=True)
+            found = _kept(cursor, ledger, kept.series)
+    except DataError:  # the lease is lost, or an entry can't be stored: the other way tells
+        return None
     if found is None:
         return None
     lease.seen, lease.kept = ledger.session, found
@@ -197,10 +201,9 @@ def _folded(ledger: Ledger, session_id: str, thread_id: str, drafts: Sequence[Dr
 
 
 def _writes(
-    ledger: Ledger, before: ledgers.Before, session_id: str, thread_id: str, stored: Sequence[Event]
+    ledger: Ledger, updates: Sequence[ledgers.Statement], session_id: str, stored: Sequence[Event]
 ) -> list[ledgers.Statement]:
-    updates = ledgers.updates(ledger, session_id, thread_id, before)
-    return [*slices.additions(session_id, stored), *updates, _insertion(stored, ledger.workspace_id)]
+    return [*updates, *slices.additions(session_id, stored), _insertion(stored, ledger.workspace_id)]
 
 
 def _kept(cursor: Any, ledger: Ledger, series: str) -> Kept | None:

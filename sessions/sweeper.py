@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 0.2  # two cheap queries: what is lost is to be found at once
 ERRANDS_SECONDS = 1.0
 TIDY_SECONDS = 600.0
+STUCK_SECONDS = 600.0  # no look takes so long, whatever there is to tidy up
 FIRST_PATIENCE_SECONDS = 2.0
 LAST_PATIENCE_SECONDS = 30.0
 SWEEPER_NUMBER = 0  # the advisory lock's object; workers' numbers start at 1
@@ -100,11 +101,17 @@ class Sweeper:
         self._day = bounds.day()
         self._errands_at = 0.0
         self._tidy_at = 0.0
+        self._looked = time.monotonic()
+
+    def goes_on(self) -> bool:
+        """Whether it has begun a look lately; a database that is slow or away doesn't make it dead."""
+        return time.monotonic() - self._looked < STUCK_SECONDS
 
     def run(self) -> None:
         """Take the sweeper's lock, then sweep; a lost database is waited for."""
         leading = False
         while not self._stop():
+            self._looked = time.monotonic()
             try:
                 leading = leading and connection.is_usable()
                 if not leading:

@@ -124,14 +124,14 @@ class Installation:
         self.password, self.api_key = found["password"], found["api_key"]
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
-        """Until `/readyz` says yes."""
+        """Until `/readyz?all` says yes."""
         wait_for(self._ready, seconds, lambda: f"the installation is not ready:\n{self.output()}")
 
     def _ready(self) -> bool:
         if self.process is not None and self.process.poll() is not None:
             raise AssertionError(f"the installation ended with {self.process.returncode}:\n{self.output()}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz?all", timeout=5) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -27,6 +27,7 @@ PURE = (
     "agents/mcp/content.py",
     "agents/mcp/tools.py",
     "agents/policies.py",
+    "agents/providers/chunked.py",
     "agents/tools/web/domains.py",
     "agents/tools/web/seen.py",
     "agents/rules.py",

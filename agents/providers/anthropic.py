@@ -29,7 +29,6 @@ from agents.providers.base import (
     StreamPart,
 )
 from agents.providers.pacing import Pace
-from agents.providers.posting import Poster
 from agents.providers.wire import Encoded, Limits, betas, body, narrowed, written
 from contract.sdk import load as load_sdk
 
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import httpx2
+
+    from agents.providers.posting import Poster
 
 MAX_STREAMS = 256
 MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -182,7 +183,7 @@ class AnthropicProvider:
             except _transport_errors() as error:
                 raise self._classified(error) from error
 
-    def _ask(self, request: ModelRequest, sent: dict[str, Any], content: bytes, turn: _Turn) -> ModelReply:
+    def _ask(self, request: ModelRequest, sent: dict[str, Any], content: list[bytes], turn: _Turn) -> ModelReply:
         response = self._poster().post(content, ",".join(betas(sent)))
         try:
             return turn.read(_events(response, self._secrets())).reply(
@@ -226,6 +227,7 @@ class AnthropicProvider:
         import anthropic
 
         from agents.providers import transport
+        from agents.providers.posting import Poster
 
         connect, read = self._timeouts
         make = self._http_client or partial(transport.http_client, connect=connect, read=read, streams=MAX_STREAMS)
@@ -261,9 +263,9 @@ class _Turn:
 
         accumulator = Accumulator()
         for event in events:
-            interrupt.poll()
             part = accumulator.add(event)
             if part is not None:
+                interrupt.poll()  # whoever waits for what comes next asks, too
                 self.began = True
                 self._show(part)
         if accumulator.stop_reason == "model_context_window_exceeded":
@@ -294,7 +296,7 @@ def _wait_alone(on_part: OnPart, part: StreamPart) -> None:
         on_part(part)
 
 
-def _serialised(sent: dict[str, Any], encoded: Encoded | None) -> bytes:
+def _serialised(sent: dict[str, Any], encoded: Encoded | None) -> list[bytes]:
     try:
         return written(sent, encoded)
     except ValueError as error:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
-from agents.providers.base import ProviderError, ShouldStop, TurnInterrupted, Waking
+from agents.providers.base import ProviderError, ShouldStop, TurnInterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agents.providers.base import Waking
 
 SLICE = 0.2
 """Longest uninterrupted wait, in seconds (the contract asks for four checks a second)."""
@@ -36,7 +38,8 @@ class Scope:
 
     def __init__(self, should_stop: ShouldStop, seconds: float, max_bytes: int) -> None:
         self._should_stop = should_stop
-        self.waking = should_stop if isinstance(should_stop, Waking) else None
+        # The attribute is what tells it from others: to look for the whole protocol takes longer than a poll.
+        self.waking = cast("Waking", should_stop) if hasattr(should_stop, "silence") else None
         self._deadline = time.monotonic() + seconds
         self._bytes_left = max_bytes
 

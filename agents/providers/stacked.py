@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WAIT_SECONDS = 30.0  # for a connection, of a request that does not say how long
+LOOK_SECONDS = 1.0  # between two looks for a connection that rested too long
 
 
 class StackedPool:
@@ -28,6 +29,7 @@ class StackedPool:
         self.make, self._most = make, most
         self._idle: dict[tuple[bytes, bytes, int], deque[httpcore2.ConnectionInterface]] = defaultdict(deque)
         self._busy = 0
+        self._looked_at = 0.0
         self._changed = threading.Condition()
 
     def handle_request(self, request: httpcore2.Request) -> httpcore2.Response:
@@ -79,15 +81,19 @@ class StackedPool:
             self._busy += 1
 
     def _leave(self, origin: httpcore2.Origin, connection: httpcore2.ConnectionInterface | None) -> None:
-        """A request is over. Its connection is kept if it can be used again; the oldest of those is looked at."""
-        oldest = None
+        """A request is over. Its connection is kept if it can be used again; the oldest of those is looked at, once a
+        second: that asks the system.
+        """
+        oldest, now = None, time.monotonic()
         with self._changed:
             self._busy -= 1
             self._changed.notify()
             if connection is not None and connection.is_available():
                 stack = self._idle[_key(origin)]
                 stack.append(connection)
-                oldest = stack.popleft() if stack[0].has_expired() else None
+                if now - self._looked_at >= LOOK_SECONDS:
+                    self._looked_at = now
+                    oldest = stack.popleft() if stack[0].has_expired() else None
         if oldest is not None:
             oldest.close()
         if connection is not None and not connection.is_available():

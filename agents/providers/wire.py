@@ -8,7 +8,7 @@ inference geography is never dropped: it is a promise about where data goes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -42,25 +42,37 @@ class Limits:
 class Encoded:
     """The JSON of a conversation's first messages, which never change, kept from one request to the next: so the
     five-hundredth step costs no more to write than the first. Whoever replaces the conversation begins a new one.
+
+    It is kept in pieces, each twice as long as the next: a few for any length, most of which are left alone by what is
+    added.
     """
 
-    count: int = 0
-    text: bytes = b""
+    count: int = 0  # of messages
+    length: int = 0  # of their JSON, in bytes
+    pieces: list[bytes] = field(default_factory=list)
 
-    def whole(self, messages: Sequence[Any]) -> bytes:
-        """The JSON of ``messages``; all but the last are remembered. Raises ``ValueError`` for what is not Unicode."""
+    def whole(self, messages: Sequence[Any]) -> list[bytes]:
+        """The JSON of ``messages``, in pieces; all but the last message are remembered. Raises ``ValueError`` for what
+        is not Unicode.
+        """
         for message in messages[self.count : -1]:
-            self.text += (b"," if self.text else b"") + to_json(message)
+            self._add((b"," if self.count else b"") + to_json(message))
             self.count += 1
-        return b"[" + self.text + (b"," if self.text else b"") + to_json(messages[-1]) + b"]"
+        return [b"[", *self.pieces, (b"," if self.count else b"") + to_json(messages[-1]) + b"]"]
+
+    def _add(self, piece: bytes) -> None:
+        self.length += len(piece)
+        while self.pieces and len(self.pieces[-1]) <= 2 * len(piece):
+            piece = self.pieces.pop() + piece
+        self.pieces.append(piece)
 
 
-def written(sent: Mapping[str, Any], encoded: Encoded | None) -> bytes:
-    """A body as JSON. Raises ``ValueError`` for text that is not Unicode."""
+def written(sent: Mapping[str, Any], encoded: Encoded | None) -> list[bytes]:
+    """A body as JSON, in pieces. Raises ``ValueError`` for text that is not Unicode."""
     if encoded is None or not sent["messages"]:
-        return to_json(sent)
+        return [to_json(sent)]
     rest = to_json({name: value for name, value in sent.items() if name != "messages"})
-    return rest[:-1] + b',"messages":' + encoded.whole(sent["messages"]) + b"}"
+    return [rest[:-1] + b',"messages":', *encoded.whole(sent["messages"]), b"}"]
 
 
 def body(request: ModelRequest, limits: Limits) -> dict[str, Any]:

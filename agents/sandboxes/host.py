@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ from agents.sandboxes.base import Report, SandboxError
 from agents.sandboxes.engine import EngineSettings, RunnerBackend, sandboxes_that_fit
 from agents.sandboxes.server import Server, listen
 from contract.processes import begin_beside
+from contract.watchdog import Heart
 
 if TYPE_CHECKING:
     import socket
@@ -51,6 +53,9 @@ KEPT = frozenset(
         "PYTHONDONTWRITEBYTECODE",
         "PYTHONSAFEPATH",
         "PYTHONHASHSEED",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
     ]
 )
 
@@ -137,7 +142,10 @@ def serve_backend(listener: socket.socket, path: Path, backend: RunnerBackend) -
         signal.signal(number, lambda *_: None)
     threading.Thread(target=server.serve, name="accept", daemon=True).start()
     log.info("serving %s sandboxes at %s, limits: %s", report.backend, path, ", ".join(report.layers))
-    os.read(asked, 1)
+    heart = Heart()
+    heart.beat()
+    while not select.select([asked], [], [], heart.pause)[0]:
+        heart.beat()
     path.unlink(missing_ok=True)
     server.stop()
     backend.shutdown()

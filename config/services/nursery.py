@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from config.services import kernel
 from contract.processes import die_with
+from contract.watchdog import Heart
 
 # What every program needs sooner or later. None of them may connect or start a thread when it is imported.
 LOADED = (
@@ -69,8 +70,14 @@ def load() -> None:
 
 def serve(listener: socket.socket, inherited: list[int]) -> Program:
     """Fork on request, for ever; returns in the forks only, with what they are to run."""
+    heart = Heart()
+    listener.settimeout(heart.pause)
     while True:
-        link, _ = listener.accept()
+        heart.beat()
+        try:
+            link, _ = listener.accept()
+        except TimeoutError:
+            continue
         with link:
             link.settimeout(ANSWER_SECONDS)
             try:

@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -18,12 +19,14 @@ from config.readers import SettingError
 from config.services import kernel
 from config.services.kernel import Identity
 from config.services.service import Service
+from config.services.watch import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PORT = 5432  # only part of the socket's name
 ORPHAN_SECONDS = 10.0
+SSL_REQUEST = struct.pack("!II", 8, 80877103)  # the protocol's shortest question; answered whatever the server is at
 
 # Small enough for a laptop, large enough for hundreds of sessions. A commit is on disk before it is answered.
 TUNING = {
@@ -71,6 +74,7 @@ class Postgres:
             env=_environment(),
             before=self.prepare,
             ready=self.ready,
+            question=Question(str(self.sockets / f".s.PGSQL.{PORT}"), SSL_REQUEST, b"N", b"S"),
             identity=self.identity,
             stop_signal=signal.SIGINT,  # fast shutdown: ends connections, writes a checkpoint
             stop_seconds=15.0,

@@ -10,27 +10,38 @@ from typing import TYPE_CHECKING
 from agents.sandboxes.host import kept_environment
 from config.env import ROOT, Holdfast
 from config.services.service import Service
+from config.services.watch import Question, told
 from credentials.egress.packages import CONFIGURED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 # The egress proxy holds secrets that workers lend it; of the installation's own it knows none. Its settings, and what
 # this machine's package managers are configured with: sandboxes install from the same places.
 EGRESS_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LOG_LEVEL", "SSL_CERT_FILE", "SSL_CERT_DIR")
 MANAGE = ROOT / "manage.py"
+HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def environment(holdfast: Holdfast) -> dict[str, str]:
     """Our own environment, relative paths made absolute: children run in the checkout, not where we were started."""
     return {
-        **os.environ,
+        **_watched(holdfast, os.environ),
         "DATA_DIR": str(holdfast.data_dir),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PYTHONUNBUFFERED": "1",
         "PORT": str(holdfast.port),
     }
+
+
+def beats_at(holdfast: Holdfast) -> Path:
+    """The socket that children say at that they live."""
+    return holdfast.runtime_dir / "beats.sock"
+
+
+def _watched(holdfast: Holdfast, environ: Mapping[str, str]) -> dict[str, str]:
+    return told(beats_at(holdfast), holdfast.hang_seconds, environ)
 
 
 def nursery(holdfast: Holdfast, listener: socket.socket, path: Path) -> Service:
@@ -59,11 +70,16 @@ def web(holdfast: Holdfast, listener: socket.socket) -> Service:
         argv=[*argv, "--application-close-timeout", "3", "config.asgi:application"],
         cwd=ROOT,
         env=environment(holdfast),
-        ready=HttpAnswer(listener.getsockname()[:2], holdfast.bind),
+        ready=Question(_reached_at(listener), HEALTHZ, b"HTTP/1.1 200"),
         stop_seconds=3.0,
         pass_fds=(listener.fileno(),),
         forked=True,
     )
+
+
+def _reached_at(listener: socket.socket) -> tuple[str, int]:
+    host, port = listener.getsockname()[:2]
+    return "127.0.0.1" if host == "0.0.0.0" else "::1" if host == "::" else host, port  # noqa: S104
 
 
 def worker(holdfast: Holdfast, number: int) -> Service:
@@ -96,7 +112,7 @@ def sandbox_host(holdfast: Holdfast) -> Service:
         name="sandbox",
         argv=[sys.executable, "-m", "agents.sandboxes.host", *options],
         cwd=ROOT,
-        env={**kept_environment(os.environ), "PYTHONUNBUFFERED": "1"},
+        env={**_watched(holdfast, kept_environment(os.environ)), "PYTHONUNBUFFERED": "1"},
         ready=_answers(str(holdfast.sandbox_socket)),
     )
 
@@ -116,7 +132,7 @@ def egress(holdfast: Holdfast, path: Path) -> Service:
             *("--socket", str(path), "--data", str(holdfast.data_dir / "egress")),
         ],
         cwd=ROOT,
-        env={**kept, **settings, "PYTHONUNBUFFERED": "1"},
+        env={**_watched(holdfast, kept), **settings, "PYTHONUNBUFFERED": "1"},
         ready=_answers(str(path)),
     )
 
@@ -134,36 +150,3 @@ def _answers(path: str, kind: int = socket.SOCK_STREAM) -> Callable[[], bool]:
             return True
 
     return ready
-
-
-class HttpAnswer:
-    """Whether `GET /healthz` was answered. Never blocks: one request is left open between questions."""
-
-    def __init__(self, address: tuple[str, int], bind: str) -> None:
-        host, port = address
-        self.address = ("127.0.0.1" if host == "0.0.0.0" else "::1" if host == "::" else host, port)  # noqa: S104
-        self.family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
-        self.bind = bind
-        self.probe: socket.socket | None = None
-
-    def __call__(self) -> bool:
-        try:
-            if self.probe is None:
-                self.probe = self._ask()
-            answer = self.probe.recv(64)
-        except BlockingIOError:
-            return False
-        except OSError:
-            answer = b""
-        if self.probe is not None:
-            self.probe.close()
-            self.probe = None
-        return answer.startswith(b"HTTP/1.1 200")
-
-    def _ask(self) -> socket.socket:
-        probe = socket.socket(self.family, socket.SOCK_STREAM)
-        probe.settimeout(0.5)
-        probe.connect(self.address)
-        probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        probe.setblocking(False)
-        return probe

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from config.services import kernel
+from config.services.watch import WATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,14 @@ class Service:
     pass_fds: tuple[int, ...] = ()
     once: bool = False  # a step of the start, not something to restart
     forked: bool = False  # off the nursery, which has loaded what the program imports
+    question: Callable[[], bool] | None = (
+        None  # whether it lives, of one that doesn't beat; doesn't wait for the answer
+    )
+
+    @property
+    def watched(self) -> bool:
+        """Whether its silence means something: it was told where to beat, or can be asked."""
+        return not self.once and (self.question is not None or WATCHED[0] in self.env)
 
 
 @dataclass

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 from config.services.forked import Nursery, reap_strangers
 from config.services.logs import BoundedLog
 from config.services.service import Child, Service
+from contract.watchdog import Heart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from config.services.watch import Watch
 
 TICK_SECONDS = 0.02
 IDLE_SECONDS = 1.0
@@ -34,13 +37,18 @@ class ServiceFailed(Exception):
 
 
 class Supervisor:
-    """Runs services. `log_dir` gets a file for each, `pid_file` a JSON object of name to process id."""
+    """Runs services. `log_dir` gets a file for each, `pid_file` a JSON object of name to process id.
 
-    def __init__(self, log_dir: Path, pid_file: Path, say: Callable[[str], None]) -> None:
+    `watch` tells which of them hang; without it none is taken for dead while it runs.
+    """
+
+    def __init__(self, log_dir: Path, pid_file: Path, say: Callable[[str], None], watch: Watch | None = None) -> None:
         log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log_dir, self.pid_file, self.say = log_dir, pid_file, say
         self.children: dict[str, Child] = {}
         self.nursery: Nursery | None = None
+        self.watching = watch
+        self.heart = Heart()  # somebody may watch us, too
         self.stopping = False
         self.signals = 0
         self._selector = selectors.DefaultSelector()
@@ -110,8 +118,25 @@ class Supervisor:
             elif key.data.pump() < 0:
                 self._selector.unregister(key.fd)
         if restart:
+            self.heart.beat()
+            self._end_hanging()
             self._restart_dead()
             reap_strangers({child.process.pid for child in self.children.values() if child.process is not None})
+
+    def _end_hanging(self) -> None:
+        """Kill what is frozen or stuck, as if it had died."""
+        if self.watching is None:
+            return
+        alive = {
+            name: (child.process.pid, child.service.question)
+            for name, child in self.children.items()
+            if child.process is not None and child.alive and child.service.watched
+        }
+        for name in self.watching.silent(alive, time.monotonic()):
+            told = f"{name} has said nothing for more than {self.watching.limit:.0f} s; it is killed"
+            self.say(told)
+            self.children[name].log.write(f"supervisor: {told}\n".encode())
+            self.children[name].signal(signal.SIGKILL)
 
     def _restart_dead(self) -> None:
         now = time.monotonic()
@@ -150,6 +175,8 @@ class Supervisor:
     def _close(self) -> None:
         if signal.getsignal(signal.SIGTERM) == self._on_signal:
             signal.set_wakeup_fd(-1)
+        if self.watching is not None:
+            self.watching.close()
         self._selector.close()
         self._wake_in.close()
         self._wake_out.close()

@@ -19,6 +19,7 @@ from config.services.forked import Nursery
 from config.services.postgres import Postgres
 from config.services.supervisor import ServiceFailed, Stop, Supervisor
 from config.services.valkey import Valkey
+from config.services.watch import Watch
 from contract.processes import allow_many_files
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def run(holdfast: Holdfast, listener: socket.socket, *, quiet: bool) -> int:
         if not quiet:
             print(f"{time.monotonic() - began:6.1f} s  {line}", flush=True)
 
-    supervisor = Supervisor(holdfast.data_dir / "log", holdfast.runtime_dir / "pids.json", say)
+    watch = Watch(roles.beats_at(holdfast), holdfast.hang_seconds) if holdfast.hang_seconds else None
+    supervisor = Supervisor(holdfast.data_dir / "log", holdfast.runtime_dir / "pids.json", say, watch)
     supervisor.install_signals()
     code = 0
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from config.places import VALKEY_SOCKET
 from config.readers import SettingError
 from config.services.service import Service
+from config.services.watch import Question
 
 MEMORY_LIMIT = "256mb"
 
@@ -41,6 +42,7 @@ class Valkey:
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
             before=self.prepare,
             ready=self.ready,
+            question=Question(str(self.socket), b"PING\r\n", b"+", b"-"),  # a refusal is an answer too
         )
 
     def prepare(self) -> None:

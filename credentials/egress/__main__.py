@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.processes import begin_beside
+from contract.watchdog import Heart
 from credentials import addresses
 from credentials.egress.board import Board
 from credentials.egress.control import Control, bound
@@ -63,6 +64,7 @@ async def serve(options: argparse.Namespace) -> None:
             asyncio.create_task(Control(sessions, proxy, packages).serve(listener)),
             asyncio.create_task(packages.ask()),
             asyncio.create_task(_sweep(sessions)),
+            asyncio.create_task(Heart().beat_within()),
         ]
         await told.wait()
         for task in running:

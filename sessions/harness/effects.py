@@ -186,7 +186,7 @@ class Effects:
     def _reply(self, names: Ids, reply: ModelReply, first_token_ms: float | None, *, anew: bool) -> list[Draft]:
         judging = Permissions(self.spec, self.should_stop, self._rules, anew=anew)
         builder = Reply(names, ids.event_id, self.spec.grants, tools.check_input, judging.judge, self.spec.outside)
-        guessed = compaction.tokens(self.prompt.messages, reply.usage, len(self.prompt.encoded.text))
+        guessed = compaction.tokens(self.prompt.messages, reply.usage, self.prompt.encoded.length)
         return [*builder.drafts(reply, self.cost(reply), first_token_ms, guessed), *judging.spent()]
 
     def cost(self, reply: ModelReply) -> str | None:

@@ -93,6 +93,13 @@ SELECT l.objid::bigint FROM pg_locks l
 WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid::bigint > 0 AND l.objsubid = 2 AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+SEEN = """
+SELECT count(*) FILTER (WHERE l.objid::bigint > 0), coalesce(bool_or(l.objid::bigint = 0
+  AND NOT (a.state LIKE 'idle%%' AND a.state_change < clock_timestamp() - %s * interval '1 second')), false)
+FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 INTERRUPTS = """
 SELECT thread_id FROM agent_sessions_event
 WHERE session_id = ANY(%(sessions)s) AND processed_at IS NULL AND type = %(type)s
@@ -317,9 +324,12 @@ def workers_alive() -> frozenset[int]:
         return frozenset(row[0] for row in cursor.fetchall())
 
 
-def workers_seen() -> int:
-    """How many worker processes are alive now (those that have had work since they started)."""
-    return len(workers_alive())
+def processes_seen() -> tuple[int, bool]:
+    """How many worker processes are alive, and whether a sweeper is that was heard of lately."""
+    with connection.cursor() as cursor:
+        cursor.execute(SEEN, [SWEEPER_SILENT_SECONDS, LIVENESS_CLASS])
+        workers, sweeper = cursor.fetchone()
+        return workers, sweeper
 
 
 def dsn() -> dict[str, Any]:

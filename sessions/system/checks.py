@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 TIMEOUT_SECONDS = 2.0
@@ -72,20 +71,27 @@ def _listens(path: Path, who: str) -> str:
     return "ok"
 
 
-def workers() -> str:
+def processes() -> dict[str, str]:
+    """Workers and sweeper, by what they hold in the database."""
     from sessions.harness import lease
 
     try:
-        return "ok" if lease.workers_seen() else "no worker is running"
+        workers, sweeper = lease.processes_seen()
     except DatabaseError as error:
-        return f"not known ({type(error).__name__})"
+        return dict.fromkeys(("workers", "sweeper"), f"not known ({type(error).__name__})")
+    return {
+        "workers": "ok" if workers else "no worker is running",
+        "sweeper": "ok" if sweeper else "no sweeper is running",
+    }
 
 
-CHECKS: dict[str, Callable[[], str]] = {
-    "database": database,
-    "nudges": nudges,
-    "broker": broker,
-    "sandbox_host": sandbox_host,
-    "egress": egress,
-    "workers": workers,
-}
+def states() -> dict[str, str]:
+    """Each part of the installation: "ok", or what is wrong."""
+    return {
+        "database": database(),
+        "nudges": nudges(),
+        "broker": broker(),
+        "sandbox_host": sandbox_host(),
+        "egress": egress(),
+        **processes(),
+    }

@@ -20,7 +20,7 @@ from agents.sandboxes import registry
 from agents.sandboxes.base import SandboxError
 from sessions import events as ev
 from sessions import machines
-from sessions.harness.lease import LIVENESS_CLASS, SWEEPER_SILENT_SECONDS
+from sessions.harness.lease import LIVENESS_CLASS
 from sessions.models import Event, Session, Thread
 from sessions.system import checks, strip
 
@@ -41,6 +41,7 @@ LABELS = {
     "sandbox_host": "Sandbox host",
     "egress": "Egress proxy",
     "workers": "Workers",
+    "sweeper": "Sweeper",
 }
 # What helps where a part isn't there.
 REMEDIES = {
@@ -50,15 +51,15 @@ REMEDIES = {
     "sandbox_host": "Start it: python -m agents.sandboxes.host --socket … --data …",
     "egress": "Start it: python -m credentials.egress --socket … --data … Sandboxes have no network without it.",
     "workers": "Start one: celery -A config worker -P threads -c 100",
+    "sweeper": "Start one: manage.py sweeper. Schedules, time limits and lost work wait for it.",
 }
 # The lock that a worker holds while it lives, and its connection, which bears the worker's name.
 WORKERS = """
 SELECT l.objid::bigint, coalesce(a.application_name, ''), a.backend_start,
   (SELECT count(*) FROM agent_sessions_thread t WHERE t.status IN ('running', 'rescheduling')
-     AND t.lease_expires > clock_timestamp() AND t.lease_owner LIKE '%%:' || l.objid::bigint),
-  coalesce(a.state LIKE 'idle%%' AND a.state_change < clock_timestamp() - %s * interval '1 second', false)
+     AND t.lease_expires > clock_timestamp() AND t.lease_owner LIKE '%%:' || l.objid::bigint)
 FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
+WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid::bigint > 0 AND l.objsubid = 2 AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY a.backend_start, 1
 """
@@ -109,14 +110,14 @@ def context(acting: Acting) -> dict[str, Any]:
 def parts() -> dict[str, Any]:
     """Each part with its state."""
     return {
-        "parts": [Part(LABELS[name], check(), REMEDIES[name]) for name, check in checks.CHECKS.items()],
+        "parts": [Part(LABELS[name], state, REMEDIES[name]) for name, state in checks.states().items()],
     }
 
 
 def work(acting: Acting) -> dict[str, Any]:
     """Which workers live, what each holds, what waits to be taken, and what waits to be tried again."""
     with connection.cursor() as cursor:
-        cursor.execute(WORKERS, [SWEEPER_SILENT_SECONDS, LIVENESS_CLASS])
+        cursor.execute(WORKERS, [LIVENESS_CLASS])
         rows = cursor.fetchall()
     live = Thread.objects.filter(
         status__in=("running", "rescheduling"),
@@ -129,8 +130,7 @@ def work(acting: Acting) -> dict[str, Any]:
     held = [thread for thread in threads if thread.lease_expires and thread.lease_expires > now]
     free = [thread for thread in threads if thread not in held]
     return {
-        "workers": [_worker(*row[:4]) for row in rows if row[0] > 0],
-        "sweeper": any(row[0] == 0 and not row[4] for row in rows),
+        "workers": [_worker(*row) for row in rows],
         "strip": strip.strip(),
         "machines": list(machines.listed()[:LISTED]),
         "drains": machines.may_drain(acting),

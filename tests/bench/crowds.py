@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from tests.bench import bare
 from tests.bench.burden import Burden
 from tests.bench.figures import Figure
 from tests.bench.measures import TOOLS
@@ -22,6 +23,8 @@ LOOK_SECONDS = 2.0
 PATIENCE_SECONDS = 300.0
 TELL_SECONDS = 20.0
 AT_ONCE = 16  # requests of ours
+BARE_STEPS = 8
+PROCESSES = 2  # as there are workers
 
 
 def many(bench: Bench, sessions: int = 500, each: int = 20) -> list[Figure]:
@@ -37,6 +40,7 @@ def many(bench: Bench, sessions: int = 500, each: int = 20) -> list[Figure]:
             list(pool.map(lambda session: bench.send(session, f"[[demo: steps={each}]]"), ids))
             memory = _until_all_rest(bench, set(ids))
             taken = burden.taken()
+            plain = bare.crowd(bench.model.url, sessions // 2, BARE_STEPS, PROCESSES)
         finally:
             bench.model.thinking = 0.0
         found = dict(zip(ids, pool.map(lambda session: _finished_at(bench, session), ids), strict=True))
@@ -50,6 +54,7 @@ def many(bench: Bench, sessions: int = 500, each: int = 20) -> list[Figure]:
     told = f"{len(ended)} of {sessions} finished in {until - begun:.0f} s, {done} of {sessions * each} steps"
     return [
         Figure(name, rate, "steps/s", "≥ 200", met, told),
+        Figure(f"  {sessions // 2} bare SDK loops in {PROCESSES} processes, same model, same run", plain, "steps/s"),
         taken.figure(done),
         Figure("  both workers at their most", memory / 1e6, "MB", "≤ 600", memory <= 600e6, "shared pages once"),
     ]

@@ -12,14 +12,15 @@ from tests.bench import bare, model
 
 def test_a_conversation_has_one_gap_a_step() -> None:
     with model.served() as server:
-        assert len(bare.converse(server, "[[demo: steps=3]]")) == 3
+        bare.converse(bare.client_of(server.url), "[[demo: steps=3]]")
+        assert len(server.gaps) == 3
 
 
 def test_it_thinks_as_long_as_it_is_told_before_each_reply() -> None:
     with model.served() as server:
         server.thinking = 0.2
         begun = time.monotonic()
-        bare.converse(server, "[[demo: steps=1]]")
+        bare.converse(bare.client_of(server.url), "[[demo: steps=1]]")
         assert time.monotonic() - begun >= 0.4, "a step and the report are two requests"
 
 

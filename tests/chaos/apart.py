@@ -29,6 +29,7 @@ from config.services.postgres import Postgres
 from config.services.service import Service
 from config.services.supervisor import Stop, Supervisor
 from config.services.valkey import Valkey
+from config.services.watch import Watch, told
 from credentials.egress.packages import CONFIGURED
 from tests.live import ROOT, Installation
 
@@ -70,7 +71,8 @@ class Apart(Installation):
 def main() -> None:
     holdfast = env.load()
     data, run = holdfast.data_dir, holdfast.runtime_dir
-    supervisor = Supervisor(data / "log", run / "pids.json", lambda line: print(line, flush=True))
+    watch = Watch(roles.beats_at(holdfast), holdfast.hang_seconds)  # in systemd's place
+    supervisor = Supervisor(data / "log", run / "pids.json", lambda line: print(line, flush=True), watch)
     supervisor.install_signals()
     given = [guarded_database(holdfast), guarded_broker(holdfast)]
     names = ["egress", "sandbox", "web", *(f"worker@{number + 1}" for number in range(holdfast.workers)), "sweeper"]
@@ -150,11 +152,12 @@ def unit(holdfast: env.Holdfast, name: str) -> Service:
     inherited = {key: value for key, value in os.environ.items() if _is_given(key, found.get("EnvironmentFile", ""))}
     plain = {key: os.environ[key] for key in PLAIN if key in os.environ}
     own = dict(pair.split("=", 1) for pair in shlex.split(here(found.get("Environment", ""))))
+    beats = told(roles.beats_at(holdfast), holdfast.hang_seconds, {}) if "WatchdogSec" in found else {}
     return Service(
         name=f"{template}{instance}",
         argv=shlex.split(here(found["ExecStart"])),
         cwd=ROOT,
-        env={**plain, **inherited, **own},
+        env={**plain, **inherited, **own, **beats},
         once=found.get("Type") == "oneshot",
         stop_seconds=float(found.get("TimeoutStopSec", "5")),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.chaos.apart import UNITS, Apart
@@ -11,12 +13,13 @@ from tests.chaos.inside import verify
 pytestmark = [pytest.mark.live, pytest.mark.sandbox, pytest.mark.xdist_group("kill")]
 
 
-def test_the_commands_of_the_units_run_a_session_whose_worker_and_web_server_are_killed() -> None:
-    with Apart.started(WORKERS="2", LEASE_SECONDS="1") as installation:
+def test_the_commands_of_the_units_run_a_session_whose_worker_is_killed_while_others_are_frozen() -> None:
+    with Apart.started(WORKERS="2", LEASE_SECONDS="1", HANG_SECONDS="5") as installation:
         job = Job.start(installation, counting_task(6, 0.2))
         job.wait_for("agent.tool_use", 2)
-        for role in ("worker", "web"):
-            installation.kill(role)
+        for role in ("sweeper", "web"):
+            installation.kill(role, signal.SIGSTOP)
+        installation.kill("worker")
         job.wait_until_idle()
         assert job.audit() == []
         assert len(job.side_effects()) + _unknown(job) == 6

@@ -83,6 +83,8 @@ def test_no_secret_and_no_password_shows_in_the_settings_repr(tmp_path: Path) ->
         ("WORKERS", "0"),
         ("WORKER_THREADS", "many"),
         ("LEASE_SECONDS", "0.1"),
+        ("HANG_SECONDS", "3"),
+        ("HANG_SECONDS", "-1"),
         ("SANDBOX", "none"),
         ("DATABASE_URL", "sqlite:///x.db"),
         ("REDIS_URL", "localhost:6379"),

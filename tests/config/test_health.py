@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 
 from config import health
+from sessions.harness import lease
+from sessions.sweeper import SWEEPER_NUMBER
 from sessions.system import checks
 
 if TYPE_CHECKING:
@@ -23,10 +26,22 @@ def test_healthz_needs_nothing_but_the_process() -> None:
 
 
 def test_readyz_names_the_part_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "CHECKS", {"database": lambda: "ok", "broker": lambda: "no answer"})
+    """Without a broker this server still serves; that the installation is not whole is told, and refused if asked."""
+    monkeypatch.setattr(checks, "states", lambda: {"database": "ok", "broker": "no answer"})
+    for question, status in (("/readyz", 200), ("/readyz?all", 503)):
+        answer = health.readyz(RequestFactory().get(question))
+        assert answer.status_code == status
+        assert json.loads(answer.content) == {
+            "status": "degraded",
+            "parts": {"database": "ok", "broker": "no answer"},
+        }
+
+
+def test_readyz_refuses_traffic_that_cannot_be_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "states", lambda: {"database": "no answer", "broker": "ok"})
     answer = health.readyz(RequestFactory().get("/readyz"))
     assert answer.status_code == 503
-    assert json.loads(answer.content)["parts"] == {"database": "ok", "broker": "no answer"}
+    assert json.loads(answer.content)["status"] == "not ready"
 
 
 @pytest.mark.django_db
@@ -38,7 +53,19 @@ def test_the_test_servers_are_found_ready() -> None:
 
 @pytest.mark.django_db
 def test_without_a_worker_that_is_said() -> None:
-    assert checks.workers() == "no worker is running"
+    assert checks.processes()["workers"] == "no worker is running"
+
+
+@pytest.mark.django_db
+def test_without_a_sweeper_or_with_a_silent_one_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.processes()["sweeper"] == "no sweeper is running"
+    with psycopg.connect(**lease.dsn(), autocommit=True) as another:
+        another.execute("SELECT pg_advisory_lock(%s, %s)", [lease.LIVENESS_CLASS, SWEEPER_NUMBER])
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees who is connected as it first looked
+        assert checks.processes()["sweeper"] == "ok"
+        monkeypatch.setattr(lease, "SWEEPER_SILENT_SECONDS", 0.0)
+        assert checks.processes()["sweeper"] == "no sweeper is running"
 
 
 def test_a_missing_sandbox_host_is_said(settings: object, tmp_path: Path) -> None:

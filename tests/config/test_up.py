@@ -53,9 +53,9 @@ def test_the_sign_in_is_printed(running: Installation) -> None:
 
 
 def test_every_part_is_reported_ready(running: Installation) -> None:
-    with urllib.request.urlopen(f"{running.url}/readyz", timeout=10) as answer:
+    with urllib.request.urlopen(f"{running.url}/readyz?all", timeout=10) as answer:
         parts = json.loads(answer.read())["parts"]
-    assert set(parts) == {"database", "nudges", "broker", "sandbox_host", "egress", "workers"}
+    assert set(parts) == {"database", "nudges", "broker", "sandbox_host", "egress", "workers", "sweeper"}
     assert set(parts.values()) == {"ok"}
 
 

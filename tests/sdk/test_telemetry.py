@@ -113,3 +113,4 @@ def test_metrics_are_for_whoever_has_the_token(installation: Installation) -> No
     shown = httpx2.get(url, headers={"authorization": f"Bearer {TOKEN}"}).text
     assert 'holdfast_sessions{status="idle"}' in shown
     assert "holdfast_workers 1.0" in shown
+    assert 'holdfast_part_up{part="sweeper"} 1.0' in shown

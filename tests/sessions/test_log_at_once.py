@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -157,31 +156,51 @@ def test_time_on_the_log_goes_on_and_never_back() -> None:
 
 def test_an_append_that_waited_for_another_goes_after_it() -> None:
     session, thread, lease = running()
-    waiting = threading.Event()
-
-    def late() -> list[Event]:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SET application_name = 'waits'")
-            waiting.set()
-            return log.append(session.id, thread.id, [Draft(ev.MODEL_START)], lease=lease)
-        finally:
-            connection.close()
-
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         log.append(session.id, thread.id, [Draft(ev.USER_MESSAGE, TEXT, processed=False)])
-        later = pool.submit(late)
-        assert waiting.wait(20)
+        later = pool.submit(_append_late, session, thread, lease)
         wait_for(_somebody_waits, 20)
-    (stored,) = later.result(timeout=20)
-    assert stored.type == ev.MODEL_START
+    assert later.result(timeout=20) == ev.MODEL_START
     assert [event.type for event in log.read(session.id)][-2:] == [ev.USER_MESSAGE, ev.MODEL_START]
     log.append(session.id, thread.id, [idle(thread)], lease=lease)
     assert verify(Session.objects.get(pk=session.pk)) == []
 
 
+@pytest.mark.parametrize("change", ["lease_expires = lease_expires + interval '1 s'", "fence = fence + 1"])
+def test_an_append_that_waited_for_its_thread_is_whole_or_not_there(change: str) -> None:
+    session, thread, lease = running()
+    renewed = change.startswith("lease_expires")
+    before = Session.objects.filter(pk=session.pk).values_list("last_seq", "updated_at").get()
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE agent_sessions_thread SET {change} WHERE id = %s", [thread.id])
+        later = pool.submit(_append_late, session, thread, lease)
+        wait_for(_somebody_waits, 20)
+    if renewed:
+        assert later.result(timeout=20) == ev.MODEL_START
+        assert types(session)[-1] == ev.MODEL_START
+    else:
+        with pytest.raises(log.LeaseLost):
+            later.result(timeout=20)
+        assert Session.objects.filter(pk=session.pk).values_list("last_seq", "updated_at").get() == before
+        assert types(session) == [ev.STATUS_RUNNING, ev.THREAD_RUNNING]
+    assert verify(Session.objects.get(pk=session.pk)) == []
+
+
+def _append_late(session: Session, thread: Thread, lease: Held) -> str:
+    """What another connection appended, which is told from others by its name while it waits."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET application_name = 'waits'")
+        (stored,) = log.append(session.id, thread.id, [Draft(ev.MODEL_START)], lease=lease)
+        return stored.type
+    finally:
+        connection.close()
+
+
 def _somebody_waits() -> bool:
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # within a transaction the first look is kept
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waits' AND wait_event_type = 'Lock'"
         )

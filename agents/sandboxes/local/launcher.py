@@ -73,9 +73,9 @@ class LocalLauncher(Keeper):
         box, mounts = self.prepared(spec)
         mounts += self._apt(box, spec)
         if spec.network == "none":
-            return self._spawner.start(box, "serve", mounts=mounts)
+            return self._spawner.serve(box, mounts)
         gate = self.gate()
-        process, listener = self._spawner.start_with_door(box, self.trusting(box, spec.trust), mounts)
+        process, listener = self._spawner.serve_with_door(box, self.trusting(box, spec.trust), mounts)
         gate.attach(spec.sandbox_id, listener)
         return process
 
@@ -107,6 +107,10 @@ class LocalLauncher(Keeper):
         super().ended(sandbox_id)
         if self._cgroups is not None:
             self._cgroups.remove(sandbox_id)
+
+    def release(self) -> None:
+        self._spawner.close()
+        super().release()
 
     def _kill_leftovers(self) -> None:
         """End what a killed host may have left; a number used again has another start time."""

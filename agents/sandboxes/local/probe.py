@@ -16,7 +16,7 @@ from agents.sandboxes.local import arguments
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agents.sandboxes.boxes.layout import Layout
+    from agents.sandboxes.boxes.layout import Box, Layout
     from agents.sandboxes.local.binary import Runtime
     from agents.sandboxes.local.process import Spawner
 
@@ -34,28 +34,31 @@ _SWITCHES = {
 
 
 def report(layout: Layout, spawner: Spawner, layers: tuple[str, ...], reasons: Sequence[str]) -> Report:
-    """Start the runner's ``pack`` errand in an empty box: all of the configuration is in force
-    for it, and it says so by its exit status.
+    """Start the runner's ``check`` errand in an empty box: all of the configuration is in force for it, and it says so
+    by its exit status. Then the same in a fork of the nursery, which is done without where that is not so.
     """
-    fault = _fault(layout, spawner)
-    if fault is None:
-        return Report("local", usable=True, strength="namespace", layers=layers, reasons=tuple(reasons))
-    return Report("local", usable=False, strength="none", layers=(), reasons=(fault, *reasons))
-
-
-def _fault(layout: Layout, spawner: Spawner) -> str | None:
     name = f"probe-{uuid.uuid4().hex}"
     try:
-        process = spawner.start(layout.create(name), "check", "1000")
-        try:
-            status = process.wait(WAIT_SECONDS)
-            said = process.errors()
-        finally:
-            process.close()
+        box = layout.create(name)
+        fault = _fault(box, spawner)
+        cold = spawner.warm_up(box) if fault is None else None
     except (SandboxError, OSError) as error:
-        return f"No sandbox could be started: {error}. {_way_out()}"
+        fault = f"No sandbox could be started: {error}. {_way_out()}"
     finally:
         layout.remove(name)
+    if fault is not None:
+        return Report("local", usable=False, strength="none", layers=(), reasons=(fault, *reasons))
+    slower = [f"Runners are not forked, which makes starting sandboxes dearer: {cold}."] if cold else []
+    return Report("local", usable=True, strength="namespace", layers=layers, reasons=(*reasons, *slower))
+
+
+def _fault(box: Box, spawner: Spawner) -> str | None:
+    process = spawner.start(box, "check", "1000")
+    try:
+        status = process.wait(WAIT_SECONDS)
+        said = process.errors()
+    finally:
+        process.close()
     return None if status == 0 else f"The sandbox started but is not closed: {said}. {_way_out()}"
 
 

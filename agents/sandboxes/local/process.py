@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
-import select
 import signal
 import socket
 import threading
@@ -21,14 +21,18 @@ from typing import IO, TYPE_CHECKING
 from agents.sandboxes.base import SandboxError, SandboxUnavailable
 from agents.sandboxes.boxes import seccomp
 from agents.sandboxes.egress import receive_listener
+from agents.sandboxes.link import is_ready
 from agents.sandboxes.local import arguments, binary
-from agents.sandboxes.local.spawn import Started, settle, spawn
+from agents.sandboxes.local.nursery import Nursery
+from agents.sandboxes.local.spawn import Started, piped, settle, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agents.sandboxes.boxes.layout import Box
     from agents.sandboxes.boxes.mounts import Mount
+
+log = logging.getLogger("holdfast.sandboxes")
 
 START_SECONDS = 20.0
 KILL_SECONDS = 5.0
@@ -45,7 +49,23 @@ class Process:
         self.init_pid = init_pid
         self._init = os.pidfd_open(init_pid)
         self._lock = threading.Lock()
-        self.stdin, self.stdout = outer.stdin, outer.stdout
+        self.stdin, self.stdout, self._stderr = outer.stdin, outer.stdout, outer.stderr
+
+    def take_in(self, nursery: Nursery, user: int | None, task: str, *way: int) -> None:
+        """Once the sandbox is made, have a fork of the nursery be its runner, to which the pipes lead from then on.
+
+        ``way``: on which its door is handed out. Raises ``SandboxError`` for the sandbox, ``OSError`` for the nursery.
+        """
+        with contextlib.suppress(OSError):
+            self.stdin.write(b"\n")
+            self.stdin.flush()
+        if not is_ready(self.stdout, START_SECONDS) or not self.stdout.readline():
+            raise SandboxError(f"bubblewrap did not start: {self.errors() or 'no reason given'}")
+        self.stdout.close()
+        with piped(PIPE_BYTES) as (ours, theirs):
+            if not nursery.bear(user, task, (*theirs, self._init, *way)):
+                raise SandboxError(f"No runner could enter the sandbox: {_read_now(ours[2]) or 'no reason given'}")
+            self.stdin, self.stdout, self._stderr = ours
 
     def kill(self) -> None:
         """End the sandbox's first process and with it all others; safe to call twice.
@@ -70,13 +90,15 @@ class Process:
 
     def errors(self) -> str:
         """What was printed to stderr so far, at most 4,000 characters."""
-        return _read_now(self._outer.stderr)
+        return _read_now(self._stderr)
 
     def close(self) -> None:
         """Kill, and close the pipes. Call only when nobody reads them any more."""
         self.kill()
         self._outer.close()
-        self._status.close()
+        for pipe in (self.stdin, self.stdout, self._stderr, self._status):
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 class Spawner:
@@ -86,29 +108,83 @@ class Spawner:
         self._runtime = runtime
         self._filter = seccomp.build()
         self._settled = False
+        self._nursery: Nursery | None = None
+        self._warming = threading.Lock()
         self._jobs: SimpleQueue[tuple[Callable[[], Process], Future[Process]]] = SimpleQueue()
         threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
 
-    def start(self, box: Box, *runner_arguments: str, mounts: Sequence[Mount] = ()) -> Process:
-        """Start the runner in ``box``; raises ``SandboxError`` with bubblewrap's own words.
+    def start(self, box: Box, *runner_arguments: str) -> Process:
+        """Start the runner in ``box`` for an errand; raises ``SandboxError`` with bubblewrap's own words."""
+        return self._by_the_thread(lambda: self._start(box, runner_arguments))
 
-        ``mounts``: what is shown besides.
-        """
-        return self._by_the_thread(lambda: self._start(box, runner_arguments, mounts))
+    def serve(self, box: Box, mounts: Sequence[Mount] = ()) -> Process:
+        """Start the runner in ``box``, serving calls. ``mounts``: what is shown besides."""
+        return self._serve(box, mounts)
 
-    def start_with_door(self, box: Box, trust: Path, mounts: Sequence[Mount] = ()) -> tuple[Process, socket.socket]:
-        """Start the runner serving calls, and receive the socket on which the sandbox's programs ask for a proxy."""
+    def serve_with_door(self, box: Box, trust: Path, mounts: Sequence[Mount] = ()) -> tuple[Process, socket.socket]:
+        """The same, and receive the socket on which the sandbox's programs ask for a proxy."""
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                given = ("serve", str(theirs.fileno()))
-                process = self._by_the_thread(lambda: self._start(box, given, mounts, trust, (theirs.fileno(),)))
+                process = self._serve(box, mounts, trust, theirs.fileno())
             try:
                 return process, receive_listener(ours, START_SECONDS)
             except (OSError, ValueError):
                 said = process.errors()
                 process.close()
                 raise SandboxError(f"The sandbox handed no proxy port out: {said or 'no reason given'}") from None
+
+    def warm_up(self, box: Box) -> str | None:
+        """Have a fork of the nursery look from inside ``box`` whether it is confined as it must be: only then runners
+        are such forks. What is wrong otherwise; they are programs of their own then, which takes longer to start.
+        """
+        with self._warming:
+            nursery = self._nursery
+            try:
+                nursery = nursery or Nursery(self._runtime, self._filter)
+                fault = self._look(nursery, box)
+            except (OSError, SandboxError) as error:
+                fault = str(error)
+            if fault is None:
+                self._nursery = nursery
+            elif nursery is not None:
+                self._give_up(nursery)
+            return fault
+
+    def close(self) -> None:
+        """End the nursery; sandboxes stay as they are."""
+        if self._nursery is not None:
+            self._give_up(self._nursery)
+
+    def _look(self, nursery: Nursery, box: Box) -> str | None:
+        process = self._by_the_thread(lambda: self._start(box))
+        try:
+            process.take_in(nursery, box.uid, "check")
+            said = process.stdout.readline() if is_ready(process.stdout, START_SECONDS) else b""
+            return None if said == b"closed\n" else process.errors() or "no reason given"
+        finally:
+            process.close()
+
+    def _give_up(self, nursery: Nursery) -> None:
+        self._nursery = None
+        nursery.close()
+
+    def _serve(self, box: Box, mounts: Sequence[Mount], trust: Path | None = None, door: int | None = None) -> Process:
+        way = () if door is None else (door,)
+        nursery = self._nursery
+        if nursery is not None:
+            process = self._by_the_thread(lambda: self._start(box, (), mounts, trust))
+            try:
+                process.take_in(nursery, box.uid, "serve", *way)
+                return process
+            except SandboxError:
+                process.close()
+                raise
+            except OSError as error:
+                process.close()
+                log.warning("the nursery is given up, runners start anew: %s", error)
+                self._give_up(nursery)
+        return self._by_the_thread(lambda: self._start(box, ("serve", *map(str, way)), mounts, trust, way))
 
     def _by_the_thread(self, job: Callable[[], Process]) -> Process:
         future: Future[Process] = Future()
@@ -132,17 +208,19 @@ class Spawner:
     def _start(
         self,
         box: Box,
-        runner_arguments: Sequence[str],
+        runner_arguments: Sequence[str] = (),
         mounts: Sequence[Mount] = (),
         trust: Path | None = None,
         kept: tuple[int, ...] = (),
     ) -> Process:
+        """Start the runner so told, or without arguments only what keeps a sandbox that a runner is to enter."""
         runtime = self._runtime = binary.renewed(self._runtime)
         options = "\0".join(arguments.options(runtime, box, trust, mounts)).encode() + b"\0"
         status_read, status_write = os.pipe()
         held = [status_write, _memory(options), _memory(self._filter)]
         bwrap = ["bwrap", "--args", str(held[1]), "--seccomp", str(held[2])]
-        bwrap += ["--json-status-fd", str(status_write), "--", *arguments.command(runtime, *runner_arguments)]
+        told = arguments.command(runtime, *runner_arguments) if runner_arguments else arguments.waiting()
+        bwrap += ["--json-status-fd", str(status_write), "--", *told]
         try:
             if not self._settled:
                 settle()
@@ -164,7 +242,7 @@ def _close_unwanted(future: Future[Process]) -> None:
 
 
 def _started(outer: Started, status: IO[bytes]) -> Process:
-    line = status.readline() if _is_ready(status, START_SECONDS) else b""
+    line = status.readline() if is_ready(status, START_SECONDS) else b""
     try:
         return Process(outer, int(json.loads(line)["child-pid"]), status)
     except (ValueError, KeyError, OSError):
@@ -184,16 +262,9 @@ def _memory(data: bytes) -> int:
 
 
 def _read_now(stream: IO[bytes]) -> str:
-    if not _is_ready(stream, 0.2):
+    if not is_ready(stream, 0.2):
         return ""
     return os.read(stream.fileno(), 4000).decode("utf-8", "replace").strip()
-
-
-def _is_ready(stream: IO[bytes], seconds: float) -> bool:
-    """Whether there is something to read, or the end, in time. Not by ``select``, which knows no descriptor > 1023."""
-    poll = select.poll()
-    poll.register(stream, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
 
 
 def start_time(pid: int) -> int:

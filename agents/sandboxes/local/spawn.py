@@ -93,24 +93,33 @@ def spawn(program: Path, argv: list[str], user: int | None, kept: Sequence[int],
 
     Raises ``OSError``.
     """
-    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-        shown, mine = {fd: fd for fd in kept}, list[IO[bytes]]()
-        for number in (0, 1, 2):
-            reading, writing = os.pipe()
-            shown[number], own = (writing, reading) if number else (reading, writing)
-            theirs.callback(os.close, shown[number])
-            mine.append(os.fdopen(own, "rb" if number else "wb"))
-            ours.callback(mine[-1].close)
-            with contextlib.suppress(OSError):  # more than this user may have in pipes
-                fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, pipe_bytes)
+    with piped(pipe_bytes) as (ours, theirs):
+        shown = {**{fd: fd for fd in kept}, **dict(enumerate(theirs))}
         actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in shown.items()]
         _close_others()
         with _as(user):
             pid = os.posix_spawn(
                 program, argv, {}, file_actions=actions, setsid=True, setsigdef=_IGNORED_BY_PYTHON, setsigmask=()
             )
-        ours.pop_all()
-        return Started(pid, *mine)
+        return Started(pid, *ours)
+
+
+@contextlib.contextmanager
+def piped(pipe_bytes: int) -> Iterator[tuple[list[IO[bytes]], list[int]]]:
+    """Pipes for a child's input and outputs: our ends, which stay open unless something goes wrong, and the child's."""
+    ours, theirs = list[IO[bytes]](), list[int]()
+    with contextlib.ExitStack() as at_the_end, contextlib.ExitStack() as at_a_fault:
+        for number in (0, 1, 2):
+            reading, writing = os.pipe()
+            shown, own = (writing, reading) if number else (reading, writing)
+            theirs.append(shown)
+            at_the_end.callback(os.close, shown)
+            ours.append(os.fdopen(own, "rb" if number else "wb"))
+            at_a_fault.callback(ours[-1].close)
+            with contextlib.suppress(OSError):  # more than this user may have in pipes
+                fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, pipe_bytes)
+        yield ours, theirs
+        at_a_fault.pop_all()
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ def main() -> None:
     if command == "confined":
         from .confined import put_on, reap
 
-        put_on(roots[0])
+        with open(roots[0], "rb") as steps:
+            put_on(steps.read())
         reap()
         command, roots = roots[1], roots[2:]
     if command == "serve":

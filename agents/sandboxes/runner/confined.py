@@ -14,28 +14,27 @@ PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 4, 38, 22
 SECCOMP_MODE_FILTER = 2
 STEP_BYTES = 8
 
+_libc = ctypes.CDLL(None, use_errno=True)
+
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_char_p))
 
 
-def put_on(path: str) -> None:
+def put_on(steps: bytes) -> None:
     """Put the filter on this process and all that it starts. Call it while there is one thread."""
-    with open(path, "rb") as handle:
-        steps = handle.read()
     program = _Program(len(steps) // STEP_BYTES, steps)
-    libc = ctypes.CDLL(None, use_errno=True)
     for arguments in (
         (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
         (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0),
     ):
-        if libc.prctl(*arguments) != 0:
+        if _libc.prctl(*arguments) != 0:
             raise OSError(ctypes.get_errno(), "the system-call filter could not be put on")
 
 
 def reap() -> None:
     """Go on in a child; this process, the namespace's first, ends with it and meanwhile takes in every orphan."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     child = os.fork()
     if child == 0:
         return

@@ -1,4 +1,4 @@
-"""The modules that a sandbox's Python loads before its first call, compiled into one file beside this package.
+"""The modules that a sandbox's Python, or the nursery, loads at its start, compiled into one file beside this package.
 
 Finding, checking and opening a dozen files takes about as long as what is in them. ``python3 -I -S whole.py``, run
 once by the Python that will read the file, writes it; the command that starts the runner executes it (see
@@ -62,7 +62,7 @@ def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     top = os.path.dirname(here)
     sys.path.insert(0, top)
-    for name in ("__main__", "door", "serve"):  # and what they load in turn
+    for name in ("__main__", "door", "serve", "nursery"):  # and what they load in turn
         __import__(f"{PACKAGE}.{name}")
     modules = {}
     for name, module in list(sys.modules.items()):

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from contract.watchdog import Heart
 from sessions.sweeper import Sweeper
 
 
@@ -18,4 +19,6 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
-        Sweeper(stopping.is_set).run()
+        sweeper = Sweeper(stopping.is_set)
+        Heart().beat_aside(sweeper.goes_on)
+        sweeper.run()

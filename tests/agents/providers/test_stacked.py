@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import httpx2
 import pytest
 
-from agents.providers import interrupt, transport
+from agents.providers import interrupt, stacked, transport
 from agents.providers.base import TurnInterrupted
 from agents.providers.stacked import StackedPool
 from tests.live import wait_for
@@ -81,12 +81,15 @@ def test_a_response_that_was_not_read_gives_no_connection_back(client: httpx2.Cl
     assert client.get(address).status_code == 200
 
 
-def test_connections_unused_for_long_are_closed_as_others_come_back(client: httpx2.Client, address: str) -> None:
+def test_connections_unused_for_long_are_closed_as_others_come_back(
+    client: httpx2.Client, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacked, "LOOK_SECONDS", 0.0)
     with client.stream("GET", address) as first, client.stream("GET", address) as second:
         for response in (first, second):
             response.read()
     oldest = _idle(client)[0]
-    oldest._connection._expire_at = 0.0  # type: ignore[attr-defined]
+    oldest._expires_at = 0.0  # type: ignore[attr-defined]
     client.get(address)
     assert oldest.is_closed()
     assert len(_idle(client)) == 1

@@ -112,7 +112,7 @@ def _until_freed() -> list[str]:
 
 
 def test_workers_are_counted_while_they_live(keepers: list[Keeper]) -> None:
-    assert leases.workers_seen() >= 2
+    assert len(leases.workers_alive()) >= 2
 
 
 def test_an_interrupt_reaches_the_lease_of_its_session_only(running: Thread, keepers: list[Keeper]) -> None:
@@ -176,7 +176,8 @@ def test_a_second_sweeper_takes_the_lock_of_one_that_hangs() -> None:
         assert leads
         with pytest.raises(psycopg.OperationalError):
             hung.execute("SELECT 1")
-    connection.close()  # lets the lock go
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock_all()")  # the pool keeps the connection, and so the lock
 
 
 def test_one_errand_of_the_sweeper_that_fails_keeps_no_other_from_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
