@@ -280,7 +280,8 @@ def _take(ledger: Ledger, session_id: str, thread_id: str, draft: Draft) -> Even
         ledger.thread_seq = ledger.last_seq
     ledger.session = ledger.session.after(draft, ledger.now)
     ledger.thread = ledger.thread.after(event_id, draft, ledger.now, ledger.thread_created_at)
-    event = Event(
+    return Event.appended(
+        prior,
         id=event_id,
         session_id=session_id,
         thread_id=owner,
@@ -292,8 +293,6 @@ def _take(ledger: Ledger, session_id: str, thread_id: str, draft: Draft) -> Even
         created_at=draft.at or ledger.now,
         processed_at=(draft.at or ledger.now) if draft.processed else None,
     )
-    event.prior = prior
-    return event
 
 
 def _placed(ledger: Ledger, thread_id: str, draft: Draft) -> tuple[Draft, str]:
