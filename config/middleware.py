@@ -9,6 +9,8 @@ from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.urls import is_valid_path
+from django.utils.http import escape_leading_slashes
 
 from agents.models import Membership
 from config import bodies
@@ -68,6 +70,28 @@ def _refusal(request: HttpRequest) -> ApiError | None:
 
 def _is_json(response: HttpResponseBase) -> bool:
     return isinstance(response, HttpResponse) and response.get("content-type", "").startswith(JSON)
+
+
+class OtherSlash:
+    """A page that was typed with a slash too many or too few, such as `/login/` or `/sessions`, is found.
+
+    Only where the address leads nowhere as it is, only for reading, and never under ``/v1``: an SDK that is wrong about
+    a path should hear so.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        path = request.path_info
+        if response.status_code != 404 or request.method not in ("GET", "HEAD") or f"{path}/".startswith(API):
+            return response
+        other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+        if is_valid_path(path) or not is_valid_path(other):
+            return response
+        query = request.META.get("QUERY_STRING", "")
+        return HttpResponseRedirect(escape_leading_slashes(f"{other}?{query}" if query else other))
 
 
 class ActingPerson:

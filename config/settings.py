@@ -95,6 +95,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.telemetry.ApiSpans",
+    "config.middleware.OtherSlash",
     "config.middleware.ApiAnswers",
     "config.idempotency.IdempotentPosts",
     "csp.middleware.CSPMiddleware",
@@ -111,7 +112,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
-APPEND_SLASH = False  # the API's paths have no trailing slash, and a redirect would lose a POST body
+APPEND_SLASH = False  # the API's paths have no trailing slash; for pages: config.middleware.OtherSlash
 
 TEMPLATES: list[dict[str, Any]] = [
     {

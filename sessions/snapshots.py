@@ -13,12 +13,15 @@ from django.conf import settings
 
 from contract import blobs
 from credentials import crypto, sealed_streams
+from sessions import events as ev
+from sessions.models import Event
 from sessions.outputs import Chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MAX_BYTES = 10 * 1024**3
+EARLIER = 20  # snapshots that are looked at, in place of one that is damaged
 
 
 def put(pieces: Iterable[bytes]) -> tuple[str, int]:
@@ -50,6 +53,20 @@ def is_sound(name: str) -> bool:
     except (OSError, crypto.CannotOpen):
         return False
     return True
+
+
+def earlier(session_id: str, than: str) -> tuple[str, int] | None:
+    """The newest whole snapshot of a session but ``than``, which is not whole: its name, and its number on the log.
+
+    Raises ``crypto.KeyMissing``.
+    """
+    noted = Event.objects.filter(session_id=session_id, type=ev.OPS_SNAPSHOT).exclude(payload__digest=than)
+    seen: set[str] = set()
+    for name, seq in noted.order_by("-seq").values_list("payload__digest", "seq")[:EARLIER]:
+        if name not in seen and is_sound(name):
+            return name, seq
+        seen.add(name)
+    return None
 
 
 def reseal(name: str) -> bool:

@@ -263,9 +263,9 @@ class _Turn:
 
         accumulator = Accumulator()
         for event in events:
-            interrupt.poll()
             part = accumulator.add(event)
             if part is not None:
+                interrupt.poll()  # whoever waits for what comes next asks, too
                 self.began = True
                 self._show(part)
         if accumulator.stop_reason == "model_context_window_exceeded":

@@ -11,6 +11,7 @@ import re
 MOST_LINE_BYTES = 8 * 1024  # of a chunk's size with its extensions, of a trailer
 MOST_TRAILERS = 100
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?")
+_BEGIN = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 
 
 class Malformed(ValueError):
@@ -29,7 +30,9 @@ class Chunks:
 
     def feed(self, data: bytes) -> bytes:
         """The body's bytes in ``data``. Raises ``Malformed``."""
-        data, at, out = self.rest + data, 0, []
+        data = self.rest + data
+        out: list[bytes] = []
+        at = 0 if self._left or self._ends or self._trailers is not None else _whole(data, out)
         while not self.done:
             if self._left:
                 out.append(data[at : at + self._left])
@@ -70,3 +73,17 @@ class Chunks:
             self._left = int(size[1], 16)
             self._ends = self._left > 0
             self._trailers = None if self._left else 0
+
+
+def _whole(data: bytes, out: list[bytes]) -> int:
+    """Put the chunks that ``data`` begins with into ``out``, as far as they are whole and say their size alone: nearly
+    all of them do. Answers where the next begins.
+    """
+    at = 0
+    while (begin := _BEGIN.match(data, at)) is not None:
+        start, size = begin.end(), int(begin[1], 16)
+        if not size or data[start + size : start + size + 2] != b"\r\n":
+            break
+        out.append(data[start : start + size])
+        at = start + size + 2
+    return at

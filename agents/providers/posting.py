@@ -27,6 +27,8 @@ class Poster:
     def __init__(self, sdk: anthropic.Anthropic, http: httpx2.Client) -> None:
         self.sdk, self._http = sdk, http
         self._composed: dict[str, Compose] = {}  # by betas, of which there are a few
+        # Learnt as the first is sent: until it is answered a hundred others may have been composed by the SDK, too.
+        http.event_hooks = {**http.event_hooks, "request": [*http.event_hooks["request"], self._learn]}
 
     def post(self, content: Sequence[bytes], betas: str) -> httpx2.Response:
         """The answer to a JSON body (in pieces), to be read as server-sent events and closed; ``betas``: the header's
@@ -36,9 +38,7 @@ class Poster:
         """
         composed = self._composed.get(betas)
         if composed is None:
-            response = self._first(b"".join(content), betas)
-            self._composed[betas] = _composition(response.request)
-            return response
+            return self._first(b"".join(content), betas)
         response = self._http.send(composed(content, self._http.cookies), stream=True)
         if response.is_success:
             return response
@@ -47,6 +47,10 @@ class Poster:
         finally:
             response.close()
         raise _refusal(response)
+
+    def _learn(self, request: httpx2.Request) -> None:
+        if request.method == "POST" and not isinstance(request.stream, _Pieces) and request.url.path.endswith(PATH):
+            self._composed[request.headers.get("anthropic-beta", "")] = _composition(request)
 
     def _first(self, content: bytes, betas: str) -> httpx2.Response:
         from anthropic import Stream

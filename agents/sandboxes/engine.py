@@ -266,17 +266,21 @@ class RunnerBackend:
         self._launcher.create(spec.sandbox_id)
         if snapshot is not None:
             archives.unpack(self._launcher.run(spec.sandbox_id, spec.limits, "unpack", *archives.ROOTS), snapshot, spec)
-        Journal.create(self._launcher.journal(spec.sandbox_id), reaches_back=spec.first).close()
-        self._launcher.seal(spec.sandbox_id)
-        self._launcher.add_uploads(spec)
-        self._start(spec)
+        journal = Journal.create(self._launcher.journal(spec.sandbox_id), reaches_back=spec.first)
+        try:
+            self._launcher.seal(spec.sandbox_id)
+            self._launcher.add_uploads(spec)
+        except BaseException:
+            journal.close()
+            raise
+        self._start(spec, journal)
         return Opened(spec.sandbox_id, "restored" if snapshot else "fresh", self._launcher.layers)
 
-    def _start(self, spec: SandboxSpec) -> None:
+    def _start(self, spec: SandboxSpec, journal: Journal | None = None) -> None:
         usual = egress.ENVIRONMENT if spec.network == "proxy" else {}
         installed = packages.environment(spec.packages, in_place=self._launcher.lays_over)
         spec = replace(spec, environment={**usual, **installed, **spec.environment})
-        journal = Journal.load(self._launcher.journal(spec.sandbox_id))
+        journal = journal or Journal.load(self._launcher.journal(spec.sandbox_id))
         try:
             link = Link(spec, self._launcher.start(spec), journal)
         except BaseException:

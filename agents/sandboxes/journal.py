@@ -10,6 +10,7 @@ that a lost ``started`` line can never let a call run twice.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import threading
@@ -29,6 +30,7 @@ KEPT_BYTES = COMPACT_BYTES // 2
 State = Literal["started", "finished", "dropped"]
 
 
+@functools.cache
 def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import select
 import threading
 import time
 from collections import deque
@@ -30,6 +31,13 @@ LIVE_CHARACTERS = 512 * 1024
 READY_SECONDS = 20.0
 FILE_TOOL_SECONDS = 150.0
 GRACE_SECONDS = 20.0
+
+
+def is_ready(stream: IO[bytes], seconds: float) -> bool:
+    """Whether there is something to read, or the end, in time. Not by ``select``, which knows no descriptor > 1023."""
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 class Process(Protocol):
@@ -169,14 +177,12 @@ class Link:
             "environment": dict(self.spec.environment),
             "limits": asdict(self.spec.limits),
         }
-        guard = threading.Timer(READY_SECONDS, self.process.kill)
-        guard.start()
         self._send(hello)
         try:
-            ready = json.loads(self.process.stdout.readline(LINE_BYTES) or b"null")
+            line = self.process.stdout.readline(LINE_BYTES) if is_ready(self.process.stdout, READY_SECONDS) else b""
+            ready = json.loads(line or b"null")
         except ValueError:
             ready = None
-        guard.cancel()
         if not isinstance(ready, dict) or ready.get("ready") is not True:
             text = self.process.errors()
             self.process.close()

@@ -1,6 +1,7 @@
-"""What the system prompt says besides the agent's own words: memory stores and skills. Pure.
+"""What the model is told besides the agent's own words: memory stores and skills, and what became of its sandbox. Pure.
 
-The texts depend on nothing that changes during a session, so that the provider's prompt cache keeps them.
+The texts of the system prompt depend on nothing that changes during a session, so that the provider's prompt cache
+keeps them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ SKILLS_INTRODUCTION = (
     "Skills: each is a directory with instructions for one kind of task. When a task fits a description below, read "
     "the SKILL.md named there first and follow it; read further files only when it tells you to."
 )
+
+LOOK_FIRST = "Processes that you had started there are gone, too. Look at what is there before you rely on it."
 
 
 class Skill(Protocol):
@@ -49,6 +52,18 @@ def _store(path: str, details: Mapping[str, Any]) -> str:
     if details.get("instructions"):
         lines.append(f"  Instructions: {_line(details['instructions'])}")
     return "\n".join(lines)
+
+
+def sandbox_note(restored: Mapping[str, Any]) -> str:
+    """What became of the workspace, by the entry that tells of it (``ops.sandbox_restored``)."""
+    what = "Your sandbox moved to another machine" if restored.get("from") else "Your sandbox was lost"
+    damaged = bool(restored.get("damaged_snapshot"))
+    if restored["origin"] == "restored":
+        which = "an earlier snapshot, since its last one is damaged" if damaged else "its last snapshot"
+        return f"{what} and was restored from {which}. What was changed in it after that is gone. {LOOK_FIRST}"
+    why = "its snapshot is damaged" if damaged else "it had no snapshot yet"
+    gone = "The files that you had made are gone from it; outputs that were kept stay with the user"
+    return f"{what} and its workspace is empty, since {why}. {gone}. {LOOK_FIRST}"
 
 
 def skills_note(skills: Sequence[Skill]) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agents.providers.wire import Encoded, summary_block
 from sessions import events as ev
 from sessions import outcomes
+from sessions.harness.notes import sandbox_note
 
 if TYPE_CHECKING:
     from sessions.events import Entry
@@ -72,6 +73,8 @@ class Prompt:
             self._clear()
         elif entry.type == ev.OPS_REMINDER:
             self._remind(entry.payload["text"])
+        elif entry.type == ev.OPS_SANDBOX_RESTORED:
+            self._say([_reminder(sandbox_note(entry.payload))])
         elif entry.type == ev.COMPACTED:
             self._compacted(entry)
         elif entry.type == ev.OPS_CALL_EDITED:
@@ -127,8 +130,7 @@ class Prompt:
 
     def _remind(self, text: str) -> None:
         """Our own words to the model, after the results it has just got."""
-        block = {"type": "text", "text": f"{REMINDER_OPENS}\n{text}\n</system-reminder>"}
-        self.messages[-1]["content"].append(block)
+        self.messages[-1]["content"].append(_reminder(text))
 
     def _compacted(self, entry: Entry) -> None:
         """Start again from the summary; what the user said last is kept word for word."""
@@ -183,6 +185,10 @@ class Prompt:
 
 QUEUING = frozenset({ev.MESSAGE_RECEIVED, ev.OPS_WORKFLOW_REPORT, ev.USER_DEFINE_OUTCOME})
 SPOKEN = QUEUING | {ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.OUTCOME_END}
+
+
+def _reminder(text: str) -> Block:
+    return {"type": "text", "text": f"{REMINDER_OPENS}\n{text}\n</system-reminder>"}
 
 
 def _edit_note(edited: Mapping[str, Any]) -> Block:

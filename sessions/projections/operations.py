@@ -107,6 +107,9 @@ def _paced(payload: Payload) -> Told:
 def _restored(payload: Payload) -> Told:
     if payload.get("from"):
         return Told(_begun(payload), old=payload["from"], new=payload["to"])
+    if payload.get("earlier_snapshot"):
+        phrase = _("The sandbox was lost and its last snapshot is damaged; restored from an earlier one, event %(seq)s")
+        return Told(phrase, seq=payload["earlier_snapshot"])
     if payload.get("damaged_snapshot"):
         return Told(_("The sandbox was lost and its snapshot is damaged; it starts empty"))
     if payload["origin"] == "restored":
@@ -116,6 +119,11 @@ def _restored(payload: Payload) -> Told:
 
 def _begun(payload: Payload) -> str:
     """How a sandbox began on another machine than the one that had it."""
+    if payload.get("earlier_snapshot"):
+        return _(
+            "The session moved from %(old)s to %(new)s, where its last snapshot is missing or damaged, so that its "
+            "sandbox was restored from an earlier one; do both machines share DATA_DIR/blobs?"
+        )
     if payload.get("damaged_snapshot"):
         return _(
             "The session moved from %(old)s to %(new)s, where its last snapshot is missing or damaged, so that its "

@@ -125,15 +125,39 @@ def test_a_snapshot_that_fails_its_hash_is_not_restored_and_the_timeline_says_so
     (kept,) = job.operations("ops.sandbox_snapshot")
     blob = victim.data_dir / "blobs" / kept["digest"][:2] / kept["digest"]
     blob.write_bytes(blob.read_bytes()[:-1] + b"?")
-    victim.kill("sandbox")
-    for box in (victim.data_dir / "sandboxes").rglob(job.id):
-        shutil.rmtree(box)
+    lose_sandbox(victim, job)
     job.say("Run `cat kept.txt; echo looked`.")
     job.wait_for_text("agent.tool_result", "looked")
     job.wait_until_idle()
     (told,) = job.operations("ops.sandbox_restored")
     assert (told["origin"], told["damaged_snapshot"]) == ("fresh", kept["digest"])
     assert job.audit() == []
+
+
+def test_an_earlier_snapshot_is_restored_where_the_last_one_fails_its_hash(victim: Installation) -> None:
+    job = Job.start(victim, "Run `echo first > kept.txt; echo written`.")
+    wait_for(lambda: job.operations("ops.sandbox_snapshot"), 150, job.trace)
+    job.say("Run `echo second > later.txt; echo added`.")
+    wait_for(lambda: len(job.operations("ops.sandbox_snapshot")) == 2, 150, job.trace)
+    _, last = job.operations("ops.sandbox_snapshot")
+    (victim.data_dir / "blobs" / last["digest"][:2] / last["digest"]).write_bytes(b"?")
+    lose_sandbox(victim, job)
+    job.say("Run `cat kept.txt; ls; echo looked`.")
+    job.wait_for_text("agent.tool_result", "looked")
+    job.wait_until_idle()
+    (told,) = job.operations("ops.sandbox_restored")
+    assert (told["origin"], told["damaged_snapshot"]) == ("restored", last["digest"])
+    assert told["earlier_snapshot"] >= 1
+    (seen,) = [event.to_json() for event in job.events() if "looked" in event.to_json() and "result" in event.type]
+    assert "first" in seen
+    assert "later.txt" not in seen
+    assert job.audit() == []
+
+
+def lose_sandbox(victim: Installation, job: Job) -> None:
+    victim.kill("sandbox")
+    for box in (victim.data_dir / "sandboxes").rglob(job.id):
+        shutil.rmtree(box)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small disk can only be mounted by root")

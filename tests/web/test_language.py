@@ -133,6 +133,7 @@ def foreign(world: World) -> None:
         (ev.OPS_PERMISSIONS, {"by": "Άννα"}),
         (ev.OPS_CALL_EDITED, {"by": "Άννα", "name": "bash", "tool_use_id": done[1].pk, "input": {}}),
         (ev.OPS_SANDBOX_RESTORED, {"origin": "restored", "from": "α", "to": "β"}),
+        (ev.OPS_SANDBOX_RESTORED, {"origin": "restored", "damaged_snapshot": "d", "earlier_snapshot": 2}),
         (ev.OPS_CLEARED, {}),
         (ev.OPS_ONLY_TALK, {"with": "β", "messages": 16}),
     ]

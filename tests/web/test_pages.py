@@ -46,6 +46,13 @@ def test_every_answer_carries_the_policy_and_nothing_inline(world: World, path: 
     assert not re.search(r"<style\b|\sstyle=", shown)
 
 
+def test_nothing_alarms_on_an_overview_that_just_opened(world: World) -> None:
+    world.append(world.running(), bash("ls", ask=True))
+    shown = world.alice.get("/").content.decode()
+    assert 'role="alert"' not in shown
+    assert '<p class="away" id="asked" role="status"></p>' in shown, "empty until somebody new waits"
+
+
 def test_sign_in_works_and_refuses_a_wrong_password(world: World) -> None:
     wrong = world.nobody.post("/login", {"username": "alice", "password": "guess"})
     assert "don&#x27;t match" in wrong.content.decode() or "don't match" in wrong.content.decode()

@@ -103,6 +103,7 @@ class Layout:
         self.root = root
         self.boxes = root / "boxes"
         self.per_box_uid = os.geteuid() == 0
+        self._found: dict[str, Box] = {}
         self._uids: dict[str, int] | None = None  # by id; read from the disk once, for only one host serves a root
         self._uids_lock = threading.Lock()
         mode = 0o711 if self.per_box_uid else 0o700
@@ -118,11 +119,15 @@ class Layout:
     def find(self, sandbox_id: str) -> Box | None:
         """The box of this id if its directory was completely made."""
         path = self._path(sandbox_id)
+        found = self._found.get(sandbox_id)
+        if found is not None and os.path.exists(f"{path}/box.json"):  # noqa: PTH110 - a dozen times for each opening
+            return found
         try:
             record = json.loads((path / "box.json").read_text())
         except (OSError, ValueError):
             return None
-        return Box(path, record["uid"])
+        found = self._found[sandbox_id] = Box(path, record["uid"])
+        return found
 
     def create(self, sandbox_id: str) -> Box:
         """Make an empty box; what a crash left half made is removed first."""
@@ -177,6 +182,7 @@ class Layout:
         """Remove a box; directories the session closed to itself are opened on the way."""
         path = self._path(sandbox_id)
         (path / "box.json").unlink(missing_ok=True)
+        self._found.pop(sandbox_id, None)
         if not self.per_box_uid and path.exists():
             _open_directories(path)
         shutil.rmtree(path, ignore_errors=True)

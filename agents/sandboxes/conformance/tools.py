@@ -71,6 +71,13 @@ def _shell_ends(b: Bench) -> None:
     expect(b.bash("echo again") == "again")
 
 
+def _shell_ends_beside_a_talker(b: Bench) -> None:
+    b.open()
+    said = text(b.call("bash", command="while :; do echo more; done & exit 3", timeout_ms=60_000))
+    expect("[the shell ended with status 3]" in said, said[-300:])
+    expect(b.bash("echo on") == "on")
+
+
 def _broken_syntax(b: Bench) -> None:
     b.open()
     expect(b.call("bash", command="echo 'open").is_error)
@@ -114,6 +121,14 @@ def _endless(b: Bench) -> None:
     result = b.backend.call(b.id, "endless", "bash", given, on_output=pieces.append)
     expect(result.is_error and text(result).endswith("timed out after 0.7s"), text(result)[-200:])
     expect(len("".join(pieces)) < 600_000, len("".join(pieces)))
+
+
+def _whole_output(b: Bench) -> None:
+    """Also what a command's last program prints just before its end, and what a terminal holds at one time."""
+    b.open()
+    for size in (1, 5_000, 90_000):
+        printed = b.bash(f"printf %s first; head -c {size} /dev/zero | tr '\\0' x; bash -c 'printf %s last'")
+        expect(printed == "first" + "x" * size + "last", size, printed[:40], printed[-40:])
 
 
 def _interrupt(b: Bench) -> None:
@@ -221,11 +236,13 @@ CHECKS: dict[str, Callable[[Bench], None]] = {
     "a command that ignores the interrupt is killed": _stubborn,
     "a shell that ignores the interrupt is replaced": _stubborn_shell,
     "a shell that ends is replaced": _shell_ends,
+    "a shell that ends is replaced, also where what it left behind goes on printing": _shell_ends_beside_a_talker,
     "broken syntax harms only its own call": _broken_syntax,
     "bytes that are no text are replaced and colours removed": _bytes,
     "long output is kept in a file and its end returned": _long_output,
     "output is passed on while the command runs": _streams,
     "endless output is bounded": _endless,
+    "output is whole, and in order": _whole_output,
     "an interrupt ends the call with an error": _interrupt,
     "files are written, read, edited, found and searched": _files,
     "images and PDFs are read as blocks": _images,

@@ -4,6 +4,7 @@ the reasons are in THREAT_MODEL.md and each has a row in the escape table of the
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,9 @@ def options(runtime: Runtime, box: Box, trust: Path | None = None, mounts: Seque
     return [
         *_NAMESPACES,
         *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL"),
-        *_system(over),
-        *_etc(runtime),
+        *usr(over),
+        *_beside_usr(),
+        *_etc(runtime.etc),
         *_trust(trust),
         *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
         *("--dev", "/dev", "--size", str(SHM_BYTES), "--tmpfs", SHARED_MEMORY, "--remount-ro", "/dev"),
@@ -100,26 +102,28 @@ def usr(over: Sequence[Path]) -> list[str]:
     return [*sources, "--ro-overlay", "/usr"]
 
 
-def _system(over: Sequence[Path]) -> Iterator[str]:
-    yield from usr(over)
+@functools.cache
+def _beside_usr() -> tuple[str, ...]:
+    """What of the machine's layout leads into ``/usr``, or is kept beside it."""
+    found: list[str] = []
     for link in _USR_LINKS:
         path = Path(link)
         if path.is_symlink():
-            yield from ("--symlink", str(path.readlink()), link)
+            found += ("--symlink", str(path.readlink()), link)
         elif path.is_dir():
-            yield from ("--ro-bind", link, link)
+            found += ("--ro-bind", link, link)
+    return tuple(found)
 
 
-def _etc(runtime: Runtime) -> Iterator[str]:
+@functools.lru_cache(maxsize=1)
+def _etc(names: tuple[str, ...]) -> tuple[str, ...]:
     """Files are links to our copies, directories are the machine's own: bubblewrap reads the list of all mounts for
     every further one.
     """
-    copies = {f"/etc/{name}": name for name in runtime.etc}
-    for path, name in copies.items():
-        yield from ("--symlink", f"{RUNNER}/etc/{name}", path)
-    for path in _HOST_ETC:
-        if path not in copies:
-            yield from ("--ro-bind-try", path, path)
+    copies = {f"/etc/{name}": name for name in names}
+    links = [word for path, name in copies.items() for word in ("--symlink", f"{RUNNER}/etc/{name}", path)]
+    shown = [word for path in _HOST_ETC if path not in copies for word in ("--ro-bind-try", path, path)]
+    return (*links, *shown)
 
 
 def _trust(bundle: Path | None) -> Iterator[str]:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import os
-import select
 import signal
 import socket
 import threading
@@ -22,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 from agents.sandboxes.base import SandboxError, SandboxUnavailable
 from agents.sandboxes.boxes import seccomp
 from agents.sandboxes.egress import receive_listener
+from agents.sandboxes.link import is_ready
 from agents.sandboxes.local import arguments, binary
 from agents.sandboxes.local.nursery import Nursery
 from agents.sandboxes.local.spawn import Started, piped, settle, spawn
@@ -59,7 +59,7 @@ class Process:
         with contextlib.suppress(OSError):
             self.stdin.write(b"\n")
             self.stdin.flush()
-        if not _is_ready(self.stdout, START_SECONDS) or not self.stdout.readline():
+        if not is_ready(self.stdout, START_SECONDS) or not self.stdout.readline():
             raise SandboxError(f"bubblewrap did not start: {self.errors() or 'no reason given'}")
         self.stdout.close()
         with piped(PIPE_BYTES) as (ours, theirs):
@@ -160,7 +160,7 @@ class Spawner:
         process = self._by_the_thread(lambda: self._start(box))
         try:
             process.take_in(nursery, box.uid, "check")
-            said = process.stdout.readline() if _is_ready(process.stdout, START_SECONDS) else b""
+            said = process.stdout.readline() if is_ready(process.stdout, START_SECONDS) else b""
             return None if said == b"closed\n" else process.errors() or "no reason given"
         finally:
             process.close()
@@ -242,7 +242,7 @@ def _close_unwanted(future: Future[Process]) -> None:
 
 
 def _started(outer: Started, status: IO[bytes]) -> Process:
-    line = status.readline() if _is_ready(status, START_SECONDS) else b""
+    line = status.readline() if is_ready(status, START_SECONDS) else b""
     try:
         return Process(outer, int(json.loads(line)["child-pid"]), status)
     except (ValueError, KeyError, OSError):
@@ -262,16 +262,9 @@ def _memory(data: bytes) -> int:
 
 
 def _read_now(stream: IO[bytes]) -> str:
-    if not _is_ready(stream, 0.2):
+    if not is_ready(stream, 0.2):
         return ""
     return os.read(stream.fileno(), 4000).decode("utf-8", "replace").strip()
-
-
-def _is_ready(stream: IO[bytes], seconds: float) -> bool:
-    """Whether there is something to read, or the end, in time. Not by ``select``, which knows no descriptor > 1023."""
-    poll = select.poll()
-    poll.register(stream, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
 
 
 def start_time(pid: int) -> int:

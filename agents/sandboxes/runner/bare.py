@@ -20,7 +20,14 @@ IGNORED_BY_PYTHON = (int(_signal.SIGPIPE), int(_signal.SIGXFSZ))
 
 
 class Flag:
-    """Set once, looked at by others."""
+    """Set once, looked at by others. Whoever waits meanwhile waits for ``fd`` too, if it is one, and then calls
+    ``heed``, which may set the flag.
+    """
+
+    fd = -1
+
+    def heed(self) -> None:
+        """Nothing to heed."""
 
     def __init__(self) -> None:
         self._is_set = False

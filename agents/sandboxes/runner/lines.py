@@ -5,10 +5,31 @@ That package loads regular expressions and enumerations, which take longer than 
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+
+class Lines:
+    """The lines that come by a descriptor, as they come."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._begun = fd, list[bytes]()
+
+    def take(self) -> list[bytes]:
+        """Those that were ended by what is read now, perhaps none. Waits; raises ``EOFError`` at the end."""
+        data = os.read(self._fd, 65536)
+        if not data:
+            raise EOFError
+        self._begun.append(data)
+        if b"\n" not in data:
+            return []
+        *ended, rest = b"".join(self._begun).split(b"\n")
+        self._begun = [rest]
+        return ended
 
 
 class _Reading:

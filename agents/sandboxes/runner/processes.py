@@ -18,14 +18,14 @@ class Child:
     """A process of ours in a terminal session of its own; spawned, which copies nothing of this one."""
 
     def __init__(
-        self, argv: tuple[str, ...], environment: Mapping[str, str], stdin: int, terminal: str, also: int
+        self, argv: tuple[str, ...], environment: Mapping[str, str], stdin: int, terminal: str, also: tuple[int, int]
     ) -> None:
-        """``terminal`` becomes its controlling terminal, its output, and the descriptor ``also``."""
+        """``terminal`` becomes its controlling terminal and its output; ``also``: a descriptor, its number there."""
         actions = (
             (os.POSIX_SPAWN_DUP2, stdin, 0),
-            (os.POSIX_SPAWN_OPEN, also, terminal, os.O_RDWR, 0),
-            (os.POSIX_SPAWN_DUP2, also, 1),
-            (os.POSIX_SPAWN_DUP2, also, 2),
+            (os.POSIX_SPAWN_OPEN, 1, terminal, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+            (os.POSIX_SPAWN_DUP2, *also),
         )
         self.pid = os.posix_spawn(
             argv[0], argv, environment, file_actions=actions, setsid=True, setsigdef=IGNORED_BY_PYTHON
@@ -60,6 +60,14 @@ def children_of(pid: int) -> list[int]:
     except OSError:
         return [p for p in _all_pids() if _field(p, 1) == pid]
     return found
+
+
+def children_of_one(pid: int) -> list[int]:
+    """Direct children of a process that has one thread."""
+    try:
+        return [int(word) for word in whole("/proc/%d/task/%d/children" % (pid, pid)).split()]
+    except OSError:
+        return children_of(pid)
 
 
 def kill_tree(pid: int) -> None:

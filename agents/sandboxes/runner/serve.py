@@ -10,7 +10,6 @@ End of input ends the process, and with it, as it is the first of its PID namesp
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from . import lines
@@ -21,23 +20,52 @@ from .toolbox import Toolbox, list_outputs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 FILE_THREADS = 4
 SHELL_THREADS = 256  # of lanes that run a command at one time
 
 
+class _Heard(Flag):
+    """Of a call in the thread that hears the host, which goes on hearing while it waits."""
+
+    fd = 0
+
+    def __init__(self, heed: Callable[[], None]) -> None:
+        super().__init__()
+        self.heed = heed  # type: ignore[method-assign]
+
+
 class Server:
-    def __init__(self, toolbox: Toolbox) -> None:
-        self._toolbox = toolbox
+    """Hears the host in one thread, which also does what is asked if it is a command and nothing else is on hand: most
+    sandboxes do one thing at a time, and to wake another thread for it would take as long as most of the rest.
+    """
+
+    def __init__(self, toolbox: Toolbox, source: lines.Lines) -> None:
+        self._toolbox, self._source = toolbox, source
         self._write_lock = Lock()
         self._stops: dict[Any, Flag] = {}
+        self._is_at_work = False
         self._files, self._shells = Crew(self._run, FILE_THREADS), Crew(self._run, SHELL_THREADS)
 
-    def dispatch(self, message: dict[str, Any]) -> None:
+    def hear(self) -> None:
+        """Wait for the host to say something, and see to it."""
+        self.see_to(self._source.take())
+
+    def see_to(self, said: list[bytes]) -> None:
+        for place, line in enumerate(said, 1):
+            self._dispatch(lines.read(line), is_last=place == len(said))
+
+    def _dispatch(self, message: dict[str, Any], *, is_last: bool) -> None:
         if message["op"] == "call":
-            self._stops[message["id"]] = Flag()
-            if message["name"] == "bash":  # the host sends a lane's next command when the one before has ended
+            here = is_last and not self._is_at_work and message["name"] == "bash"
+            self._stops[message["id"]] = _Heard(self.hear) if here else Flag()
+            if here:
+                self._is_at_work = True
+                self._run(message)
+                self._is_at_work = False
+            elif message["name"] == "bash":  # the host sends a lane's next command when the one before has ended
                 self._shells.give(message)
             else:
                 self._files.give(message)
@@ -69,16 +97,20 @@ class Server:
 
 def main() -> None:
     """Read the hello, confine this process, then serve until the input ends."""
-    source = sys.stdin.buffer
-    hello = lines.read(source.readline())
+    source = lines.Lines(0)
+    first: list[bytes] = []
+    while not first:
+        first = source.take()
+    hello = lines.read(first[0])
     set_rlimits(hello["limits"])
     hide_from_siblings()
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
-    server = Server(Toolbox(hello))
+    server = Server(Toolbox(hello), source)
     server.send({"ready": True})
     try:
-        for line in source:
-            server.dispatch(lines.read(line))
+        server.see_to(first[1:])
+        while True:
+            server.hear()
     finally:
         os._exit(0)  # whatever still runs in a thread ends with this

@@ -3,7 +3,8 @@
 Bash is interactive (so that an interrupt aborts the command, not the shell) but without job
 control (so that background jobs ignore the interrupt and nothing prints job notices). It reads
 our two control lines from a pipe: ``source`` the command's file with ``/dev/null`` as stdin, then
-print a marker with the exit status to a private descriptor of the terminal.
+write the exit status to a pipe of its own, which commands do not have. By then all that the command
+printed can be read from the terminal: what ends soon wakes us once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import time
 
 from .bare import SIGINT, Flag, Lock, Suppressed
-from .processes import Child, children_of, kill_session, kill_tree
+from .processes import Child, children_of, children_of_one, kill_session, kill_tree
 from .texts import ToolError
 
 TYPE_CHECKING = False
@@ -29,13 +30,16 @@ ISIG, MODES_BYTES, _INPUT_AND_OUTPUT, _LOCAL = 1, 36, slice(0, 8), slice(12, 16)
 START_SECONDS = 10.0
 # Between two looks for an interruption and for the shell's end, while a command says something and while it is silent.
 LOOK_SECONDS, LOOK_SECONDS_MAX = 0.05, 0.2
+# What a terminal holds for us, 640 KiB, is not read for so long, as the command may have ended by then.
+QUIET_SECONDS = 0.02
+HELD_BYTES = 1024 * 1024  # more than a terminal holds
 GRACE_SECONDS = 1.0
 KILL_SECONDS = 4.0
 CLOSE_SECONDS = 10.0
 _ARGUMENTS = ("/bin/bash", "--noprofile", "--norc", "--noediting", "-i")
 _SETUP = "PS1= PS2=; unset PROMPT_COMMAND HISTFILE MAILCHECK; set +m +H +o history; builtin cd -- %s"
 _WINDOW = b"".join(number.to_bytes(2, sys.byteorder) for number in (50, 200, 0, 0))  # rows, columns
-_MARKER_MAX = 64
+_ANSWER_MAX = 4096
 
 
 class Ended:
@@ -53,8 +57,8 @@ class Shell:
         self.lock = Lock()  # held by whoever runs a command
         self.was_put_away = False
         self._process: Child | None = None
-        self._master = -1
-        self._control = -1
+        self._master = self._control = self._answers = -1
+        self._asked = 0
         # High, so that scripts do not meet it; bash itself takes the highest one below 256.
         self._number = min(250, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 8)
 
@@ -68,15 +72,18 @@ class Shell:
         modes[_INPUT_AND_OUTPUT], modes[_LOCAL] = bytes(8), ISIG.to_bytes(4, sys.byteorder)
         fcntl.ioctl(slave, TCSETS, bytes(modes))
         fcntl.ioctl(slave, TIOCSWINSZ, _WINDOW)
+        os.set_blocking(master, False)
         reading, self._control = os.pipe()
+        self._answers, answering = os.pipe()
         self._master = master
         try:
-            self._process = Child(_ARGUMENTS, self._environment, reading, os.ttyname(slave), self._number)
+            also = (answering, self._number)
+            self._process = Child(_ARGUMENTS, self._environment, reading, os.ttyname(slave), also)
         finally:
-            os.close(reading)
-            os.close(slave)
-        marker = self._ask_marker(_SETUP % _quoted(self._cwd) + "\n")
-        if self._read_until(marker, lambda data: None, time.monotonic() + START_SECONDS, Flag()) != 0:
+            for fd in (reading, slave, answering):
+                os.close(fd)
+        self._ask(_SETUP % _quoted(self._cwd) + "\n")
+        if self._answer(lambda data: None, time.monotonic() + START_SECONDS, Flag()) != 0:
             self.close()
             raise ToolError("bash: the shell could not be started (is the sandbox out of processes or files?)")
 
@@ -86,10 +93,10 @@ class Shell:
             kill_session(self._process.pid)
             self._process.wait(CLOSE_SECONDS)
             self._process = None
-        for fd in (self._master, self._control):
+        for fd in (self._master, self._control, self._answers):
             if fd >= 0:
                 os.close(fd)
-        self._master = self._control = -1
+        self._master = self._control = self._answers = -1
 
     def put_away(self) -> bool:
         """Close the shell to make room for another; False if it runs a command or isn't there."""
@@ -109,17 +116,16 @@ class Shell:
             self.start()
             self.was_put_away = False
         assert self._process is not None
-        before = set(children_of(self._process.pid))
+        before = children_of_one(self._process.pid)
         self._write_script(command)
-        marker = self._ask_marker("builtin source %s </dev/null %d>&-\n" % (self._script, self._number))
-        deadline = time.monotonic() + seconds
-        code = self._read_until(marker, sink, deadline, stop)
+        self._ask("builtin source %s </dev/null %d>&-\n" % (self._script, self._number))
+        code = self._answer(sink, time.monotonic() + seconds, stop)
         with Suppressed(OSError):
             os.unlink(self._script)  # the shell has read it; scripts of many lanes must not fill the place
         if code is not _LATE:
             return Ended(code)
         cause = "interrupted" if stop.is_set() else "timeout"
-        self._end_foreground(marker, sink, before)
+        self._end_foreground(sink, before, stop)
         return Ended(130 if self.alive else None, cause)
 
     def _write_script(self, command: str) -> None:
@@ -136,15 +142,14 @@ class Shell:
                 os.unlink(self._script)
             raise ToolError("bash: the command is too long; write it to a file and run that") from None
 
-    def _end_foreground(self, marker: bytes, sink: Callable[[bytes], None], before: set[int]) -> None:
+    def _end_foreground(self, sink: Callable[[bytes], None], before: list[int], stop: Flag) -> None:
         """Interrupt the command as ^C would; what ignores that is killed; last, the shell is."""
         assert self._process is not None
-        never, begun = Flag(), time.monotonic()
-        wait = GRACE_SECONDS
+        begun, wait = time.monotonic(), GRACE_SECONDS
         while time.monotonic() - begun < KILL_SECONDS:
             with Suppressed(OSError):
                 fcntl.ioctl(self._master, TIOCSIG, SIGINT)
-            if self._read_until(marker, sink, time.monotonic() + wait, never) is not _LATE:
+            if self._answer(sink, time.monotonic() + wait, stop, stops=False) is not _LATE:
                 return
             for pid in children_of(self._process.pid):
                 if pid not in before:
@@ -153,46 +158,62 @@ class Shell:
             wait = 0.02
         self.close()
 
-    def _ask_marker(self, before: str) -> bytes:
-        """Have the shell read these lines, and then say how they ended."""
-        nonce = os.urandom(16).hex()
-        self._send(before + "builtin printf '\\036%s:%%d\\037' $? >&%d" % (nonce, self._number))
-        return b"\x1e" + nonce.encode() + b":"
-
-    def _send(self, line: str) -> None:
+    def _ask(self, before: str) -> None:
+        """Have the shell read these lines, and then answer how they ended."""
+        self._asked += 1
+        line = before + "builtin printf '%d %%d\\n' $? >&%d\n" % (self._asked, self._number)
         with Suppressed(BrokenPipeError):
-            os.write(self._control, line.encode() + b"\n")
+            os.write(self._control, line.encode())
 
-    def _read_until(self, marker: bytes, sink: Callable[[bytes], None], deadline: float, stop: Flag) -> int | None:
-        """Feed output to ``sink`` until the marker; its status, None at end of file, or ``_LATE``."""
-        held, look = b"", LOOK_SECONDS
+    def _answer(self, sink: Callable[[bytes], None], deadline: float, stop: Flag, *, stops: bool = True) -> int | None:
+        """Feed output to ``sink`` until the shell answers; the status, None at the shell's end, or ``_LATE``."""
+        answers, terminal, wait = self._answers, -1, QUIET_SECONDS
         while True:
             left = deadline - time.monotonic()
-            if left <= 0 or stop.is_set():
-                sink(held)
+            if left <= 0 or (stops and stop.is_set()):
+                self._drain(sink)
                 return _LATE
-            if not select.select([self._master], [], [], min(left, look))[0]:
-                look = min(2 * look, LOOK_SECONDS_MAX)
+            watched = [fd for fd in (answers, terminal, stop.fd) if fd >= 0]
+            ready = select.select(watched, [], [], min(left, wait))[0]
+            if stop.fd in ready:
+                stop.heed()
+            if answers in ready:
+                said = os.read(answers, _ANSWER_MAX)
+                status = _status(said, self._asked)
+                if status is not None:
+                    self._drain(sink)
+                    return status
+                answers = answers if said else -1  # the shell has gone, or become another program
+            if terminal in ready:
+                wait = LOOK_SECONDS
+                if not self._drain(sink):
+                    self._reap()
+                    return None
+                if answers < 0 and not self.alive:  # what it left running says on
+                    return None
+            elif not ready:
+                wait = LOOK_SECONDS if terminal < 0 else min(2 * wait, LOOK_SECONDS_MAX)
                 if not self.alive:
-                    sink(held)
+                    self._drain(sink)
                     return None
                 sink(b"")  # nothing new, but what came before may be due
-                continue
+            terminal = self._master
+
+    def _drain(self, sink: Callable[[bytes], None]) -> bool:
+        """Pass on what the terminal holds; False if nobody has it open any more."""
+        left = HELD_BYTES
+        while left > 0:
             try:
                 data = os.read(self._master, 65536)
+            except BlockingIOError:
+                return True
             except OSError:
-                data = b""
+                return False
             if not data:
-                sink(held)
-                self._reap()
-                return None
-            held, look = held + data, LOOK_SECONDS
-            at = held.find(marker)
-            end = held.find(b"\x1f", at + len(marker)) if at >= 0 else -1
-            if end >= 0:
-                sink(held[:at])
-                return _status(held[at + len(marker) : end])
-            held = _flush(held, at, sink)
+                return False
+            left -= len(data)
+            sink(data)
+        return True
 
     def _reap(self) -> None:
         if self._process is not None:
@@ -211,18 +232,13 @@ def _quoted(path: str) -> str:
     return "'%s'" % path.replace("'", "'\\''")
 
 
-def _status(digits: bytes) -> int:
-    return int(digits) if digits.isdigit() else 1
-
-
-def _flush(held: bytes, at: int, sink: Callable[[bytes], None]) -> bytes:
-    """Pass on what cannot be a part of the marker; return the rest."""
-    keep = at if at >= 0 else held.rfind(b"\x1e")
-    if keep < 0 or len(held) - keep > _MARKER_MAX:
-        keep = len(held)
-    if keep:
-        sink(held[:keep])
-    return held[keep:]
+def _status(said: bytes, asked: int) -> int | None:
+    """The exit status, if this is the answer that was asked for."""
+    for line in said.splitlines():
+        number, _, status = line.partition(b" ")
+        if number == b"%d" % asked and status.isdigit():
+            return int(status)
+    return None
 
 
 def base_environment(extra: dict[str, str], home: str) -> dict[str, str]:

@@ -88,6 +88,7 @@ class SandboxHand:
         self._running_lock = threading.Lock()
         self._network = Network(self._session_id, turn.spec.agent_name) if Network.path() else None
         self._damaged = ""
+        self._earlier = 0  # the number of the snapshot that is restored in place of a damaged one
         self._moved_from = ""  # the machine that had the sandbox until now
         self._left_out: set[str] = set()  # sentences about outputs that were not kept, told once a turn
         self._reopened: list[Draft] = []  # by calls, in the pool; committed with their results
@@ -139,8 +140,8 @@ class SandboxHand:
         if seen:
             return [*self._told(opened), *problems]
         mark = {"origin": opened.origin, "layers": list(opened.layers), "duration_ms": _since(began)}
-        moved = self._told(opened) if self._moved_from else []
-        return [Draft(ev.OPS_SANDBOX_OPENED, mark), *moved, *installed, *problems]
+        lost = self._told(opened) if not first or self._moved_from or self._damaged else []
+        return [Draft(ev.OPS_SANDBOX_OPENED, mark), *lost, *installed, *problems]
 
     def _settle(self, session: Session) -> None:
         """Keep the environment's configuration as it is when the session first has a sandbox, and where that is."""
@@ -181,20 +182,23 @@ class SandboxHand:
         return prepared.row(USED, [self._session_id, ev.OPS_SANDBOX_OPENED]) is not None
 
     def _is_sound(self) -> bool:
-        """False for a snapshot that is gone or damaged: the sandbox then starts without what it held."""
-        sound = snapshots.is_sound(self._snapshot)
-        if not sound:
-            logger.error("The snapshot %s of session %s is gone or damaged.", self._snapshot, self._session_id)
-            self._snapshot, self._damaged = "", self._snapshot
-        return sound
+        """Whether there is a snapshot to restore: the last one, or an earlier one where that is gone or damaged."""
+        if snapshots.is_sound(self._snapshot):
+            return True
+        logger.error("The snapshot %s of session %s is gone or damaged.", self._snapshot, self._session_id)
+        self._damaged = self._snapshot
+        self._snapshot, self._earlier = snapshots.earlier(self._session_id, self._damaged) or ("", 0)
+        return bool(self._snapshot)
 
     def _told(self, opened: Opened) -> list[Draft]:
         """Say so if the sandbox was not simply there still."""
         if opened.origin in ("running", "kept"):
             return []
-        told: dict[str, str] = {"origin": opened.origin}
+        told: dict[str, str | int] = {"origin": opened.origin}
         if self._damaged:
             told["damaged_snapshot"] = self._damaged
+        if self._earlier:
+            told["earlier_snapshot"] = self._earlier
         if self._moved_from:
             told |= {"from": self._moved_from, "to": settings.HOLDFAST_MACHINE}
         self._moved_from = ""

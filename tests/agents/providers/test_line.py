@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,9 +14,11 @@ import pytest
 
 from agents.providers import interrupt, transport
 from agents.providers.base import TurnInterrupted
+from tests.agents.providers import tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -24,10 +27,14 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 class Server:
     """Answers each whole request with the next of ``answers``; closes the connection once it has none left."""
 
-    def __init__(self, *answers: bytes) -> None:
+    def __init__(self, *answers: bytes, certificate: Path | None = None) -> None:
         self._answers = list(answers)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._context = None
+        if certificate is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate)
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self._listener.getsockname()[1]}/"
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.reading = threading.Event()  # let it read
@@ -49,7 +56,7 @@ class Server:
 
     def _converse(self, connection: socket.socket) -> None:
         connection.settimeout(30)
-        with connection:
+        with connection if self._context is None else self._context.wrap_socket(connection, True) as connection:
             while self._read(connection) and self._answers:
                 connection.sendall(self._answers.pop(0))
                 if not self._answers:
@@ -75,10 +82,10 @@ class Server:
 
 
 @contextmanager
-def asking(*answers: bytes, read: float = 10) -> Iterator[tuple[httpx2.Client, Server]]:
-    server = Server(*answers)
+def asking(*answers: bytes, certificate: Path | None = None) -> Iterator[tuple[httpx2.Client, Server]]:
+    server = Server(*answers, certificate=certificate)
     threading.Thread(target=server.serve, daemon=True).start()
-    with transport.http_client(connect=10, read=read, streams=4) as client:
+    with transport.http_client(connect=10, read=10, streams=4) as client:
         yield client, server
     server.close()
 
@@ -170,6 +177,25 @@ def test_a_body_larger_than_a_sockets_buffers_arrives_whole() -> None:
         threading.Timer(0.05, server.reading.set).start()
         assert client.post(server.url, content=body).content == b"ok"
     assert server.bodies == [body]
+
+
+@pytest.mark.parametrize("behind_a_proxy", [False, True])
+def test_over_tls_large_bodies_and_many_chunks_arrive_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind_a_proxy: bool
+) -> None:
+    certificate = tls.certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    body, answer = bytes(range(256)) * 16_000, CHUNKED + b"5\r\nhello\r\n" * 20_000 + b"0\r\n\r\n"
+    with tls.tunnelling() as (proxy, asked):
+        if behind_a_proxy:
+            monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with asking(answer, answer, certificate=certificate) as (client, server):
+            for _ in range(2):
+                with interrupt.scope(lambda: False, seconds=60, max_bytes=10_000_000):
+                    assert client.post(server.url, content=body).content == b"hello" * 20_000
+        assert len(asked) == int(behind_a_proxy)
+    assert server.bodies == [body, body]
+    assert server.connections == 1
 
 
 def test_sending_to_a_server_that_does_not_read_can_be_interrupted_and_has_an_end() -> None:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agents.providers.base import ProviderError
+from agents.providers.posting import Poster
 from tests.agents.providers import peer
 from tests.agents.providers.asking import HI, failure, never, provider
 from tests.agents.providers.peer import Peer, Script
 from tests.agents.providers.test_faults import FAULTS
 
+if TYPE_CHECKING:
+    import httpx2
+
+    from agents.providers.anthropic import AnthropicProvider
+
 REPLY_PARTS: Any = (peer.started(), *peer.text_block(0, "x"), *peer.finished(), "end")
 REPLY = peer.stream(*REPLY_PARTS)
+
+
+def failing(asking: AnthropicProvider) -> None:
+    with pytest.raises(ProviderError):
+        asking.stream(HI, lambda part: None, never)
 
 
 def fault_after_a_reply(script: Script) -> ProviderError:
@@ -35,6 +47,27 @@ def test_later_requests_are_the_first_but_for_their_bodies() -> None:
     assert heads[0] == heads[1] == heads[2]
     assert len({one.line for one in server.seen}) == 1
     assert [one.body["messages"][0]["content"] for one in server.seen] == ["hi", "how are you?", "bye"]
+
+
+def test_only_the_first_is_composed_by_the_sdk_also_while_it_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    composed: list[str] = []
+    first = Poster._first
+
+    def counted(self: Poster, content: bytes, betas: str) -> httpx2.Response:
+        composed.append(betas)
+        return first(self, content, betas)
+
+    monkeypatch.setattr(Poster, "_first", counted)
+    with Peer(("stall",), REPLY, REPLY) as server:
+        asking = provider(server, retries=0)
+        waiting = threading.Thread(target=failing, args=(asking,), daemon=True)
+        waiting.start()
+        assert server.stalled.wait(30)
+        for _ in range(2):
+            asking.stream(HI, lambda part: None, never)
+        assert composed == [""]
+    waiting.join(30)
+    assert server.seen[0].headers == server.seen[1].headers
 
 
 def test_a_feature_under_beta_is_named_only_where_it_is_used() -> None:

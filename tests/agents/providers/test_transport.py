@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import ipaddress
 import socket
 import ssl
 import threading
@@ -13,14 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 import httpcore2
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from agents.providers import interrupt, transport
 from agents.providers.base import ProviderError, TurnInterrupted
 from agents.providers.line import Line
 from agents.providers.stacked import StackedPool
+from tests.agents.providers import tls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,7 +88,7 @@ def fetch(address: str, polls: Any, context: ssl.SSLContext | None = None) -> by
 def test_a_record_that_arrives_in_two_halves_over_tls_is_read_whole(
     tmp_path: Path, kind: type[Polls], looks: int
 ) -> None:
-    certificate = _certificate(tmp_path)
+    certificate = tls.certificate(tmp_path)
     polls = kind()
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -102,10 +98,10 @@ def test_a_record_that_arrives_in_two_halves_over_tls_is_read_whole(
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
-            tls = context.wrap_bio(incoming, outgoing, server_side=True)
-            _pump(tls.do_handshake, connection, incoming, outgoing)
-            _pump(lambda: tls.read(65_536), connection, incoming, outgoing)
-            tls.write(RESPONSE)
+            shaken = context.wrap_bio(incoming, outgoing, server_side=True)
+            _pump(shaken.do_handshake, connection, incoming, outgoing)
+            _pump(lambda: shaken.read(65_536), connection, incoming, outgoing)
+            shaken.write(RESPONSE)
             record = outgoing.read()
             connection.sendall(record[: len(record) // 2])
             polls.wait_for_more(looks)
@@ -218,31 +214,6 @@ def _pump(step: Any, connection: socket.socket, incoming: ssl.MemoryBIO, outgoin
             continue
         connection.sendall(outgoing.read())
         return
-
-
-def _certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = folder / "both.pem"
-    path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 def test_one_that_wakes_is_asked_when_it_wakes_and_a_stall_ends_at_once() -> None:
