@@ -136,9 +136,13 @@ class Hub:
                 message = await pubsub.get_message(timeout=5.0)
                 if message is None:
                     continue
+                name = message["channel"].decode()
                 if message["type"] == "message":
-                    self._hear(message["channel"].decode(), message["data"])
-                elif not self.connected.is_set():
+                    self._hear(name, message["data"])
+                    continue
+                if message["type"] == "subscribe" and name != nudges.channel("events"):
+                    self._errand(_announced(client, name.rpartition(":")[2]))
+                if not self.connected.is_set():
                     self.connected.set()
                     self._errand(self._compare())
 
@@ -193,6 +197,12 @@ class Hub:
                 feed.add(frames.deleted(nudges.deleted_event()))
             elif lengths[feed.session_id] > feed.cursor:
                 feed.nudge(lengths[feed.session_id])
+
+
+async def _announced(client: redis.Redis, session_id: str) -> None:
+    """Tell the workers that a session's text is listened to. If they can't be told, they soon try by themselves."""
+    with suppress(RedisError, OSError):
+        await client.publish(*nudges.announcement(session_id))
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 0.5
 CONNECTIONS = 32  # that wait for an answer at a time
 LINES = 8  # over which is published without waiting
+UNREAD = 16  # answers that may wait on a line: to read them one by one costs as much again as to publish
 
 
 class Lines:
@@ -91,8 +92,8 @@ class _Line:
         self._unread: deque[Heard | None] = deque()
 
     def say(self, channel: str, text: str, heard: Heard | None = None) -> None:
-        """Publish: the answer is read before the next is said, and how many servers got it is told to ``heard``,
-        which must not publish itself.
+        """Publish: the answer is read by ``settle``, or when many wait, and how many servers got it is told to
+        ``heard``, which must not publish itself.
         """
         with self._alone():
             kept = self._kept if self._kept is not None and self._kept.is_ours() else None
@@ -126,7 +127,8 @@ class _Line:
     def _was_said(self, kept: _Kept, channel: str, text: str, heard: Heard | None) -> bool:
         """False if the connection has ended, or the server doesn't answer over it."""
         try:
-            self._read_answers(kept)
+            if len(self._unread) >= UNREAD:
+                self._read_answers(kept)
             kept.send(channel, text)
         except (redis.ConnectionError, redis.TimeoutError):
             kept.connection.disconnect()

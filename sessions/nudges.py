@@ -8,6 +8,7 @@ Channels, all under ``settings.HOLDFAST_CHANNEL_PREFIX`` (default ``holdfast``):
 - ``<prefix>:events``: ``{"session", "seq"}`` after a commit, ``{"session", "deleted": event}``.
 - ``<prefix>:deltas:<session id>``: ``{"thread", "n", "frame"}``, text that isn't on the log yet.
 - ``<prefix>:interrupts``: ``{"session", "thread"}`` for the workers; thread null means every one.
+- ``<prefix>:readers``: ``{"session"}`` for the workers: a server listens to the session's text from now on.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from redis.retry import Retry
 
 from contract import ids
 from sessions import events
+from sessions.audience import Audience
 from sessions.lines import TIMEOUT_SECONDS, Lines
 
 if TYPE_CHECKING:
@@ -93,7 +95,24 @@ def publish_delta(
     """
     name, number = deltas_channel(session_id), _counter.next(_event_id(frame))
     body = {"thread": thread_id, "n": number, "frame": dict(frame)}
-    _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).of(session_id).say(name, _packed(body), heard))
+    begun = _audience.begun()
+
+    def told(listeners: int) -> None:
+        _audience.answered(session_id, listeners, begun)
+        if heard is not None:
+            heard(listeners)
+
+    _attempt(lambda: _lines(settings.HOLDFAST_REDIS_URL).of(session_id).say(name, _packed(body), told))
+
+
+def is_unread(session_id: str) -> bool:
+    """Whether it is known that no server listens to the session's text: what would be said of it reaches nobody."""
+    return _audience.is_absent(session_id)
+
+
+def announcement(session_id: str) -> tuple[str, str]:
+    """What a server publishes, and where, once it listens to a session's text."""
+    return channel("readers"), _packed({"session": session_id})
 
 
 def answered(session_id: str) -> None:
@@ -127,7 +146,7 @@ def listen_interrupts(callback: Callable[[str, str | None], None]) -> InterruptL
 
 
 class InterruptListener(threading.Thread):
-    """The worker's ear: one connection of its own, one subscription."""
+    """The worker's ear: one connection of its own, for interrupts and for who reads which session live."""
 
     def __init__(self, callback: Callable[[str, str | None], None]) -> None:
         super().__init__(name="interrupts", daemon=True)
@@ -147,6 +166,7 @@ class InterruptListener(threading.Thread):
             except (redis.RedisError, OSError) as error:
                 _complain("listen for interrupts", error)
             self.listening.clear()
+            _audience.hears(False)
             self._stopping.wait(REST_AFTER_FAILURE_SECONDS)
 
     def _listen(self) -> None:
@@ -158,17 +178,19 @@ class InterruptListener(threading.Thread):
             retry=Retry(NoBackoff(), 0),
         )
         with client, client.pubsub() as subscription:  # type: ignore[no-untyped-call]
-            subscription.subscribe(channel("interrupts"))
+            heard = {channel("interrupts"): self._interrupted, channel("readers"): _read}
+            subscription.subscribe(*heard)
             while not self._stopping.is_set():
                 message = subscription.get_message(timeout=LISTEN_SECONDS)
                 if message is None:
                     continue
-                if message["type"] == "subscribe":
+                if message["type"] == "message":
+                    heard[message["channel"].decode()](message["data"])
+                elif message["type"] == "subscribe" and message["data"] == len(heard):
                     self.listening.set()
-                elif message["type"] == "message":
-                    self._deliver(message["data"])
+                    _audience.hears(True)
 
-    def _deliver(self, data: bytes) -> None:
+    def _interrupted(self, data: bytes) -> None:
         try:
             body = json.loads(data)
             session_id, thread_id = body["session"], body["thread"]
@@ -179,6 +201,13 @@ class InterruptListener(threading.Thread):
             self._callback(session_id, thread_id)
         except Exception:
             log.exception("The interrupt of session %s could not be passed on.", session_id)
+
+
+def _read(data: bytes) -> None:
+    try:
+        _audience.announced(json.loads(data)["session"])
+    except (ValueError, KeyError, TypeError):
+        log.warning("A message about a session's readers could not be read and was left out.")
 
 
 class _Counter:
@@ -229,6 +258,7 @@ class _Complaints:
 
 
 _counter = _Counter()
+_audience = Audience()
 _breaker = _Breaker()
 _complaints = _Complaints()
 

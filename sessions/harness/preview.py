@@ -83,6 +83,9 @@ class Preview:
     def _start(self, event_type: str, event_id: str) -> None:
         if event_id not in self._started:
             self._started.add(event_id)
+            if nudges.is_unread(self._session_id):
+                self._unheard.add(event_id)
+                return
             self._unanswered.add(event_id)
             start: dict[str, object] = {"type": "event_start", "event": {"type": event_type, "id": event_id}}
             self._publish(start, partial(self._answered, event_id))

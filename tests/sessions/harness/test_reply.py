@@ -120,6 +120,17 @@ def test_a_text_whose_beginning_nobody_heard_is_not_sent_on(monkeypatch: Any) ->
     assert [frame["type"] for frame in sent] == ["event_start"]
 
 
+def test_a_text_of_a_session_that_nobody_reads_is_not_begun(monkeypatch: Any) -> None:
+    sent = published(monkeypatch, heard=False)
+    monkeypatch.setattr("sessions.nudges.is_unread", lambda session_id: session_id == "sesn_1")
+    preview = Preview("sesn_1", "sthr_1", NAMES)
+    preview.part(StreamPart("thinking_started", 0))
+    preview.part(StreamPart("text", 1, "Hello"))
+    preview.flush()
+    assert sent == []
+    assert preview.first_token_ms is not None
+
+
 def test_previews_number_text_blocks_as_the_log_will(monkeypatch: Any) -> None:
     sent = published(monkeypatch, heard=True)
     preview = Preview("sesn_1", "sthr_1", NAMES)

@@ -18,11 +18,13 @@ from django.conf import settings
 
 from config import places
 from config.services.valkey import Valkey
+from contract import ids
 from sessions import hub, nudges
-from sessions.lines import Lines
+from sessions.audience import Audience
+from sessions.lines import UNREAD, Lines
 from tests.live import wait_for
 from tests.sessions.live.troubles import forget_troubles
-from tests.sessions.live.world import World, aside, eventually, make_world, run, subscribed, take
+from tests.sessions.live.world import World, aside, eventually, make_world, run, start, subscribed, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,9 +193,11 @@ def test_how_many_listen_is_known_once_all_is_answered(own_redis: OwnRedis) -> N
     with redis.Redis.from_url(settings.HOLDFAST_REDIS_URL) as client, client.pubsub() as heard:
         heard.subscribe("somebody")
         assert heard.get_message(timeout=10)["type"] == "subscribe"
-        line.say("somebody", "2", told.append)
+        for _ in range(UNREAD):
+            line.say("somebody", "2", told.append)
+        assert told == [0]
         line.say("nobody", "3")
-        assert told == [0, 1], "each is answered before the next is said"
+        assert told == [0] + [1] * UNREAD, "so many may wait for their answers"
     line.say("nobody", "4", told.append)
     own_redis.kill()
     with pytest.raises(redis.RedisError):
@@ -202,7 +206,7 @@ def test_how_many_listen_is_known_once_all_is_answered(own_redis: OwnRedis) -> N
             line.settle()
 
 
-def test_a_nudge_that_was_refused_is_told_of_at_the_next_one(
+def test_nudges_that_were_refused_are_told_of_a_little_later(
     own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, logger="sessions.nudges")
@@ -210,7 +214,7 @@ def test_a_nudge_that_was_refused_is_told_of_at_the_next_one(
     nudges.publish_events("sesn_x", 1)
     with redis.Redis.from_url(settings.HOLDFAST_REDIS_URL) as client:
         client.execute_command("ACL", "SETUSER", "default", "-publish")
-        for number in range(2, 4):
+        for number in range(2, UNREAD + 2):
             nudges.publish_events("sesn_x", number)
         assert len(caplog.records) == 1
         client.execute_command("ACL", "SETUSER", "default", "+publish")
@@ -245,6 +249,50 @@ def test_interrupts_reach_the_listener_even_after_the_server_was_away(own_redis:
         listener.stop()
     assert heard == [("sesn_1", "sthr_1"), ("sesn_2", None)]
     assert not listener.is_alive()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_text_that_nobody_reads_is_not_said_until_a_server_listens(own_redis: OwnRedis) -> None:
+    world = make_world()
+    own_redis.start()
+    listener = nudges.listen_interrupts(lambda *_: None)
+
+    def begin_reply() -> bool:
+        nudges.publish_delta(world.id, world.primary.pk, start(ids.event_id()))
+        nudges.answered(world.id)
+        return nudges.is_unread(world.id)
+
+    async def read() -> None:
+        await subscribed(world)
+        await eventually(lambda: not nudges.is_unread(world.id))
+        assert not await aside(begin_reply)
+
+    try:
+        assert listener.listening.wait(10)
+        assert begin_reply()
+        run(read)
+        wait_for(begin_reply, 10)
+        own_redis.kill()
+        wait_for(lambda: not listener.listening.is_set(), 10)
+        assert not nudges.is_unread(world.id), "who can't hear of readers knows of none that is away"
+    finally:
+        listener.stop()
+
+
+def test_an_answer_from_before_an_announcement_counts_for_nothing() -> None:
+    audience = Audience()
+    audience.answered("sesn_1", 0, audience.begun())
+    assert not audience.is_absent("sesn_1"), "it does not hear announcements"
+    audience.hears(True)
+    begun = audience.begun()
+    audience.announced("sesn_1")
+    audience.answered("sesn_1", 0, begun)
+    assert not audience.is_absent("sesn_1")
+    audience.answered("sesn_1", 0, audience.begun())
+    audience.answered("sesn_2", 1, audience.begun())
+    assert (audience.is_absent("sesn_1"), audience.is_absent("sesn_2")) == (True, False)
+    audience.announced("sesn_1")
+    assert not audience.is_absent("sesn_1")
 
 
 def test_numbering_starts_anew_for_each_preview_and_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
