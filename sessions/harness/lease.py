@@ -79,13 +79,17 @@ WHERE id = %s AND fence = %s RETURNING status IN ('running', 'rescheduling') AND
   (SELECT w.limits FROM agent_sessions_session s JOIN agents_workspace w ON w.id = s.workspace_id
    WHERE s.id = session_id)
 """
+# A thread whose row somebody has locked is left to the next look: who waits for nothing takes part in no deadlock.
 ORPHANS = """
-UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp()
-WHERE t.status IN ('running', 'rescheduling') AND t.lease_expires > clock_timestamp() AND t.lease_owner <> ''
-  AND NOT EXISTS (
-  SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND l.objid::text = split_part(t.lease_owner, ':', 3))
+WITH lost AS (
+  SELECT t.id FROM agent_sessions_thread t
+  WHERE t.status IN ('running', 'rescheduling') AND t.lease_expires > clock_timestamp() AND t.lease_owner <> ''
+    AND NOT EXISTS (
+    SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.objid::text = split_part(t.lease_owner, ':', 3))
+  ORDER BY t.id FOR UPDATE OF t SKIP LOCKED)
+UPDATE agent_sessions_thread t SET lease_expires = clock_timestamp() FROM lost WHERE t.id = lost.id
 RETURNING t.id, t.session_id, t.lease_owner
 """
 ALIVE = """

@@ -12,6 +12,7 @@ from contract.errors import InvalidRequest
 from contract.roles import Role
 from credentials import key_scopes
 from credentials.actions import create_api_key, find_api_key, revoke_api_key
+from credentials.models import ApiKey
 from tests.api.conftest import Caller, caller
 from tests.specification import DOCUMENT
 
@@ -38,11 +39,12 @@ def test_a_limited_key_reaches_its_families_and_nothing_else(alice: Caller, sess
 
 
 def test_a_key_is_found_until_it_expires_or_is_revoked(alice: Caller) -> None:
-    now = timezone.now()
-    until = {"ever": None, "tomorrow": now + timedelta(days=1), "yesterday": now - timedelta(days=1)}
+    soon = timezone.now() + timedelta(days=1)
+    until = {"ever": None, "tomorrow": soon, "yesterday": soon}
     made = {
         name: create_api_key(alice.acting, name=name, role=Role.VIEWER, expires_at=at) for name, at in until.items()
     }
+    ApiKey.objects.filter(pk=made["yesterday"][0].pk).update(expires_at=soon - timedelta(days=2))
     assert {name for name, (_, plain) in made.items() if find_api_key(plain)} == {"ever", "tomorrow"}
     key, plain = made["ever"]
     found = find_api_key(plain)

@@ -49,9 +49,8 @@ class TimedModel:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(START_SECONDS)
 
-    def answer(self, connection: _Connection, environ: dict[str, Any]) -> None:
-        """Send a reply to a whole request, when the model has thought about it."""
-        arrived = time.perf_counter()
+    def answer(self, connection: _Connection, environ: dict[str, Any], arrived: float) -> None:
+        """Send a reply to a request, the last of which arrived at that moment, when the model has thought about it."""
         asked = environ["REQUEST_METHOD"] == "POST"
         if asked and self._ended is not None:
             self.gaps.append((arrived - self._ended) * 1000)
@@ -85,6 +84,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, model: TimedModel) -> None:
         self._model = model
         self._read = bytearray()
+        self._environ: dict[str, Any] | None = None  # once a request's head has come
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -97,17 +97,21 @@ class _Connection(asyncio.Protocol):
             self._model.connections.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        arrived = time.perf_counter()
         self._read += data
-        end = self._read.find(b"\r\n\r\n")
-        if end < 0:
+        if self._environ is None:
+            end = self._read.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            self._environ = _environ(self._read[:end].decode("latin-1"))
+            del self._read[: end + 4]
+        length = int(self._environ["CONTENT_LENGTH"])
+        if len(self._read) < length:
             return
-        environ = _environ(self._read[:end].decode("latin-1"))
-        begin, length = end + 4, int(environ["CONTENT_LENGTH"])
-        if len(self._read) - begin < length:
-            return
-        environ["wsgi.input"] = io.BytesIO(self._read[begin : begin + length])
-        del self._read[: begin + length]
-        self._model.answer(self, environ)
+        environ, self._environ = self._environ, None
+        environ["wsgi.input"] = io.BytesIO(self._read[:length])
+        del self._read[:length]
+        self._model.answer(self, environ, arrived)
 
     def send(self, reply: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

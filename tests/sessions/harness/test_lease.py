@@ -2,25 +2,27 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from sessions import events as ev
 from sessions import inbox, log, sweeper
 from sessions.events import Draft
 from sessions.harness import lease as leases
 from sessions.harness.lease import LIVENESS_CLASS, Keeper
+from sessions.models import Thread
 from sessions.sweeper import Patience, Sweeper
+from tests.live import wait_for
 from tests.sessions.rows import acting, make_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sessions.models import Thread
-
+SOON = datetime.now(UTC) + timedelta(hours=1)
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -152,6 +154,64 @@ def test_the_sweeper_wakes_a_thread_whose_wake_up_got_lost(running: Thread, monk
         )
     assert Sweeper(lambda: True).sweep() == [running.id]
     assert woken == [running.id]
+
+
+def test_a_backlog_is_looked_at_less_often_but_at_once_when_a_worker_comes(
+    running: Thread, keepers: list[Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[list[str]] = []
+
+    def look(_: Patience, due: list[str]) -> list[str]:
+        looks.append(due)
+        return []
+
+    monkeypatch.setattr(Patience, "pick", look)
+    monkeypatch.setattr(sweeper, "BATCH", 1)
+    monkeypatch.setattr(sweeper, "BACKLOG_SECONDS", 600.0)
+    Thread.objects.filter(pk=running.pk).update(updated_at=datetime.now(UTC) - timedelta(seconds=5))
+    sweeping = Sweeper(lambda: True)
+    for _ in range(3):
+        sweeping.sweep()
+    assert looks == [[running.pk]]
+    keepers[0]._hold_liveness().close()
+    wait_for(lambda: keepers[0].number not in leases.workers_alive(), 20)
+    sweeping.sweep()
+    assert looks == [[running.pk]] * 2
+
+
+def test_a_renewal_and_the_search_for_orphans_never_wait_for_each_other() -> None:
+    """A renewal locks by id and waits for the first row, whose session is written to; the rows lie the other way round.
+
+    The search would lock the second, wait for the first in turn, and so deadlock.
+    """
+    first, second = sorted(make_session()[1].pk for _ in range(2))
+    holds = [second, first]
+    with psycopg.connect(**leases.dsn()) as writes, psycopg.connect(**leases.dsn(), autocommit=True) as renews:
+        for pk in holds:  # each update puts the row's newest version at the end
+            Thread.objects.filter(pk=pk).update(status="running", fence=1, lease_owner="host:1:77", lease_expires=SOON)
+        writes.execute("SELECT 1 FROM agent_sessions_thread WHERE id = %s FOR UPDATE", [first])
+        renewed: list[str] = []
+
+        def renew() -> None:
+            known = {"ttl": 60, "threads": holds, "fences": [1, 1]}
+            renewed.extend(row[0] for row in renews.execute(leases.RENEW, known).fetchall())
+
+        renewal = threading.Thread(target=renew)
+        renewal.start()
+        wait_for(lambda: waits(renews), 20)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '10s'")
+            assert [orphan.thread_id for orphan in leases.free_orphans()] == [second]
+        writes.commit()
+        renewal.join(20)
+        assert renewed == [first], "the other one's lease was ended"
+        assert [orphan.thread_id for orphan in leases.free_orphans()] == [first]
+
+
+def waits(link: psycopg.Connection[Any]) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s", [link.info.backend_pid])
+        return bool(cursor.fetchone()[0])
 
 
 def test_a_thread_is_woken_again_only_after_a_growing_pause() -> None:
