@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import is_valid_path
+from django.utils.encoding import escape_uri_path
 from django.utils.http import escape_leading_slashes
 
 from agents.models import Membership
@@ -91,7 +92,8 @@ class OtherSlash:
         if is_valid_path(path) or not is_valid_path(other):
             return response
         query = request.META.get("QUERY_STRING", "")
-        return HttpResponseRedirect(escape_leading_slashes(f"{other}?{query}" if query else other))
+        found = escape_leading_slashes(escape_uri_path(other))
+        return HttpResponseRedirect(f"{found}?{query}" if query else found)
 
 
 class ActingPerson:

@@ -45,13 +45,13 @@ class Heart:
         return bool(self._address) and self.seconds < math.inf
 
     def beat(self) -> None:
-        """Say so, if it is time to; never waits, and never fails."""
+        """Say so, if it is time to; never waits, and never fails. What was refused is said again at the next call."""
         now = time.monotonic()
         if not self._address or now < self._next:
             return
-        self._next = now + self.seconds
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
             link.sendto(BEAT, socket.MSG_DONTWAIT, self._address)  # refused if whoever listened is away, or reads late
+            self._next = now + self.seconds
 
     def beat_aside(self, going: Callable[[], bool] = lambda: True) -> None:
         """Beat from a thread of its own, as long as ``going`` says that the work goes on."""

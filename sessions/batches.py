@@ -5,7 +5,8 @@ answer that a thread has to be woken for. So a thread or two carry out what has 
 they wait for the disk, the next batch gathers. A write that comes alone is carried out at once, as any other statement.
 
 The writes of a batch are of different sessions and don't depend on each other. Each is answered when all are on disk.
-If one fails the database takes back the whole batch, and each is carried out anew by itself.
+If one fails the database takes back the whole batch, and each is carried out anew by itself. What the database is never
+asked, since the driver refuses a value, would take nothing back, so that such a write never goes with others.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class _Write:
     session_id: str
     thread_id: str
     sql: str
-    values: Sequence[Any]
+    values: Sequence[str | None]
     turn: threading.Lock = field(default_factory=_taken)
     batch: list[_Write] | None = None
     row: tuple[Any, ...] | None = None
@@ -67,9 +68,12 @@ class Batches:
     def row(self, session_id: str, thread_id: str, sql: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
         """The first row of what a statement answers that writes rows of this session alone; None if there is none.
 
-        Not for who is in a transaction. Raises what the statement does.
+        Not for who is in a transaction. Raises what the statement does, and ``OperationalError`` where nobody knows
+        whether it was carried out.
         """
-        mine = _Write(session_id, thread_id, sql, values)
+        mine = _Write(session_id, thread_id, sql, prepared.plain(values))
+        if not all(map(_is_taken_by_the_driver, mine.values)):
+            return prepared.row(sql, values)
         if (batch := self._batch_with(mine)) is not None:
             try:
                 _carry_out(batch)
@@ -87,11 +91,13 @@ class Batches:
     def _batch_with(self, mine: _Write) -> list[_Write] | None:
         """What this thread is to carry out; None if another one has answered it."""
         with self._lock:
-            if self._under_way < AT_ONCE:
-                self._under_way += 1
+            if self._begins():
+                return [mine]
+        connection.close()  # back to the pool: who carries out the batch may need it
+        with self._lock:  # from now on others count on this thread
+            if self._begins():
                 return [mine]
             self._waiting.append(mine)
-        connection.close()  # back to the pool: who carries out the batch may need it
         if not mine.turn.acquire(timeout=PATIENCE_SECONDS):
             with self._lock:
                 if mine in self._waiting:
@@ -99,6 +105,13 @@ class Batches:
                     return self._gathered(mine)
             mine.turn.acquire()  # somebody has just taken it: they are as quick as WAIT_BRIEFLY says
         return mine.batch
+
+    def _begins(self) -> bool:
+        """Whether one more batch may be under way, and now is."""
+        if self._under_way >= AT_ONCE:
+            return False
+        self._under_way += 1
+        return True
 
     def _pass_on(self) -> None:
         """A batch is done: the first of those that wait carries out the next."""
@@ -121,6 +134,11 @@ class Batches:
         return batch
 
 
+def _is_taken_by_the_driver(value: str | None) -> bool:
+    """Whether it surely is: nearly all values are, and the others may go alone."""
+    return value is None or (value.isascii() and "\0" not in value)
+
+
 def _carry_out(batch: list[_Write]) -> None:
     if len(batch) == 1:
         (only,) = batch
@@ -132,8 +150,8 @@ def _carry_out(batch: list[_Write]) -> None:
     except DatabaseError as error:
         # What the database itself says has failed was taken back; of what was cut off nobody knows.
         taken_back = getattr(error.__cause__, "sqlstate", None) is not None and connection.is_usable()
-        for one in batch:
-            one.alone, one.error = taken_back, error
+        for one in batch:  # each raises an error of its own, in a thread of its own
+            one.alone, one.error = taken_back, OperationalError(*error.args)
         return
     for one, row in zip(batch, rows, strict=True):
         one.answered(row)
@@ -146,7 +164,7 @@ def _together(batch: Sequence[_Write]) -> list[tuple[Any, ...] | None]:
         prepared.cursor().execute(WAIT_BRIEFLY)
         cursors = [prepared.cursor() for _ in batch]
         for cursor, one in zip(cursors, batch, strict=True):
-            cursor.execute(one.sql, prepared.plain(one.values))
+            cursor.execute(one.sql, one.values)
     return [cursor.fetchone() for cursor in cursors]
 
 

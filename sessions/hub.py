@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 RECONNECT_SECONDS = 0.5
 FIRST_CONNECT_SECONDS = 1.0
+ANNOUNCED_SECONDS = 2.0
 
 
 class Hub:
@@ -202,7 +203,8 @@ class Hub:
 async def _announced(client: redis.Redis, session_id: str) -> None:
     """Tell the workers that a session's text is listened to. If they can't be told, they soon try by themselves."""
     with suppress(RedisError, OSError):
-        await client.publish(*nudges.announcement(session_id))
+        async with asyncio.timeout(ANNOUNCED_SECONDS):
+            await client.publish(*nudges.announcement(session_id))
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

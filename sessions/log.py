@@ -153,7 +153,8 @@ def append(
         asked = book.keep(stored, [call["id"] for call in before.thread.pending])
         if asked:
             notices.announce(asked)
-        _publish(session_id, ledger)
+        last_seq = ledger.last_seq
+        transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
     if lease is not None:
         lease.seen, lease.kept = ledger.session, kept or lease.kept
     return stored
@@ -185,7 +186,7 @@ def _append_at_once(
     if (found := _kept(row, ledger, kept.series)) is None:
         return None
     lease.seen, lease.kept = ledger.session, found
-    _publish(session_id, ledger)
+    nudges.publish_events(session_id, ledger.last_seq)  # it is on disk: to ask for that would take a connection
     return stored
 
 
@@ -211,11 +212,6 @@ def _writes(
 def _kept(row: Any, ledger: Ledger, series: str) -> Kept | None:
     """What a later append can take for granted, by what the insertion returned; None if nothing was inserted."""
     return None if row is None else ledgers.Kept(ledger, row[0], series or row[0], row[1], time.monotonic())
-
-
-def _publish(session_id: str, ledger: Ledger) -> None:
-    last_seq = ledger.last_seq
-    transaction.on_commit(lambda: nudges.publish_events(session_id, last_seq))
 
 
 def restore(entries: Sequence[Event], workspace_id: str) -> None:

@@ -33,14 +33,14 @@ class Line(httpcore2.ConnectionInterface):
     def __init__(self, opened: Callable[[httpcore2.Request], PolledStream], kept_seconds: float | None) -> None:
         self._opened, self._kept_seconds = opened, kept_seconds
         self._stream: PolledStream | None = None
-        self._idle = self._closed = self._read_whole = False
+        self._idle = self._closed = self._sent_whole = self._read_whole = False
         self._expires_at: float | None = None
         self._head: h11.Request | None = None
         self._said: object = None  # what the head is of
 
     def handle_request(self, request: httpcore2.Request) -> httpcore2.Response:
         """Send a request and read the head of its answer, whose ``close`` ends it. Raises httpcore2's errors."""
-        self._idle = self._read_whole = False
+        self._idle = self._sent_whole = self._read_whole = False
         timeouts = request.extensions.get("timeout", {})
         try:
             if self._stream is None:
@@ -52,8 +52,8 @@ class Line(httpcore2.ConnectionInterface):
             raise
 
     def over(self) -> None:
-        """The request is done with; if its answer was read to the end, there may be another."""
-        if not self._read_whole:
+        """The request is done with; if all of it was sent and its answer read to the end, there may be another."""
+        if not (self._sent_whole and self._read_whole):
             self.close()
             return
         self._expires_at = None if self._kept_seconds is None else time.monotonic() + self._kept_seconds
@@ -86,6 +86,7 @@ class Line(httpcore2.ConnectionInterface):
         http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD_BYTES)
         with suppress(httpcore2.WriteError):  # a server may answer and close before it has read everything
             stream.write_all(self._framed(http, request), write)
+            self._sent_whole = True
         answer = _event(http, stream, read)
         while not isinstance(answer, h11.Response):
             answer = _event(http, stream, read)

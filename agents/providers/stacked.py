@@ -85,10 +85,11 @@ class StackedPool:
         second: that asks the system.
         """
         oldest, now = None, time.monotonic()
+        is_kept = connection is not None and connection.is_available()  # once it lies there, another may take it
         with self._changed:
             self._busy -= 1
             self._changed.notify()
-            if connection is not None and connection.is_available():
+            if connection is not None and is_kept:
                 stack = self._idle[_key(origin)]
                 stack.append(connection)
                 if now - self._looked_at >= LOOK_SECONDS:
@@ -96,7 +97,7 @@ class StackedPool:
                     oldest = stack.popleft() if stack[0].has_expired() else None
         if oldest is not None:
             oldest.close()
-        if connection is not None and not connection.is_available():
+        if connection is not None and not is_kept:
             connection.close()
 
     def _taken(self, origin: httpcore2.Origin) -> httpcore2.ConnectionInterface | None:

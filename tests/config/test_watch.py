@@ -144,6 +144,19 @@ def test_a_heart_never_waits_for_whoever_listens(watch: Watch) -> None:
     beats.beat()
 
 
+def test_a_beat_that_found_no_room_is_made_up_for_soon(watch: Watch) -> None:
+    beats, others = heart(watch), heart(watch)
+    beats.seconds, others.seconds = 600.0, 0.0
+    for _ in range(5_000):
+        others.beat()
+    beats.beat()
+    watch._beating()
+    beats.beat()
+    assert watch._beating() == {os.getpid()}
+    beats.beat()
+    assert watch._beating() == set()
+
+
 def test_nothing_is_sent_where_nobody_listens_or_another_process_is_meant(watch: Watch) -> None:
     assert not Heart({}).wanted
     assert Heart({}).pause is None

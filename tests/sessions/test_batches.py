@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, DataError, OperationalError, connection, transaction
 
 from sessions import batches, log
 from sessions import events as ev
@@ -158,14 +158,50 @@ def test_whoever_waits_long_begins_another_batch(crowd: Crowd, monkeypatch: pyte
         one.result(timeout=20)
 
 
-def test_of_a_batch_that_was_cut_off_everybody_hears(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_counts_on_a_thread_that_failed_before_it_waited(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [crowd.does(_append(*turn)) for turn in crowd._before]
+    wait_for(lambda: len(crowd.sizes) == batches.AT_ONCE, 20)
+
+    class Stubborn:
+        def close(self) -> None:
+            raise OperationalError("it is not taken back")
+
+    with monkeypatch.context() as here:
+        here.setattr(batches, "connection", Stubborn())
+        with pytest.raises(OperationalError, match="not taken back"):
+            crowd.does(_append(*running())).result(timeout=20)
+    assert crowd._batches._waiting == []
+    crowd._held.set()
+    for one in before:
+        one.result(timeout=20)
+    assert crowd._batches._under_way == 0
+
+
+def test_what_the_driver_may_refuse_goes_with_nobody(crowd: Crowd) -> None:
+    session, thread, lease = running()
+    private = {"usage": {"input_tokens": 1, "model_requests": 1}, "cost": None, "model": "named\0oddly"}
+    before = [crowd.does(_append(*turn)) for turn in crowd._before]
+    wait_for(lambda: len(crowd.sizes) == batches.AT_ONCE, 20)
+    end = Draft(ev.MODEL_END, {}, private=private)
+    with pytest.raises(DataError):
+        crowd.does(lambda: log.append(session.id, thread.id, [end], lease=lease)).result(timeout=20)
+    crowd._held.set()
+    for one in before:
+        one.result(timeout=20)
+    assert _last(session) == ev.THREAD_RUNNING
+
+
+@pytest.mark.parametrize("error", [OperationalError, DataError])
+def test_of_a_batch_that_was_cut_off_everybody_hears(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, error: type[DatabaseError]
+) -> None:
     turns = [running(), running()]
 
     def cut_off(_: Any) -> list[Any]:
-        raise OperationalError("the connection is lost")
+        raise error("the connection is lost")
 
     monkeypatch.setattr(batches, "_together", cut_off)
     for one in crowd.together(*[_append(*turn) for turn in turns]):
-        with pytest.raises(DatabaseError, match="lost"):
+        with pytest.raises(OperationalError, match="lost"):
             one.result(timeout=20)
     assert [_last(session) for session, _, _ in turns] == [ev.THREAD_RUNNING] * 2

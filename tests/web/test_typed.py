@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ("/sessions", "/sessions/"),
         ("/admin", "/admin/"),
         ("/healthz/", "/healthz"),
+        ("/environments/a%3Fb%23c", "/environments/a%3Fb%23c/"),
     ],
 )
 def test_an_address_typed_with_the_other_slash_is_found(world: World, typed: str, found: str) -> None:

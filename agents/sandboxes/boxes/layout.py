@@ -177,6 +177,7 @@ class Layout:
         part.write_text(json.dumps({"uid": box.uid}))
         part.chmod(0o600)
         part.rename(box.path / "box.json")
+        self._found[box.path.name] = Box(box.path, box.uid)
 
     def remove(self, sandbox_id: str) -> None:
         """Remove a box; directories the session closed to itself are opened on the way."""

@@ -61,12 +61,16 @@ class Nursery:
 
     def bear(self, user: int | None, task: str, given: Sequence[int]) -> bool:
         """Make a runner in a sandbox of ``user``; False if it could not be entered, for the reason written to the third
-        of the descriptors. Raises ``OSError`` where the nursery has gone.
+        of the descriptors. Raises ``OSError`` where the nursery has gone, or is too late; then it is asked no more.
         """
         asked = f"{'-' if user is None else user} {task}".encode()
         with self._lock:
-            socket.send_fds(self._host, [asked], given)
-            answer = self._host.recv(_LONGEST)
+            try:
+                socket.send_fds(self._host, [asked], given)
+                answer = self._host.recv(_LONGEST)
+            except OSError:
+                self._host.close()  # else the next one who asks would take the late answer for theirs
+                raise
         if not answer:
             raise ConnectionResetError("the nursery has ended")
         return answer == b"born"

@@ -166,7 +166,8 @@ class Spawner:
             process.close()
 
     def _give_up(self, nursery: Nursery) -> None:
-        self._nursery = None
+        if self._nursery is nursery:  # and not one that was warmed up since
+            self._nursery = None
         nursery.close()
 
     def _serve(self, box: Box, mounts: Sequence[Mount], trust: Path | None = None, door: int | None = None) -> Process:

@@ -25,6 +25,7 @@ class Crew:
         self._waiting: list[Any] = []
 
     def give(self, job: Any) -> None:
+        """Have it done. Raises ``RuntimeError`` if that takes a thread more, and there can't be one."""
         with self._lock:
             if self._resting:
                 self._resting.pop().take(job)  # the one that worked last: its memory is still near
@@ -33,7 +34,12 @@ class Crew:
                 self._waiting.append(job)
                 return
             self._left -= 1
-        in_background(self._live, job)
+        try:
+            in_background(self._live, job)
+        except RuntimeError:
+            with self._lock:
+                self._left += 1
+            raise
 
     def _live(self, job: Any) -> None:
         place = _Place()

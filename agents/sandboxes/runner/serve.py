@@ -65,14 +65,20 @@ class Server:
                 self._is_at_work = True
                 self._run(message)
                 self._is_at_work = False
-            elif message["name"] == "bash":  # the host sends a lane's next command when the one before has ended
-                self._shells.give(message)
-            else:
-                self._files.give(message)
+            else:  # the host sends a lane's next command when the one before has ended
+                self._do_beside(self._shells if message["name"] == "bash" else self._files, message)
         elif message["op"] == "interrupt":
             for number, stop in list(self._stops.items()):
                 if message["id"] is None or message["id"] == number:
                     stop.set()
+
+    def _do_beside(self, crew: Crew, job: dict[str, Any]) -> None:
+        """Have another thread do it. Where there can be none it has failed, and not the command that is waited for."""
+        try:
+            crew.give(job)
+        except RuntimeError:
+            text = "%s: not started, since the sandbox is out of processes" % job["name"]
+            self._answer(job["id"], [{"type": "text", "text": text}], is_error=True, begun=time.perf_counter())
 
     def _run(self, job: dict[str, Any]) -> None:
         number, begun = job["id"], time.perf_counter()
@@ -82,8 +88,11 @@ class Server:
 
         stop = self._stops[number]
         content, is_error = self._toolbox.call(job["name"], job["input"], job["label"], job["lane"], emit, stop)
+        self._answer(number, content, is_error=is_error, begun=begun)
+
+    def _answer(self, number: Any, content: list[dict[str, Any]], *, is_error: bool, begun: float) -> None:
         self._stops.pop(number, None)
-        answer = {"id": number, "content": content, "is_error": is_error}
+        answer: dict[str, Any] = {"id": number, "content": content, "is_error": is_error}
         answer["outputs"] = list_outputs(self._toolbox.outputs)
         answer["ms"] = (time.perf_counter() - begun) * 1000
         self.send(answer)

@@ -66,7 +66,8 @@ class Shell:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
+    def start(self, stop: Flag) -> None:
+        """Start bash, while ``stop`` is heeded, which stops no more than a command. Raises ``ToolError``."""
         master, slave = os.openpty()
         modes = bytearray(fcntl.ioctl(slave, TCGETS, bytes(MODES_BYTES)))
         modes[_INPUT_AND_OUTPUT], modes[_LOCAL] = bytes(8), ISIG.to_bytes(4, sys.byteorder)
@@ -83,7 +84,7 @@ class Shell:
             for fd in (reading, slave, answering):
                 os.close(fd)
         self._ask(_SETUP % _quoted(self._cwd) + "\n")
-        if self._answer(lambda data: None, time.monotonic() + START_SECONDS, Flag()) != 0:
+        if self._answer(lambda data: None, time.monotonic() + START_SECONDS, stop, stops=False) != 0:
             self.close()
             raise ToolError("bash: the shell could not be started (is the sandbox out of processes or files?)")
 
@@ -113,7 +114,7 @@ class Shell:
         """Run one command; ``sink`` receives its raw output as it comes."""
         if not self.alive:
             self.close()
-            self.start()
+            self.start(stop)
             self.was_put_away = False
         assert self._process is not None
         before = children_of_one(self._process.pid)

@@ -126,7 +126,7 @@ class Toolbox:
         if values.get("restart"):
             with shell.lock:
                 shell.close()
-                shell.start()
+                shell.start(stop)
             return _text("bash session restarted"), False
         command = values.get("command")
         if not command:

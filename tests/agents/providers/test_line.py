@@ -14,6 +14,7 @@ import pytest
 
 from agents.providers import interrupt, transport
 from agents.providers.base import TurnInterrupted
+from agents.providers.line import Line
 from tests.agents.providers import tls
 
 if TYPE_CHECKING:
@@ -207,6 +208,24 @@ def test_sending_to_a_server_that_does_not_read_can_be_interrupted_and_has_an_en
         with pytest.raises(TurnInterrupted), interrupt.scope(_after(3), seconds=60, max_bytes=1000):
             client.post(server.url, content=body)
         server.reading.set()
+
+
+def test_after_a_request_that_was_not_sent_whole_the_connection_is_not_used_again() -> None:
+    class Early(httpcore2.NetworkStream):
+        """A server that answers, and reads no more."""
+
+        def write_all(self, pieces: object, timeout: float | None = None) -> None:
+            raise httpcore2.WriteError("it does not read")
+
+        def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+            return OK
+
+        def close(self) -> None:
+            """Nothing to close."""
+
+    line = Line(lambda _: Early(), None)  # type: ignore[arg-type, return-value]
+    assert line.request("GET", "http://model.test/").content == b"ok"
+    assert line.is_closed()
 
 
 def test_a_pool_of_httpcores_takes_a_line_as_one_of_its_connections() -> None:

@@ -6,6 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
 
+import httpcore2
 import httpx2
 import pytest
 
@@ -16,8 +17,6 @@ from tests.live import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import httpcore2
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -93,6 +92,33 @@ def test_connections_unused_for_long_are_closed_as_others_come_back(
     client.get(address)
     assert oldest.is_closed()
     assert len(_idle(client)) == 1
+
+
+def test_a_connection_that_another_takes_as_it_comes_back_is_not_closed() -> None:
+    class TakenAtOnce(httpcore2.ConnectionInterface):
+        """In use again by the time it is looked at once more."""
+
+        closed = False
+
+        def __init__(self) -> None:
+            self._looks = iter([True])
+
+        def handle_request(self, request: httpcore2.Request) -> httpcore2.Response:
+            return httpcore2.Response(200, content=b"")
+
+        def is_available(self) -> bool:
+            return next(self._looks, False)
+
+        def has_expired(self) -> bool:
+            return False
+
+        def close(self) -> None:
+            self.closed = True
+
+    made = TakenAtOnce()
+    pool = StackedPool(lambda _: made, 1)
+    pool.handle_request(httpcore2.Request("GET", "http://model.test/")).close()
+    assert not made.closed
 
 
 def test_a_server_that_is_not_there_takes_no_place(client: httpx2.Client, address: str) -> None:

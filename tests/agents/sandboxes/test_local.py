@@ -8,6 +8,7 @@ import struct
 import subprocess
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -129,6 +130,21 @@ def test_a_box_half_made_is_not_found_and_made_again(tmp_path: Path) -> None:
     assert found is not None
     assert list((found.files / "workspace").iterdir()) == []
     assert boxes.ids() == ["one"]
+
+
+def test_a_box_made_anew_is_found_with_its_owner_though_the_one_before_was_found_while_it_was_removed(
+    tmp_path: Path,
+) -> None:
+    boxes = Layout(tmp_path / "root")
+    boxes.seal(boxes.create("one"))
+    before = boxes.find("one")
+    assert before is not None
+    boxes.remove("one")
+    boxes._found["one"] = replace(before, uid=4711)  # noted by who had read its record just before
+    assert boxes.find("one") is None
+    made = boxes.create("one")
+    boxes.seal(made)
+    assert boxes.find("one") == made
 
 
 def test_boxes_have_different_owners_as_root(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import tempfile
@@ -140,17 +141,42 @@ def test_no_runner_is_forked_where_the_filter_cannot_be_put_on_one(
     assert not nurseries()
 
 
-def test_what_is_no_sandbox_is_not_entered_and_the_nursery_goes_on(tmp_path: Path) -> None:
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Nursery]:
     made = Nursery(binary.install(tmp_path / "runtime"), seccomp.build())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def nowhere() -> Iterator[tuple[tuple[int, ...], int]]:
+    """What a runner is given of what is no sandbox, and where its errors are read."""
     own = os.pidfd_open(os.getpid())
     ends = [os.pipe() for _ in range(3)]
-    given = (ends[0][0], ends[1][1], ends[2][1], own)
-    try:
-        assert [made.bear(None, "serve", given) for _ in range(2)] == [False, False]
-        said = os.read(ends[2][0], 4096).splitlines()
-        assert len(said) == 2
-        assert all(line.startswith((b"OSError: ", b"PermissionError: ")) for line in said)
-    finally:
-        for fd in (own, *(end for pair in ends for end in pair)):
-            os.close(fd)
-        made.close()
+    yield (ends[0][0], ends[1][1], ends[2][1], own), ends[2][0]
+    for fd in (own, *(end for pair in ends for end in pair)):
+        os.close(fd)
+
+
+def test_what_is_no_sandbox_is_not_entered_and_the_nursery_goes_on(
+    bare: Nursery, nowhere: tuple[tuple[int, ...], int]
+) -> None:
+    given, errors = nowhere
+    assert [bare.bear(None, "serve", given) for _ in range(2)] == [False, False]
+    said = os.read(errors, 4096).splitlines()
+    assert len(said) == 2
+    assert all(line.startswith((b"OSError: ", b"PermissionError: ")) for line in said)
+
+
+def test_nobody_takes_an_answer_that_came_too_late_for_their_own(
+    bare: Nursery, nowhere: tuple[tuple[int, ...], int]
+) -> None:
+    given, errors = nowhere
+    os.kill(bare._process.pid, signal.SIGSTOP)
+    bare._host.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        bare.bear(None, "serve", given)
+    os.kill(bare._process.pid, signal.SIGCONT)
+    assert select.select([errors], [], [], 20)[0]  # the late one failed, and said so before it is answered
+    with pytest.raises(OSError, match="descriptor"):
+        bare.bear(None, "serve", given)
