@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 0.2  # two cheap queries: what is lost is to be found at once
+BACKLOG_SECONDS = 1.0  # where more wait than one look finds, finding them takes a while and more looks help nobody
 ERRANDS_SECONDS = 1.0
 TIDY_SECONDS = 600.0
 STUCK_SECONDS = 600.0  # no look takes so long, whatever there is to tidy up
@@ -101,6 +102,7 @@ class Sweeper:
         self._day = bounds.day()
         self._errands_at = 0.0
         self._tidy_at = 0.0
+        self._due_at = 0.0
         self._looked = time.monotonic()
 
     def goes_on(self) -> bool:
@@ -132,12 +134,16 @@ class Sweeper:
     def sweep(self) -> list[str]:
         """One look: free the leases of dead workers and wake every thread that nobody runs."""
         freed = [self._tell_of_loss(orphan) for orphan in free_orphans()]
+        if (alive := workers_alive()) != self._workers:
+            self._workers, self._due_at = alive, 0.0
+            self._patience.forget()  # what a worker that died had taken from the queue is lost; a new one has room
+        if time.monotonic() < self._due_at:
+            return freed
         with connection.cursor() as cursor:
             cursor.execute(DUE, [longest_pause(settings.HOLDFAST_RETRY_CEILING_SECONDS), BATCH])
             due = [row[0] for row in cursor.fetchall()]
-        if (alive := workers_alive()) != self._workers:
-            self._workers = alive
-            self._patience.forget()  # what a worker that died had taken from the queue is lost; a new one has room
+        if len(due) == BATCH:
+            self._due_at = time.monotonic() + BACKLOG_SECONDS
         picked = self._patience.pick([thread for thread in due if thread not in freed])
         for thread in picked:
             wake(thread)

@@ -34,11 +34,12 @@ NOT w.limits ?| ARRAY[{", ".join(map(repr, PLACES))}] AND EXISTS (
     SELECT FROM agent_sessions_machine m
     WHERE m.name = s.machine AND m.seen_at > clock_timestamp() - here.grace OR m.name = here.name AND m.draining))
 """  # noqa: S608  names of ours
+# The time is asked once, not for each of thousands that wait.
 RUNNING = """
 SELECT count(DISTINCT s.id), count(DISTINCT s.id) FILTER (
     WHERE coalesce(s.created_by_id::text, s.created_by_key) = %s)
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
-WHERE s.workspace_id = %s AND s.id <> %s AND t.lease_expires > clock_timestamp()
+WHERE s.workspace_id = %s AND s.id <> %s AND t.lease_expires > (SELECT clock_timestamp())
   AND t.status IN ('running', 'rescheduling')
 """
 # Everyone's waiting sessions numbered by age, after as many as each has running: a round-robin over people.

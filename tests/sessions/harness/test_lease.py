@@ -156,6 +156,29 @@ def test_the_sweeper_wakes_a_thread_whose_wake_up_got_lost(running: Thread, monk
     assert woken == [running.id]
 
 
+def test_a_backlog_is_looked_at_less_often_but_at_once_when_a_worker_comes(
+    running: Thread, keepers: list[Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[list[str]] = []
+
+    def look(_: Patience, due: list[str]) -> list[str]:
+        looks.append(due)
+        return []
+
+    monkeypatch.setattr(Patience, "pick", look)
+    monkeypatch.setattr(sweeper, "BATCH", 1)
+    monkeypatch.setattr(sweeper, "BACKLOG_SECONDS", 600.0)
+    Thread.objects.filter(pk=running.pk).update(updated_at=datetime.now(UTC) - timedelta(seconds=5))
+    sweeping = Sweeper(lambda: True)
+    for _ in range(3):
+        sweeping.sweep()
+    assert looks == [[running.pk]]
+    keepers[0]._hold_liveness().close()
+    wait_for(lambda: keepers[0].number not in leases.workers_alive(), 20)
+    sweeping.sweep()
+    assert looks == [[running.pk]] * 2
+
+
 def test_a_renewal_and_the_search_for_orphans_never_wait_for_each_other() -> None:
     """A renewal locks by id and waits for the first row, whose session is written to; the rows lie the other way round.
 
