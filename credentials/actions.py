@@ -7,7 +7,6 @@ import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
 from django.utils import timezone
 
 from contract import audit
@@ -93,9 +92,11 @@ def _scopes(wanted: Sequence[str]) -> list[str]:
 def find_api_key(plain: str) -> ApiKey | None:
     """The key with this text if it may be used now. Its last use is noted once a minute at most."""
     now = timezone.now()
-    alive = Q(expires_at=None) | Q(expires_at__gt=now)
-    key = ApiKey.objects.filter(alive, digest=digest(plain), revoked_at=None).first()
-    if key is not None and (key.last_used_at is None or key.last_used_at < now - TOUCH_EVERY):
+    # Every request of the API asks this; to put an order and an "or" together takes Django longer than the answer.
+    key = next(iter(ApiKey.objects.filter(digest=digest(plain), revoked_at=None).order_by()), None)
+    if key is None or (key.expires_at is not None and key.expires_at <= now):
+        return None
+    if key.last_used_at is None or key.last_used_at < now - TOUCH_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
     return key
 

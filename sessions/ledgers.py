@@ -174,11 +174,17 @@ def taken(thread: Thread, version: str, fence: int, moment: datetime, ticks: flo
     return Kept(ledger, version, version, moment, ticks)
 
 
-def together(cursor: Any, statements: Sequence[Statement], *, guarded: bool = False) -> None:
-    """Carry out several writes as one statement: one round trip, planned once. No two may write the same row.
+def together(cursor: Any, statements: Sequence[Statement]) -> None:
+    """Carry out several writes as one statement."""
+    sql, values = joined(statements)
+    cursor.execute(sql, plain(values))
 
-    With ``guarded`` ones at the head (``Kept.guarded``) all happen or none. Raises ``DataError`` if it is none because
-    the lease is lost; if somebody else touched the session, nothing is returned.
+
+def joined(statements: Sequence[Statement], *, guarded: bool = False) -> Statement:
+    """Several writes as one statement: one round trip, planned once. No two may write the same row.
+
+    With ``guarded`` ones at the head (``Kept.guarded``) all happen or none. It fails with a ``DataError`` if it is none
+    because the lease is lost; if somebody else touched the session, it returns no row.
     """
     *others, (last, values) = statements
     parts = [
@@ -187,7 +193,7 @@ def together(cursor: Any, statements: Sequence[Statement], *, guarded: bool = Fa
     ]
     before = [value for _, more in others for value in more]
     last = last.replace("{still}", ALL_OR_NONE if guarded else "true")
-    cursor.execute(f"WITH {', '.join(parts)} {last}" if parts else last, plain([*before, *values]))
+    return f"WITH {', '.join(parts)} {last}" if parts else last, [*before, *values]
 
 
 def updates(ledger: Ledger, session_id: str, thread_id: str, before: Before) -> list[Statement]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from django.db import DataError, connection, transaction
 
 from contract import ids, tracing
+from sessions import batches, ledgers, nudges, prepared, serial, slices
 from sessions import events as ev
-from sessions import ledgers, nudges, prepared, serial, slices
 from sessions.approvals import book, notices
 from sessions.ledgers import parsed
 from sessions.models import Event, Session
@@ -146,7 +146,7 @@ def append(
         stored = _folded(ledger, session_id, thread_id, drafts, then)
         updates = ledgers.updates(ledger, session_id, thread_id, before)
         ledgers.together(cursor, _writes(ledger, updates, session_id, stored))
-        kept = _kept(cursor, ledger, "")
+        kept = _kept(cursor.fetchone(), ledger, "")
         _mark_processed(cursor, session_id, stored)
         outbox.note_log(session_id, stored)
         work.follow(session_id, stored)
@@ -174,13 +174,15 @@ def _append_at_once(
     if not stored or any(_concerns_others(event) for event in stored):
         return None
     updates = kept.guarded(ledgers.updates(ledger, session_id, thread_id, before), lease.fence)
+    sql, values = ledgers.joined(_writes(ledger, updates, session_id, stored), guarded=True)
     try:
-        with prepared.cursor() as cursor:
-            ledgers.together(cursor, _writes(ledger, updates, session_id, stored), guarded=True)
-            found = _kept(cursor, ledger, kept.series)
+        if thread_id == ledger.primary_id:
+            row = batches.row(session_id, thread_id, sql, values)
+        else:  # of a team the next one writes the same session's row
+            row = prepared.row(sql, values)
     except DataError:  # the lease is lost, or an entry can't be stored: the other way tells
         return None
-    if found is None:
+    if (found := _kept(row, ledger, kept.series)) is None:
         return None
     lease.seen, lease.kept = ledger.session, found
     _publish(session_id, ledger)
@@ -206,9 +208,8 @@ def _writes(
     return [*updates, *slices.additions(session_id, stored), _insertion(stored, ledger.workspace_id)]
 
 
-def _kept(cursor: Any, ledger: Ledger, series: str) -> Kept | None:
-    """What a later append can take for granted; None if nothing was inserted."""
-    row = cursor.fetchone()
+def _kept(row: Any, ledger: Ledger, series: str) -> Kept | None:
+    """What a later append can take for granted, by what the insertion returned; None if nothing was inserted."""
     return None if row is None else ledgers.Kept(ledger, row[0], series or row[0], row[1], time.monotonic())
 
 
@@ -280,7 +281,8 @@ def _take(ledger: Ledger, session_id: str, thread_id: str, draft: Draft) -> Even
         ledger.thread_seq = ledger.last_seq
     ledger.session = ledger.session.after(draft, ledger.now)
     ledger.thread = ledger.thread.after(event_id, draft, ledger.now, ledger.thread_created_at)
-    event = Event(
+    return Event.appended(
+        prior,
         id=event_id,
         session_id=session_id,
         thread_id=owner,
@@ -292,8 +294,6 @@ def _take(ledger: Ledger, session_id: str, thread_id: str, draft: Draft) -> Even
         created_at=draft.at or ledger.now,
         processed_at=(draft.at or ledger.now) if draft.processed else None,
     )
-    event.prior = prior
-    return event
 
 
 def _placed(ledger: Ledger, thread_id: str, draft: Draft) -> tuple[Draft, str]:

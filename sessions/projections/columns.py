@@ -178,7 +178,10 @@ class ThreadColumns:
         if draft.type == ev.OPS_UNATTENDED:
             return replace(self, clock=self.clock.without(draft.payload.get("since"), now))
         spent = self.spent.after(draft.private) if draft.type in ev.SPENDING else self.spent
-        return replace(self, spent=spent, pending=self._pending(event_id, draft))
+        pending = self._pending(event_id, draft)
+        if spent is self.spent and pending == self.pending:
+            return self  # as for most of a step's entries
+        return replace(self, spent=spent, pending=pending)
 
     def _pending(self, event_id: str, draft: Draft) -> tuple[dict[str, str], ...]:
         if kind := PENDING_KIND.get(draft.type):
@@ -260,7 +263,8 @@ class SessionColumns:
             listed = evaluations.after(self.outcomes, draft, now, self.clock.status)
             return replace(self, spent=self.spent.after(draft.private), outcomes=listed)
         if draft.type in ev.SPENDING:
-            return replace(self, spent=self.spent.after(draft.private))
+            spent = self.spent.after(draft.private)
+            return self if spent is self.spent else replace(self, spent=spent)
         if draft.type == ev.OPS_UNATTENDED:
             return replace(self, clock=self.clock.without(draft.payload.get("session_since"), now))
         if draft.type == ev.OPS_SNAPSHOT:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from contract.errors import InvalidRequest
 from contract.roles import Role
 from credentials import key_scopes
-from credentials.actions import create_api_key
+from credentials.actions import create_api_key, find_api_key, revoke_api_key
+from credentials.models import ApiKey
 from tests.api.conftest import Caller, caller
 from tests.specification import DOCUMENT
 
@@ -33,6 +36,23 @@ def test_a_limited_key_reaches_its_families_and_nothing_else(alice: Caller, sess
         refusal = key.refused(method, path, {})
         assert (refusal.status, refusal.type) == (403, "permission_error"), path
         assert "limited to approvals, sessions:read" in refusal.message
+
+
+def test_a_key_is_found_until_it_expires_or_is_revoked(alice: Caller) -> None:
+    soon = timezone.now() + timedelta(days=1)
+    until = {"ever": None, "tomorrow": soon, "yesterday": soon}
+    made = {
+        name: create_api_key(alice.acting, name=name, role=Role.VIEWER, expires_at=at) for name, at in until.items()
+    }
+    ApiKey.objects.filter(pk=made["yesterday"][0].pk).update(expires_at=soon - timedelta(days=2))
+    assert {name for name, (_, plain) in made.items() if find_api_key(plain)} == {"ever", "tomorrow"}
+    key, plain = made["ever"]
+    found = find_api_key(plain)
+    assert found is not None
+    assert found.last_used_at is not None
+    revoke_api_key(key.id, acting=alice.acting)
+    assert find_api_key(plain) is None
+    assert find_api_key("unknown") is None
 
 
 def test_an_unknown_scope_is_refused(alice: Caller) -> None:
