@@ -60,9 +60,9 @@ class TimedModel:
         self._loop.call_later(self.thinking if asked else 0.0, self._send, connection, reply, asked)
 
     def _send(self, connection: _Connection, reply: bytes, asked: bool) -> None:
-        connection.send(reply)
         if asked:
-            self._ended = time.perf_counter()
+            self._ended = time.perf_counter()  # before it wakes the reader, who may take this processor first
+        connection.send(reply)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
