@@ -10,17 +10,29 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from kombu.transport import TRANSPORT_ALIASES, pyamqp, redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
+TIMEOUT_SECONDS = 1.0  # what Redis takes to answer; without an answer the sweeper finds the work
+ANSWERS = {"socket_timeout": TIMEOUT_SECONDS, "retry": Retry(NoBackoff(), 0)}
+PATIENT = {**ANSWERS, "socket_timeout": 3 * TIMEOUT_SECONDS}
 NO_MESSAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)  # what taking JSON apart may raise
 
 
 class Channel(redis.Channel):
-    """Takes messages off the queues."""
+    """Puts messages into the queues, and takes them off."""
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        """How a connection is made. Whoever puts a message in waits for the answer, an API request for one, and without
+        a time-out for ever where Redis hangs. Whoever takes messages off asks Redis to wait for a second.
+        """
+        found = super()._connparams(asynchronous)  # type: ignore[no-untyped-call]
+        return {**found, **(PATIENT if asynchronous else ANSWERS)}
 
     def _brpop_read(self, **options: Any) -> Any:
         try:

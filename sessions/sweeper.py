@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RETURN_SECONDS = 2.0  # after the database was away, until who has not come back to it counts as dead
 SWEEP_SECONDS = 0.2  # two cheap queries: what is lost is to be found at once
 BACKLOG_SECONDS = 1.0  # where more wait than one look finds, finding them takes a while and more looks help nobody
 ERRANDS_SECONDS = 1.0
@@ -104,6 +105,7 @@ class Sweeper:
         self._tidy_at = 0.0
         self._due_at = 0.0
         self._looked = time.monotonic()
+        self._returns_until = 0.0
 
     def goes_on(self) -> bool:
         """Whether it has begun a look lately; a database that is slow or away doesn't make it dead."""
@@ -115,7 +117,9 @@ class Sweeper:
         while not self._stop():
             self._looked = time.monotonic()
             try:
-                leading = leading and connection.is_usable()
+                if leading and not connection.is_usable():
+                    leading = False
+                    self._returns_until = time.monotonic() + RETURN_SECONDS
                 if not leading:
                     connection.close()
                     leading = _lead()
@@ -127,13 +131,16 @@ class Sweeper:
                     self._tidy()
             except Exception:
                 log.exception("A sweep failed; the next one tries again.")
+                if not connection.is_usable():
+                    self._returns_until = time.monotonic() + RETURN_SECONDS
                 connection.close()
                 leading = False
             time.sleep(SWEEP_SECONDS)
 
     def sweep(self) -> list[str]:
         """One look: free the leases of dead workers and wake every thread that nobody runs."""
-        freed = [self._tell_of_loss(orphan) for orphan in free_orphans()]
+        returns = time.monotonic() < self._returns_until
+        freed = [] if returns else [self._tell_of_loss(orphan) for orphan in free_orphans()]
         if (alive := workers_alive()) != self._workers:
             self._workers, self._due_at = alive, 0.0
             self._patience.forget()  # what a worker that died had taken from the queue is lost; a new one has room

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from celery import current_app
@@ -25,9 +26,13 @@ DISCARD_HERE = "sessions.discard_here"
 SWEEP_HERE = "sessions.sweep_here"
 BUILD_PACKAGES = "sessions.build_packages"
 CALLED_AT_ONCE = 20
+HANGS_SECONDS = 1.0  # a broker that is away refuses at once; one that takes longer hangs …
+REST_SECONDS = 2.0  # … and is left alone for so long, so that it doesn't hold up one request after another
 LIMITED = """
 SELECT w.id, w.limits FROM agent_sessions_session s JOIN agents_workspace w ON w.id = s.workspace_id WHERE s.id = %s
 """
+
+_hung_until = 0.0  # monotonic
 
 
 def wake(thread_id: str) -> None:
@@ -88,9 +93,14 @@ def _send(task: str, object_id: str | None, machine: str = "", later: float = 0.
     options: dict[str, Any] = {"queue": settings.HOLDFAST_AT_MACHINE + machine} if machine else {}
     if later:
         options["countdown"] = later
+    global _hung_until
+    if (began := time.monotonic()) < _hung_until:
+        return
     try:
         current_app.send_task(task, [] if object_id is None else [object_id], ignore_result=True, **options)
     except (OperationalError, OSError) as error:
+        if (ended := time.monotonic()) - began > HANGS_SECONDS:
+            _hung_until = ended + REST_SECONDS
         log.warning("The broker took no %s (%s); the sweeper will find the work.", task, type(error).__name__)
 
 

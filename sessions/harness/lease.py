@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import select
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,6 +43,7 @@ SWEEPER_SILENT_SECONDS = (
 )
 LIVENESS_CLASS = 0x4846  # "HF": the class of our advisory locks; the object is the worker's number
 GIVEN = frozenset({"connect_timeout", "application_name"})  # by whoever connects
+RETURN_SECONDS = 0.1  # how often a database that went away is tried
 LOOK_SECONDS = 1.0  # how often the log is looked at for interrupts whose nudge got lost
 
 CLAIM = """
@@ -242,13 +245,15 @@ class Keeper:
     def _beat_for_ever(self) -> None:
         beat_at = time.monotonic() + self.ttl / 3
         while True:
-            time.sleep(max(0.0, min(beat_at - time.monotonic(), LOOK_SECONDS)))
             try:
-                if time.monotonic() < beat_at:
+                ended = self._ends_within(max(0.0, min(beat_at - time.monotonic(), LOOK_SECONDS)))
+                if time.monotonic() >= beat_at:
+                    beat_at = time.monotonic() + self.ttl / 3
+                    self._beat()
+                elif not ended:
                     self._look_for_interrupts()
-                    continue
-                beat_at = time.monotonic() + self.ttl / 3
-                self._beat()
+                elif self._returned():
+                    beat_at = time.monotonic()
             except (DatabaseError, psycopg.Error) as error:
                 log.warning("The leases could not be renewed: %s", type(error).__name__)
             except Exception:
@@ -283,6 +288,28 @@ class Keeper:
             if lease.thread_id in found:
                 lease.suspected = True
                 lease.changed.ring()
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Sleep so long, or until the server ends the keeper's connection: every moment without the lock is one in
+        which the sweeper may take this process for dead.
+        """
+        link = self._liveness
+        if link is None or link.closed:
+            time.sleep(min(seconds, RETURN_SECONDS))
+            return True
+        look = select.poll()
+        look.register(link.fileno(), select.POLLIN)
+        if look.poll(seconds * 1000):
+            with suppress(psycopg.Error):
+                link.execute("SELECT 1")  # what came may be harmless
+        return link.closed
+
+    def _returned(self) -> bool:
+        """Whether the database answers again, which it may be asked ten times a second."""
+        with suppress(psycopg.Error):
+            self._hold_liveness()
+            return True
+        return False
 
     def _hold_liveness(self) -> psycopg.Connection[Any]:
         """The keeper's own connection, with the advisory lock on it; opened again if it broke."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import queue
+import socket
 import threading
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import redis
 from celery import Celery
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from config import broker
 from config.endpoints import celery_broker
@@ -98,3 +101,22 @@ def test_a_worker_whose_threads_are_all_busy_leaves_wake_ups_to_others(redis_url
                 assert arrived.acquire(timeout=30)
     assert left >= 3, "it took more than it can run, but for one that it asked for while a thread was free"
     assert sorted(calls) == list(range(6))
+
+
+def test_a_broker_that_hangs_keeps_nobody_waiting_who_puts_a_message_in() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, Celery(set_as_current=False) as app:
+        app.config_from_object("django.conf:settings", namespace="CELERY")
+        app.conf.broker_url = celery_broker(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        began = threading.Event()
+        answers: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+
+        def send() -> None:
+            began.set()
+            try:
+                app.send_task("sessions.run_thread", ["sthr_x"], ignore_result=True)
+            except (OperationalError, OSError) as error:
+                answers.put(error)
+
+        threading.Thread(target=send, daemon=True).start()
+        began.wait()
+        assert isinstance(answers.get(timeout=60), (OperationalError, OSError))

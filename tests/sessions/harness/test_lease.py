@@ -250,6 +250,7 @@ def test_one_errand_of_the_sweeper_that_fails_keeps_no_other_from_being_done(mon
     monkeypatch.setattr("sessions.approvals.deadlines.expire_due", lambda: done.append("deadlines"))
     monkeypatch.setattr("sessions.files.collect_garbage", fails)
     monkeypatch.setattr("sessions.work.queue.mend", lambda: done.append("mend"))
+    monkeypatch.setattr(sweeper, "RETURN_SECONDS", 3600.0)
     one = Sweeper(lambda: True)
     one._errands()
     one._tidy()
@@ -269,3 +270,41 @@ def test_our_own_connections_take_the_certificates_that_django_takes(monkeypatch
     found = leases.dsn()
     assert (found["sslrootcert"], found["options"]) == ("/etc/ca.pem", "-c lock_timeout=5s")
     assert not {"connect_timeout", "pool", "context", "cursor_factory", "prepare_threshold"} & found.keys()
+
+
+def test_a_worker_whose_connection_ends_has_its_lock_again_before_anybody_takes_it_for_dead(
+    running: Thread, keepers: list[Keeper]
+) -> None:
+    keeper = keepers[0]
+    assert keeper.claim(running.id) is not None
+    assert not keeper._ends_within(0.0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [keeper._hold_liveness().info.backend_pid])
+    assert keeper._ends_within(60.0)
+    assert keeper._returned()
+    assert keeper.number in leases.workers_alive()
+    assert leases.free_orphans() == []
+
+
+def test_the_sweeper_takes_nobody_for_dead_right_after_the_database_was_away(
+    running: Thread, keepers: list[Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = keepers[0].claim(running.id)
+    assert lease is not None
+    keepers[0]._hold_liveness().close()
+    wait_for(lambda: keepers[0].number not in leases.workers_alive(), 60)
+    looks = iter([True, False])
+    monkeypatch.setattr(sweeper, "RETURN_SECONDS", 3600.0)
+    one = Sweeper(lambda: not next(looks, False))
+    monkeypatch.setattr(sweeper, "_lead", _ended)
+    one.run()
+    assert running.id not in one.sweep()
+    one._returns_until = 0.0
+    assert running.id in one.sweep()
+
+
+def _ended() -> bool:
+    """What the sweeper meets while the database is away: its connection ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    return True
