@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 1.0  # what Redis takes to answer; without an answer the sweeper finds the work
 ANSWERS = {"socket_timeout": TIMEOUT_SECONDS, "retry": Retry(NoBackoff(), 0)}
-PATIENT = {**ANSWERS, "socket_timeout": 3 * TIMEOUT_SECONDS}
+PATIENT = {**ANSWERS, "socket_timeout": 2 * TIMEOUT_SECONDS}
 NO_MESSAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)  # what taking JSON apart may raise
 
 
