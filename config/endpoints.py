@@ -10,6 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from config.readers import SettingError
 
 REACH_SECONDS = 3
+# Of a machine that is cut off nothing is heard, not even that it has gone: whoever waits for it would wait for hours.
+CUT_OFF_SECONDS = 25
+KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 LIBPQ_OPTIONS = frozenset(
     {
         "sslmode",
@@ -20,6 +23,8 @@ LIBPQ_OPTIONS = frozenset(
         "connect_timeout",
         "options",
         "target_session_attrs",
+        "tcp_user_timeout",
+        *KEEPALIVES,
     }
 )
 
@@ -51,6 +56,8 @@ def django_database(url: str) -> dict[str, Any]:
         "CONN_MAX_AGE": 0,  # the pool keeps connections, not the thread
         "OPTIONS": {
             "connect_timeout": 5,
+            **KEEPALIVES,
+            "tcp_user_timeout": CUT_OFF_SECONDS * 1000,
             **query,
             "prepare_threshold": 0,  # lets statements be prepared; Django's own are not, only `sessions.prepared`
             "pool": {

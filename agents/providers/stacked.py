@@ -30,6 +30,7 @@ class StackedPool:
         self._idle: dict[tuple[bytes, bytes, int], deque[httpcore2.ConnectionInterface]] = defaultdict(deque)
         self._busy = 0
         self._looked_at = 0.0
+        self._closed = False
         self._changed = threading.Condition()
 
     def handle_request(self, request: httpcore2.Request) -> httpcore2.Response:
@@ -58,6 +59,7 @@ class StackedPool:
     def close(self) -> None:
         """Close the idle connections; those in use are closed when they are done."""
         with self._changed:
+            self._closed = True
             idle = [connection for stack in self._idle.values() for connection in stack]
             self._idle.clear()
         for connection in idle:
@@ -87,6 +89,7 @@ class StackedPool:
         oldest, now = None, time.monotonic()
         is_kept = connection is not None and connection.is_available()  # once it lies there, another may take it
         with self._changed:
+            is_kept = is_kept and not self._closed
             self._busy -= 1
             self._changed.notify()
             if connection is not None and is_kept:

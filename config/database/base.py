@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql import base
 
+from config.endpoints import CUT_OFF_SECONDS, KEEPALIVES
+
 if TYPE_CHECKING:
     import psycopg
+
+
+# The server's side of the same: what a machine that was cut off had locked is free again when the server knows of it.
+_SERVERS = {f"tcp_{name}": seconds for name, seconds in KEEPALIVES.items()} | {
+    "tcp_user_timeout": CUT_OFF_SECONDS * 1000
+}
+NOTICE_SOON = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SERVERS.items())
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -26,6 +35,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 return found
             found.close()
             self.pool.putconn(found)  # which has another one made for it
+
+    def _configure_connection(self, connection: psycopg.Connection[Any]) -> bool:
+        """Set up a connection that the pool has just opened. Whether something is to be committed."""
+        changed: bool = super()._configure_connection(connection)  # type: ignore[misc]  # its stubs don't know it
+        if connection.info.host.startswith("/"):  # of a unix socket the system tells
+            return changed
+        connection.execute(NOTICE_SOON)
+        return True
 
 
 def is_silent(connection: psycopg.Connection[Any]) -> bool:

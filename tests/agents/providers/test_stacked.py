@@ -158,3 +158,10 @@ def _pool(client: httpx2.Client) -> StackedPool:
 
 def _idle(client: httpx2.Client) -> list[httpcore2.ConnectionInterface]:
     return [connection for stack in _pool(client)._idle.values() for connection in stack]
+
+
+def test_what_is_in_use_when_the_pool_is_closed_is_closed_when_it_is_done(client: httpx2.Client, address: str) -> None:
+    with client.stream("GET", address) as response:
+        client.close()
+        assert response.read().isdigit()
+    assert Answers.gone.wait(10)
