@@ -59,6 +59,10 @@ class HostClient:
         self._idle: list[Connection] = []
         self._pid = os.getpid()
 
+    def ping(self) -> None:
+        """Return once the host answers, which one that is frozen doesn't."""
+        self._ask({"op": "ping"})
+
     def probe(self) -> Report:
         return report_from(self._ask({"op": "probe"}))
 

@@ -93,6 +93,7 @@ class Server:
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         self._stopped = threading.Event()
         self._operations: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
+            "ping": self._ping,
             "probe": self._probe,
             "open": self._open,
             "call": self._call,
@@ -155,6 +156,9 @@ class Server:
             connection.send(FAULT, fault_to(_unforeseen(error)))
             return False
         return True
+
+    def _ping(self, connection: Connection, request: dict[str, Any]) -> None:
+        connection.send_json({"ok": None})
 
     def _probe(self, connection: Connection, request: dict[str, Any]) -> None:
         connection.send_json({"ok": report_to(self._backend.probe())})

@@ -1,14 +1,27 @@
-"""Is each part there that a session needs? Read by ``/readyz`` and by the pages. Quick: every wait has an end."""
+"""Is each part there that a session needs? Read by ``/readyz`` and by the pages.
+
+All are looked at side by side, and one that has said nothing after ``TIMEOUT_SECONDS`` is told as that: a process that
+is frozen takes connections, and answers none.
+"""
 
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoAnswer
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from agents.sandboxes.base import SandboxError, SandboxUnavailable
+from agents.sandboxes.client import HostClient
+from credentials.egress import client as egress_client
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TIMEOUT_SECONDS = 2.0
@@ -52,13 +65,31 @@ def broker() -> str:
 
 
 def sandbox_host() -> str:
-    return _listens(settings.HOLDFAST_SANDBOX_SOCKET, "sandbox host")
+    path = settings.HOLDFAST_SANDBOX_SOCKET
+    host = HostClient(path, answer_seconds=TIMEOUT_SECONDS)
+    try:
+        if (state := _listens(path, "sandbox host")) == "ok":
+            host.ping()
+    except SandboxUnavailable:
+        return "the sandbox host doesn't answer"
+    except SandboxError:
+        return "ok"  # one of another version, which doesn't know the question
+    finally:
+        host.disconnect()
+    return state
 
 
 def egress() -> str:
     """Not asked where the operator turned the network of sandboxes off."""
     path = settings.HOLDFAST_EGRESS_SOCKET
-    return "ok" if path is None else _listens(path, "egress proxy")
+    if path is None:
+        return "ok"
+    if (state := _listens(path, "egress proxy")) == "ok":
+        try:
+            egress_client.probe(path)
+        except egress_client.EgressUnavailable:
+            return "the egress proxy doesn't answer"
+    return state
 
 
 def _listens(path: Path, who: str) -> str:
@@ -87,11 +118,50 @@ def processes() -> dict[str, str]:
 
 def states() -> dict[str, str]:
     """Each part of the installation: "ok", or what is wrong."""
-    return {
-        "database": database(),
-        "nudges": nudges(),
-        "broker": broker(),
-        "sandbox_host": sandbox_host(),
-        "egress": egress(),
-        **processes(),
-    }
+    until = time.monotonic() + TIMEOUT_SECONDS
+    looks = {part: _look(part, check) for part, check in PARTS.items()}
+    of_processes = _look("processes", processes)
+    silent = f"no answer within {TIMEOUT_SECONDS:.0f} s"
+    found = {part: _said(look, until, silent) for part, look in looks.items()}
+    unknown = dict.fromkeys(("workers", "sweeper"), f"not known ({silent})")
+    return {**found, **_said(of_processes, until, unknown)}
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "database": database,
+    "nudges": nudges,
+    "broker": broker,
+    "sandbox_host": sandbox_host,
+    "egress": egress,
+}
+_lock = threading.Lock()
+_under_way: dict[str, Future[Any]] = {}  # whoever asks meanwhile waits for the same: what hangs, hangs once
+
+
+def _look(part: str, check: Callable[[], Any]) -> Future[Any]:
+    """A look in a thread of its own, or the one that is under way."""
+    with _lock:
+        look = _under_way.get(part)
+        if look is None or look.done():
+            look = _under_way[part] = Future()
+            threading.Thread(target=_carry_out, args=(check, look), name=f"look-{part}", daemon=True).start()
+    return look
+
+
+def _carry_out(check: Callable[[], Any], look: Future[Any]) -> None:
+    try:
+        try:
+            found = check()
+        finally:
+            connection.close()
+    except Exception as error:
+        look.set_exception(error)
+    else:
+        look.set_result(found)
+
+
+def _said(look: Future[Any], until: float, otherwise: Any) -> Any:
+    try:
+        return look.result(max(0.0, until - time.monotonic()))
+    except NoAnswer:
+        return otherwise

@@ -198,6 +198,8 @@ def _versions() -> dict[str, str]:
 
 def _report() -> Report | None:
     """What the sandbox host says of itself; None if it doesn't answer."""
+    if checks.sandbox_host() != "ok":
+        return None  # the report takes its time to be made, so that a host that hangs would be waited for as long
     try:
         return registry.client(settings.HOLDFAST.sandbox, settings.HOLDFAST_SANDBOX_SOCKET).probe()
     except (SandboxError, OSError):

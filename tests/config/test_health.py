@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -11,6 +13,7 @@ from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 
 from config import health
+from credentials.egress import client as egress_client
 from sessions.harness import lease
 from sessions.sweeper import SWEEPER_NUMBER
 from sessions.system import checks
@@ -71,6 +74,39 @@ def test_without_a_sweeper_or_with_a_silent_one_that_is_said(monkeypatch: pytest
 def test_a_missing_sandbox_host_is_said(settings: object, tmp_path: Path) -> None:
     settings.HOLDFAST_SANDBOX_SOCKET = tmp_path / "none.sock"  # type: ignore[attr-defined]
     assert "no sandbox host" in checks.sandbox_host()
+
+
+def test_a_host_or_a_proxy_that_takes_connections_and_answers_none_is_said(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process that is frozen looks like from outside."""
+    monkeypatch.setattr(checks, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(egress_client, "SECONDS", 0.1)
+    settings.HOLDFAST_SANDBOX_SOCKET = settings.HOLDFAST_EGRESS_SOCKET = tmp_path / "frozen.sock"
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(tmp_path / "frozen.sock"))
+        frozen.listen()
+        assert checks.sandbox_host() == "the sandbox host doesn't answer"
+        assert checks.egress() == "the egress proxy doesn't answer"
+
+
+@pytest.mark.django_db
+def test_a_part_that_hangs_is_told_in_time_and_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, asked = threading.Event(), []
+
+    def hangs() -> str:
+        asked.append(1)
+        released.wait()
+        return "ok"
+
+    monkeypatch.setattr(checks, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(checks, "PARTS", {"database": hangs})
+    try:
+        for _ in range(3):
+            assert checks.states()["database"].startswith("no answer within")
+        assert len(asked) == 1
+    finally:
+        released.set()
 
 
 def test_a_database_that_is_away_is_an_answer_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
