@@ -1,7 +1,7 @@
-# Needs python3 (3.11 or newer, with venv) and make; everything else is installed into .venv from the lock files.
+# Needs python3 (3.11 or newer, with venv; PYTHON=… chooses one) and make; everything else is installed into .venv from the lock files.
 ROOT := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 VENV ?= $(ROOT)/.venv
-PYTHON ?= python3
+PYTHON ?= $(shell $(ROOT)/scripts/python.sh)
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install -qq --disable-pip-version-check --no-input
 RUN_STAMP := $(VENV)/.installed-run
