@@ -36,6 +36,7 @@ SELECT s.last_seq, greatest(clock_timestamp(), s.updated_at), s.status, s.stop_r
 FROM agent_sessions_session s JOIN agent_sessions_thread t ON t.session_id = s.id
 WHERE s.id = %s AND t.id = %s FOR UPDATE OF s, t
 """
+ENTRY = "SELECT FROM agent_sessions_event WHERE session_id = %s AND seq = %s"
 UPDATE_SESSION = """
 UPDATE agent_sessions_session SET last_seq=%s, updated_at=%s, status=%s, stop_reason=%s, usage=%s, cost=%s,
   cost_known=%s, active_seconds=%s, running_since=%s, ended_at=%s, snapshot=%s, outcomes=%s, budget=%s, paused=%s,
@@ -133,6 +134,14 @@ class Kept:
         """``updates`` that happen if the session's row is as it was, and the lease still holds."""
         (of_session, ours), (of_thread, its) = updates
         return [(of_session + UNTOUCHED, [*ours, self.version]), (of_thread + LEASED, [*its, fence])]
+
+
+def agrees(cursor: Any, session_id: str, last_seq: int) -> bool:
+    """Whether the log reaches as far as its session's row, which is locked, says: a number set by hand may be higher."""
+    if not last_seq:
+        return True
+    cursor.execute(ENTRY, [session_id, last_seq])
+    return cursor.fetchone() is not None
 
 
 def locked(cursor: Any, session_id: str, thread_id: str) -> Ledger | None:

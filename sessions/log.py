@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from django.db import DataError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 from contract import ids, tracing
 from sessions import batches, ledgers, nudges, prepared, serial, slices
@@ -123,7 +123,8 @@ def append(
     Thread status events bring the session's own (spec core 8.4) with them. An
     ``ops.event_processed`` draft sets ``processed_at`` of the events it names.
 
-    Raises ``LeaseLost``, ``Stale``, ``Touched`` or ``UnknownThread``; then nothing was written.
+    Raises ``LeaseLost``, ``Stale``, ``Touched`` or ``UnknownThread``, and ``IntegrityError`` where a row that was
+    changed by hand doesn't agree with the log (see ``sessions.repair``); then nothing was written.
     """
     # Within a transaction of the caller's, rows look untouched by what came before in it.
     if lease is not None and lease.kept is not None and expect_seq is None and not connection.in_atomic_block:
@@ -140,6 +141,8 @@ def append(
             raise LeaseLost(thread_id)
         if expect_seq is not None and ledger.thread_seq > expect_seq:
             raise Stale(thread_id)
+        if not ledgers.agrees(cursor, session_id, ledger.last_seq):
+            raise IntegrityError(f"The log of {session_id} ends before {ledger.last_seq}, which its row says.")
         if lease is not None and lease.kept is not None:
             ledger.now = lease.kept.time(ledger.now)
         before = ledgers.Before(ledger.session, ledger.thread, ledger.waiting)

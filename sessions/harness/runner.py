@@ -45,10 +45,13 @@ logger = logging.getLogger(__name__)
 LIMITS_KEPT_SECONDS = 5.0
 WAIT_HERE_SECONDS = 5.0  # a longer wait is left to the sweeper, so that no worker slot sleeps
 RESTING = ("idle", "terminated")
+AGREES = """"agent_sessions_session".last_seq = 0 OR EXISTS (SELECT FROM agent_sessions_event last
+  WHERE last.session_id = "agent_sessions_session".id AND last.seq = "agent_sessions_session".last_seq)"""
+AS_READ = {"version": RawSQL('"agent_sessions_session".xmin::text', []), "agrees": RawSQL(AGREES, [])}  # noqa: S611
 READABLE = prepared.Question(
     lambda: (
         Thread.objects.select_related("session__environment")
-        .annotate(version=RawSQL('"agent_sessions_session".xmin::text', []))
+        .annotate(**AS_READ)
         .filter(pk=prepared.TEXT)
         .order_by()
     )
@@ -192,11 +195,11 @@ class Runner:
             log.append(self.lease.session_id, self.lease.thread_id, notes, lease=self.lease)
 
     def _readable(self) -> Thread:
-        """The thread with its session. What nobody can read of their rows is taken from the log; raises ``Damaged``
-        for what isn't on it.
+        """The thread with its session. What nobody can read of their rows, or a log's end that isn't there, is taken
+        from the log; raises ``Damaged`` for what isn't on it.
         """
         thread = self._read()
-        if thread.unreadable or thread.session.unreadable:
+        if thread.unreadable or thread.session.unreadable or not thread.agrees:  # type: ignore[attr-defined]
             repair(self.lease.session_id)
             thread = self._read()
         if lost := [*thread.unreadable, *thread.session.unreadable]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db.models import F
 
 from contract.errors import InvalidRequest
 from sessions import actions
@@ -52,6 +53,23 @@ def test_what_the_log_has_is_repaired_and_the_turn_is_done(table: str, column: s
         assert session.stop_reason == ev.END_TURN, value
         assert verify(session) == []
     assert not Event.objects.filter(session=session, type=ev.OPS_PARKED).exists()
+    assert Event.objects.filter(session=session, type=ev.OPS_REPAIRED).exists()
+
+
+@pytest.mark.parametrize("when", ["at rest", "before its turn"])
+@pytest.mark.parametrize("by", [5, -2])
+def test_a_log_whose_end_was_set_by_hand_keeps_no_hole(when: str, by: int) -> None:
+    session, thread = make_session()
+    say(session, "hello")
+    turn(session, thread)
+    if when == "before its turn":
+        say(session, "and again")
+    Session.objects.filter(pk=session.pk).update(last_seq=F("last_seq") + by)
+    if when == "at rest":
+        say(session, "and again")
+    turn(session, thread)
+    assert session.stop_reason == ev.END_TURN
+    assert verify(session) == []
     assert Event.objects.filter(session=session, type=ev.OPS_REPAIRED).exists()
 
 
