@@ -137,7 +137,7 @@ class Kept:
 
 
 def agrees(cursor: Any, session_id: str, last_seq: int) -> bool:
-    """Whether the log reaches as far as its session's row, which is locked, says: a number set by hand may be higher."""
+    """Whether the log reaches as far as its session's locked row says, in which a number set by hand may be higher."""
     if not last_seq:
         return True
     cursor.execute(ENTRY, [session_id, last_seq])

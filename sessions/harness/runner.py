@@ -50,10 +50,7 @@ AGREES = """"agent_sessions_session".last_seq = 0 OR EXISTS (SELECT FROM agent_s
 AS_READ = {"version": RawSQL('"agent_sessions_session".xmin::text', []), "agrees": RawSQL(AGREES, [])}  # noqa: S611
 READABLE = prepared.Question(
     lambda: (
-        Thread.objects.select_related("session__environment")
-        .annotate(**AS_READ)
-        .filter(pk=prepared.TEXT)
-        .order_by()
+        Thread.objects.select_related("session__environment").annotate(**AS_READ).filter(pk=prepared.TEXT).order_by()
     )
 )
 AT_WORK = "SELECT 1 FROM agent_sessions_thread WHERE id = %s AND status IN ('running', 'rescheduling')"
