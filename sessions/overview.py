@@ -14,7 +14,7 @@ from sessions import events as ev
 from sessions.models import Event, Session, Thread, Work
 from sessions.models.work import ACTIVE, STARTING
 from sessions.projections.status import STATES, State, state_of
-from sessions.system import strip
+from sessions.system import checks, strip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,7 +75,7 @@ def context(acting: Acting, zone: ZoneInfo) -> dict[str, Any]:
         "running": now,
         "finished": finished,
         "spend": usage.spent_since(zones.today(zone), acting.workspace_id),
-        "system": strip.strip(),
+        "system": strip.strip(checks.sandbox_host()),
         "operates": may(acting.role, Permission.OPERATE),
     }
 

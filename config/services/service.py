@@ -50,9 +50,7 @@ class Service:
     pass_fds: tuple[int, ...] = ()
     once: bool = False  # a step of the start, not something to restart
     forked: bool = False  # off the nursery, which has loaded what the program imports
-    question: Callable[[], bool] | None = (
-        None  # whether it lives, of one that doesn't beat; doesn't wait for the answer
-    )
+    question: Callable[[], bool] | None = None  # of one that doesn't beat: whether it lives, without waiting for that
 
     @property
     def watched(self) -> bool:

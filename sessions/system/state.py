@@ -104,17 +104,15 @@ class Parked:
 
 def context(acting: Acting) -> dict[str, Any]:
     """Everything the page shows."""
-    return {**parts(), **work(acting), **parked(acting), **numbers(acting)}
+    states = checks.states()
+    parts = [Part(LABELS[name], state, REMEDIES[name]) for name, state in states.items()]
+    # The report takes its time to be made, so that a host that hangs would be waited for as long.
+    sandbox = states["sandbox_host"]
+    report = _report() if sandbox == "ok" else None
+    return {"parts": parts, **work(acting, sandbox), **parked(acting), **numbers(acting), "sandbox": report}
 
 
-def parts() -> dict[str, Any]:
-    """Each part with its state."""
-    return {
-        "parts": [Part(LABELS[name], state, REMEDIES[name]) for name, state in checks.states().items()],
-    }
-
-
-def work(acting: Acting) -> dict[str, Any]:
+def work(acting: Acting, sandbox: str) -> dict[str, Any]:
     """Which workers live, what each holds, what waits to be taken, and what waits to be tried again."""
     with connection.cursor() as cursor:
         cursor.execute(WORKERS, [LIVENESS_CLASS])
@@ -131,7 +129,7 @@ def work(acting: Acting) -> dict[str, Any]:
     free = [thread for thread in threads if thread not in held]
     return {
         "workers": [_worker(*row) for row in rows],
-        "strip": strip.strip(),
+        "strip": strip.strip(sandbox),
         "machines": list(machines.listed()[:LISTED]),
         "drains": machines.may_drain(acting),
         "leases": held[:LISTED],
@@ -180,7 +178,6 @@ def numbers(acting: Acting) -> dict[str, Any]:
         "database_size": size,
         "outside_queued": outside,
         "deliveries_pending": deliveries,
-        "sandbox": _report(),
         "versions": {**_versions(), "PostgreSQL": version, "Python": platform.python_version()},
     }
 
@@ -198,8 +195,6 @@ def _versions() -> dict[str, str]:
 
 def _report() -> Report | None:
     """What the sandbox host says of itself; None if it doesn't answer."""
-    if checks.sandbox_host() != "ok":
-        return None  # the report takes its time to be made, so that a host that hangs would be waited for as long
     try:
         return registry.client(settings.HOLDFAST.sandbox, settings.HOLDFAST_SANDBOX_SOCKET).probe()
     except (SandboxError, OSError):

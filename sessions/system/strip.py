@@ -10,7 +10,6 @@ from django.db import connection
 
 from sessions.harness.lease import LIVENESS_CLASS
 from sessions.harness.limits import longest_pause
-from sessions.system import checks
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,8 +49,8 @@ class Strip:
     demo_only: bool
 
 
-def strip() -> Strip:
-    """How the installation does right now. One query, one look at the sandbox host's socket."""
+def strip(sandbox: str) -> Strip:
+    """How the installation does right now. One query; ``sandbox``: the state of the sandbox host."""
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, [LIVENESS_CLASS, longest_pause(settings.HOLDFAST_RETRY_CEILING_SECONDS)])
         workers, queued, oldest, turns, retrying, now = cursor.fetchone()
@@ -62,6 +61,6 @@ def strip() -> Strip:
         late=oldest is not None and (now - oldest).total_seconds() > LATE_SECONDS,
         turns=turns,
         retrying=retrying,
-        sandbox=checks.sandbox_host(),
+        sandbox=sandbox,
         demo_only=not (settings.HOLDFAST_MODEL_BASE_URL or settings.HOLDFAST_MODEL_API_KEY),
     )

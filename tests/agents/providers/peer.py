@@ -12,7 +12,10 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Act = bytes | Literal["reset", "stall"]
 Script = tuple[Act, ...]
@@ -27,6 +30,13 @@ class Seen:
     line: str
     headers: dict[str, str]
     body: dict[str, Any] = field(default_factory=dict)
+
+
+def accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    """Each connection that is made to it, until it is closed."""
+    with contextlib.suppress(OSError):
+        while True:
+            yield listener.accept()[0]
 
 
 class Peer:
@@ -52,11 +62,7 @@ class Peer:
         self._listener.close()
 
     def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
+        for connection in accepted(self._listener):
             self.connections += 1
             threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 

@@ -16,6 +16,7 @@ from agents.providers import interrupt, transport
 from agents.providers.base import TurnInterrupted
 from agents.providers.line import Line
 from tests.agents.providers import tls
+from tests.agents.providers.peer import accepted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,11 +44,7 @@ class Server:
         self.connections = 0
 
     def serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
+        for connection in accepted(self._listener):
             self.connections += 1
             threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
