@@ -35,6 +35,7 @@ QUIET_SECONDS = 0.02
 HELD_BYTES = 1024 * 1024  # more than a terminal holds
 GRACE_SECONDS = 1.0
 KILL_SECONDS = 4.0
+SETTLE_SECONDS, SETTLE_TRIES = 0.25, 20
 CLOSE_SECONDS = 10.0
 _ARGUMENTS = ("/bin/bash", "--noprofile", "--norc", "--noediting", "-i")
 _SETUP = "PS1= PS2=; unset PROMPT_COMMAND HISTFILE MAILCHECK; set +m +H +o history; builtin cd -- %s"
@@ -151,12 +152,24 @@ class Shell:
             with Suppressed(OSError):
                 fcntl.ioctl(self._master, TIOCSIG, SIGINT)
             if self._answer(sink, time.monotonic() + wait, stop, stops=False) is not _LATE:
+                self._settle(stop)
                 return
             for pid in children_of(self._process.pid):
                 if pid not in before:
                     kill_tree(pid)
             # Soon again: a shell whose child was killed goes on with the script's next line.
             wait = 0.02
+        self.close()
+
+    def _settle(self, stop: Flag) -> None:
+        """Have the shell hear of our interrupts before its next command. One that comes as a command ends by itself
+        finds bash reading lines: it prints an empty one, and what it has just read of ours is lost.
+        """
+        for _ in range(SETTLE_TRIES):
+            self._ask("")
+            until = time.monotonic() + SETTLE_SECONDS
+            if self._answer(lambda data: None, until, stop, stops=False) is not _LATE:
+                return
         self.close()
 
     def _ask(self, before: str) -> None:
